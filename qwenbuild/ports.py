@@ -1,0 +1,110 @@
+"""What the walk needs from outside, as protocols: a provider, a lane through its limits, a reporter.
+
+Knows no implementation of any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from qwenbuild.model import Action, Limits, Order, Picture, Price, Ticket
+
+Recovery = Literal["resend", "listing", "none"]
+"""How an intent without a ticket is settled: idempotent resend, look-up in the task list, or a person."""
+
+
+class Provider(Protocol):
+    """One API. `submit` is the only function that spends; `collect` is free and may be repeated."""
+
+    name: str
+    family: str
+    account: str
+    """A digest of the credential and the host: who shares a pace. Never the credential."""
+    base_url: str
+    recovery: Recovery
+
+    def limits(self, model: str) -> Limits:
+        """The pace for a model of this account."""
+        ...
+
+    def check(self, action: Action) -> tuple[str, ...]:
+        """What this API cannot express of the Action, a sentence each. Offline."""
+        ...
+
+    def price(self, action: Action) -> Price | None:
+        """The estimate for one picture; None when unknown. Offline."""
+        ...
+
+    def body(self, order: Order) -> bytes:
+        """The exact bytes that `submit` sends: written to the journal before, the same at each call."""
+        ...
+
+    async def submit(self, order: Order, body: bytes) -> Ticket:
+        """Send once. Raises a ProviderError; anything but a proof that nothing was accepted is Uncertain."""
+        ...
+
+    async def collect(self, ticket: Ticket, action: Action) -> Picture:
+        """Wait for the picture and fetch it. Raises a ProviderError; Waiting when its time is over."""
+        ...
+
+    async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
+        """Tasks of this account that match the order, sent between two wall-clock times (seconds), unclaimed.
+
+        Only for `recovery == "listing"`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Lane(Protocol):
+    """The way through one account's and model's limits on this machine."""
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A place in flight, held from before the submit until the job's end."""
+        ...
+
+    async def turn(self) -> None:
+        """Wait until the next submission may leave (even spacing)."""
+        ...
+
+    def throttled(self, retry_after: float | None, narrow: bool) -> None:
+        """The server refused for pace: wait, and narrow."""
+        ...
+
+    def accepted(self) -> None:
+        """The server accepted a submission: widen again, slowly."""
+        ...
+
+
+class Lanes(Protocol):
+    """All lanes of this machine."""
+
+    def lane(self, account: str, model: str, limits: Limits) -> Lane:
+        """The lane for an account and model."""
+        ...
+
+
+EventKind = Literal["plan", "submitted", "stored", "written", "retry", "failed", "doubt", "message", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for a reporter. `data` are JSON values under the names of DESIGN's `build --json`."""
+
+    event: EventKind
+    id: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reporter(Protocol):
+    """Whoever is told what happens."""
+
+    def event(self, event: Event) -> None:
+        """Take note; must be quick and must not raise."""
+        ...

@@ -1,0 +1,78 @@
+"""The house stays a house: imports go downhill only, and each library has one door."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "qwenbuild"
+
+FLOORS = [
+    {"errors", "model", "ports"},
+    {"manifest", "key", "catalog"},
+    {"expand", "plan", "select", "images", "resolve"},
+    {"cache", "tree", "lockfile", "report"},
+    {"providers"},
+    {"run", "gallery"},
+    {"build", "recall"},
+    {"cli", "review", "emulator", "__main__"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+BESIDE = {("expand", "manifest"), ("plan", "key")}
+
+DOORS = {
+    "yaml": {"manifest"},
+    "jinja2": {"expand", "gallery"},
+    "diskcache": {"cache"},
+    "httpx": {"providers", "cache"},
+    "click": {"cli", "report", "__main__"},
+    "rich": {"cli", "report"},
+    "PIL": {"images"},
+    "obstore": {"cache"},
+    "starlette": {"emulator", "review"},
+    "uvicorn": {"emulator", "review"},
+}
+
+
+def modules() -> list[tuple[str, Path]]:
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def imports(path: Path) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write the whole name"
+            if node.module == "qwenbuild":
+                found += [(f"qwenbuild.{alias.name}", node.lineno) for alias in node.names if not alias.name.startswith("__")]
+            else:
+                found.append((node.module or "", node.lineno))
+    return found
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    assert {name for name, _ in modules()} - {"__init__"} <= FLOOR.keys()
+
+
+def test_imports_go_downhill_only() -> None:
+    uphill = []
+    for name, path in modules():
+        for target, line in imports(path):
+            parts = target.split(".")
+            if parts[0] != "qwenbuild" or len(parts) < 2 or parts[1] == name or name == "__init__":
+                continue
+            if FLOOR[parts[1]] > FLOOR[name]:
+                uphill.append(f"{path.relative_to(PACKAGE)}:{line} imports {target}")
+    assert uphill == []
+
+
+def test_each_library_has_one_door() -> None:
+    wrong = []
+    for name, path in modules():
+        for target, line in imports(path):
+            door = DOORS.get(target.split(".")[0])
+            if door is not None and name not in door:
+                wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {target}")
+    assert wrong == []

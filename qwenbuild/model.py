@@ -217,6 +217,10 @@ class Keyed:
     candidates: tuple[Candidate, ...]
     price: Price | None
     seconds: float = 15.0
+    rps: float = 0.0
+    in_flight: int = 0
+    earlier: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Field to the values an older model table would have given for the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,46 @@ class ActionResult:
     action: Mapping[str, Any] = field(default_factory=dict)
 
 
+# ---------------------------------------------------------------- lockfile
+
+STRICT = {"extra": "forbid", "strict": True}
+"""How the lockfile's reader checks these two; a plain mapping, so that nothing is imported for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockOutput:
+    """One file of a lock entry. No digest and no recipe: the file is the picture, byte for byte."""
+
+    __pydantic_config__ = STRICT
+
+    digest: str = ""
+    recipe: str = ""
+    orphan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LockEntry:
+    """What the lockfile says of one entry: which picture it uses, which files it made, and what people chose.
+
+    `accepted` maps a key to the key whose picture it keeps; `candidates` the other candidates' keys to digests.
+    """
+
+    __pydantic_config__ = STRICT
+
+    key: str
+    digest: str
+    action: Mapping[str, Any]
+    made: str = ""
+    outputs: Mapping[str, LockOutput] = field(default_factory=dict)
+    picked: str = ""
+    approved: bool = False
+    rejected: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    candidates: Mapping[str, str] = field(default_factory=dict)
+    orphan: bool = False
+
+
 # ---------------------------------------------------------------- plan
 
 
@@ -250,8 +294,8 @@ class Verdict(StrEnum):
     REFUSED = "refused"  # the provider refused this very key, or its picture fails `expect`
     RECOVER = "recover"  # an intent without a ticket that the provider can settle
     RESUME = "resume"  # a live ticket, or another build on this machine makes it right now
-    RESTORE = "restore"  # the bytes are known and at hand
     DERIVE = "derive"  # a file is made from the picture
+    RESTORE = "restore"  # the bytes are known and at hand
     MODIFIED = "modified"  # a person's work; left alone
     ORPHAN = "orphan"  # nobody wants it any more
     FRESH = "fresh"  # nothing to do

@@ -1,0 +1,252 @@
+"""Read and write `<manifest>.lock`: strict on the way in, canonical and atomic on the way out.
+
+Knows no manifest and no cache; what the records mean is the plan's matter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.model import STRICT, LockEntry, LockOutput
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+VERSION = 1
+SIZE_LIMIT = 256 * 1024 * 1024
+"""Bytes; a lockfile of 100,000 entries stays under 60 MB."""
+CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
+DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
+LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan")
+MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lockfile's content. `exists` tells an empty lockfile from none."""
+
+    entries: Mapping[str, LockEntry] = field(default_factory=dict)
+    exists: bool = False
+    raw: bytes = b""
+
+
+def path_of(manifest: Path) -> Path:
+    """`<stem of the manifest>.lock`, beside it."""
+    return manifest.with_name(manifest.stem + ".lock")
+
+
+def read(path: Path) -> Lock:
+    """The lockfile at `path`; an absent one is an empty Lock.
+
+    Raises InputError when it is not a lockfile of this version: never the same as "nothing is built".
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Lock()
+    except OSError as error:
+        raise _error(path, "lockfile-unreadable", f"the lockfile cannot be read: {error.strerror or error}") from error
+    return Lock(parse(raw, path), True, raw)
+
+
+def parse(raw: bytes, path: Path) -> dict[str, LockEntry]:
+    """The entries in a lockfile's bytes. Raises InputError naming the line where it is known."""
+    if len(raw) > SIZE_LIMIT:
+        raise _error(path, "lockfile-too-large", f"the lockfile is {len(raw)} bytes; {SIZE_LIMIT} is the most")
+    _refuse_conflicts(raw, path)
+    return _validated(raw, path)
+
+
+def _refuse_conflicts(raw: bytes, path: Path) -> None:
+    if not any(marker in raw for marker in CONFLICT):
+        return
+    for number, line in enumerate(raw.splitlines(keepends=True), 1):
+        if line.startswith(CONFLICT):
+            raise _error(
+                path, "lockfile-conflict", "the lockfile holds a merge conflict", number, line.decode("utf-8", "replace")
+            )
+
+
+def _validated(raw: bytes, path: Path) -> dict[str, LockEntry]:
+    from pydantic import ValidationError
+
+    try:
+        document = _adapter().validate_json(raw)
+    except ValidationError as error:
+        _refuse_other_version(raw, path)
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        line = _line_of(raw, first["loc"])
+        raise _error(
+            path, "lockfile-invalid", f"the lockfile is not valid at {place or 'its start'}: {first['msg']}", line
+        ) from error
+    if document.version != VERSION:
+        raise _version(path, document.version)
+    _refuse_duplicates(raw, document.entries, path)
+    for id, entry in document.entries.items():
+        _check_digests(id, entry, raw, path)
+    return document.entries
+
+
+def _check_digests(id: str, entry: LockEntry, raw: bytes, path: Path) -> None:
+    digests = [entry.key, entry.digest]
+    for output in entry.outputs.values():
+        digests += [found for found in (output.digest, output.recipe) if found]
+    for digest in digests:
+        if DIGEST(digest) is None:
+            message = f"{digest[:80]!r} in the entry {id!r} is not a SHA-256 of 64 lower-case hex digits"
+            raise _error(path, "lockfile-invalid", message, _line_of(raw, (id,)))
+
+
+def _refuse_other_version(raw: bytes, path: Path) -> None:
+    try:
+        version = json.loads(raw).get("version")
+    except (ValueError, AttributeError, RecursionError):
+        return
+    if version != VERSION:
+        raise _version(path, version)
+
+
+def _version(path: Path, version: object) -> InputError:
+    return _error(path, "lockfile-version", f"the lockfile has version {version!r}; this qwenbuild reads version {VERSION}")
+
+
+def _refuse_duplicates(raw: bytes, entries: Mapping[str, LockEntry], path: Path) -> None:
+    if raw.count(b'\n    "') == len(entries):
+        return
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise _error(
+                    path, "lockfile-duplicate", f"the lockfile holds {name!r} twice", _line_of(raw, (name,), last=True)
+                )
+            found[name] = value
+        return found
+
+    json.loads(raw, object_pairs_hook=unique)
+
+
+def _line_of(raw: bytes, place: tuple[Any, ...], *, last: bool = False) -> int:
+    """The line of the deepest named part of `place`, or the file's last line when nothing of it is found."""
+    position = 0
+    for part in place:
+        needle = json.dumps(part, ensure_ascii=False).encode() + b":" if isinstance(part, str) else b""
+        found = raw.rfind(needle) if last else raw.find(needle, position)
+        position = found if needle and found >= 0 else position
+    return raw.count(b"\n", 0, position) + 1 if position else max(1, raw.count(b"\n"))
+
+
+def _error(path: Path, code: str, message: str, line: int = 1, snippet: str = "") -> InputError:
+    problem = Problem(code, message, Mark(path.name, line, 1), snippet=snippet.rstrip(), hint=MENDS.format(name=path.name))
+    return InputError(message, code=code, problems=(problem,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    __pydantic_config__ = STRICT
+
+    entries: dict[str, LockEntry]
+    manifest: str
+    version: int
+
+
+@cache
+def _adapter() -> TypeAdapter[_Document]:
+    """Built once, at the first lockfile: pydantic is only needed where a lockfile is read."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(_Document)
+
+
+def record(entry: LockEntry) -> dict[str, Any]:
+    """The entry as JSON values; everything but the first four fields only when it differs from its default."""
+    found: dict[str, Any] = {"action": dict(entry.action), "digest": entry.digest, "key": entry.key}
+    found["outputs"] = {path: _output(output) for path, output in entry.outputs.items()}
+    for name in LATER:
+        if value := getattr(entry, name):
+            found[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+    return found
+
+
+def _output(output: LockOutput) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if output.recipe:
+        found = {"digest": output.digest, "recipe": output.recipe}
+    elif output.orphan and output.digest:
+        found = {"digest": output.digest}
+    return {**found, "orphan": True} if output.orphan else found
+
+
+def text(entries: Mapping[str, LockEntry], manifest: str) -> bytes:
+    """The lockfile's bytes: keys sorted, two-space indent, one field a line, a final newline."""
+    document = {"entries": {id: record(entry) for id, entry in entries.items()}, "manifest": manifest, "version": VERSION}
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def locked(path: Path, state: Path) -> Iterator[None]:
+    """Hold this project's lockfile: `state` is the project's own folder for such files."""
+    from filelock import FileLock
+
+    state.mkdir(parents=True, exist_ok=True)
+    with FileLock(state / (path.name + ".flock"), timeout=60):
+        yield
+
+
+def update(
+    path: Path, state: Path, manifest: str, change: Callable[[Mapping[str, LockEntry]], Mapping[str, LockEntry | None]]
+) -> bool:
+    """Re-read the lockfile under its lock, replace only what `change` names, write if that differs. True when written.
+
+    `change` gets the entries as they are now and returns id → record, None to remove one.
+    Raises InputError when the lockfile turned bad meanwhile, OSError when it cannot be written.
+    """
+    with locked(path, state):
+        now = read(path)
+        entries = dict(now.entries)
+        for id, entry in change(now.entries).items():
+            if entry is None:
+                entries.pop(id, None)
+            else:
+                entries[id] = entry
+        if now.exists and entries == now.entries:
+            return False
+        raw = text(entries, manifest)
+        if now.exists and raw == now.raw:
+            return False
+        _replace(path, raw)
+        return True
+
+
+def _replace(path: Path, raw: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,135 @@
+"""The lockfile: its letters, its strictness, and that two writers never lose each other's entries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qwenbuild import lockfile
+from qwenbuild.errors import InputError
+from qwenbuild.model import LockEntry, LockOutput
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+ACTION = {
+    "family": "dashscope",
+    "model": "qwen-image-plus",
+    "negative_prompt": "blurry",
+    "prompt": "A small bottle of crimson potion, hand-painted, thick outlines",
+    "seed": 11,
+    "size": "1140*1472",
+}
+ENTRY = LockEntry(A, B, ACTION, "2026-11-20", {"icons/red-small.png": LockOutput(B, C)})
+
+EXACT = f"""{{
+  "entries": {{
+    "potions/red-small": {{
+      "action": {{
+        "family": "dashscope",
+        "model": "qwen-image-plus",
+        "negative_prompt": "blurry",
+        "prompt": "A small bottle of crimson potion, hand-painted, thick outlines",
+        "seed": 11,
+        "size": "1140*1472"
+      }},
+      "digest": "{B}",
+      "key": "{A}",
+      "made": "2026-11-20",
+      "outputs": {{
+        "icons/red-small.png": {{
+          "digest": "{B}",
+          "recipe": "{C}"
+        }}
+      }}
+    }}
+  }},
+  "manifest": "qwenbuild.yaml",
+  "version": 1
+}}
+"""
+
+
+def write(project: Path, entries: dict[str, LockEntry | None]) -> bool:
+    return lockfile.update(project / "qwenbuild.lock", project / ".qwenbuild", "qwenbuild.yaml", lambda now: entries)
+
+
+def test_a_lockfile_is_written_to_the_letter(project: Path) -> None:
+    assert write(project, {"potions/red-small": ENTRY})
+    assert (project / "qwenbuild.lock").read_text(encoding="utf-8") == EXACT
+
+
+def test_what_was_written_is_read_back(project: Path) -> None:
+    rich = LockEntry(A, B, ACTION, "", {"a.png": LockOutput(), "b.png": LockOutput(B, orphan=True)}, picked=A, approved=True)
+    write(project, {"one": ENTRY, "two": rich})
+    assert lockfile.read(project / "qwenbuild.lock").entries == {"one": ENTRY, "two": rich}
+
+
+def test_an_unchanged_lockfile_is_not_written(project: Path) -> None:
+    write(project, {"one": ENTRY})
+    before = (project / "qwenbuild.lock").stat()
+    assert not write(project, {"one": ENTRY})
+    assert (project / "qwenbuild.lock").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_writer_replaces_only_the_entries_it_touched(project: Path) -> None:
+    write(project, {"one": ENTRY})
+    write(project, {"two": ENTRY})
+    write(project, {"one": None})
+    assert list(lockfile.read(project / "qwenbuild.lock").entries) == ["two"]
+
+
+def test_an_absent_lockfile_is_an_empty_one(project: Path) -> None:
+    lock = lockfile.read(project / "qwenbuild.lock")
+    assert (lock.entries, lock.exists) == ({}, False)
+
+
+BAD = {
+    "conflict": (EXACT.replace('        "seed": 11', '<<<<<<< HEAD\n        "seed": 11'), "lockfile-conflict", 9),
+    "truncated": (EXACT[:300], "lockfile-invalid", 10),
+    "empty": ("", "lockfile-invalid", 1),
+    "not-an-object": ("[]", "lockfile-invalid", 1),
+    "newer-version": (EXACT.replace('"version": 1', '"version": 2'), "lockfile-version", 1),
+    "newer-version-with-new-fields": (EXACT.replace('"version": 1', '"version": 2, "more": 1'), "lockfile-version", 1),
+    "unknown-field": (EXACT.replace('"made"', '"mode"'), "lockfile-invalid", 14),
+    "bad-digest": (EXACT.replace(A, A[:-1] + "G"), "lockfile-invalid", 3),
+    "same-entry-twice": (
+        EXACT.replace(
+            '    "potions/red-small": {',
+            '    "potions/red-small": ' + json.dumps(lockfile.record(ENTRY)) + ',\n    "potions/red-small": {',
+        ),
+        "lockfile-duplicate",
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_lockfile_never_reads_as_nothing_is_built(project: Path, fault: str) -> None:
+    content, code, line = BAD[fault]
+    (project / "qwenbuild.lock").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        lockfile.read(project / "qwenbuild.lock")
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.mark and problem.mark.line) == (code, line)
+    assert "lock resolve" in problem.hint
+
+
+def test_a_lockfile_that_cannot_be_read_is_not_an_absent_one(project: Path) -> None:
+    (project / "qwenbuild.lock").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        lockfile.read(project / "qwenbuild.lock")
+
+
+def test_a_failed_write_leaves_the_old_lockfile(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project, {"one": ENTRY})
+    before = (project / "qwenbuild.lock").read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(project, {"two": ENTRY})
+    assert (project / "qwenbuild.lock").read_bytes() == before
+    assert [path.name for path in project.iterdir() if path.name.endswith(".tmp")] == []

@@ -1,0 +1,289 @@
+"""Read, write and remove files of the output tree, without ever following a link out of it.
+
+Knows neither manifest nor cache: it is told paths that were guarded, and filled with bytes by whoever calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+Signature = tuple[int, int, int, int]
+"""Size in bytes, mtime and ctime in nanoseconds, inode: by these a file is recognised as untouched."""
+
+Remembered = Mapping[str, tuple[Signature, str]]
+"""Path to the signature under which its digest was known, and the digest."""
+
+CHUNK = 1024 * 1024
+BATCH = 64
+SUFFIX = ".qwb-tmp"
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
+
+
+class NotWritten(Exception):
+    """A file of the tree could not be replaced; its bytes are in the vault, the next build writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file of the tree."""
+
+    digest: str
+    signature: Signature
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """What a file is recognised by."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def observe(root: Path, paths: Collection[str], remembered: Remembered | None = None) -> dict[str, Found]:
+    """The regular files among `paths`, with their digests. What a link leads to is not there.
+
+    Files whose signature is remembered are not read. Raises OSError for anything but "not there".
+    """
+    remembered = remembered or {}
+    found: dict[str, Found] = {}
+    unread: list[tuple[str, Signature]] = []
+    for path, signature in _signatures(root, paths):
+        known = remembered.get(path)
+        if known is not None and known[0] == signature:
+            found[path] = Found(known[1], signature)
+        else:
+            unread.append((path, signature))
+    for path, signature, digest in _digests(root, unread):
+        found[path] = Found(digest, signature)
+    return found
+
+
+def _signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signature]]:
+    real: dict[str, bool] = {"": True}
+    base = str(root)
+    for path in paths:
+        if not _is_real_folder(base, path.rpartition("/")[0], real):
+            continue
+        try:
+            status = os.lstat(f"{base}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield path, signature_of(status)
+
+
+def _is_real_folder(base: str, folder: str, known: dict[str, bool]) -> bool:
+    """Whether no part of `folder` below the root is a link. Asked once for each folder."""
+    answer = known.get(folder)
+    if answer is None:
+        above = _is_real_folder(base, folder.rpartition("/")[0], known)
+        answer = known[folder] = above and not os.path.islink(f"{base}/{folder}")
+    return answer
+
+
+def _digests(root: Path, unread: list[tuple[str, Signature]]) -> Iterator[tuple[str, Signature, str]]:
+    if len(unread) < BATCH:
+        yield from _digest_batch(root, unread)
+        return
+    batches = [unread[start : start + BATCH] for start in range(0, len(unread), BATCH)]
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        for batch in threads.map(lambda batch: list(_digest_batch(root, batch)), batches):
+            yield from batch
+
+
+def _digest_batch(root: Path, batch: list[tuple[str, Signature]]) -> Iterator[tuple[str, Signature, str]]:
+    for path, signature in batch:
+        with contextlib.suppress(FileNotFoundError):
+            yield path, signature, digest_of(root / path)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, never through a link."""
+    descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
+
+
+def read(root: Path, path: str) -> bytes:
+    """The bytes of a file of the tree, never through a link."""
+    descriptor = os.open(root / path, os.O_RDONLY | NO_FOLLOW | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+# ---------------------------------------------------------------- writing
+
+
+def place(root: Path, path: str, fill: Callable[[int], None], expected: Signature | None) -> Signature:
+    """Replace the file at `path` by what `fill` writes into the descriptor it gets; the new file's signature.
+
+    `expected` is the signature seen when the plan was made, None for "not there": whatever came since is a person's.
+    Raises NotWritten with a sentence. The file is not fsynced: the vault has the bytes.
+    """
+    try:
+        with _folder(root, path, make=True) as (descriptor, name):
+            _refuse_newcomer(descriptor, name, expected)
+            return _replace(descriptor, name, fill)
+    except OSError as error:
+        raise NotWritten(_why(error)) from error
+
+
+def remove(root: Path, path: str, expected: Signature) -> bool:
+    """Remove a file that is still the one that was seen, and the folders it leaves empty. False when it is gone.
+
+    Raises NotWritten with a sentence.
+    """
+    try:
+        with _folder(root, path, make=False) as (descriptor, name):
+            if _signature(descriptor, name) != expected:
+                return False
+            _unlink(descriptor, name)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise NotWritten(_why(error)) from error
+    _remove_empty(root, path)
+    return True
+
+
+def sweep(root: Path, paths: Collection[str]) -> None:
+    """Remove temporary files that a killed build left beside `paths`."""
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        with contextlib.suppress(OSError), os.scandir(root / folder) as items:
+            for item in items:
+                if item.name.endswith(SUFFIX) and item.is_file(follow_symlinks=False):
+                    os.unlink(item.path)
+
+
+Place = tuple["int | str", str]
+
+
+@contextlib.contextmanager
+def _folder(root: Path, path: str, *, make: bool) -> Iterator[Place]:
+    """The folder of `path`, opened part by part without following links, and the file's name."""
+    parts = PurePosixPath(path).parts
+    if not HAS_DIR_FD:
+        yield _checked_folder(root, parts, make=make), parts[-1]
+        return
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, os.O_RDONLY | DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            descriptor = _step_down(descriptor, part, make=make)
+        yield descriptor, parts[-1]
+    finally:
+        os.close(descriptor)
+
+
+def _step_down(descriptor: int, part: str, *, make: bool) -> int:
+    flags = os.O_RDONLY | DIRECTORY | NO_FOLLOW
+    try:
+        below = os.open(part, flags, dir_fd=descriptor)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, dir_fd=descriptor)
+        below = os.open(part, flags, dir_fd=descriptor)
+    os.close(descriptor)
+    return below
+
+
+def _checked_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> str:
+    """Where the system has no directory descriptors: each part is looked at before it is used."""
+    folder = root
+    for part in parts[:-1]:
+        folder = folder / part
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _at(folder: int | str, name: str) -> tuple[str, int | None]:
+    return (name, folder) if isinstance(folder, int) else (os.path.join(folder, name), None)
+
+
+def _signature(folder: int | str, name: str) -> Signature | None:
+    where, descriptor = _at(folder, name)
+    try:
+        status = os.stat(where, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EISDIR, "a folder or special file stands there", name)
+    return signature_of(status)
+
+
+def _refuse_newcomer(folder: int | str, name: str, expected: Signature | None) -> None:
+    now = _signature(folder, name)
+    if now is not None and now != expected:
+        raise NotWritten("the file changed while the build ran; it is left alone")
+
+
+def _replace(folder: int | str, name: str, fill: Callable[[int], None]) -> Signature:
+    temporary = f".{name[:80]}.{secrets.token_hex(4)}{SUFFIX}"
+    where, descriptor = _at(folder, temporary)
+    file = os.open(where, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0), 0o666, dir_fd=descriptor)
+    try:
+        try:
+            fill(file)
+            status = os.fstat(file)
+        finally:
+            os.close(file)
+        target, _ = _at(folder, name)
+        os.replace(where, target, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(where, dir_fd=descriptor)
+        raise
+    return _signature(folder, name) or signature_of(status)
+
+
+def _unlink(folder: int | str, name: str) -> None:
+    where, descriptor = _at(folder, name)
+    os.unlink(where, dir_fd=descriptor)
+
+
+def _remove_empty(root: Path, path: str) -> None:
+    folder = (root / path).parent
+    while folder != root and root in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+WORDS = {
+    errno.ELOOP: "a link stands in the way and is not followed",
+    errno.ENOTDIR: "a link or a file stands where a folder is needed",
+    errno.EISDIR: "a folder or special file stands there",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "no space left on the device",
+}
+
+
+def _why(error: OSError) -> str:
+    return WORDS.get(error.errno or 0, error.strerror or str(error))
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,6 +1,6 @@
 """The no-op build: ours beside ninja, make, tup, doit, Snakemake and DVC, on the same number of targets, in turns.
 
-    python benchmarks/noop.py                               # 1,000, 10,000 and 100,000 targets; hours, most of them the peers' first builds
+    python benchmarks/noop.py                               # 1,000, 10,000 and 100,000 targets: hours
     python benchmarks/noop.py --sizes 1000 --runs 7         # minutes
     python benchmarks/noop.py --sizes 1000 --tools qwenbuild ninja "make -rR"
 

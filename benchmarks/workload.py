@@ -85,7 +85,8 @@ def recolour(folder: Path, *, size: str = "512*512", colour: str, hundred: int =
 
 def built(folder: Path, command: str, env: Mapping[str, str]) -> None:
     """Build it once, so that there is nothing to do."""
-    subprocess.run([command, "build", "-q", "-C", str(folder)], check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    argv = [command, "build", "-q", "-C", str(folder)]
+    subprocess.run(argv, check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
 
 
 def forget(folder: Path) -> None:

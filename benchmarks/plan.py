@@ -1,0 +1,183 @@
+"""What planning and reading cost: our own rows, without a peer or beside the plain tools that do the unavoidable part.
+
+    python benchmarks/plan.py                                   # every row at 10,000 entries
+    python benchmarks/plan.py --sizes 1000 --rows changed cold  # a part
+
+Rows:
+    noop      nothing to do, with the remembered state
+    changed   one variable of one asset changed
+    cold      never built, nothing remembered
+    locked    built, but what is remembered and the output tree are gone
+    tree      nothing remembered, pictures of --bytes to hash; beside hashing them on as many threads
+    commands  status, explain, help, completion
+Does not know what a good figure is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import measure
+import workload
+from measure import Contender
+from noop import command_beside_python
+
+HASHING = """
+import hashlib, os, sys
+from concurrent.futures import ThreadPoolExecutor
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+paths = [os.path.join(folder, name) for folder, _, files in os.walk(sys.argv[1]) for name in files]
+with ThreadPoolExecutor(os.cpu_count()) as pool:
+    sum(1 for _ in pool.map(digest, paths))
+"""
+
+
+def python(work: Path) -> Contender:
+    return Contender("python -c pass", [sys.executable, "-c", "pass"], work)
+
+
+class Projects:
+    """Built projects by size, made once and kept below --work."""
+
+    def __init__(self, work: Path, command: str, output_bytes: int) -> None:
+        self.work, self.command, self.bytes = work, command, output_bytes
+
+    def env(self, size: int) -> dict[str, str]:
+        return {"QWENBUILD_CACHE_DIR": str(self.work / f"cache-{size}")}
+
+    def built(self, size: int) -> Path:
+        folder = self.work / f"qwenbuild-{size}"
+        if not (folder / "qwenbuild.lock").exists():
+            print(f"  first build of {size:,}", file=sys.stderr, flush=True)
+            workload.project(folder, size)
+            workload.built(folder, self.command, self.env(size))
+        return folder
+
+    def copy(self, size: int, name: str, *, state: bool = False) -> Path:
+        """The built project without its output tree; `state`: with what it remembers."""
+        folder = self.work / f"{name}-{size}"
+        shutil.rmtree(folder, ignore_errors=True)
+        leave = ("out",) if state else ("out", ".qwenbuild")
+        return Path(shutil.copytree(self.built(size), folder, ignore=shutil.ignore_patterns(*leave)))
+
+    def heavy(self, size: int) -> Path:
+        """A tree of random bytes that the lockfile names: what a clone with committed outputs is."""
+        folder = self.copy(size, "tree")
+        lock = json.loads((folder / "qwenbuild.lock").read_text())
+        block = os.urandom(self.bytes)
+        for number, entry in enumerate(lock["entries"].values()):
+            data = number.to_bytes(8, "big") + block[8:]
+            entry["digest"] = hashlib.sha256(data).hexdigest()
+            for path in entry["outputs"]:
+                target = folder / "out" / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+        (folder / "qwenbuild.lock").write_text(json.dumps(lock, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        return folder
+
+
+def noop(projects: Projects, size: int) -> Iterator[Contender]:
+    folder = projects.built(size)
+    yield Contender("no-op build", [projects.command, "build"], folder, projects.env(size))
+    yield Contender("no-op plan", [projects.command, "plan"], folder, projects.env(size))
+
+
+def changed(projects: Projects, size: int) -> Iterator[Contender]:
+    """Between two runs of the pair the manifest is written again, so every run meets a manifest it does not remember."""
+    folder, env = projects.built(size), projects.env(size)
+    expect = partial(_generates, count=100)
+    argv = [projects.command, "plan", "--json", "asset:hundred"]
+    whole = [projects.command, "plan", "--json"]
+    change, undo = partial(workload.recolour, folder, colour="azure"), partial(workload.recolour, folder, colour="crimson")
+    yield Contender("plan, one variable changed", whole, folder, env, before=change, check=expect)
+    yield Contender("the same, SELECT of that asset", argv, folder, env, before=change, check=expect)
+    yield Contender("plan, changed back", whole, folder, env, before=undo, check=partial(_generates, count=0))
+
+
+def _generates(said: str, *, count: int) -> str | None:
+    found = json.loads(said)["summary"]["generate"]
+    return None if found == count else f"expected {count} to generate, found {found}"
+
+
+def cold(projects: Projects, size: int) -> Iterator[Contender]:
+    folder = projects.work / f"cold-{size}"
+    workload.project(folder, size)
+    empty = {"QWENBUILD_CACHE_DIR": str(projects.work / "cache-empty")}
+    forget = partial(workload.forget, folder)
+    yield Contender("plan, never built", [projects.command, "plan"], folder, empty, before=forget)
+
+
+def locked(projects: Projects, size: int) -> Iterator[Contender]:
+    folder = projects.copy(size, "locked")
+    forget = partial(workload.forget, folder)
+    yield Contender("plan, built, state and tree gone", [projects.command, "plan"], folder, projects.env(size), before=forget)
+
+
+def tree(projects: Projects, size: int) -> Iterator[Contender]:
+    folder = projects.heavy(size)
+    forget = partial(workload.forget, folder)
+    env = {"QWENBUILD_CACHE_DIR": str(projects.work / "cache-empty")}
+    yield Contender("plan, state gone, tree there", [projects.command, "plan"], folder, env, before=forget)
+    yield Contender("hashing the same files", [sys.executable, "-c", HASHING, "out"], folder)
+
+
+def commands(projects: Projects, size: int) -> Iterator[Contender]:
+    folder, env = projects.built(size), projects.env(size)
+    name = Path(projects.command).name
+    completing = {"_QWENBUILD_COMPLETE": "bash_complete", "COMP_WORDS": f"{name} explain hundred/", "COMP_CWORD": "2"}
+    yield Contender("status", [projects.command, "status"], folder, env)
+    yield Contender("explain ENTRY", [projects.command, "explain", "hundred/e07"], folder, env)
+    yield Contender("--help", [projects.command, "--help"], folder, env)
+    yield Contender("completion of an entry's id", [projects.command], folder, {**env, **completing})
+
+
+ROWS: dict[str, Callable[[Projects, int], Iterator[Contender]]] = {
+    "noop": noop,
+    "changed": changed,
+    "cold": cold,
+    "locked": locked,
+    "tree": tree,
+    "commands": commands,
+}
+
+
+def main() -> None:
+    options = arguments()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    projects = Projects(work, options.command, options.bytes)
+    for size in options.sizes:
+        for name in options.rows:
+            print(f"\n{name}, {size:,} entries", file=sys.stderr)
+            rows = measure.measure([python(work), *ROWS[name](projects, size)], options.runs)
+            print(f"\n## {name}, {size:,} entries\n\n{measure.table(rows, 'python -c pass')}\n", flush=True)
+            measure.save(options.out, f"plan-{name}-{size}", rows, {"entries": size, "output_bytes": options.bytes})
+            if name == "tree":
+                shutil.rmtree(work / f"tree-{size}", ignore_errors=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000], help="entries")
+    parser.add_argument("--runs", type=int, default=7, help="timed rounds (default 7)")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--bytes", type=int, default=1_500_000, help="size of a picture in the row `tree`")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "qwenbuild-benchmarks")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--command", default=command_beside_python(), help="the qwenbuild to measure")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

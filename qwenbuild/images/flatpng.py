@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Colour = tuple[int, int, int]
 
-_RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
+_RUN = re.compile(rb"\x00{4,}|([^\x00])\1{3,}")
 _END = 256
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
@@ -63,12 +63,11 @@ def _up(rows: bytearray, height: int) -> bytes:
 def deflate(data: bytes) -> bytes:
     """A deflate stream of one block that knows one trick, runs of one byte, with a Huffman code made for this data."""
     tokens = list(_tokens(data))
-    counts = Counter(b"".join(literals for literals, _ in tokens))
-    frequencies: Counter[int] = Counter(dict(counts))
+    frequencies: Counter[int] = Counter(b"".join(literals for literals, _ in tokens))
     lengths: Counter[int] = Counter()
-    for _, run in tokens:
+    for run, count in Counter(run for _, run in tokens).items():
         for piece in _pieces(run):
-            lengths[piece] += 1
+            lengths[piece] += count
     for piece, count in lengths.items():
         frequencies[_length_code(piece)[0]] += count
     frequencies[_END] = 1

@@ -33,6 +33,7 @@ class Model:
     `ratios` is for APIs that take no pixels. `default_size` is "" where the server chooses or the size cannot be set.
     `over` tells what the API does with a longer prompt: "cut" or "refuse". `negative_limit` None: cannot be expressed.
     `prompt_extend` is the server's default; `extra` describes the family's other drawing parameters.
+    `was` holds columns as earlier editions of the table had them, so that correcting the table moves no picture.
     """
 
     family: str
@@ -79,6 +80,7 @@ class Model:
     dialect: str = ""
     seconds: float = 15.0
     any_param: bool = False
+    was: tuple[Mapping[str, Any], ...] = ()
 
     def call(self, mode: str) -> str:
         """The call that `mode` (auto, async, sync) leads to: async wherever the model has it, because it can be resumed."""
@@ -243,6 +245,11 @@ class Catalog:
         if row is None:
             row = self._stranger(self.families[family], model_id, allow_unknown)
         return None if row is None else self._corrected(row)
+
+    def editions(self, model: Model) -> tuple[Model, ...]:
+        """The row as earlier editions of the table, and this one without the manifest's corrections, had it."""
+        bare = self._rows.get((model.family, model.id), model)
+        return tuple(row for row in (bare, *(replace(bare, **_typed(columns)) for columns in model.was)) if row != model)
 
     def near(self, family: str, model_id: str) -> tuple[str, ...]:
         """Ids of the family that look like this one."""

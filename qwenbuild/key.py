@@ -14,6 +14,8 @@ from typing import Any
 
 from qwenbuild.model import Action, ImageStep
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 KEY_VERSION = 1
 RECIPE_VERSION = 1
 
@@ -42,7 +44,7 @@ def walk(action: Action) -> Iterator[tuple[str, Any]]:
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of a value that holds only strings, integers, booleans, lists and objects with ASCII names."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def document(action: Action) -> dict[str, Any]:

@@ -1,0 +1,269 @@
+"""Turn entries into keyed candidates: every default made explicit, every value checked against the model table.
+
+Knows no network, no clock (`today` is given) and no lockfile; what it cannot express it names, with the place in the manifest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from qwenbuild.catalog import Catalog, Family, Model
+from qwenbuild.errors import Problem
+from qwenbuild.key import action_key
+from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, Price, ProviderSettings
+from qwenbuild.resolve.findings import Findings, param_place, place
+from qwenbuild.resolve.hosts import host_allowed, settings_faults, variable
+from qwenbuild.resolve.params import Params, earlier
+
+__all__ = ["MODEL_NOTICES", "Resolved", "host_allowed", "resolve", "settings_of", "unsaid", "variable"]
+
+MODEL_NOTICES = frozenset({"model-retired", "model-retires", "model-licence", "size-rounded"})
+"""Notices about models, which `--strict` leaves alone; every other notice is a warning about the manifest."""
+
+SEED_MAX = 2147483647
+RETIRES_SOON = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The entries with their keys, in order; `problems` stop the command, `notices` are said and go on.
+
+    An entry with a problem of its own is not among `keyed`.
+    """
+
+    keyed: tuple[Keyed, ...]
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What entries with one provider, model and params share: all of the Action but prompt, seed and inputs."""
+
+    model: Model
+    base: Mapping[str, Any]
+    price: Price | None
+    watch: int
+    rps: float
+    in_flight: int
+    earlier: Mapping[str, tuple[Any, ...]]
+
+    def action(self, prompt: str, seed: int, inputs: tuple[str, ...]) -> Action:
+        """The Action of one candidate."""
+        return Action(prompt=prompt, seed=seed, inputs=inputs, **self.base)
+
+
+def resolve(
+    entries: Sequence[Entry],
+    manifest: Manifest,
+    *,
+    today: str,
+    catalog: Catalog | None = None,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+) -> Resolved:
+    """Actions and keys for every entry. `today` is an ISO day; `seeds` are added candidates by entry id.
+
+    An input that is another entry stands in the Action as `entry:<id>` and its candidate's key is "" until the plan
+    knows the digest. Raises InputError for a `models:` block it cannot read.
+    """
+    worker = _Resolver(manifest, catalog or Catalog.load(manifest.models), today)
+    added = seeds or {}
+    keyed = [item for item in (worker.keyed(entry, added.get(entry.id, ())) for entry in entries) if item is not None]
+    return Resolved(tuple(keyed), worker.findings.said(False), worker.findings.said(True))
+
+
+def settings_of(manifest: Manifest, provider: str) -> ProviderSettings:
+    """The settings of a provider named in the manifest, or of a built-in type by its name."""
+    return manifest.providers.get(provider) or ProviderSettings(provider, provider)
+
+
+def unsaid(model: Model, action: Action) -> tuple[str, ...]:
+    """What the model's API cannot express of an Action, a sentence each."""
+    return tuple(_unsaid(model, action))
+
+
+def _unsaid(model: Model, action: Action) -> Iterable[str]:
+    cannot = f"{model.id} of {model.family} cannot express"
+    if action.negative_prompt.strip() and model.negative_limit is None:
+        yield f"{cannot} a negative prompt"
+    if model.over == "refuse" and model.prompt_limit is not None and model.length(action.prompt) > model.prompt_limit:
+        yield f"the prompt has {len(action.prompt)} {model.prompt_unit}; {model.id} takes {model.prompt_limit}"
+    if action.output_format not in model.formats:
+        yield f"{cannot} the output format {action.output_format}: it takes {', '.join(model.formats)}"
+    for name in ("prompt_extend", "watermark"):
+        if getattr(action, name) and name not in model.params:
+            yield f"{cannot} {name}"
+    if not model.inputs_min <= len(action.inputs) <= model.inputs_max:
+        yield f"{model.id} takes {_count(model)} reference images, not {len(action.inputs)}"
+    if not model.any_param:
+        yield from (f"{cannot} {name}" for name, _ in action.extra if name not in model.extra)
+
+
+def _count(model: Model) -> str:
+    if model.inputs_max == 0:
+        return "no"
+    return f"{model.inputs_min} to {model.inputs_max}" if model.inputs_min != model.inputs_max else str(model.inputs_max)
+
+
+class _Resolver:
+    def __init__(self, manifest: Manifest, catalog: Catalog, today: str) -> None:
+        self.manifest = manifest
+        self.catalog = catalog
+        self.today = today
+        self.findings = Findings(manifest)
+        self.by_identity: dict[tuple[str, str, str | None, int], Pattern | None] = {}
+        self.by_content: dict[tuple[str, str, str | None, str], Pattern | None] = {}
+        self.checked: set[str] = set()
+
+    # ------------------------------------------------------------ one entry
+
+    def keyed(self, entry: Entry, added: Sequence[int]) -> Keyed | None:
+        identity = (entry.asset, entry.provider, entry.model, id(entry.params))
+        try:
+            pattern = self.by_identity[identity]
+        except KeyError:
+            pattern = self.by_identity[identity] = self.shared(entry)
+        if pattern is None or not self.sound(entry, pattern):
+            return None
+        inputs, complete = _input_names(entry.inputs) if entry.inputs else ((), True)
+        prompt, action = entry.prompt, pattern.action
+        if entry.variants == 1 and not added:
+            first = action(prompt, entry.seed, inputs)
+            candidates: tuple[Candidate, ...] = (Candidate(entry.seed, first, action_key(first) if complete else ""),)
+        else:
+            wanted = dict.fromkeys([*range(entry.seed, entry.seed + entry.variants), *added])
+            drawn = [(seed, action(prompt, seed, inputs)) for seed in wanted]
+            candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn)
+        return Keyed(entry, candidates, pattern.price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
+
+    def sound(self, entry: Entry, pattern: Pattern) -> bool:
+        good = True
+        if len(entry.prompt) > pattern.watch:
+            good = self.prompt_fits(entry, pattern.model)
+        if entry.seed + entry.variants - 1 > SEED_MAX or entry.seed < 0:
+            self.say("seed-range", entry, f"seeds of {entry.id} are 0 to {SEED_MAX}", "seed")
+            good = False
+        if entry.inputs or pattern.model.inputs_min:
+            good = self.inputs_fit(entry, pattern) and good
+        return good
+
+    def prompt_fits(self, entry: Entry, model: Model) -> bool:
+        assert model.prompt_limit is not None
+        count = model.length(entry.prompt)
+        if count <= model.prompt_limit:
+            return True
+        about = "about " if model.prompt_unit == "tokens" else ""
+        cut = model.over == "cut"
+        what = "cuts it" if cut else "refuses it"
+        message = f"the prompt of {entry.id} has {about}{count} {model.prompt_unit}; {model.id} {what} at {model.prompt_limit}"
+        self.say("prompt-too-long", entry, message, "prompt", notice=cut)
+        return cut
+
+    def inputs_fit(self, entry: Entry, pattern: Pattern) -> bool:
+        model = pattern.model
+        if not model.inputs_min <= len(entry.inputs) <= model.inputs_max:
+            message = f"{model.id} of {model.family} takes {_count(model)} reference images; {entry.id} has {len(entry.inputs)}"
+            self.say("inputs", entry, message, "inputs")
+            return False
+        for name, value in pattern.base["extra"]:
+            if entry.inputs and value in model.extra.get(name, {}).get("text_only", ()):
+                self.say_param(
+                    "not-expressible", entry, name, f"{model.id} takes {name}: {value} only without reference images"
+                )
+                return False
+        return True
+
+    # ------------------------------------------------------------ what entries share
+
+    def shared(self, entry: Entry) -> Pattern | None:
+        content = (entry.asset, entry.provider, entry.model, repr(entry.params))
+        if content not in self.by_content:
+            self.by_content[content] = self.pattern(entry)
+        return self.by_content[content]
+
+    def pattern(self, entry: Entry) -> Pattern | None:
+        settings = settings_of(self.manifest, entry.provider)
+        family = self.catalog.families.get(settings.type)
+        if family is None:
+            near = difflib.get_close_matches(settings.type, self.catalog.families, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.catalog.families)}"
+            self.say("unknown-provider", entry, f"there is no provider {settings.type!r}", "provider", hint=hint)
+            return None
+        model = self.model(entry, settings)
+        if settings.name not in self.checked:
+            self.checked.add(settings.name)
+            self.check_settings(settings, family)
+        if model is None:
+            return None
+
+        def say(code: str, name: str, message: str, hint: str, notice: bool) -> None:
+            self.say_param(code, entry, name, message, hint=hint, notice=notice)
+
+        base = Params(entry.params, settings, model, self.catalog, say).base()
+        if base is None:
+            return None
+        if model.call(settings.mode) != settings.mode and settings.mode != "auto" and family.name == "dashscope":
+            self.say_setting("mode", settings, f"{model.id} has no {settings.mode} call; it has {', '.join(model.calls)}")
+            return None
+        watch = model.prompt_limit if model.prompt_limit is not None else 1 << 60
+        rps = settings.rps if settings.rps is not None else model.rps
+        in_flight = settings.concurrency if settings.concurrency is not None else model.in_flight
+        before = earlier(entry.params, settings, model, self.catalog) if self.catalog.editions(model) else {}
+        price = model.price_of(settings.region, base["prompt_extend"])
+        return Pattern(model, base, price, watch, rps, in_flight, before)
+
+    def model(self, entry: Entry, settings: ProviderSettings) -> Model | None:
+        wanted = entry.model or settings.model
+        model = self.catalog.find(settings.type, wanted, settings.allow_unknown_model)
+        if model is None:
+            near = self.catalog.near(settings.type, wanted or "")
+            hint = f"did you mean {near[0]}? " if near else ""
+            message = f"the model table has no {wanted!r} for {settings.type}"
+            self.say(
+                "unknown-model", entry, message, "model", hint=f"{hint}`allow_unknown_model: true` of the provider takes any"
+            )
+            return None
+        if model.dialect and model.dialect != settings.dialect:
+            self.say("not-expressible", entry, f"{model.id} of {model.family} needs `dialect: {model.dialect}`", "model")
+            return None
+        self.notices(entry, model)
+        return model
+
+    def notices(self, entry: Entry, model: Model) -> None:
+        if model.retires and self.today >= model.retires:
+            message = f"{model.id} retired on {model.retires} ({model.retires_source}); pictures that exist stay"
+            self.say("model-retired", entry, message, "model", notice=True)
+        elif model.retires and _days(self.today, model.retires) <= RETIRES_SOON:
+            message = f"{model.id} retires on {model.retires} ({model.retires_source})"
+            self.say("model-retires", entry, message, "model", notice=True)
+        if model.research_only:
+            message = f"{model.id} is under the {model.licence}: not for commercial use"
+            self.say("model-licence", entry, message, "model", notice=True)
+
+    def check_settings(self, settings: ProviderSettings, family: Family) -> None:
+        for name, message, hint in settings_faults(settings, family):
+            self.say_setting(name, settings, message, hint=hint)
+
+    # ------------------------------------------------------------ saying it
+
+    def say(self, code: str, entry: Entry, message: str, what: str, *, hint: str = "", notice: bool = False) -> None:
+        self.findings.add(code, message, place(self.manifest, entry, what), hint=hint, notice=notice)
+
+    def say_param(self, code: str, entry: Entry, name: str, message: str, *, hint: str = "", notice: bool = False) -> None:
+        self.findings.add(code, message, param_place(self.manifest, entry, name), hint=hint, notice=notice)
+
+    def say_setting(self, what: str, settings: ProviderSettings, message: str, *, hint: str = "") -> None:
+        self.findings.add(what.replace("_", "-"), message, ("providers", settings.name, what), hint=hint)
+
+
+def _input_names(inputs: Sequence[InputRef]) -> tuple[tuple[str, ...], bool]:
+    names = tuple(item.digest or (f"entry:{item.entry}" if item.entry else f"file:{item.file}") for item in inputs)
+    return names, all(item.digest for item in inputs)
+
+
+def _days(start: str, end: str) -> int:
+    return (date.fromisoformat(end) - date.fromisoformat(start)).days

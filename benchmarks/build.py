@@ -1,0 +1,175 @@
+"""What a build costs us beside what the provider makes us wait for, measured against the emulator.
+
+    python benchmarks/build.py                                     # every row; about ten minutes
+    python benchmarks/build.py --rows free --count 200 --runs 1    # a part
+
+Rows:
+    free      limits far above need, 200 in flight, pictures of --bytes: CPU a picture, longest step of the event loop
+    paced     20 submissions a second, 40 in flight: the share of what the limits allow
+    waiting   50 in flight, 15 s latency: the share of one core
+    restore   --restored pictures of 2 MB from the cache into the tree, beside cp and sha256sum of the same files
+Does not know what a good figure is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import hosted
+import measure
+from measure import Contender
+from noop import command_beside_python
+
+TICK = os.sysconf("SC_CLK_TCK")
+FAR = 100_000
+
+
+def fresh(work: Path, name: str) -> tuple[Path, dict[str, str]]:
+    """An empty project folder and an empty cache."""
+    shutil.rmtree(work / name, ignore_errors=True)
+    (work / name).mkdir(parents=True)
+    return work / name / "project", {"QWENBUILD_CACHE_DIR": str(work / name / "cache")}
+
+
+def one_build(options: argparse.Namespace, mode: str, env: dict[str, str], count: int, rps: float, flying: int) -> Contender:
+    folder, cache = fresh(options.work, f"build-{mode}")
+    hosted.project(folder, count, mode=mode, rps=rps, concurrency=flying)
+    return Contender(f"build, {mode} calls", [options.command, "build", "--yes", "-q"], folder, {**env, **cache})
+
+
+def free(options: argparse.Namespace) -> list[str]:
+    lines = ["| calls | pictures | wall s | CPU ms a picture | longest step of the loop ms |", "|---|---:|---:|---:|---:|"]
+    for mode in options.modes:
+        with hosted.emulator(
+            latency=0.2, rate=FAR, concurrency=FAR, query_rate=FAR, enforce=False, weight=options.bytes
+        ) as env:
+            walls, cpus = [], []
+            for _ in range(options.runs):
+                wall, _, cpu, _ = measure.run_once(one_build(options, mode, env, options.count, FAR, 200))
+                walls.append(wall)
+                cpus.append(cpu / options.count * 1000)
+            longest = longest_step(options, mode, env)
+        lines.append(
+            f"| {mode} | {options.count:,} | {statistics.median(walls):.1f} | {statistics.median(cpus):.2f} | {longest:.1f} |"
+        )
+    return lines
+
+
+def longest_step(options: argparse.Namespace, mode: str, env: dict[str, str]) -> float:
+    """A build of its own, for the watching costs something."""
+    build = one_build(options, mode, env, options.count, FAR, 200)
+    watched = [sys.executable, str(Path(__file__).with_name("watched.py")), *build.argv[1:]]
+    said = measure.run_once(Contender("watched", watched, build.cwd, build.env))[3]
+    print(said, file=sys.stderr)
+    found = re.search(r"longest step of the loop: ([\d.]+) ms", said)
+    return float(found[1]) if found else float("nan")
+
+
+def paced(options: argparse.Namespace) -> list[str]:
+    """The limits allow the last submission at (n - 1)/rate; its picture comes a latency later."""
+    rate, flying, latency, count = 20.0, 40, 1.5, options.paced
+    lines = ["| calls | pictures | wall s | allowed s | share |", "|---|---:|---:|---:|---:|"]
+    for mode in options.modes:
+        with hosted.emulator(latency=latency, rate=rate, concurrency=flying, query_rate=FAR) as env:
+            walls = []
+            for _ in range(options.runs):
+                wall = measure.run_once(one_build(options, mode, env, count, rate, flying))[0]
+                walls.append(wall)
+        allowed = (count - 1) / rate + latency
+        wall = statistics.median(walls)
+        lines.append(f"| {mode} | {count:,} | {wall:.2f} | {allowed:.2f} | {allowed / wall:.1%} |")
+    return lines
+
+
+def waiting(options: argparse.Namespace) -> list[str]:
+    """Sampled from the third to the twelfth second of a latency of fifteen: everything is submitted, nothing has come."""
+    lines = ["| calls | in flight | share of one core |", "|---|---:|---:|"]
+    for mode in options.modes:
+        with hosted.emulator(latency=15.0, rate=FAR, concurrency=FAR, query_rate=FAR) as env:
+            shares = [core_share(one_build(options, mode, env, 50, FAR, 50), 3.0, 12.0) for _ in range(options.runs)]
+        lines.append(f"| {mode} | 50 | {statistics.median(shares):.2%} |")
+    return lines
+
+
+def core_share(build: Contender, start: float, end: float) -> float:
+    with subprocess.Popen(build.argv, cwd=build.cwd, env={**os.environ, **build.env}, stdout=subprocess.DEVNULL) as process:
+        time.sleep(start)
+        before = ticks(process.pid)
+        time.sleep(end - start)
+        used = ticks(process.pid) - before
+        if process.wait() != 0:
+            raise RuntimeError(f"the build ended with {process.returncode}")
+    return used / TICK / (end - start)
+
+
+def ticks(pid: int) -> int:
+    """User and system time of a process, in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def restore(options: argparse.Namespace) -> list[str]:
+    folder, cache = fresh(options.work, "restore")
+    hosted.project(folder, options.restored, mode="sync", rps=FAR, concurrency=50)
+    with hosted.emulator(latency=0.05, rate=FAR, concurrency=FAR, enforce=False, weight=2_000_000) as env:
+        subprocess.run([options.command, "build", "--yes", "-q"], cwd=folder, env={**os.environ, **env, **cache}, check=True)
+    kept = folder / "kept"
+    shutil.copytree(folder / "out", kept)
+    plain = "cp -r --reflink=never kept out && find out -type f -print0 | xargs -0 -P 2 -n 100 sha256sum"
+    before = partial(shutil.rmtree, folder / "out", ignore_errors=True)
+    rows = [
+        Contender("qwenbuild", [options.command, "build", "--offline", "-q"], folder, cache, before=before),
+        Contender("cp and sha256sum", ["sh", "-c", plain], folder, before=before),
+    ]
+    found = measure.measure(rows, options.runs)
+    measure.save(options.out, "restore", found, {"pictures": options.restored, "bytes": 2_000_000})
+    return measure.table(found, "qwenbuild").splitlines()
+
+
+ROWS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "free": free,
+    "paced": paced,
+    "waiting": waiting,
+    "restore": restore,
+}
+
+
+def main() -> None:
+    options = arguments()
+    options.work = options.work.resolve()
+    for name in options.rows:
+        print(f"\n{name}", file=sys.stderr)
+        text = f"## {name}\n\n" + "\n".join(ROWS[name](options)) + "\n"
+        print(f"\n{text}", flush=True)
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"build-{name}.md").write_text(text)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--modes", nargs="+", choices=list(hosted.MODELS), default=list(hosted.MODELS))
+    parser.add_argument("--runs", type=int, default=7, help="builds a row (default 7)")
+    parser.add_argument("--count", type=int, default=2_000, help="entries of the row `free`")
+    parser.add_argument("--paced", type=int, default=400, help="entries of the row `paced`")
+    parser.add_argument("--restored", type=int, default=1_000, help="pictures of the row `restore`")
+    parser.add_argument("--bytes", type=int, default=1_500_000, help="size of a picture in the row `free`")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "qwenbuild-benchmarks")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--command", default=command_beside_python(), help="the qwenbuild to measure")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Plays the hosted image APIs on loopback: real sockets, tasks, limits, failures, signed links, credits, and a ledger.
+
+Knows nothing of qwenbuild's own clients. Needs the extra `emulator` (starlette, uvicorn).
+"""
+
+from __future__ import annotations
+
+from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.serve import Remote, Served, serve
+
+__all__ = ["Emulator", "Remote", "Served", "serve"]

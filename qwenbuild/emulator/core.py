@@ -1,0 +1,364 @@
+"""The emulator: accepts jobs, lets time pass over them, answers requests, keeps the ledger.
+
+Knows the APIs only as fronts that are tried in order, and nothing of sockets: an answer is a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import math
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+
+from qwenbuild.emulator import links, pictures
+from qwenbuild.emulator.clock import Clock
+from qwenbuild.emulator.faults import Fault, Hit, Outcome
+from qwenbuild.emulator.jobs import Fate, Job, Wanted
+from qwenbuild.emulator.lanes import Lane, Pace
+from qwenbuild.emulator.ledger import Ledger
+from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
+from qwenbuild.emulator.wire import Phase, Reply, Request, Script
+
+EMPTY = Reply(200, b"{}")
+
+
+class Front(Protocol):
+    """One API: finds out what a request is, answers it, and writes errors in its own envelope."""
+
+    api: str
+    region: str
+    prefix: str
+
+    def phase(self, request: Request) -> Phase:
+        """What a request of this API is about."""
+        ...
+
+    def subject(self, request: Request, phase: Phase) -> str:
+        """The prompt a submission carries, or the id that a later request names."""
+        ...
+
+    def handle(self, request: Request) -> Reply:
+        """Answer it honestly."""
+        ...
+
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """An error envelope."""
+        ...
+
+
+class Emulator:
+    """All APIs of one emulator. Everything but `respond` and `advance` is for tests.
+
+    Settings may be given by name: `Emulator(latency=15, unique=False)`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._initial = dict(settings)
+        self.clock = Clock()
+        self.origins = {"api": "http://127.0.0.1", "storage": "http://127.0.0.1"}
+        self._ports: dict[int, str] = {}
+        self.on_accept: Callable[[Job], None] = lambda job: None
+        self._begin()
+
+    def _begin(self) -> None:
+        from qwenbuild.emulator.fronts import all_fronts
+
+        self.settings = Settings()
+        self.accounts = default_accounts()
+        self.book = Ledger(self.accounts)
+        self.faults: list[Fault] = []
+        self.lanes: dict[tuple[str, str, str, str], Lane] = {}
+        self.replays = 0
+        self.traps = 0
+        self._ends: list[tuple[float, int, Job]] = []
+        self._fronts = all_fronts(self)
+        self.configure(**self._initial)
+
+    # -- what a server needs -------------------------------------------------------------------------------------------
+
+    def app(self) -> Starlette:
+        """A starlette application that answers every path."""
+        from qwenbuild.emulator.serving import application
+
+        return application(self)
+
+    def listen(self, api: tuple[str, int], storage: tuple[str, int]) -> None:
+        """Tell where the two sockets are; links and redirects name them."""
+        self.origins = {"api": f"http://{api[0]}:{api[1]}", "storage": f"http://{storage[0]}:{storage[1]}"}
+        self._ports = {api[1]: "api", storage[1]: "storage"} if api[1] != storage[1] else {}
+
+    def door(self, port: int) -> str:
+        """Which socket a port is: `api`, `storage`, or `""` when one socket does both."""
+        return self._ports.get(port, "")
+
+    def respond(self, request: Request) -> Reply | Script:
+        """Answer one request, honestly or as a fault says."""
+        from qwenbuild.emulator.control import control
+
+        if request.path.startswith("/__emu/"):
+            return control(self, request)
+        now = self.clock.now()
+        self.settle(now)
+        if request.path.startswith("/__trap/"):
+            self.traps += 1
+        front = next((front for front in self._fronts if request.path.startswith(front.prefix)), None)
+        if front is None or self.door_is_wrong(front, request):
+            self.book.note(request, "", "", "info", now)
+            return Reply(404, b"Not Found", (("content-type", "text/plain"),))
+        answer = self._through(front, request, now)
+        return answer if isinstance(answer, tuple) else answer.with_headers(("date", self._date(now)))
+
+    def door_is_wrong(self, front: Front, request: Request) -> bool:
+        """Whether an API is asked for at the storage socket."""
+        return request.door == "storage" and front.api != "storage"
+
+    def _date(self, now: float) -> str:
+        return formatdate(now + self.settings.date_skew, usegmt=True)
+
+    # -- one request ---------------------------------------------------------------------------------------------------
+
+    def _through(self, front: Front, request: Request, now: float) -> Outcome:
+        phase = front.phase(request)
+        subject = front.subject(request, phase)
+        job = self.book.by_id.get(subject) if phase != "submit" else None
+        line = self.book.note(request, front.api, front.region, phase, now)
+        text = job.wanted.prompt if job else subject
+        line["task"] = job.id if job else None
+        late = phase in ("poll", "download")
+        fault = None if late else self._fault(phase, front, text)
+        before = len(self.book.jobs)
+        honest = EMPTY if fault else front.handle(request)
+        if len(self.book.jobs) > before:
+            job = self.book.jobs[-1]
+            line["task"] = job.id
+            fault = self._fault("accepted", front, job.wanted.prompt)
+        elif late:
+            fault = self._fault(phase, front, text)
+        outcome = fault_outcome(fault, Hit(request, honest, front.refuse, self.origins, fault.options)) if fault else honest
+        self._answered(line, fault, outcome, job if phase == "download" else None)
+        return outcome
+
+    def _fault(self, phase: str, front: Front, text: str) -> Fault | None:
+        hits = [fault for fault in self.faults if fault.takes(phase, front.api, front.region, text)]
+        return hits[0] if hits else None
+
+    def _answered(self, line: dict[str, Any], fault: Fault | None, outcome: Outcome, job: Job | None) -> None:
+        line["fault"] = f"{fault.phase}:{fault.kind}" if fault else None
+        if isinstance(outcome, tuple):
+            line["bytes"] = sum(len(getattr(step, "data", b"")) for step in outcome)
+        else:
+            line["status"], line["bytes"] = outcome.status, len(outcome.body)
+        if job is not None:
+            whole = fault is None and line["status"] == 200
+            job.served.append({"time": line["time"], "bytes": line["bytes"], "whole": whole, "status": line["status"]})
+
+    # -- what fronts need ----------------------------------------------------------------------------------------------
+
+    def account(self, api: str, region: str, key: str) -> Account | None:
+        """Whose key it is, at this API and region only."""
+        return next((a for a in self.accounts if a.api == api and a.region == region and key in a.keys), None)
+
+    def lane(self, api: str, region: str, account: str, model: str) -> Lane:
+        """The lane of an account and model."""
+        return self.lanes.setdefault((api, region, account, model), Lane())
+
+    def pace(self, vendor: Pace) -> Pace:
+        """The vendor's pace, with what the settings put in its place."""
+        chosen = self.settings
+        window = vendor if chosen.rate is None else Pace(max(1.0, chosen.rate), max(1.0, 1.0 / chosen.rate), 0)
+        concurrency = vendor.concurrency if chosen.concurrency is None else float(chosen.concurrency)
+        if not chosen.enforce:
+            return Pace(math.inf, window.window, math.inf if chosen.concurrency is None else concurrency)
+        return Pace(window.count, window.window, concurrency)
+
+    def admit(self, lane: Lane, pace: Pace) -> str:
+        """Count an arriving submission: `""` when it may come in, else `rate` or `concurrency`."""
+        now = self.clock.now()
+        lane.arrive(now)
+        if lane.over_rate(now, pace):
+            lane.refused_rate += 1
+            return "rate"
+        if self.settings.overflow == "refuse" and lane.in_flight(now) >= pace.concurrency:
+            lane.refused_concurrency += 1
+            return "concurrency"
+        return ""
+
+    def accept(self, wanted: Wanted, lane: Lane, concurrency: float, task_id: str = "") -> Job:
+        """Take a job on: from here on it costs, unless it fails."""
+        now, settings = self.clock.now(), self.settings
+        fate = self._fate(wanted)
+        start = lane.earliest(now, concurrency) + settings.pending
+        end = math.inf if fate.kind == "stuck" else start + settings.latency + wanted.extra_delay
+        number = len(self.book.jobs) + 1
+        job = Job(number, task_id or str(uuid.uuid4()), str(uuid.uuid4()), wanted, now, start, end, fate)
+        self._reserve(job, +1)
+        lane.enter(job, now)
+        self.book.add(job)
+        heapq.heappush(self._ends, (end, number, job))
+        self.on_accept(job)
+        return job
+
+    def _fate(self, wanted: Wanted) -> Fate:
+        if wanted.fate.kind != "done":
+            return wanted.fate
+        if any(word in wanted.prompt or word in wanted.negative_prompt for word in self.settings.refuse_words):
+            return Fate("failed", "DataInspectionFailed", "Input data may contain inappropriate content.")
+        front = next(front for front in self._fronts if (front.api, front.region) == (wanted.api, wanted.region))
+        fault = self._fault("job", front, wanted.prompt)
+        return fault.fate() if fault else Fate()
+
+    def cancel(self, job: Job, lane: Lane, concurrency: float) -> None:
+        """Drop a waiting job; those behind it move up."""
+        job.canceled = self.clock.now()
+        lane.leave(job, job.canceled, concurrency)
+        for other in lane.unfinished:
+            heapq.heappush(self._ends, (other.end, other.number, other))
+        self._settle_one(job)
+
+    def settle(self, now: float) -> None:
+        """Give back what failed jobs had reserved."""
+        while self._ends and self._ends[0][0] <= now:
+            self._settle_one(heapq.heappop(self._ends)[2])
+
+    def _settle_one(self, job: Job) -> None:
+        if not job.settled:
+            job.settled = True
+            if not job.pays():
+                self._reserve(job, -1)
+
+    def _reserve(self, job: Job, sign: int) -> None:
+        wanted = job.wanted
+        account = next((a for a in self.accounts if a.name == wanted.account), None)
+        if account is None:
+            return
+        if wanted.unit != "usd":
+            account.credits -= sign * int(wanted.price)
+            return
+        if sign > 0:
+            job.free = min(wanted.n, account.free_left(wanted.model))
+        account.used[wanted.model] = account.used.get(wanted.model, 0) + sign * job.free
+
+    def forgotten(self, job: Job) -> bool:
+        """Whether the retention is over, or the API was told to forget the job."""
+        now = self.clock.now()
+        return now > job.accepted + self.settings.retention or (job.fate.kind == "unknown" and now >= job.end)
+
+    def link(self, job: Job, index: int = 0) -> str:
+        """The signed address of a picture."""
+        end = int(job.end)
+        day = datetime.fromtimestamp(end, UTC).strftime("%Y%m%d")
+        extension = {"jpeg": "jpg"}.get(job.wanted.format, job.wanted.format)
+        return self.origins["storage"] + links.signed_path(job.id, index, extension, day, end + int(self.settings.retention))
+
+    # -- what tests see ------------------------------------------------------------------------------------------------
+
+    def picture_for(self, task: str, index: int = 0) -> bytes:
+        """The bytes of a job's picture; KeyError for a task that was never accepted."""
+        job = self.book.by_id[task]
+        wanted, settings = job.wanted, self.settings
+        seed = dict(wanted.effective, index=index)
+        if settings.unique or wanted.seed is None:
+            seed["task"] = job.id
+        drawn = pictures.png(*wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=settings.weight)
+        if wanted.format == "png":
+            return drawn
+        from qwenbuild.images import convert
+
+        return convert(drawn, wanted.format)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Every accepted job in order, with the digests of its pictures and what was served of them."""
+        now = self.clock.now()
+        for job in self.book.jobs:
+            if job.digests is None:
+                job.digests = [hashlib.sha256(self.picture_for(job.id, index)).hexdigest() for index in range(job.wanted.n)]
+        return [job.entry(now) for job in self.book.jobs]
+
+    def prompts(self) -> list[str]:
+        """The prompt of every accepted job, in order, as it was sent."""
+        return [job.wanted.prompt for job in self.book.jobs]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request in order, keys struck out."""
+        return list(self.book.requests)
+
+    def leaks(self) -> list[dict[str, Any]]:
+        """Credentials that came where none belongs: storage, trap, self-hosted server."""
+        return list(self.book.leaks)
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Every notification that was due, and what became of it."""
+        return list(self.book.webhooks)
+
+    def limits_seen(self) -> list[dict[str, Any]]:
+        """For each account and model: submissions, refusals, most in flight, least spacing in seconds."""
+        names = ("api", "region", "account", "model")
+        return [dict(zip(names, key, strict=True)) | lane.seen() for key, lane in sorted(self.lanes.items())]
+
+    def spent(self) -> dict[str, str]:
+        """What all accounts paid, unit → decimal string."""
+        return self.book.spent(self.clock.now())
+
+    def state(self) -> dict[str, Any]:
+        """Clock, settings, accounts and counters."""
+        account = {item.name for item in fields(Account)} - {"keys"}
+        return {
+            "now": self.clock.now(),
+            "settings": {item.name: getattr(self.settings, item.name) for item in fields(Settings)},
+            "accounts": [{name: getattr(one, name) for name in sorted(account)} for one in self.accounts],
+            "accepted": len(self.book.jobs),
+            "requests": len(self.book.requests),
+            "replays": self.replays,
+            "leaks": len(self.book.leaks),
+            "traps": self.traps,
+            "spent": self.spent(),
+            "faults": [fault.entry() for fault in self.faults],
+        }
+
+    # -- what tests set ------------------------------------------------------------------------------------------------
+
+    def configure(self, accounts: Mapping[str, Mapping[str, Any]] | None = None, **settings: Any) -> None:
+        """Change settings by name, and accounts by name and field. ValueError names what is unknown."""
+        apply(self.settings, settings)
+        for name, changes in (accounts or {}).items():
+            configure_account(self.accounts, name, changes)
+
+    def fault(self, phase: str, kind: str, **rule: Any) -> None:
+        """Order a fault: `at`, `times`, `every`, `api`, `region`, `match`; everything else is an option of the kind."""
+        known = {name: rule.pop(name) for name in ("at", "times", "every", "api", "region", "match") if name in rule}
+        if "every" in known:
+            known.setdefault("times", None)
+        self.faults.append(Fault(phase, kind, **known, options=rule))
+
+    def clear_faults(self) -> None:
+        """Forget every ordered fault."""
+        self.faults.clear()
+
+    def advance(self, seconds: float) -> None:
+        """Push the clock forward."""
+        self.clock.advance(seconds)
+
+    def reset(self) -> None:
+        """Back to the beginning: no jobs, no log, no faults, real time, the settings it was made with."""
+        self.clock.reset()
+        self._begin()
+
+
+def fault_outcome(fault: Fault, hit: Hit) -> Outcome:
+    """What a fault makes of a request."""
+    from qwenbuild.emulator.faults import KINDS
+
+    return KINDS[fault.kind](hit)
+
+
+def text_of(value: object) -> str:
+    """A value as text for matching, in the script it was written in."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,389 @@
+"""Plays DashScope (Alibaba Cloud Model Studio) for one region: submissions, tasks, cancellation, listing.
+
+Knows no other region: keys and tasks of another one are strangers here, as in the real service.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from qwenbuild.emulator.clock import vendor_time
+from qwenbuild.emulator.dashscope_rules import MODELS, Asked, Bad, Model, read_messages, read_prompt
+from qwenbuild.emulator.jobs import Fate, Job, Stage, Wanted
+from qwenbuild.emulator.lanes import Lane, Pace
+from qwenbuild.emulator.settings import Account
+from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
+
+if TYPE_CHECKING:
+    from qwenbuild.emulator.core import Emulator
+
+SYNC_PATH = "/services/aigc/multimodal-generation/generation"
+TEXT_PATH = "/services/aigc/text2image/image-synthesis"
+THIRD_PATH = "/services/aigc/image-generation/generation"
+SUBMITS = {SYNC_PATH: "sync", TEXT_PATH: "text2image", THIRD_PATH: "image-generation"}
+TASK = re.compile(r"/tasks/([^/]+)(/cancel)?")
+REFUSALS = {"rate": "Throttling.RateQuota", "concurrency": "Throttling.Concurrency"}
+WORDS = {
+    Stage.WAITING: "PENDING",
+    Stage.RUNNING: "RUNNING",
+    Stage.DONE: "SUCCEEDED",
+    Stage.FAILED: "FAILED",
+    Stage.CANCELED: "CANCELED",
+}
+
+
+class Stop(Exception):
+    """An error answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class DashScope:
+    """One region."""
+
+    api = "dashscope"
+
+    def __init__(self, world: Emulator, region: str) -> None:
+        self._world = world
+        self.region = region
+        self.prefix = f"/dashscope/{region}/api/v1/"
+        self._queries: dict[tuple[str, str], Lane] = {}
+
+    def phase(self, request: Request) -> Phase:
+        """By path and method."""
+        path = self._path(request)
+        if path in SUBMITS:
+            return "submit"
+        if found := TASK.fullmatch(path):
+            return "cancel" if found[2] else "poll"
+        return "list" if path == "/tasks" else "info"
+
+    def subject(self, request: Request, phase: Phase) -> str:
+        """The prompt of a submission; the task of a query."""
+        if phase == "submit":
+            return _prompt_of(request)
+        found = TASK.fullmatch(self._path(request))
+        return found[1] if found else ""
+
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """DashScope's flat error."""
+        return _with_id(status, {"code": code, "message": message})
+
+    def handle(self, request: Request) -> Reply:
+        """Answer honestly."""
+        try:
+            account = self._account(request)
+            return self._route(request, account)
+        except Stop as stop:
+            reply = self.refuse(stop.status, stop.code, stop.message)
+            wait = self._world.settings.retry_after
+            return reply.with_headers(("retry-after", wait)) if wait and stop.status == 429 else reply
+
+    def _path(self, request: Request) -> str:
+        return request.path[len(self.prefix) - 1 :]
+
+    def _account(self, request: Request) -> Account:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not key.strip():
+            raise Stop(401, "InvalidApiKey", "No API-key provided.")
+        account = self._world.account(self.api, self.region, key.strip())
+        if account is None:
+            raise Stop(401, "InvalidApiKey", "Invalid API-key provided.")
+        return account
+
+    def _route(self, request: Request, account: Account) -> Reply:
+        path, found = self._path(request), TASK.fullmatch(self._path(request))
+        if path in SUBMITS and request.method == "POST":
+            return self._submit(request, account, SUBMITS[path])
+        if found and found[2] and request.method == "POST":
+            self._queried(account, "cancel")
+            return self._cancel(found[1], account)
+        if found and request.method == "GET":
+            self._queried(account, "poll")
+            return self._task(found[1], account)
+        if path == "/tasks" and request.method == "GET" and self._world.settings.listing:
+            self._queried(account, "list")
+            return self._list(request, account)
+        if path == "/models" and request.method == "GET":
+            return _with_id(200, {"output": {"total": len(MODELS), "models": [{"model": name} for name in MODELS]}})
+        raise Stop(404, "NotFound", "Not found.")
+
+    # -- submissions ---------------------------------------------------------------------------------------------------
+
+    def _submit(self, request: Request, account: Account, call: str) -> Reply:
+        wants_async = request.headers.get("x-dashscope-async", "").lower() == "enable"
+        body = _body(request)
+        model = _model(body)
+        _right_call(model, call, wants_async)
+        self._standing(account, model)
+        lane = self._world.lane(self.api, self.region, account.name, model.id)
+        pace = self._world.pace(model.pace)
+        if not wants_async:
+            pace = Pace(pace.count, pace.window, float("inf"))
+        if refusal := self._world.admit(lane, pace):
+            raise Stop(429, REFUSALS[refusal], "Requests rate limit exceeded, please try again later.")
+        wanted = self._wanted(body, model, account, call, wants_async)
+        job = self._world.accept(wanted, lane, pace.concurrency)
+        return self._accepted(job) if wants_async else self._finished(job)
+
+    def _standing(self, account: Account, model: Model) -> None:
+        if account.arrears:
+            raise Stop(400, "Arrearage", "Access denied, please make sure your account is in good standing.")
+        if model.id in account.unpurchased:
+            raise Stop(
+                403,
+                "AccessDenied.Unpurchased",
+                "Access to model denied. Please make sure you are eligible for using the model.",
+            )
+        if account.free_only and account.free_left(model.id) < 1:
+            message = (
+                'The free tier of the model has been exhausted. To continue access, disable the "use free tier only" mode.'
+            )
+            raise Stop(403, "AllocationQuota.FreeTierOnly", message)
+
+    def _wanted(self, body: dict[str, Any], model: Model, account: Account, call: str, wants_async: bool) -> Wanted:
+        read = read_prompt if call == "text2image" else read_messages
+        try:
+            asked = read(model, body)
+        except Bad as bad:
+            if not wants_async or self._world.settings.validation == "immediate":
+                raise Stop(400, bad.code, bad.message) from bad
+            return self._doomed(body, model, account, bad)
+        return self._drawn(asked, body, model, account, "async" if wants_async else "sync")
+
+    def _drawn(self, asked: Asked, body: dict[str, Any], model: Model, account: Account, call: str) -> Wanted:
+        return Wanted(
+            self.api, self.region, account.name, model.id, call, asked.sent, asked.negative, asked.seed, asked.size, body,
+            asked.effective(model), model.price(self.region) * asked.n, "usd", asked.n, watermark=asked.watermark,
+            extra_delay=self._world.settings.extend_delay if asked.extend else 0.0,
+        )  # fmt: skip
+
+    def _doomed(self, body: dict[str, Any], model: Model, account: Account, bad: Bad) -> Wanted:
+        """Accepted, and then failed for a bad field, which is what the live service was seen to do."""
+        prompt, fate = str(_dig(body, "input", "prompt")), Fate("failed", bad.code, bad.message)
+        return Wanted(
+            self.api, self.region, account.name, model.id, "async", prompt, "", None, (1, 1), body, {},
+            model.price(self.region), "usd", fate=fate,
+        )  # fmt: skip
+
+    def _accepted(self, job: Job) -> Reply:
+        return json_reply(200, {"output": {"task_status": "PENDING", "task_id": job.id}, "request_id": job.request_id})
+
+    def _finished(self, job: Job) -> Reply:
+        """The answer to a synchronous call: it leaves when the job ends."""
+        if job.fate.kind in ("failed", "item_error", "canceled"):
+            reply = _with_id(
+                400 if job.fate.code.startswith(("Data", "Invalid")) else 500,
+                {"code": job.fate.code, "message": job.fate.message},
+            )
+            return Reply(reply.status, reply.body, reply.headers, job.end)
+        wanted = job.wanted
+        content = [] if job.fate.kind == "no_url" else [{"image": self._world.link(job, index)} for index in range(wanted.n)]
+        output: dict[str, Any] = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}]}
+        if not wanted.model.startswith(("qwen-image-2", "qwen-image-3")):
+            output["task_metric"] = {"TOTAL": wanted.n, "FAILED": 0, "SUCCEEDED": wanted.n}
+        if wanted.model == "z-image-turbo":
+            content.append({"text": wanted.prompt})
+        return json_reply(200, {"output": output, "usage": _usage(job), "request_id": job.request_id}, ready=job.end)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    def _queried(self, account: Account, what: str) -> None:
+        rate = self._world.settings.query_rate
+        lane, now = self._queries.setdefault((account.name, what), Lane()), self._world.clock.now()
+        if self._world.settings.enforce and lane.over_rate(now, Pace(rate, 1.0, 0)):
+            lane.refused_rate += 1
+            raise Stop(429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
+        lane.recent.append(now)
+
+    def _known(self, task: str, account: Account) -> Job | None:
+        job = self._world.book.by_id.get(task)
+        if job is None or (job.wanted.api, job.wanted.region, job.wanted.account) != (self.api, self.region, account.name):
+            return None
+        return None if job.wanted.call == "sync" or self._world.forgotten(job) else job
+
+    def _task(self, task: str, account: Account) -> Reply:
+        job = self._known(task, account)
+        if job is None:
+            return _with_id(200, {"output": {"task_id": task, "task_status": "UNKNOWN"}})
+        output: dict[str, Any] = {"task_id": task, "task_status": WORDS[job.stage(self._world.clock.now())]}
+        output |= self._times(job)
+        fill = {"SUCCEEDED": self._succeeded, "FAILED": self._failed}.get(output["task_status"])
+        answer: dict[str, Any] = {"output": output}
+        if fill is not None:
+            answer |= fill(job, output)
+        else:
+            output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": 0}
+        return _with_id(200, answer)
+
+    def _times(self, job: Job) -> dict[str, str]:
+        now, hours = self._world.clock.now(), self._world.settings.zone_hours
+        ended = job.canceled if job.canceled is not None else job.end
+        moments = {"submit_time": job.accepted, "scheduled_time": job.start, "end_time": ended}
+        return {name: vendor_time(moment, hours) for name, moment in moments.items() if moment <= now}
+
+    def _failed(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+        output |= {"code": job.fate.code, "message": job.fate.message}
+        output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": job.wanted.n}
+        return {}
+
+    def _succeeded(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+        wanted = job.wanted
+        output["task_metrics"] = {"TOTAL": wanted.n, "SUCCEEDED": wanted.n, "FAILED": 0}
+        urls = [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(wanted.n)]
+        if wanted.model.startswith("qwen-image-3"):
+            content = [{"type": "image", "image": url} for url in urls]
+            output["choices"] = [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}]
+        elif job.fate.kind == "item_error":
+            output["results"] = [{"code": job.fate.code, "message": job.fate.message}]
+        else:
+            output["results"] = [_result(job, url) for url in urls or [""]]
+        return {"usage": _usage(job) if wanted.model.startswith("qwen-image-3") else {"image_count": wanted.n}}
+
+    def _cancel(self, task: str, account: Account) -> Reply:
+        job = self._known(task, account)
+        if job is None or job.stage(self._world.clock.now()) is not Stage.WAITING:
+            message = "Failed to cancel the task, please confirm if the task is in PENDING status."
+            raise Stop(400, "UnsupportedOperation", message)
+        lane = self._world.lane(self.api, self.region, account.name, job.wanted.model)
+        self._world.cancel(job, lane, self._world.pace(MODELS[job.wanted.model].pace).concurrency)
+        return _with_id(200, {})
+
+    # -- the list ------------------------------------------------------------------------------------------------------
+
+    def _list(self, request: Request, account: Account) -> Reply:
+        params = request.params()
+        page, size = _count(params, "page_no", 1), _count(params, "page_size", 10)
+        since, until = self._window(params)
+        jobs = [job for job in self._world.book.jobs if self._listed(job, account, params, since, until)]
+        jobs.sort(key=lambda job: -job.number)
+        shown = jobs[(page - 1) * size : page * size]
+        answer = {
+            "total": len(jobs), "total_page": -(-len(jobs) // size), "page_no": page, "page_size": size,
+            "data": [self._line(job) for job in shown],
+        }  # fmt: skip
+        return _with_id(200, answer)
+
+    def _window(self, params: dict[str, str]) -> tuple[float, float]:
+        zone = timezone(timedelta(hours=self._world.settings.zone_hours))
+        now = self._world.clock.now()
+        try:
+            until = _moment(params["end_time"], zone) if "end_time" in params else now
+            since = _moment(params["start_time"], zone) if "start_time" in params else until - 86400
+        except ValueError as error:
+            raise Stop(400, "InvalidParameter", "start_time and end_time must be YYYYMMDDhhmmss") from error
+        if until - since > 86400 or until < since:
+            raise Stop(400, "InvalidParameter", "The time range must not exceed 24 hours.")
+        return since, until + 1
+
+    def _listed(self, job: Job, account: Account, params: dict[str, str], since: float, until: float) -> bool:
+        now = self._world.clock.now()
+        if self._known(job.id, account) is None or job.accepted + self._world.settings.listing_lag > now:
+            return False
+        if "status" in params and WORDS[job.stage(now)] != params["status"]:
+            return False
+        return since <= job.accepted <= until and params.get("model_name", job.wanted.model) == job.wanted.model
+
+    def _line(self, job: Job) -> dict[str, Any]:
+        """A task in the list: everything but its prompt, which the real list does not carry either."""
+        now, wanted = self._world.clock.now(), job.wanted
+        route = (
+            "text2image:image-synthesis" if wanted.model in ("qwen-image", "qwen-image-plus") else "image-generation:generation"
+        )
+        line = {
+            "task_id": job.id, "status": WORDS[job.stage(now)], "model_name": wanted.model, "region": self.region,
+            "request_id": job.request_id, "gmt_create": int(job.accepted * 1000), "api_key_id": "1", "caller_uid": "1",
+            "caller_parent_id": "1", "user_api_unique_key": f"apikey:v1:aigc:{route}:{wanted.model}",
+        }  # fmt: skip
+        if job.start <= now:
+            line["start_time"] = int(job.start * 1000)
+        if job.end <= now:
+            line["end_time"] = int(job.end * 1000)
+        return line
+
+
+def _with_id(status: int, value: dict[str, Any]) -> Reply:
+    identity = str(uuid.uuid4())
+    return json_reply(status, {"request_id": identity, **value}, ("x-request-id", identity))
+
+
+def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = request.json()
+    except ValueError as error:
+        raise Stop(400, "InvalidParameter", "Request body format invalid: it is not JSON.") from error
+    if not isinstance(body, dict):
+        raise Stop(400, "InvalidParameter", "Request body format invalid: it is not an object.")
+    return body
+
+
+def _model(body: dict[str, Any]) -> Model:
+    name = body.get("model")
+    if not isinstance(name, str) or name not in MODELS:
+        raise Stop(400, "InvalidParameter", "Model not exist.")
+    return MODELS[name]
+
+
+def _right_call(model: Model, call: str, wants_async: bool) -> None:
+    if call == "text2image" and not wants_async:
+        raise Stop(403, "AccessDenied", "current user api does not support synchronous calls.")
+    if wants_async and (call == "sync" or call not in model.calls):
+        raise Stop(403, "AccessDenied", "current user api does not support asynchronous calls.")
+    if not wants_async and "sync" not in model.calls:
+        raise Stop(403, "AccessDenied", "current user api does not support synchronous calls.")
+
+
+def _dig(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return "" if value is None else value
+
+
+def _prompt_of(request: Request) -> str:
+    try:
+        body = request.json()
+    except ValueError:
+        return ""
+    prompt = _dig(body, "input", "prompt")
+    messages = _dig(body, "input", "messages")
+    if not prompt and isinstance(messages, list) and messages and isinstance(messages[0], dict):
+        content = messages[0].get("content")
+        parts = content if isinstance(content, list) else []
+        prompt = next((item["text"] for item in parts if isinstance(item, dict) and isinstance(item.get("text"), str)), "")
+    return prompt if isinstance(prompt, str) else ""
+
+
+def _result(job: Job, url: str) -> dict[str, str]:
+    wanted = job.wanted
+    result = {"orig_prompt": wanted.prompt}
+    if wanted.effective.get("prompt_extend"):
+        result["actual_prompt"] = f"{wanted.effective['prompt']}, in rich detail and soft light"
+    return result | ({"url": url} if url else {})
+
+
+def _usage(job: Job) -> dict[str, Any]:
+    width, height = job.wanted.size
+    if not job.wanted.model.startswith("qwen-image-3"):
+        return {"width": width, "height": height, "image_count": job.wanted.n}
+    tier = "qima_output_1k" if width * height <= 2_250_000 else "qima_output_2k"
+    images = len(job.wanted.effective.get("images", ()))
+    return {
+        "input_image_count": images, "output_image_count": job.wanted.n, "output_image_type": tier,
+        "output_width": width, "output_height": height,
+    }  # fmt: skip
+
+
+def _count(params: dict[str, str], name: str, default: int) -> int:
+    text = params.get(name, str(default))
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise Stop(400, "InvalidParameter", f"{name} must be a positive integer")
+    return int(text)
+
+
+def _moment(text: str, zone: timezone) -> float:
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=zone).astimezone(UTC).timestamp()

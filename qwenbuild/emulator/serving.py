@@ -1,0 +1,137 @@
+"""Carries replies and scripts to the connection: the one place that knows starlette and uvicorn's transport.
+
+Knows nothing of APIs; it reads a request, asks the core, waits for the moment of the answer, and writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Protocol, cast
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from qwenbuild.emulator.clock import Clock
+from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Write
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+RST = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends RST."""
+
+
+class Answers(Protocol):
+    """The core, as this module sees it."""
+
+    clock: Clock
+
+    def respond(self, request: Request) -> Reply | Script:
+        """The answer, or what the connection shall do instead."""
+        ...
+
+    def door(self, port: int) -> str:
+        """Which socket a port is: `api` or `storage`."""
+        ...
+
+
+class Handler:
+    """The ASGI application behind both sockets."""
+
+    def __init__(self, core: Answers) -> None:
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = await _read(scope, receive, self._core)
+        answer = self._core.respond(request)
+        if isinstance(answer, tuple):
+            await _play(answer, receive, send)
+            return
+        await self._core.clock.until(answer.ready)
+        await _reply(answer, send)
+
+
+def application(core: Answers) -> Starlette:
+    """A starlette application that answers every path."""
+    return Starlette(routes=[Route("/{path:path}", Handler(core), methods=METHODS)])
+
+
+async def _read(scope: Scope, receive: Receive, core: Answers) -> Request:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    port = (scope.get("server") or ("", 0))[1] or 0
+    door = "storage" if core.door(port) == "storage" else "api"
+    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body, door)  # type: ignore[arg-type]
+
+
+async def _reply(reply: Reply, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _play(script: Script, receive: Receive, send: Send) -> None:
+    """Do to the connection what the script says; always ends with the connection gone."""
+    transport = _transport(send)
+    gone = asyncio.ensure_future(_gone(receive))
+    try:
+        for step in script:
+            if gone.done():
+                break
+            await _step(step, transport, gone)
+        if not transport.is_closing():
+            transport.close()
+        await gone
+    finally:
+        gone.cancel()
+
+
+def _transport(send: Send) -> asyncio.Transport:
+    """The connection under uvicorn's `send`, which is a method of its request cycle."""
+    cycle = getattr(send, "__self__", None)
+    transport = getattr(cycle, "transport", None)
+    if transport is None:
+        raise RuntimeError("faults on the wire need uvicorn's h11 server underneath")
+    return cast(asyncio.Transport, transport)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _step(step: object, transport: asyncio.Transport, gone: asyncio.Future[None]) -> None:
+    match step:
+        case Write(data, piece, every):
+            await _write(transport, data, piece, every, gone)
+        case Pause(seconds) | Hang(seconds):
+            await asyncio.wait({gone}, timeout=seconds)
+        case Reset():
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+            transport.abort()
+        case Close():
+            transport.close()
+
+
+async def _write(transport: asyncio.Transport, data: bytes, piece: int, every: float, gone: asyncio.Future[None]) -> None:
+    view = memoryview(data)
+    size = piece or len(data) or 1
+    for start in range(0, len(data), size):
+        if gone.done() or transport.is_closing():
+            return
+        transport.write(bytes(view[start : start + size]))
+        await asyncio.wait({gone}, timeout=max(every, 0.0)) if every else await _drained(transport, gone)
+
+
+async def _drained(transport: asyncio.Transport, gone: asyncio.Future[None]) -> None:
+    while transport.get_write_buffer_size() > 1 << 20 and not gone.done():
+        await asyncio.wait({gone}, timeout=0.002)

@@ -1,0 +1,87 @@
+"""Plays the object storage that holds the pictures: signed links, and no patience with credentials.
+
+Knows nothing of the API that a picture came from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwenbuild.emulator import links
+from qwenbuild.emulator.jobs import Stage
+from qwenbuild.emulator.wire import Phase, Reply, Request
+
+if TYPE_CHECKING:
+    from qwenbuild.emulator.core import Emulator
+
+MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+class Storage:
+    """Signed links under `/oss/`."""
+
+    api = "storage"
+    region = ""
+    prefix = links.PREFIX
+
+    def __init__(self, world: Emulator) -> None:
+        self._world = world
+
+    def phase(self, request: Request) -> Phase:
+        """Everything here is a download."""
+        return "download"
+
+    def subject(self, request: Request, phase: Phase) -> str:
+        """The task whose picture is asked for."""
+        found = links.target(request)
+        return found[0] if found else ""
+
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """Storage's XML error."""
+        return links.xml(status, code, message)
+
+    def handle(self, request: Request) -> Reply:
+        """The picture's bytes, or why not."""
+        if self._world.book.leaked(request, "storage"):
+            return links.xml(
+                400, "InvalidArgument", "Only one auth mechanism allowed: the link is signed, and a credential came too."
+            )
+        now = self._world.clock.now()
+        refusal = links.refusal(request, now)
+        if refusal is not None:
+            return refusal
+        found = links.target(request)
+        job = self._world.book.by_id.get(found[0]) if found else None
+        if job is None or found is None or found[1] >= job.wanted.n or job.stage(now) is not Stage.DONE:
+            return links.xml(404, "NoSuchKey", "The specified key does not exist.")
+        data = self._world.picture_for(job.id, found[1])
+        etag = f'"{job.id.replace("-", "").upper()}"'
+        return Reply(200, data, (("content-type", MEDIA[job.wanted.format]), ("etag", etag), ("x-oss-object-type", "Normal")))
+
+
+class Trap:
+    """A place that nobody should be led to: counts who comes, and what they carry."""
+
+    api = "storage"
+    region = "trap"
+    prefix = "/__trap/"
+
+    def __init__(self, world: Emulator) -> None:
+        self._world = world
+
+    def phase(self, request: Request) -> Phase:
+        """Not a download that any fault was ordered for."""
+        return "info"
+
+    def subject(self, request: Request, phase: Phase) -> str:
+        """Nothing."""
+        return ""
+
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """Storage's XML error."""
+        return links.xml(status, code, message)
+
+    def handle(self, request: Request) -> Reply:
+        """Note the visit."""
+        self._world.book.leaked(request, "trap")
+        return Reply(200, b"caught", (("content-type", "text/plain"),))

@@ -1,0 +1,102 @@
+"""Loads a manifest: text, plain values, grammar, rules, and then the frozen nouns; or every problem at once.
+
+Knows no template language and reads no other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.manifest.blocks import manifest
+from qwenbuild.manifest.events import build, paused_collector
+from qwenbuild.manifest.fields import kind
+from qwenbuild.manifest.findings import MOST_FINDINGS, Finding, findings
+from qwenbuild.manifest.masking import credentials
+from qwenbuild.manifest.notices import notices
+from qwenbuild.manifest.rules import broken
+from qwenbuild.manifest.schema import GRAMMAR, ManifestBlock
+from qwenbuild.manifest.source import ManifestSource
+from qwenbuild.manifest.text import Text, read
+from qwenbuild.model import Manifest
+
+LARGEST = 2_000_000
+"""Bytes of a manifest."""
+
+VERSION = 1
+
+
+def load(path: Path) -> Manifest:
+    """The manifest at `path`, named in messages as `path` is written.
+
+    Raises InputError with every problem found: file, line and column, place in the manifest, what was expected.
+    """
+    text = read(path, str(path), LARGEST)
+    tree = build(text)
+    source = ManifestSource(text)
+    problems = [*tree.problems, *_credentials(text)]
+    data = _versioned(tree.value, source, problems)
+    blocks, found = _validated(data)
+    problems += _placed(found, source)
+    if problems or blocks is None:
+        raise _all(problems, text.shown)
+    warnings = tuple(source.problem(each.code, each.message, each.path, hint=each.hint) for each in notices(data))
+    return manifest(blocks, path, source, warnings)
+
+
+def _validated(data: Mapping[str, Any]) -> tuple[ManifestBlock | None, list[Finding]]:
+    try:
+        with paused_collector():
+            blocks = GRAMMAR.validate_python(data)
+        return blocks, list(broken(data))
+    except ValidationError as error:
+        return None, [*findings(error, data), *broken(data)]
+
+
+def _versioned(value: Any, source: ManifestSource, problems: list[Problem]) -> Mapping[str, Any]:
+    """The top-level mapping. Of another version nothing else is said: its other keys may mean other things."""
+    if value is None:
+        hint = "`qwenbuild init` writes one that builds at once"
+        raise _all([*problems, source.problem("empty", "the manifest is empty", (), hint=hint)], source.text.shown)
+    if not isinstance(value, dict):
+        message = f"a manifest is a mapping, not {kind(value)}"
+        raise _all([*problems, source.problem("type", message, (), hint="it begins with `version: 1`")], source.text.shown)
+    version = value.get("version", VERSION)
+    if version != VERSION or isinstance(version, bool | float):
+        message = f"`version` is {kind(version).removeprefix('the number ')}; this qwenbuild reads version {VERSION}"
+        hint = "write `version: 1`" if not _later(version) else "a newer qwenbuild may read it"
+        raise _all([*problems, source.problem("version", message, ("version",), hint=hint)], source.text.shown)
+    return value
+
+
+def _later(version: Any) -> bool:
+    return isinstance(version, int) and not isinstance(version, bool) and version > VERSION
+
+
+def _credentials(text: Text) -> Iterator[Problem]:
+    hint = "put it into the environment or .env, and make a new one: this file may have been shared"
+    for offset in list(credentials(text.characters))[:MOST_FINDINGS]:
+        yield text.problem("key-in-manifest", "this looks like a key; a key never stands in a manifest", offset, hint=hint)
+
+
+def _placed(found: Iterable[Finding], source: ManifestSource) -> Iterator[Problem]:
+    for number, each in enumerate(found):
+        if number >= MOST_FINDINGS:
+            return
+        yield source.problem(each.code, each.message, each.path, hint=each.hint, at_key=each.at_key)
+
+
+def _all(problems: list[Problem], shown: str) -> InputError:
+    """One error of all problems, in the file's order, one a place."""
+    first: dict[tuple[int, int], Problem] = {}
+    for problem in problems:
+        place = (problem.mark.line, problem.mark.column) if problem.mark else (0, 0)
+        first.setdefault(place, problem)
+    ordered = tuple(first[place] for place in sorted(first))
+    summary = f"{ordered[0].mark}: {ordered[0].message}"
+    more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
+    return InputError(f"{summary}{more}", code=ordered[0].code, problems=ordered)

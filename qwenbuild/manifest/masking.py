@@ -1,0 +1,49 @@
+"""Finds what looks like a credential in a text, and masks it.
+
+Knows no environment: which keys really exist is not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:(sk-|afk_)(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{12,}|(Bearer +)[A-Za-z0-9._~+/=-]{16,})"
+)
+_NAMED = re.compile(
+    r"""((?:api[_-]?key(?:[_-]env)?|apikey|secret|access[_-]?key|token|password|authorization)["']?\s*[:=]\s*["']?)([^\s"',}\]#]+)""",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"(://)([^/\s@]+)(?=@)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+SECRET_NAME = re.compile(r"api[_-]?key|apikey|secret|access[_-]?key|token|password|authorization", re.IGNORECASE)
+"""Names of settings whose value would be a credential."""
+
+
+def credentials(text: str) -> Iterator[int]:
+    """Where in `text` something stands that looks like a provider's key, as offsets."""
+    return (match.start() for match in _TOKEN.finditer(text))
+
+
+def looks_secret(text: str) -> bool:
+    """Whether `text` holds something that looks like a provider's key."""
+    return _TOKEN.search(text) is not None
+
+
+def masked(line: str) -> str:
+    """`line` with credentials as asterisks of the same length, so that a caret below it still points right."""
+    line = _TOKEN.sub(lambda found: _stars(found.group(1) or found.group(2), found.group()), line)
+    line = _USERINFO.sub(lambda found: found.group(1) + "*" * len(found.group(2)), line)
+    return _NAMED.sub(lambda found: found.group(1) + _value(found.group(2)), line)
+
+
+def _stars(kept: str, whole: str) -> str:
+    return kept + "*" * (len(whole) - len(kept))
+
+
+def _value(text: str) -> str:
+    """The name of a variable may be shown, and so may a template; anything else under such a name is masked."""
+    harmless = text.endswith("_API_KEY") and _NAME.fullmatch(text)
+    return text if harmless or text.startswith(("{", "*")) else "*" * len(text)

@@ -1,0 +1,212 @@
+"""The rules between keys that a grammar cannot say: what excludes what, what must be there, which hosts get a key.
+
+Knows plain values only, of which any may be of a wrong type (the grammar says that), so that all problems are found at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qwenbuild.manifest import fields
+from qwenbuild.manifest.addresses import base_url_problem, remote_problem, webhook_problem
+from qwenbuild.manifest.findings import Finding, Path
+from qwenbuild.manifest.masking import looks_secret
+from qwenbuild.manifest.names import KEY_VARIABLE, NOT_BUILT, RESERVED
+from qwenbuild.manifest.paths import not_below
+
+UNITS = ("usd", "apiframe", "qwen2512")
+"""Units in which the model table has prices."""
+
+_ONLY = {"region": "dashscope", "mode": "dashscope", "dialect": "apiframe", "weights": "openai"}
+_NAMELESS: Mapping[str, Any] = {}
+
+
+def broken(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every rule that the manifest breaks, its built-in refusals included."""
+    yield from _top(data)
+    yield from _budget(data)
+    for name, block in _blocks(data, "providers"):
+        yield from _provider(name, block)
+    yield from _shared(_mapping(data.get("defaults")), ("defaults",))
+    for name, block in _blocks(data, "assets"):
+        yield from _asset(block, ("assets", name), data)
+    yield from _not_built_at_top(data)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else _NAMELESS
+
+
+def _blocks(data: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((name, block) for name, block in _mapping(data.get(key)).items() if isinstance(block, dict))
+
+
+# ---------------------------------------------------------------- top level
+
+
+def _top(data: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from _output_root(data.get("output"))
+    templates = data.get("templates")
+    if isinstance(templates, str) and not_below(templates):
+        yield Finding("path", f"`templates` {not_below(templates)}", ("templates",), "a folder inside of the manifest's")
+    yield from _provider_known(data.get("provider"), ("provider",), data)
+    yield from _reserved(_mapping(data.get("vars")), ("vars",), "a variable")
+    remote = data.get("remote")
+    if isinstance(remote, str) and remote_problem(remote):
+        yield Finding("remote", f"`remote` {remote_problem(remote)}", ("remote",), "such as s3://bucket/prefix")
+
+
+def _output_root(output: Any) -> Iterator[Finding]:
+    if not isinstance(output, str) or not output.strip():
+        return
+    reason = not_below(output)
+    if not reason and not [part for part in output.split("/") if part not in ("", ".")]:
+        reason = "is the manifest's own folder; files in it could be taken for pictures"
+    if reason:
+        yield Finding("output-root", f"`output` {reason}", ("output",), 'a folder below it, such as "assets"')
+
+
+def _budget(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """A unit that no price has would bound nothing, silently."""
+    priced = {unit for _, block in _blocks(data, "models") for unit in _mapping(block.get("price"))}
+    known = [*UNITS, *sorted(priced - set(UNITS))]
+    for unit in _mapping(data.get("budget")):
+        if unit not in known:
+            yield Finding("unit", f"`{unit}` is no unit of any price", ("budget", unit), fields.near(unit, known), True)
+
+
+def _provider_known(provider: Any, path: Path, data: Mapping[str, Any]) -> Iterator[Finding]:
+    known = list(dict.fromkeys([*_mapping(data.get("providers")), *fields.TYPES]))
+    if isinstance(provider, str) and provider.strip() and provider not in known:
+        yield Finding("provider", f'there is no provider "{provider}"', path, fields.near(provider, known))
+
+
+# ---------------------------------------------------------------- providers
+
+
+def _provider(name: str, block: Mapping[str, Any]) -> Iterator[Finding]:
+    path: Path = ("providers", name)
+    kind = block.get("type", name)
+    if "type" not in block and name not in fields.TYPES:
+        hint = fields.near(name, fields.TYPES)
+        yield Finding("missing", f"`type` is missing: `{name}` is no built-in type", (*path, "type"), hint, True)
+    yield from _api_key_env(block.get("api_key_env"), (*path, "api_key_env"))
+    yield from _address("webhook", block.get("webhook"), path, webhook_problem)
+    if kind in fields.TYPES:
+        yield from _address("base_url", block.get("base_url"), path, lambda url: base_url_problem(url, kind))
+        yield from _foreign(kind, block, path)
+
+
+def _foreign(kind: str, block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """Settings of another API. The placeholder stands in for any, so it takes them all."""
+    for key, only in _ONLY.items():
+        if key in block and kind not in (only, "placeholder"):
+            yield Finding("setting", f"`{key}` is a setting of {only}, not of {kind}", (*path, key), "remove it", True)
+
+
+def _address(key: str, value: Any, path: Path, check: Any) -> Iterator[Finding]:
+    reason, hint = check(value) if isinstance(value, str) and value.strip() else ("", "")
+    if reason:
+        yield Finding(key.replace("_", "-"), f"`{key}` {reason}", (*path, key), hint)
+
+
+def _api_key_env(value: Any, path: Path) -> Iterator[Finding]:
+    if not isinstance(value, str) or KEY_VARIABLE.fullmatch(value):
+        return
+    hint = "such as DASHSCOPE_API_KEY; the key itself goes into the environment or .env"
+    if looks_secret(value) or not value.replace("_", "").isalnum():
+        yield Finding(
+            "key-in-manifest", "this is not the name of a variable; a key itself never stands in a manifest", path, hint
+        )
+    else:
+        yield Finding("api-key-env", "`api_key_env` must be the name of a variable ending in _API_KEY", path, hint)
+
+
+# ---------------------------------------------------------------- assets
+
+
+def _asset(block: Mapping[str, Any], path: Path, data: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from _prompt(block, path)
+    yield from _shared(block, path)
+    if "provider" in block:
+        yield from _provider_known(block["provider"], (*path, "provider"), data)
+    if "matrix" in block:
+        yield from _reserved(_mapping(block["matrix"]), (*path, "matrix"), "an axis")
+    if "include" in block or "exclude" in block:
+        yield from _combinations(block, path)
+    if isinstance(block.get("foreach"), list):
+        yield from _rows(block["foreach"], (*path, "foreach"))
+
+
+def _prompt(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    if "prompt" in block and "prompt_file" in block:
+        yield Finding(
+            "exclusive", "`prompt` and `prompt_file` exclude each other", (*path, "prompt_file"), "keep one of them", True
+        )
+    if "prompt" not in block and "prompt_file" not in block:
+        yield Finding("missing", "`prompt` is missing", (*path, "prompt"), "write `prompt:` or `prompt_file:`", True)
+
+
+def _shared(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """What an asset and `defaults` have in common."""
+    if "outputs" in block:
+        for other in ("output", "steps"):
+            if other in block:
+                message = f"`{other}` and `outputs` exclude each other"
+                yield Finding("exclusive", message, (*path, "outputs"), f"`{other}` goes into an item of `outputs`", True)
+    if "vars" in block:
+        yield from _reserved(_mapping(block["vars"]), (*path, "vars"), "a variable")
+    for key in _PARTS:
+        if key in block and key in NOT_BUILT and not (key == "variants" and block[key] == 1):
+            yield _not_built(key, (*path, key))
+
+
+def _reserved(names: Mapping[str, Any], path: Path, what: str) -> Iterator[Finding]:
+    if RESERVED in names:
+        message = f"{what} cannot be called `{RESERVED}`: that is the asset's name in every template"
+        yield Finding("reserved", message, (*path, RESERVED), "call it something else", True)
+
+
+def _combinations(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    axes = list(_mapping(block.get("matrix")))
+    for number, item in enumerate(block.get("include") or ()):
+        for axis in axes:
+            if isinstance(item, dict) and axis not in item:
+                message = f"`include` names every axis; `{axis}` is missing"
+                yield Finding("include", message, (*path, "include", number), f"the axes are {', '.join(axes)}")
+        for key in _mapping(item):
+            if key not in axes:
+                hint = fields.near(key, axes) if axes else "this asset has no `matrix`"
+                yield Finding("include", f"`{key}` is no axis", (*path, "include", number, key), hint, True)
+    columns = "foreach" in block
+    for number, item in enumerate(block.get("exclude") or ()):
+        for key in _mapping(item):
+            if key not in axes and not columns:
+                hint = fields.near(key, axes) if axes else "this asset has no `matrix`"
+                yield Finding("exclude", f"`{key}` is no axis", (*path, "exclude", number, key), hint, True)
+        if item == {}:
+            yield Finding("exclude", "an empty item would leave out everything", (*path, "exclude", number), "name an axis")
+
+
+def _rows(rows: list[Any], path: Path) -> Iterator[Finding]:
+    for number, row in enumerate(rows):
+        yield from _reserved(_mapping(row), (*path, number), "a column")
+
+
+# ---------------------------------------------------------------- not built yet
+
+_PARTS = ("variants", "inputs", "steps", "outputs", "expect")
+
+
+def _not_built(key: str, path: Path) -> Finding:
+    what = "`variants` over 1 is" if key == "variants" else f"`{key}` is"
+    hint = f"remove it, or keep it as `x-{key}` until then"
+    return Finding("not-built-yet", f"{what} not built yet in this version of qwenbuild", path, hint, True)
+
+
+def _not_built_at_top(data: Mapping[str, Any]) -> Iterator[Finding]:
+    if "atlases" in NOT_BUILT and data.get("atlases"):
+        yield _not_built("atlases", ("atlases",))
+    if "provenance" in NOT_BUILT and data.get("provenance", "off") != "off":
+        yield _not_built("provenance", ("provenance",))

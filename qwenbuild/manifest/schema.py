@@ -1,0 +1,302 @@
+"""The grammar of manifest version 1: every key, its type, and what an editor says about it.
+
+Knows nothing of how keys go together (`rules` does), and nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Required
+
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+from qwenbuild.manifest import fields
+from qwenbuild.manifest.fields import SomeText, Text, Truth, kind, wrong
+from qwenbuild.manifest.names import PROVIDER_NAME, STEP_KINDS, UNIT, is_asset_name
+
+STRICT = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def doc(description: str, **more: Any) -> Any:
+    """What an editor says about a key."""
+    return Field(description=description, **more)
+
+
+def _named(fits: Callable[[str], object], what: str, hint: str) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if not fits(name):
+            raise wrong("name", f"{what} cannot be called {kind(name)}", hint)
+        return name
+
+    return check
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong("type", f"must be a mapping, not {kind(value)}")
+    return value
+
+
+def _axis_value(value: Any) -> Any:
+    if value is None or isinstance(value, list):
+        raise wrong("type", f"must be a text, a number, true or false, or a mapping with an `id`, not {kind(value)}")
+    return value
+
+
+def _scalar_value(value: Any) -> Any:
+    if value is None or isinstance(value, list | dict):
+        raise wrong(
+            "type", f"must be a text, a number, true or false, not {kind(value)}", "a mapping value is named by its `id`"
+        )
+    return value
+
+
+def _foreach(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value
+    if not isinstance(value, list):
+        raise wrong("type", f"must be a data file (.csv .json .jsonl .yaml) or a list of rows, not {kind(value)}")
+    for number, row in enumerate(value, 1):
+        if not isinstance(row, dict):
+            raise wrong(
+                "row", f"row {number} must be a mapping of columns, not {kind(row)}", "such as {id: red, name: crimson}"
+            )
+    return value
+
+
+def _input(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, dict) and value.keys() == {"entry"} and isinstance(value["entry"], str) and value["entry"].strip():
+        return value
+    raise wrong("input", f"must be a file or an entry, not {kind(value)}", "such as refs/knight.png or {entry: heroes/knight}")
+
+
+def _step(value: Any) -> Any:
+    if isinstance(value, str) and value in STEP_KINDS:
+        raise wrong("step", f'must be a mapping with one key, not "{value}"', f"write {{{value}: {{}}}}")
+    if not isinstance(value, dict) or len(value) != 1:
+        raise wrong("step", f"must be a mapping with one key, not {kind(value)}", "such as {resize: {width: 256}}")
+    (name,) = value
+    if name not in STEP_KINDS:
+        raise wrong("step", f"there is no step {kind(name)}", fields.near(name, STEP_KINDS))
+    return value
+
+
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_STEP_SCHEMA = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "properties": {name: {} for name in STEP_KINDS},
+    "additionalProperties": False,
+}
+_ENTRY_SCHEMA = {
+    "type": "object",
+    "properties": {"entry": {"type": "string", "minLength": 1}},
+    "required": ["entry"],
+    "additionalProperties": False,
+}
+_ROWS_SCHEMA = {"type": "array", "items": {"type": "object"}}
+
+AssetName = Annotated[
+    str,
+    PlainValidator(_named(is_asset_name, "an asset", "letters, digits, - _ . and / between them: it begins the entries' ids")),
+    WithJsonSchema({"type": "string"}),
+]
+ProviderName = Annotated[
+    str,
+    PlainValidator(
+        _named(PROVIDER_NAME.fullmatch, "a provider", "letters, digits, - and _, as QWENBUILD_<NAME>_BASE_URL needs")
+    ),
+    WithJsonSchema({"type": "string"}),
+]
+Unit = Annotated[
+    str,
+    PlainValidator(_named(UNIT.fullmatch, "a unit", "small letters and digits: usd, apiframe, qwen2512")),
+    WithJsonSchema({"type": "string"}),
+]
+Variables = Annotated[Mapping[str, Any], PlainValidator(_mapping), WithJsonSchema({"type": "object"})]
+AxisValue = Annotated[Any, PlainValidator(_axis_value), WithJsonSchema({"type": ["string", "number", "boolean", "object"]})]
+Combination = dict[str, AxisValue]
+Excluded = dict[str, Annotated[Any, PlainValidator(_scalar_value), WithJsonSchema(_SCALAR)]]
+Rows = Annotated[Any, PlainValidator(_foreach), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, _ROWS_SCHEMA]})]
+InputFile = Annotated[
+    Any, PlainValidator(_input), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, _ENTRY_SCHEMA]})
+]
+StepItem = Annotated[Any, PlainValidator(_step), WithJsonSchema(_STEP_SCHEMA)]
+Expect = Annotated[Mapping[str, Any], PlainValidator(_mapping), WithJsonSchema({"type": "object"})]
+Price = dict[Unit, fields.Amount]
+
+
+@with_config(STRICT)
+class Params(TypedDict, total=False):
+    """Drawing parameters. Null removes what stands below; a string may be a template."""
+
+    size: Annotated[fields.ParamSize, doc("W*H in pixels, WxH, or a ratio such as 16:9; default: the model's")]
+    negative_prompt: Annotated[fields.ParamText, doc("what the picture must not show; default none")]
+    prompt_extend: Annotated[fields.ParamTruth, doc("whether the provider may rewrite the prompt")]
+    watermark: Annotated[fields.ParamTruth, doc("whether the provider draws its mark into the picture; default false")]
+    output_format: Annotated[fields.ParamFormat, doc("png, jpeg or webp, where the API has a choice; default png")]
+    num_inference_steps: Annotated[fields.ParamSteps, doc("steps of a self-hosted model, 1 to 1000")]
+    true_cfg_scale: Annotated[fields.ParamScale, doc("classifier-free guidance of a self-hosted model")]
+    guidance_scale: Annotated[fields.ParamScale, doc("guidance of distilled weights")]
+    prompt_extend_mode: Annotated[fields.ParamExtendMode, doc("direct or agent (qwen-image-3.0)")]
+    enable_thinking: Annotated[fields.ParamTruth, doc("thinking while the prompt is rewritten (qwen-image-3.0)")]
+
+
+@with_config(STRICT)
+class LimitsBlock(TypedDict, total=False):
+    """A provider's pace."""
+
+    rps: Annotated[fields.Rate, doc("submissions a second; default: the model table's")]
+    concurrency: Annotated[fields.AtLeastOne, doc("jobs in flight; default: the model table's")]
+
+
+@with_config(STRICT)
+class ProviderBlock(TypedDict, total=False):
+    """Named settings of one API."""
+
+    type: Annotated[fields.Type, doc("the API; default: the block's name")]
+    region: Annotated[fields.Region, doc("dashscope: singapore (default) or beijing; each has its own keys")]
+    mode: Annotated[fields.Mode, doc("dashscope: auto (default), async or sync; auto is async where the model has it")]
+    model: Annotated[SomeText, doc("used by assets that name none; wins over defaults.model")]
+    params: Annotated[Params, doc("between defaults.params and the asset's")]
+    api_key_env: Annotated[SomeText, doc("the NAME of a variable ending in _API_KEY, never a key itself")]
+    limits: Annotated[LimitsBlock, doc("pace: rps and concurrency")]
+    timeout: Annotated[fields.Seconds, doc("seconds for one job; default 300")]
+    webhook: Annotated[SomeText, doc("https address that the API calls, where it takes one")]
+    base_url: Annotated[SomeText, doc("the vendor's own host or loopback; any host for type openai")]
+    dialect: Annotated[fields.Dialect, doc("apiframe: names of the documentation (docs, default) or of openapi.json")]
+    weights: Annotated[SomeText, doc("openai: what the server has loaded; part of the key")]
+    allow_unknown_model: Annotated[Truth, doc("take a model that the model table does not know; default false")]
+    allow_unlisted_size: Annotated[Truth, doc("send a size that the model table does not list; default false")]
+
+
+@with_config(STRICT)
+class ModelBlock(TypedDict, total=False):
+    """Corrections of one row of the model table."""
+
+    family: Annotated[fields.Type, doc("the API that has this model; needed for a model the table does not know")]
+    price: Annotated[Price, doc('one picture, by unit: {usd: "0.03"}; {} is free')]
+    price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
+    sizes: Annotated[list[SomeText], doc("W*H in pixels: the only sizes it draws")]
+    ratios: Annotated[list[SomeText], doc("ratios, for an API that takes no pixels")]
+    aliases: Annotated[dict[str, SomeText], doc("ratio to W*H")]
+    default_size: Annotated[SomeText, doc("the size when none is asked for")]
+    area: Annotated[list[fields.Count], doc("least and most pixels", min_length=2, max_length=2)]
+    sides: Annotated[list[fields.Count], doc("least and most pixels of a side", min_length=2, max_length=2)]
+    multiple: Annotated[fields.AtLeastOne, doc("sides are multiples of it")]
+    prompt_limit: Annotated[fields.AtLeastOne, doc("longest prompt")]
+    prompt_unit: Annotated[Literal["characters", "tokens"], doc("what prompt_limit counts")]
+    negative_limit: Annotated[fields.Count, doc("longest negative prompt in characters")]
+    inputs_max: Annotated[fields.Count, doc("most reference images")]
+    rps: Annotated[fields.Rate, doc("submissions a second")]
+    in_flight: Annotated[fields.AtLeastOne, doc("jobs in flight")]
+    retires: Annotated[Text, doc('day it retires, such as 2026-10-10; "" for never')]
+    licence: Annotated[Text, doc("licence of the pictures or the weights")]
+    research_only: Annotated[Truth, doc("whether the licence forbids commercial use")]
+    experimental: Annotated[Truth, doc("whether only third parties describe it")]
+    seconds: Annotated[fields.Seconds, doc("how long a picture takes")]
+
+
+OutputBlock = TypedDict(
+    "OutputBlock",
+    {
+        "as": Annotated[SomeText, doc("a name that atlases and commands use")],
+        "path": Required[Annotated[SomeText, doc("the file, below the output root; a template")]],
+        "steps": Annotated[list[StepItem], doc("what is done to the picture, in order")],
+        "expect": Annotated[Expect, doc("acceptance of this file")],
+    },
+    total=False,
+)
+with_config(STRICT)(OutputBlock)
+OutputBlock.__doc__ = "One file derived from the picture."
+
+
+@with_config(STRICT)
+class Shared(TypedDict, total=False):
+    """What an asset and `defaults` have in common."""
+
+    model: Annotated[SomeText, doc("model id; default: the provider's, else the model table's")]
+    params: Annotated[Params, doc("drawing parameters; merged by key, null removes")]
+    vars: Annotated[Variables, doc("variables of the templates; merged by key, null removes")]
+    seed: Annotated[fields.Seed, doc("0 to 2147483647; default 0")]
+    variants: Annotated[fields.Variants, doc("candidates with consecutive seeds, of which one is picked; default 1")]
+    inputs: Annotated[list[InputFile], doc("reference images: files, or {entry: id} for another entry's picture")]
+    id: Annotated[SomeText, doc("template of the id; default: asset name / slugs of the row's id and the axis values")]
+    output: Annotated[SomeText, doc('template of the file below the output root; default "<id>.png"')]
+    steps: Annotated[list[StepItem], doc("what is done to the picture, in order; with a single output")]
+    outputs: Annotated[list[OutputBlock], doc("several files from one picture; instead of output and steps", min_length=1)]
+    expect: Annotated[Expect, doc("acceptance of the picture, such as {alpha: {min: 0.2}}")]
+    tags: Annotated[list[SomeText], doc("for SELECT: tag:ui")]
+
+
+@with_config(STRICT)
+class DefaultsBlock(Shared, total=False):
+    """For every asset; an asset's own keys win."""
+
+
+@with_config(STRICT)
+class AssetBlock(Shared, total=False):
+    """One prompt template with its axes: a picture for each combination."""
+
+    prompt: Annotated[SomeText, doc("template of the prompt; this or prompt_file")]
+    prompt_file: Annotated[SomeText, doc("file in the templates folder that holds the prompt's template")]
+    matrix: Annotated[
+        dict[str, Annotated[list[AxisValue], Field(min_length=1)]],
+        doc("axes: every combination is one entry, the last axis fastest"),
+    ]
+    include: Annotated[list[Combination], doc("combinations added to the product; each names every axis")]
+    exclude: Annotated[list[Excluded], doc("combinations left out; a mapping value is named by its id")]
+    foreach: Annotated[Rows, doc("rows as variables: .csv .json .jsonl .yaml, or a list in place")]
+    provider: Annotated[SomeText, doc("a key of providers, or a built-in type; default: the manifest's")]
+
+
+AtlasBlock = TypedDict(
+    "AtlasBlock",
+    {
+        "select": Required[Annotated[SomeText, doc("which entries, such as tag:ui")]],
+        "from": Annotated[SomeText, doc("the output (its `as`) to pack; default: the only one")],
+        "output": Required[Annotated[SomeText, doc("the sheet, below the output root")]],
+        "data": Annotated[SomeText, doc("the JSON beside it; default: the sheet's name with .json")],
+        "padding": Annotated[fields.Count, doc("pixels between pictures; default 0")],
+        "extrude": Annotated[fields.Count, doc("pixels that a picture's edge is repeated outwards; default 0")],
+        "power_of_two": Annotated[Truth, doc("whether the sheet's sides are powers of two; default false")],
+        "max_size": Annotated[fields.AtLeastOne, doc("longest side of a sheet in pixels")],
+        "scale": Annotated[
+            list[fields.Positive],
+            doc("sizes the sheet is written in, such as [1, 2] for a second one @2x", min_length=1),
+        ],
+    },
+    total=False,
+)
+with_config(STRICT)(AtlasBlock)
+AtlasBlock.__doc__ = "A sheet packed from entries."
+
+
+@with_config(STRICT)
+class ManifestBlock(TypedDict, total=False):
+    """A qwenbuild manifest, version 1."""
+
+    version: Required[Annotated[Literal[1], doc("version of the manifest's format: 1")]]
+    output: Annotated[SomeText, doc('root of the output tree, a folder below this file\'s; default "assets"')]
+    provider: Annotated[SomeText, doc('a key of providers, or a built-in type; default "placeholder"')]
+    templates: Annotated[SomeText, doc('folder for include, import and prompt_file; default "prompts"')]
+    providers: Annotated[dict[ProviderName, ProviderBlock], doc("named settings of APIs")]
+    models: Annotated[dict[str, ModelBlock], doc("corrections of the model table, by model id")]
+    vars: Annotated[Variables, doc("variables of every template")]
+    defaults: Annotated[DefaultsBlock, doc("for every asset; an asset's own keys win")]
+    budget: Annotated[Price, doc("ceiling for one build, by unit; a unit not named is not bounded")]
+    provenance: Annotated[fields.Provenance, doc("marks in derived files: off (default), marks or full")]
+    remote: Annotated[SomeText, doc("shared cache: s3:// gs:// az:// https:// file://")]
+    trust: Annotated[fields.Trust, doc("what of the shared cache is believed: lockfile (default) or keys")]
+    claims: Annotated[Truth, doc("whether builds tell each other through the shared cache what they draw; default false")]
+    remote_derived: Annotated[Truth, doc("whether derived files are shared, too; default false")]
+    assets: Annotated[dict[AssetName, AssetBlock], doc("what is to be drawn, by name")]
+    atlases: Annotated[dict[AssetName, AtlasBlock], doc("sheets packed from entries, by name")]
+
+
+GRAMMAR: TypeAdapter[ManifestBlock] = TypeAdapter(ManifestBlock)
+"""Validates a whole manifest in one call."""

@@ -147,8 +147,14 @@ class Emulator:
         return outcome
 
     def _fault(self, phase: str, front: Front, text: str) -> Fault | None:
-        hits = [fault for fault in self.faults if fault.takes(phase, front.api, front.region, text)]
-        return hits[0] if hits else None
+        chosen = None
+        for fault in self.faults:
+            if fault.matches(phase, front.api, front.region, text):
+                fault.seen += 1
+                if chosen is None and fault.due():
+                    fault.hits += 1
+                    chosen = fault
+        return chosen
 
     def _answered(self, line: dict[str, Any], fault: Fault | None, outcome: Outcome, job: Job | None) -> None:
         line["fault"] = f"{fault.phase}:{fault.kind}" if fault else None

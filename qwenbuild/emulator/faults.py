@@ -35,6 +35,7 @@ class Fault:
 
     Of the requests that match from now on, it hits number `at` and the following ones, `times` in all (None = for ever),
     or with `every` each `every`-th. `match` is a part of the prompt (of the job's prompt, for polls and downloads).
+    A request that an earlier fault takes is counted and left to it: two faults for one phase hit one request after the other.
     """
 
     phase: str
@@ -56,19 +57,17 @@ class Fault:
         if self.kind not in known:
             raise ValueError(f"unknown kind {self.kind!r} for phase {self.phase}; known: {', '.join(known)}")
 
-    def takes(self, phase: str, api: str, region: str, subject: str) -> bool:
-        """Count the request if it matches, and say whether it is hit."""
+    def matches(self, phase: str, api: str, region: str, subject: str) -> bool:
+        """Whether the fault is about such a request."""
         if phase != self.phase or self.api not in (None, api) or self.region not in (None, region):
             return False
-        if self.match is not None and self.match not in subject:
-            return False
-        self.seen += 1
+        return self.match is None or self.match in subject
+
+    def due(self) -> bool:
+        """Whether the request that was just counted is to be hit."""
         if self.seen < self.at or (self.times is not None and self.hits >= self.times):
             return False
-        if self.every is not None and (self.seen - self.at) % self.every:
-            return False
-        self.hits += 1
-        return True
+        return self.every is None or (self.seen - self.at) % self.every == 0
 
     def fate(self) -> Fate:
         """How a job that is hit ends."""

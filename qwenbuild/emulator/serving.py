@@ -47,15 +47,24 @@ class Handler:
         request = await _read(scope, receive, self._core)
         answer = self._core.respond(request)
         if isinstance(answer, tuple):
-            await _play(answer, receive, send)
+            await _play(answer, receive, _transport(scope))
             return
         await self._core.clock.until(answer.ready)
         await _reply(answer, send)
 
 
+class _App(Starlette):
+    """Hands uvicorn's connection on: its `send` is a method of the request cycle that holds it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note the connection before starlette wraps `send`."""
+        scope["qwenbuild.transport"] = getattr(getattr(send, "__self__", None), "transport", None)
+        await super().__call__(scope, receive, send)
+
+
 def application(core: Answers) -> Starlette:
     """A starlette application that answers every path."""
-    return Starlette(routes=[Route("/{path:path}", Handler(core), methods=METHODS)])
+    return _App(routes=[Route("/{path:path}", Handler(core), methods=METHODS)])
 
 
 async def _read(scope: Scope, receive: Receive, core: Answers) -> Request:
@@ -78,9 +87,8 @@ async def _reply(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _play(script: Script, receive: Receive, send: Send) -> None:
+async def _play(script: Script, receive: Receive, transport: asyncio.Transport) -> None:
     """Do to the connection what the script says; always ends with the connection gone."""
-    transport = _transport(send)
     gone = asyncio.ensure_future(_gone(receive))
     try:
         for step in script:
@@ -94,10 +102,8 @@ async def _play(script: Script, receive: Receive, send: Send) -> None:
         gone.cancel()
 
 
-def _transport(send: Send) -> asyncio.Transport:
-    """The connection under uvicorn's `send`, which is a method of its request cycle."""
-    cycle = getattr(send, "__self__", None)
-    transport = getattr(cycle, "transport", None)
+def _transport(scope: Scope) -> asyncio.Transport:
+    transport = scope["qwenbuild.transport"]
     if transport is None:
         raise RuntimeError("faults on the wire need uvicorn's h11 server underneath")
     return cast(asyncio.Transport, transport)

@@ -113,6 +113,7 @@ def test_without_a_good_key_it_answers_401(emulator: Served, headers: dict[str, 
 
 
 def test_regions_share_neither_keys_nor_tasks(emulator: Served, caller: Caller) -> None:
+    emulator.configure(latency=60)
     beijing_with_singapore_key = Caller(emulator, "beijing", caller.key)
     assert beijing_with_singapore_key.text().status_code == 401
     task = caller.text().json()["output"]["task_id"]

@@ -1,0 +1,89 @@
+"""What holds for a whole call of the program: where, which manifest, how loud, how colourful.
+
+Does not know the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from qwenbuild.report.terminal import Color, Terminal
+
+META = "qwenbuild.call"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The options that every command takes. `file` is relative to `folder`, as in make."""
+
+    folder: Path = Path()
+    file: str | None = None
+    quiet: bool = False
+    verbose: int = 0
+    color: Color = "auto"
+
+    def out(self) -> Terminal:
+        """What is known of stdout."""
+        return self._terminal(sys.stdout)
+
+    def err(self) -> Terminal:
+        """What is known of stderr."""
+        return self._terminal(sys.stderr)
+
+    def _terminal(self, stream: Any) -> Terminal:
+        from qwenbuild.report.terminal import terminal
+
+        return terminal(stream, self.color, quiet=self.quiet, verbose=self.verbose)
+
+
+def current() -> Call:
+    """The running command's call."""
+    call: Call = click.get_current_context().meta.get(META, Call())
+    return call
+
+
+def note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Take an option in; what is not said keeps what was said before the command."""
+    if value is None or value is False or value == 0 or param.name is None:
+        return
+    ctx.meta[META] = replace(ctx.meta.get(META, Call()), **{param.name: value})
+
+
+class Everywhere(click.Option):
+    """An option that every command takes, shown in a section of its own."""
+
+
+def everywhere(*, twins: bool) -> list[click.Parameter]:
+    """The options of every command. `twins`: read QWENBUILD_* too; only the outermost does, so that words beat it."""
+
+    def option(*names: str, **attrs: Any) -> Everywhere:
+        variable = attrs.pop("variable")
+        attrs |= {"envvar": variable} if twins else {}
+        return Everywhere(list(names), expose_value=False, callback=note, **attrs)
+
+    return [
+        option("-f", "--file", variable="QWENBUILD_FILE", metavar="FILE", help="The manifest, instead of qwenbuild.yaml."),
+        option(
+            "-C",
+            "--directory",
+            "folder",
+            variable="QWENBUILD_DIRECTORY",
+            metavar="DIR",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Work in DIR.",
+        ),
+        option("-q", "--quiet", variable="QWENBUILD_QUIET", is_flag=True, help="Results and errors only."),
+        option("-v", "--verbose", variable="QWENBUILD_VERBOSE", count=True, help="List everything; twice for more."),
+        option(
+            "--color",
+            variable="QWENBUILD_COLOR",
+            type=click.Choice(["auto", "always", "never"]),
+            help="Colours; auto also honours NO_COLOR.",
+        ),
+    ]

@@ -1,0 +1,86 @@
+"""`qwenbuild build`: make every picture that is missing, ask before it costs, keep what was paid for.
+
+Does not know the walk; it chooses who is told about it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say, show
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+if TYPE_CHECKING:
+    from qwenbuild.build import Options, Summary
+
+
+@click.command("build", cls=Verb, short_help="Make what is missing; ask before it costs.")
+@opt.select_argument
+@opt.build_options
+@opt.walk_options
+@opt.json_option
+def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> int:
+    """Make what is missing: restore what was paid for, generate the rest, write the output tree and the lockfile.
+
+    With something to pay, it shows the plan and asks; without a terminal, --yes or --max-cost must answer.
+    SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
+
+    \b
+    Examples:
+      qwenbuild build
+      qwenbuild build 'potions/*' --max-cost 2.50
+      qwenbuild build --locked --offline     in CI: only what the cache has
+    """
+    from qwenbuild import build
+
+    opt.force_needs_a_choice(said["force"], select, said["all"])
+    if dry:
+        options = opt.walk(select=select, **said)
+        return show.plan(build.plan(options), options, as_json=as_json, check=False)
+    return _json(opt.walk(select=select, **said)) if as_json else _text(opt.walk(select=select, **said))
+
+
+def _text(options: Options) -> int:
+    from qwenbuild import build
+    from qwenbuild.report.progress import reporter
+    from qwenbuild.report.terminal import is_terminal
+
+    err = current().err()
+    told = reporter(sys.stderr, err, live=is_terminal(sys.stderr))
+    try:
+        summary = build.build(options, told, show.ask(options, as_json=False))
+    finally:
+        told.close()
+    _ending(summary)
+    return summary.exit_code
+
+
+def _json(options: Options) -> int:
+    from qwenbuild import build
+    from qwenbuild.report.events import JsonLines
+    from qwenbuild.report.summary import summary_json
+
+    told = JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
+    try:
+        summary = build.build(options, told, None)
+        told.summary(summary_json(summary))
+        say.notices(summary.problems)
+    finally:
+        told.close()
+    return summary.exit_code
+
+
+def _ending(summary: Summary) -> None:
+    """Notices and failures on stderr, the last line on stdout."""
+    from qwenbuild.report.summary import failure_lines, summary_lines
+
+    call = current()
+    say.notices(summary.problems)
+    for line in failure_lines(summary, call.err()):
+        say.problem_text(line)
+    say.result(summary_lines(summary, call.out()))

@@ -1,0 +1,38 @@
+"""`qwenbuild clean`: remove what nobody wants any more from the output tree.
+
+Does not know which files are ours.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+
+@click.command("clean", cls=Verb, short_help="Remove orphans from the output tree.")
+@click.option("--all", "everything", is_flag=True, help="Every unmodified file of ours whose bytes are in the cache.")
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed.")
+def command(everything: bool, dry: bool) -> int:
+    """Remove files that the manifest no longer wants. Nothing is lost: only files whose bytes are in the cache are removed.
+
+    \b
+    Examples:
+      qwenbuild clean -n
+      qwenbuild clean --all         the next build restores it all, for nothing
+    """
+    from qwenbuild import build
+    from qwenbuild.report.escape import visible
+    from qwenbuild.report.words import count
+
+    cleaned = build.clean(opt.walk(), everything, dry)
+    out = current().out()
+    if not out.quiet:
+        say.result(f"{'would remove' if dry else 'removed'}  {visible(path)}" for path in cleaned.removed)
+        say.result(f"{out.style('kept', 'yellow')}  {visible(path)}: {visible(why)}" for path, why in cleaned.kept)
+    kept = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
+    say.result([f"{count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
+    return 0

@@ -1,0 +1,117 @@
+"""`qwenbuild doubt`: requests that left this machine without an answer, and what a person decides about them.
+
+Does not know how a doubt arises.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.complete import entries
+from qwenbuild.cli.group import Group
+
+command = Group(
+    "doubt",
+    short_help="Requests that perhaps were charged: settle them.",
+    help="""Settle requests that left this machine and whose answer was never stored: you may have been charged for them.
+
+    Nothing is sent again by itself. Look into the provider's console, then say what holds.
+    """,
+)
+
+
+@command.command("list", short_help="Everything in doubt.")
+@opt.json_option
+def listing(as_json: bool) -> int:
+    """List everything in doubt.
+
+    \b
+    Examples:
+      qwenbuild doubt list
+      qwenbuild doubt list --json
+    """
+    from qwenbuild import build
+    from qwenbuild.report.words import count
+
+    doubts = list(build.doubts(opt.walk()))
+    if as_json:
+        say.as_json({"v": 1, "doubts": [_json(doubt) for doubt in doubts]})
+        return 0
+    if doubts and not current().quiet:
+        say.result(_table(doubts))
+    say.result([f"{count(len(doubts), 'request')} in doubt." if doubts else "Nothing is in doubt."])
+    if doubts:
+        say.message("settle with: qwenbuild doubt claim ID --task TASK | retry ID (may pay again) | drop ID")
+    return 0
+
+
+@command.command("claim", short_help="The provider made it: take its task.")
+@click.argument("ids", nargs=-1, required=True, metavar="ENTRY...", shell_complete=entries)
+@click.option("--task", metavar="TASK", help="The task's id in the provider's console.")
+def claim(ids: tuple[str, ...], task: str | None) -> int:
+    """Take a task found in the provider's console as the answer; the next build collects its picture.
+
+    \b
+    Examples:
+      qwenbuild doubt claim heroes/cat --task 0385dc79-5ff8-4d82-bcb6
+    """
+    return _settled("claim", ids, task)
+
+
+@command.command("retry", short_help="Send it again; may pay again.")
+@click.argument("ids", nargs=-1, required=True, metavar="ENTRY...", shell_complete=entries)
+def retry(ids: tuple[str, ...]) -> int:
+    """Let the next build send it again. You may pay for it twice.
+
+    \b
+    Examples:
+      qwenbuild doubt retry heroes/cat
+    """
+    return _settled("retry", ids, None)
+
+
+@command.command("drop", short_help="Forget it.")
+@click.argument("ids", nargs=-1, required=True, metavar="ENTRY...", shell_complete=entries)
+def drop(ids: tuple[str, ...]) -> int:
+    """Forget the request: it was not charged, or its picture is not wanted.
+
+    \b
+    Examples:
+      qwenbuild doubt drop heroes/cat
+    """
+    return _settled("drop", ids, None)
+
+
+def _settled(verb: str, ids: tuple[str, ...], task: str | None) -> int:
+    from qwenbuild import build
+
+    build.resolve_doubt(opt.walk(), verb, ids, task)
+    done = {"claim": "claimed; the next build collects it", "retry": "the next build sends it again", "drop": "dropped"}
+    for identity in ids:
+        say.message(f"{identity}: {done[verb]}")
+    return 0
+
+
+_FIELDS = ("id", "key", "provider", "model", "sent", "attempt")
+
+
+def _said(doubt: Any, name: str) -> Any:
+    return doubt.get(name) if isinstance(doubt, dict) else getattr(doubt, name, None)
+
+
+def _json(doubt: Any) -> dict[str, Any]:
+    return {name: _said(doubt, name) for name in _FIELDS}
+
+
+def _table(doubts: list[Any]) -> Any:
+    from qwenbuild.report.escape import visible
+    from qwenbuild.report.table import table
+
+    shown = ("id", "sent", "provider", "model", "attempt")
+    rows = [[visible(str(_said(doubt, name) or "")) for name in shown] for doubt in doubts]
+    return table(("entry", *shown[1:]), rows, current().out())

@@ -1,0 +1,36 @@
+"""`qwenbuild explain`: the Action, the key, and what changed against the lockfile.
+
+Does not know how keys are made.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.complete import entries
+from qwenbuild.cli.group import Verb
+
+
+@click.command("explain", cls=Verb, short_help="An entry's Action and key, and what changed.")
+@click.argument("entry", metavar="ENTRY", shell_complete=entries)
+@opt.json_option
+def command(entry: str, as_json: bool) -> int:
+    """Show everything that determines ENTRY's picture, its key, and what changed against the lockfile.
+
+    \b
+    Examples:
+      qwenbuild explain potions/red-small
+      qwenbuild explain potions/red-small --json
+    """
+    from qwenbuild import build
+    from qwenbuild.report.explain_text import explain_json, explain_lines
+
+    explained = build.explain(opt.walk(), entry)
+    if as_json:
+        say.as_json(explain_json(explained))
+    else:
+        say.result(explain_lines(explained, current().out()))
+    return 0

@@ -1,0 +1,93 @@
+"""`qwenbuild init`: a manifest that builds offline at once, with prompts, data, ignore rules and a place for keys.
+
+Does not know the manifest's grammar; the starters are files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+KINDS = ("game", "marketing")
+SCHEMA = "https://raw.githubusercontent.com/qwenbuild/qwenbuild/main/schemas/manifest.v1.schema.json"
+"""Where editors find the schema."""
+
+
+@click.command("init", cls=Verb, short_help="A manifest that builds offline at once.")
+@click.argument("kind", type=click.Choice(KINDS), default="game", metavar="[game|marketing]")
+def command(kind: str) -> int:
+    """Write a small manifest with its prompts and data. It builds at once: offline, without a key, and free.
+
+    Existing files are never overwritten; an existing .gitignore gets the missing lines.
+
+    \b
+    Examples:
+      qwenbuild init game
+      qwenbuild init marketing && qwenbuild build
+    """
+    folder = current().folder
+    files = dict(_starter(kind))
+    _refuse_what_is_there(folder, [*files, ".env.example"])
+    for path, text in {**files, ".env.example": _read("common", "env.example")}.items():
+        _write(folder / path, text)
+        say.message(f"wrote    {path}")
+    added = _ignore(folder / ".gitignore", _read("common", "gitignore"))
+    say.message(f"{added}  .gitignore")
+    say.result(["Ready: `qwenbuild plan` says what a build would do, `qwenbuild build` does it."])
+    return 0
+
+
+def _starter(kind: str) -> Iterator[tuple[str, str]]:
+    from importlib.resources import files
+
+    root = files("qwenbuild.cli").joinpath("starters", kind)
+    for name in ("qwenbuild.yaml", "prompts", "data"):
+        place = root.joinpath(name)
+        if place.is_file():
+            yield name, place.read_text(encoding="utf-8").replace("@SCHEMA@", SCHEMA)
+        else:
+            yield from ((f"{name}/{item.name}", item.read_text(encoding="utf-8")) for item in place.iterdir())
+
+
+def _read(*names: str) -> str:
+    from importlib.resources import files
+
+    return files("qwenbuild.cli").joinpath("starters", *names).read_text(encoding="utf-8")
+
+
+def _refuse_what_is_there(folder: Path, paths: Sequence[str]) -> None:
+    from qwenbuild.errors import InputError, Problem
+
+    names = [*paths, "qwenbuild.yml", "qwenbuild.lock"]
+    there = sorted(name for name in names if (folder / name).exists() or (folder / name).is_symlink())
+    if there:
+        hint = "use an empty folder: qwenbuild -C DIR init"
+        problem = Problem("exists", f"init overwrites nothing, and there is already {', '.join(there)}", hint=hint)
+        raise InputError(problem.message, code="exists", problems=(problem,))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+def _ignore(path: Path, text: str) -> str:
+    """Add the lines that are missing; what was done, in a word."""
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    present = set(before.splitlines())
+    rules = [line for line in text.splitlines() if not line.startswith("#")]
+    missing = [line for line in rules if line not in present]
+    if not missing:
+        return "kept   "
+    comment = next(line for line in text.splitlines() if line.startswith("#"))
+    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
+        file.write(gap + "\n".join([comment, *missing]) + "\n")
+    return "extended" if before else "wrote   "

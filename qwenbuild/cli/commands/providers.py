@@ -1,0 +1,147 @@
+"""`qwenbuild providers`: the model table, and whether a provider of the manifest can be reached.
+
+Does not know the providers; rows are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Group
+
+if TYPE_CHECKING:
+    from qwenbuild.catalog import Model
+
+
+@click.group("providers", cls=Group, short_help="The models, their sizes, prices and limits.")
+@opt.json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> int:
+    """List the models: sizes, limits, prices, whether a killed build can be resumed, retirement dates, licences.
+
+    \b
+    Examples:
+      qwenbuild providers
+      qwenbuild providers -v        sources of prices and dates too
+      qwenbuild providers check     is the key there, does it open the account
+    """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from qwenbuild.catalog import Catalog
+
+    rows = list(Catalog.load({}).rows())
+    if as_json:
+        say.as_json({"v": 1, "models": [_json(row) for row in rows]})
+    else:
+        say.result(_lines(rows))
+    return 0
+
+
+@command.command("check", short_help="Is the key there, and does it open the account?")
+@click.argument("name", required=False, metavar="[NAME]")
+def check(name: str | None) -> int:
+    """Check a provider of the manifest (default: the manifest's own): is its key there, does it open the account. Pays nothing.
+
+    \b
+    Examples:
+      qwenbuild providers check
+      qwenbuild providers check dashscope
+    """
+    from qwenbuild import build
+
+    said = build.check_provider(opt.walk(), name)
+    say.result([str(said)] if isinstance(said, str) else [str(line) for line in said or ()])
+    return 0
+
+
+def _lines(rows: Iterable[Model]) -> Iterable[str]:
+    from qwenbuild.report.words import price_words
+
+    out = current().out()
+    family = ""
+    for row in rows:
+        if row.family != family:
+            yield from () if not family else ("",)
+            family = row.family
+            yield out.style(family, "bold")
+        price = "free" if row.price == {} else price_words(row.price)
+        pace = f"{_rate(row.rps)}, {row.in_flight} at once"
+        yield f"  {row.id:<31}{price:<15}{pace:<22}{'' if row.resumable else 'not '}resumable"
+        yield from (out.style(f"      {line}", "dim") for line in _details(row, out.width - 6, out.verbose))
+
+
+def _rate(rps: float) -> str:
+    """Submissions a second, or a minute where that is less than one a second."""
+    return f"{rps:g}/s" if rps >= 1 else f"{round(rps * 60, 1):g}/min"
+
+
+def _details(row: Model, width: int, verbose: int) -> Iterable[str]:
+    from qwenbuild.report.terminal import cut
+
+    facts = [_sizes(row), _limits(row), _references(row)]
+    yield from (fact if verbose else cut(fact, width) for fact in facts if fact)
+    if row.retires:
+        source = f" ({row.retires_source})" if row.retires_source and verbose else ""
+        yield f"retires {row.retires}{source}"
+    if row.licence:
+        yield f"licence: {row.licence}" + (" (research only)" if row.research_only else "")
+    if verbose and row.price_source:
+        yield f"price from {row.price_source}"
+
+
+def _sizes(row: Model) -> str:
+    if row.ratios:
+        return f"ratios {' '.join(row.ratios)}"
+    if row.sizes:
+        ordered = sorted(row.sizes, key=lambda size: size != row.default_size)
+        return f"sizes {' '.join(ordered)}"
+    if row.area:
+        return f"sizes W*H, {row.area[0]:,} to {row.area[1]:,} pixels" + (
+            f", default {row.default_size}" if row.default_size else ""
+        )
+    return f"sizes W*H, default {row.default_size}" if row.default_size else ""
+
+
+def _limits(row: Model) -> str:
+    parts = [f"prompt up to {row.prompt_limit:,} {row.prompt_unit}" if row.prompt_limit else ""]
+    parts += [f"negative up to {row.negative_limit:,}" if row.negative_limit else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _references(row: Model) -> str:
+    if not row.inputs_max:
+        return ""
+    return f"reference images: {row.inputs_min} to {row.inputs_max}"
+
+
+def _json(row: Model) -> dict[str, Any]:
+    from qwenbuild.report.words import price_json
+
+    return {
+        "provider": row.family,
+        "model": row.id,
+        "calls": list(row.calls),
+        "sizes": list(row.sizes),
+        "ratios": list(row.ratios),
+        "area": list(row.area) if row.area else None,
+        "default_size": row.default_size or None,
+        "prompt_limit": row.prompt_limit,
+        "prompt_unit": row.prompt_unit,
+        "negative_limit": row.negative_limit,
+        "inputs": [row.inputs_min, row.inputs_max],
+        "price": price_json(row.price),
+        "price_source": row.price_source or None,
+        "rps": row.rps,
+        "in_flight": row.in_flight,
+        "resumable": row.resumable,
+        "retires": row.retires or None,
+        "licence": row.licence or None,
+        "research_only": row.research_only,
+        "experimental": row.experimental,
+    }

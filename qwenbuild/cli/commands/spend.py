@@ -1,0 +1,87 @@
+"""`qwenbuild spend`: the ledger, every attempt with what it cost.
+
+Does not know where attempts are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+
+@click.command("spend", cls=Verb, short_help="Every attempt, and what it cost.")
+@opt.json_option
+def command(as_json: bool) -> int:
+    """List every attempt of this project with its provider's id, amount and outcome, and the total. Cache hits cost nothing.
+
+    \b
+    Examples:
+      qwenbuild spend
+      qwenbuild spend --json
+    """
+    from qwenbuild import build
+    from qwenbuild.report.words import count, price_json, price_words
+
+    ledger = build.spend(opt.walk())
+    if as_json:
+        say.as_json(
+            {"v": 1, "attempts": [_plain(attempt) for attempt in ledger.attempts], "total": price_json(ledger.total) or {}}
+        )
+        return 0
+    if ledger.attempts and not current().quiet:
+        say.result(_table(ledger.attempts))
+    spent = price_words(ledger.total) if any(ledger.total.values()) else "nothing"
+    say.result([f"{count(len(ledger.attempts), 'attempt')}, {spent} spent."])
+    return 0
+
+
+def _table(attempts: list[dict[str, Any]]) -> Any:
+    from qwenbuild.report.table import table
+
+    head = ("sent", "outcome", "price", "entry", "model", "provider's id")
+    return table(head, [_row(attempt) for attempt in attempts], current().out(), frozenset({2}))
+
+
+def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
+    from qwenbuild.report.escape import visible
+
+    def text(*names: str) -> str:
+        value = next((attempt[name] for name in names if attempt.get(name)), "")
+        return visible(str(value))
+
+    return (
+        text("sent"),
+        text("outcome", "state"),
+        _price(attempt),
+        text("id", "key"),
+        text("model"),
+        text("task_id", "request_id"),
+    )
+
+
+def _price(attempt: Mapping[str, Any]) -> str:
+    from decimal import Decimal
+
+    from qwenbuild.report.words import price_words
+
+    price = attempt.get("price")
+    return price_words(None if price is None else {unit: Decimal(str(amount)) for unit, amount in price.items()})
+
+
+def _plain(attempt: Mapping[str, Any]) -> dict[str, Any]:
+    """An attempt as JSON: decimals as their text."""
+    from decimal import Decimal
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        return str(value) if isinstance(value, Decimal) else value
+
+    return {name: plain(value) for name, value in attempt.items()}

@@ -1,0 +1,29 @@
+"""`qwenbuild status`: the lockfile against manifest, cache and output tree.
+
+Does not know how that is found out.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import show
+from qwenbuild.cli.group import Verb
+
+
+@click.command("status", cls=Verb, short_help="The lockfile against manifest, cache and output tree.")
+@opt.select_argument
+@opt.check_option
+@opt.json_option
+def command(select: tuple[str, ...], check: bool, as_json: bool) -> int:
+    """Compare the lockfile with the manifest, the cache and the output tree. Reads only.
+
+    \b
+    Examples:
+      qwenbuild status
+      qwenbuild status --check      exit 3 unless everything is up to date
+    """
+    from qwenbuild import build
+
+    return show.status(build.status(opt.walk(select=select)), as_json=as_json, check=check)

@@ -1,0 +1,43 @@
+"""`qwenbuild validate`: manifest, templates, paths and provider parameters, offline.
+
+Does not know the rules it checks.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.group import Verb
+
+
+@click.command("validate", cls=Verb, short_help="Check manifest, templates, paths and parameters, offline.")
+@opt.strict_option
+@opt.json_option
+def command(strict: bool, as_json: bool) -> int:
+    """Check the manifest, its templates, paths and provider parameters. Offline; exit 2 when something is wrong.
+
+    \b
+    Examples:
+      qwenbuild validate
+      qwenbuild validate --strict --json
+    """
+    from qwenbuild import build
+    from qwenbuild.cli.ending import problem_json
+    from qwenbuild.errors import InputError
+    from qwenbuild.report.words import count
+
+    try:
+        loaded = build.load(opt.walk(strict=strict))
+    except InputError as error:
+        if not as_json:
+            raise
+        say.as_json({"v": 1, "entries": 0, "errors": [problem_json(problem) for problem in error.problems]})
+        return error.exit_code
+    say.notices(loaded.notices)
+    if as_json:
+        say.as_json({"v": 1, "entries": len(loaded.entries), "errors": []})
+    else:
+        say.result([f"{loaded.manifest.file}: {count(len(loaded.entries), 'entry', 'entries')}, no errors."])
+    return 0

@@ -1,0 +1,145 @@
+"""How the program ends: an error in words or as JSON, an exit code, a log file for a bug.
+
+Knows the error tree; does not know what the program was doing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from qwenbuild.errors import Problem, QwenbuildError
+
+INTERRUPTED = 130
+BUG = 70
+USAGE = 2
+
+
+def run(args: Sequence[str]) -> int:
+    """Carry out a command line and return the exit code; nothing is raised."""
+    try:
+        return _carried_out(list(args))
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except QwenbuildError as error:
+        _problems(error.problems, args)
+        return error.exit_code
+    except click.ClickException as error:
+        _usage(error, args)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _line("interrupted")
+        return INTERRUPTED
+    except EOFError:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            return error.code if isinstance(error.code, int) else BUG
+        return _bug(error)
+
+
+def _carried_out(args: list[str]) -> int:
+    from qwenbuild.cli.program import program
+
+    if "_QWENBUILD_COMPLETE" in os.environ:
+        program.main(args, prog_name="qwenbuild")
+    with program.make_context("qwenbuild", args) as context:
+        code = program.invoke(context)
+    return code if isinstance(code, int) else 0
+
+
+def leave(code: int) -> None:
+    """Flush, and end the process with `code`; a reader that has gone away is not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _to_nowhere(stream)
+    sys.exit(code)
+
+
+def _to_nowhere(stream: Any) -> None:
+    """Point a broken stream at nothing, so that the interpreter's own flush at exit stays silent."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return
+
+
+# ---------------------------------------------------------------- problems
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """A Problem as the interface prints it; what is not known is null."""
+    mark = problem.mark
+    return {
+        "file": mark.file if mark else None,
+        "line": mark.line if mark else None,
+        "column": mark.column if mark else None,
+        "path": problem.path or None,
+        "code": problem.code,
+        "message": problem.message,
+    }
+
+
+def wants_json(args: Sequence[str]) -> bool:
+    """Whether errors go to stdout as JSON."""
+    words = list(args)
+    words = words[: words.index("--")] if "--" in words else words
+    return "--json" in words or os.environ.get("QWENBUILD_JSON", "").lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def _problems(problems: Sequence[Problem], args: Sequence[str]) -> None:
+    if wants_json(args):
+        _json(problems)
+        return
+    from qwenbuild.report.problems import format_problem
+
+    for problem in problems:
+        _line(format_problem(problem) if problem.mark else f"error: {format_problem(problem)}")
+
+
+def _usage(error: click.ClickException, args: Sequence[str]) -> None:
+    if wants_json(args):
+        _json([Problem("usage", error.format_message())])
+        return
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        _line(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
+    from qwenbuild.report.escape import visible
+
+    _line(f"error: {visible(error.format_message())}")
+
+
+def _json(problems: Sequence[Problem]) -> None:
+    from qwenbuild.report.streams import Lines
+
+    Lines(sys.stdout).line(json.dumps({"v": 1, "errors": [problem_json(problem) for problem in problems]}))
+
+
+def _line(text: str) -> None:
+    from qwenbuild.report.streams import Lines
+
+    Lines(sys.stderr).line(text)
+
+
+# ---------------------------------------------------------------- bugs
+
+
+def _bug(error: BaseException) -> int:
+    import traceback
+
+    from qwenbuild.cli.crash import write_log
+
+    text = "".join(traceback.format_exception(error))
+    path = write_log(text)
+    kept = f"the traceback is in {path}" if path else "no log file could be written"
+    _line(f"error: this is a bug in qwenbuild ({type(error).__name__}); {kept}")
+    return BUG

@@ -1,0 +1,82 @@
+"""How a Planned is shown: by `plan`, `status` and `build -n`, and at the gate.
+
+Decides nothing; what is up to date is read off the verdicts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+
+if TYPE_CHECKING:
+    from qwenbuild.build import Options, Planned
+    from qwenbuild.model import Plan
+
+
+def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> int:
+    """Print a plan; the exit code is 0, or 3 under `--check` when something is to do."""
+    from qwenbuild.report.plan_json import plan_json
+    from qwenbuild.report.plan_text import plan_lines, plan_summary
+
+    say.notices(planned.notices)
+    if as_json:
+        say.pieces(plan_json(planned.plan))
+    else:
+        out = current().out()
+        say.result([] if out.quiet else plan_lines(planned.plan, out))
+        say.result(plan_summary(planned.plan, out))
+        _gate(planned, options)
+    return 3 if check and not up_to_date(planned.plan) else 0
+
+
+def status(planned: Planned, *, as_json: bool, check: bool) -> int:
+    """Print the state: the same value as a plan, and the same judgement."""
+    from qwenbuild.report.plan_json import plan_json
+    from qwenbuild.report.plan_text import plan_lines, status_summary
+
+    say.notices(planned.notices)
+    if as_json:
+        say.pieces(plan_json(planned.plan))
+    else:
+        out = current().out()
+        say.result([] if out.quiet else plan_lines(planned.plan, out))
+        say.result(status_summary(planned.plan, out))
+    return 3 if check and not up_to_date(planned.plan) else 0
+
+
+def up_to_date(plan: Plan) -> bool:
+    """Whether every verdict is `fresh`; an orphan is not."""
+    return not plan.orphans and all(step.verdict.value == "fresh" for step in plan.steps)
+
+
+def _gate(planned: Planned, options: Options) -> None:
+    """Say what would stop a build, and what it would ask."""
+    stop = planned.gate(options)
+    if stop is not None and stop.code != "consent":
+        say.message(current().err().style(f"`build` would stop here: {stop}", "red"))
+
+
+def ask(options: Options, *, as_json: bool) -> Callable[[Planned], bool] | None:
+    """The question at the gate; None when no person sits at a terminal to answer it."""
+    from qwenbuild.report.terminal import is_terminal
+
+    alone = as_json or not is_terminal(sys.stdin) or not is_terminal(sys.stderr)
+    return None if alone else _asked
+
+
+def _asked(planned: Planned) -> bool:
+    from qwenbuild.report.plan_text import cost_words, plan_lines, plan_summary
+
+    err = current().err()
+    for line in (*plan_lines(planned.plan, err), *plan_summary(planned.plan, err)):
+        say.problem_text(line)
+    sys.stderr.write(f"Pay {cost_words(planned.plan)}? [y/N] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        say.problem_text("")
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,90 @@
+"""A plan as JSON, version 1: one entry a line, in the manifest's order, so that it streams and greps.
+
+Knows the interface's names and order of keys; decides nothing and rounds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from qwenbuild.model import CandidatePlan, Plan, Price, Reason, Step
+from qwenbuild.report.words import price_json, total
+
+SUMMARY = ("fresh", "restore", "resume", "recover", "doubt", "refused", "generate", "derive", "modified", "held", "orphan")
+"""The counts of a plan's summary, in the order they are printed."""
+
+
+def plan_json(plan: Plan) -> Iterator[str]:
+    """The text of `plan --json`, in pieces; joined they are one JSON object and a final newline."""
+    yield '{"v": 1, "entries": ['
+    between = "\n"
+    for step in plan.steps:
+        yield between + json.dumps(step_json(step))
+        between = ",\n"
+    yield f'\n], "summary": {json.dumps(summary_json(plan))}}}\n'
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """One entry of the plan."""
+    entry = step.keyed.entry
+    used = step.candidates[step.used].candidate
+    return {
+        "id": entry.id,
+        "asset": entry.asset,
+        "verdict": step.verdict.value,
+        "held": step.held,
+        "reasons": [reason_json(reason) for reason in step.reasons],
+        "key": used.key,
+        "provider": entry.provider,
+        "model": used.action.model,
+        "prompt": entry.prompt,
+        "price": price_json(step_price(step)),
+        "candidates": [_candidate_json(candidate) for candidate in step.candidates],
+        "outputs": [{"path": output.spec.path, "verdict": output.verdict.value} for output in step.outputs],
+    }
+
+
+def summary_json(plan: Plan) -> dict[str, Any]:
+    """The counts, the cost by unit and the estimate in seconds."""
+    counts: dict[str, Any] = {name: plan.counts.get(name, 0) for name in SUMMARY}
+    seconds = int(plan.seconds) if plan.seconds == int(plan.seconds) else round(plan.seconds, 1)
+    return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": seconds}
+
+
+def step_price(step: Step) -> Price | None:
+    """What an entry costs: its candidates' prices added up; None when one of them is unknown."""
+    prices = [candidate.price for candidate in step.candidates]
+    known = [price for price in prices if price is not None]
+    return total(known) if len(known) == len(prices) else None
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """A reason; what it does not say is left out."""
+    said: dict[str, Any] = {"code": reason.code}
+    if reason.field:
+        said["field"] = reason.field
+    if reason.old is not None or reason.new is not None or reason.code == "changed":
+        said |= {"old": _plain(reason.old), "new": _plain(reason.new)}
+    return said
+
+
+def _candidate_json(planned: CandidatePlan) -> dict[str, Any]:
+    return {
+        "key": planned.candidate.key,
+        "seed": planned.candidate.seed,
+        "verdict": planned.verdict.value,
+        "price": price_json(planned.price),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: what it cannot is its text."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value)

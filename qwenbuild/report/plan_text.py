@@ -1,0 +1,332 @@
+"""A plan as text for a person: a few entries one by one, thousands by asset and reason, then what it all costs.
+
+Does not know who asks (`plan`, `status`, the gate); all foreign text goes through `visible`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+
+from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
+from qwenbuild.report.escape import visible
+from qwenbuild.report.plan_json import step_price
+from qwenbuild.report.terminal import Terminal, cells, cut, pad
+from qwenbuild.report.words import amount_words, count, duration, price_words, reason_words, total, value_words
+
+FEW = 24
+"""Up to so many entries with something to do are listed one by one."""
+ASSETS = 30
+"""So many assets are shown when entries are grouped; the rest is counted."""
+GROUPS = 4
+"""So many reasons a verdict of an asset; the rest is counted."""
+VERDICT = 10
+
+_ROLE = {
+    "generate": "green",
+    "doubt": "red",
+    "refused": "red",
+    "recover": "cyan",
+    "resume": "cyan",
+    "restore": "cyan",
+    "derive": "cyan",
+    "modified": "yellow",
+    "held": "magenta",
+    "unpicked": "magenta",
+    "orphan": "yellow",
+}
+_ORDER = [*(verdict.value for verdict in Verdict), "held", "unpicked"]
+
+
+def plan_lines(plan: Plan, terminal: Terminal) -> Iterator[str]:
+    """The entries that are not simply fresh, then orphans; no last line yet. `-v` lists every one of them."""
+    active = [step for step in plan.steps if label(step) != Verdict.FRESH.value]
+    if len(active) <= FEW or terminal.verbose:
+        yield from _listed(active, terminal)
+    else:
+        yield from _grouped(plan.steps, terminal)
+    yield from _orphans(plan.orphans, terminal)
+
+
+def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
+    """What will happen in all, what it costs and how long it takes: one or two lines."""
+    parts = count_words(plan)
+    if not any(plan.counts.get(name, 0) for name in _ORDER if name != "fresh"):
+        yield terminal.style(f"Nothing to do: {count(plan.counts.get('fresh', 0), 'entry is', 'entries are')} fresh.", "bold")
+        return
+    yield from wrapped("Plan: ", parts, terminal)
+    if plan.counts.get("generate", 0):
+        yield terminal.style(f"Cost: {cost_words(plan)}{_time_words(plan)}.", "bold")
+    else:
+        yield terminal.style("Cost: nothing.", "bold")
+
+
+def status_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
+    """The state in all, for `status`."""
+    if not any(plan.counts.get(name, 0) for name in _ORDER if name not in ("fresh", "held")):
+        held = plan.counts.get("held", 0)
+        kept = f", {held:,} of them held" if held else ""
+        fresh = count(plan.counts.get("fresh", 0), "entry", "entries")
+        yield terminal.style(f"Up to date: {fresh}{kept}.", "bold")
+        return
+    yield from wrapped("Not up to date: ", count_words(plan), terminal)
+
+
+def cost_words(plan: Plan) -> str:
+    """The price of a plan, with what is not known of it."""
+    unknown = count(plan.unknown_price, "picture") + " at an unknown price" if plan.unknown_price else ""
+    known = price_words(plan.cost)
+    if unknown and not plan.cost:
+        return unknown
+    return f"{known} + {unknown}" if unknown else known
+
+
+def count_words(plan: Plan) -> list[str]:
+    """`2 to generate`, `1 to restore`, … in the order of cost; what does not occur is left out."""
+    return [f"{plan.counts[name]:,} {words}" for name, words in _COUNTED.items() if plan.counts.get(name, 0)]
+
+
+_COUNTED = {
+    "generate": "to generate",
+    "doubt": "in doubt",
+    "refused": "refused",
+    "recover": "to recover",
+    "resume": "to resume",
+    "restore": "to restore",
+    "derive": "to derive",
+    "modified": "modified by hand",
+    "held": "held",
+    "orphan": "orphaned",
+    "fresh": "fresh",
+}
+
+
+def label(step: Step) -> str:
+    """The word an entry is shown with: its verdict, or that it is held or waits for a pick where it is fresh otherwise."""
+    if step.verdict is not Verdict.FRESH:
+        return step.verdict.value
+    if step.held:
+        return "held"
+    codes = {reason.code for reason in step.reasons}
+    return "unpicked" if "unpicked" in codes else Verdict.FRESH.value
+
+
+def wrapped(head: str, parts: Sequence[str], terminal: Terminal) -> Iterator[str]:
+    """`head` and the parts with commas, broken at the width, ended with a full stop."""
+    line, indent = head, " " * len(head)
+    for index, part in enumerate(parts):
+        piece = part + ("." if index == len(parts) - 1 else ", ")
+        if line.strip() and cells(line) + cells(piece.rstrip()) > terminal.width:
+            yield line.rstrip()
+            line = indent
+        line += piece
+    yield line.rstrip()
+
+
+def _time_words(plan: Plan) -> str:
+    return f", about {duration(ceil(plan.seconds))} at the provider's rate" if plan.seconds else ""
+
+
+# ---------------------------------------------------------------- one by one
+
+
+def _listed(steps: Sequence[Step], terminal: Terminal) -> Iterator[str]:
+    longest = max((cells(visible(step.id)) for step in steps), default=0)
+    column = min(longest, terminal.width // 2 - VERDICT)
+    asset = ""
+    for step in steps:
+        if step.keyed.entry.asset != asset:
+            asset = step.keyed.entry.asset
+            yield terminal.style(visible(asset), "bold")
+        yield from _entry(step, column, terminal)
+    if steps:
+        yield ""
+
+
+def _entry(step: Step, column: int, terminal: Terminal) -> Iterator[str]:
+    """One line: verdict, id, reason, price. Reasons that do not fit stand below, indented."""
+    name, price = label(step), _price(step)
+    room = terminal.width - VERDICT - 2 - column - 2 - (len(price) + 2 if price else 0)
+    said = entry_reasons(step, terminal.width - VERDICT - 4)
+    identity = visible(step.id)
+    beside = said[0] if said and cells(identity) <= column and cells(said[0]) <= room else ""
+    left = f"{pad(identity, column)}  {beside}" if beside else identity
+    painted = terminal.style(pad(name, VERDICT), _ROLE.get(name, ""))
+    yield _priced(f"  {painted}{left}", 2 + VERDICT + cells(left), price, terminal)
+    for reason in said[1:] if beside else said:
+        yield " " * (VERDICT + 4) + terminal.style(reason, "dim")
+
+
+def entry_reasons(step: Step, width: int) -> list[str]:
+    """An entry's reasons as phrases; where the planner gave none, the files that are not as they should be."""
+    if step.reasons:
+        return [reason_words(reason, width) for reason in step.reasons]
+    files = [output for output in step.outputs if output.verdict is not Verdict.FRESH]
+    said = [
+        cut(visible(f"{output.spec.path}: {output.reason}" if output.reason else output.spec.path), width) for output in files
+    ]
+    return said if len(said) <= 3 else [*said[:2], f"and {len(said) - 2} more files"]
+
+
+def _price(step: Step) -> str:
+    if step.verdict is not Verdict.GENERATE:
+        return ""
+    price = step_price(step)
+    return "" if price is not None and not any(price.values()) else price_words(price)
+
+
+def _priced(line: str, width: int, price: str, terminal: Terminal) -> str:
+    """`line` (`width` columns) with `price` flush right, or after two blanks where the line is too long."""
+    if not price:
+        return line.rstrip()
+    return line + " " * max(2, terminal.width - width - len(price)) + price
+
+
+# ---------------------------------------------------------------- by asset and reason
+
+
+@dataclass(slots=True)
+class _Group:
+    """Entries of one asset with one verdict and the same reason."""
+
+    name: str
+    reason: str
+    ids: list[str]
+    prices: list[Price]
+    number: int = 0
+    unknown: int = 0
+
+
+def _grouped(steps: Sequence[Step], terminal: Terminal) -> Iterator[str]:
+    assets: dict[str, list[Step]] = {}
+    for step in steps:
+        assets.setdefault(step.keyed.entry.asset, []).append(step)
+    busy = {name: mine for name, mine in assets.items() if any(label(step) != "fresh" for step in mine)}
+    for name in list(busy)[:ASSETS]:
+        yield from _asset(name, busy[name], terminal)
+    if len(busy) > ASSETS:
+        rest = sum(len(busy[name]) for name in list(busy)[ASSETS:])
+        yield f"… and {count(len(busy) - ASSETS, 'more asset')} with {count(rest, 'entry', 'entries')} (-v lists every one)"
+        yield ""
+
+
+def _asset(name: str, steps: Sequence[Step], terminal: Terminal) -> Iterator[str]:
+    yield f"{terminal.style(visible(name), 'bold')}  {terminal.style(count(len(steps), 'entry', 'entries'), 'dim')}"
+    for _, same in groupby(_groups(steps, terminal.width - VERDICT - 30), key=lambda group: group.name):
+        groups = list(same)
+        for group in groups[:GROUPS]:
+            yield from _group(group, terminal)
+        if rest := groups[GROUPS:]:
+            yield _rest(rest, terminal)
+    yield ""
+
+
+def _groups(steps: Sequence[Step], width: int) -> list[_Group]:
+    """Groups by verdict and reason, costliest verdict first, then the largest; reasons too many to tell apart are merged."""
+    found = _gathered((step, _shared_reason(step, width)) for step in steps)
+    if len(found) > GROUPS:
+        few = {place for place, group in found.items() if group.number < 3}
+        named = ((step, label(step), _shared_reason(step, width)) for step in steps)
+        found = _gathered((step, (_fields(step) or said) if (name, said) in few else said) for step, name, said in named)
+    return sorted(found.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
+
+
+def _gathered(reasoned: Iterable[tuple[Step, str]]) -> dict[tuple[str, str], _Group]:
+    found: dict[tuple[str, str], _Group] = {}
+    for step, said in reasoned:
+        name = label(step)
+        group = found.get((name, said))
+        if group is None:
+            group = found[name, said] = _Group(name, said, [], [])
+        _add(group, step)
+    return found
+
+
+def _add(group: _Group, step: Step) -> None:
+    group.number += 1
+    if len(group.ids) < 4:
+        group.ids.append(step.id)
+    if step.verdict is Verdict.GENERATE:
+        price = step_price(step)
+        group.unknown += price is None
+        if price:
+            group.prices.append(price)
+
+
+def _shared_reason(step: Step, width: int) -> str:
+    """The reason that entries are grouped by: files are not named, several reasons are joined."""
+    if step.verdict is Verdict.FRESH and label(step) == "fresh":
+        return ""
+    words = [_file_words(reason) if reason.code == "file" else reason_words(reason, width) for reason in step.reasons]
+    words = list(dict.fromkeys(words or [output.reason and f"files: {visible(output.reason)}" for output in step.outputs]))
+    return words[0] if len(words) == 1 else cut("; ".join(word for word in words if word), width)
+
+
+def _file_words(reason: Reason) -> str:
+    return f"files: {value_words(reason.new)}" if reason.new else "files"
+
+
+def _fields(step: Step) -> str:
+    """The coarser reason of a changed entry: only the names of what changed."""
+    names = dict.fromkeys(visible(reason.field) for reason in step.reasons if reason.code == "changed")
+    return f"{', '.join(names)}: all different" if names else ""
+
+
+def _group(group: _Group, terminal: Terminal) -> Iterator[str]:
+    role = "dim" if group.name == "fresh" else _ROLE.get(group.name, "")
+    number = f"{group.number:>7,}"
+    left = f"{number}  {group.reason}".rstrip()
+    painted = f"  {terminal.style(pad(group.name, VERDICT), role)}{left}"
+    yield _priced(painted, 2 + VERDICT + cells(left), _group_price(group), terminal)
+    if group.name != "fresh":
+        indent = 2 + VERDICT + 9
+        yield " " * indent + terminal.style(_examples(group, terminal.width - indent), "dim")
+
+
+def _examples(group: _Group, width: int) -> str:
+    """As many ids as fit, and how many more there are."""
+    shown = [visible(identity) for identity in group.ids]
+    while shown:
+        left = group.number - len(shown)
+        text = ", ".join(shown) + (f", … {left:,} more" if left else "")
+        if cells(text) <= width or len(shown) == 1:
+            return cut(text, width)
+        shown.pop()
+    return ""
+
+
+def _group_price(group: _Group) -> str:
+    known = " + ".join(amount_words(unit, amount) for unit, amount in sorted(total(group.prices).items()) if amount)
+    unknown = f"{group.unknown:,} unknown" if group.unknown else ""
+    return " + ".join(part for part in (known, unknown) if part)
+
+
+def _rest(groups: Sequence[_Group], terminal: Terminal) -> str:
+    merged = _Group("", "", [], [price for group in groups for price in group.prices])
+    merged.unknown = sum(group.unknown for group in groups)
+    number = sum(group.number for group in groups)
+    left = f"{number:>7,}  for {count(len(groups), 'other reason')} (-v lists every one)"
+    name = groups[0].name
+    painted = f"  {terminal.style(pad(name, VERDICT), _ROLE.get(name, ''))}{left}"
+    return _priced(painted, 2 + VERDICT + len(left), _group_price(merged), terminal)
+
+
+# ---------------------------------------------------------------- orphans
+
+
+def _orphans(orphans: Sequence[Orphan], terminal: Terminal) -> Iterator[str]:
+    if not orphans:
+        return
+    yield terminal.style("no longer in the manifest", "bold") + terminal.style("  `qwenbuild clean` removes the files", "dim")
+    shown = orphans if terminal.verbose or len(orphans) <= FEW else orphans[: FEW // 2]
+    for orphan in shown:
+        yield f"  {terminal.style(pad('orphan', VERDICT), 'yellow')}{visible(orphan.path or orphan.id)}{_why_kept(orphan)}"
+    if len(shown) < len(orphans):
+        yield f"  … and {len(orphans) - len(shown):,} more (-v lists every one)"
+    yield ""
+
+
+def _why_kept(orphan: Orphan) -> str:
+    return "  (kept: changed by hand, or its bytes are only here)" if orphan.present and not orphan.removable else ""

@@ -1,0 +1,72 @@
+"""The end of a run: what failed and why, and the last line that says what was done and what it cost.
+
+Does not know the run, only its sums; the exit code is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from qwenbuild.model import Price
+from qwenbuild.report.escape import visible
+from qwenbuild.report.plan_text import wrapped
+from qwenbuild.report.terminal import Terminal
+from qwenbuild.report.words import count, duration, price_json, price_words
+
+COUNTS = ("generated", "restored", "resumed", "derived", "fresh", "failed", "refused", "doubt", "skipped", "modified")
+"""The counts of a summary, in the order they are printed."""
+FAILURES = 20
+"""So many failures are repeated at the end; the rest is counted."""
+
+_WORDS = {"doubt": "in doubt", "modified": "modified by hand, left alone"}
+
+
+class Sums(Protocol):
+    """What a run hands back. `failures` are (entry id, code, message); `seconds` is the time it took."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Entries by what was done."""
+        ...
+
+    @property
+    def spent(self) -> Price:
+        """What was paid, by unit."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[tuple[str, str, str]]:
+        """What went wrong."""
+        ...
+
+
+def summary_json(sums: Sums) -> dict[str, Any]:
+    """The data of the `summary` event."""
+    return {name: sums.counts.get(name, 0) for name in COUNTS} | {"spent": price_json(sums.spent) or {}}
+
+
+def failure_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:
+    """A line for each failure, at most FAILURES of them."""
+    for identity, code, message in sums.failures[:FAILURES]:
+        reason = f"{visible(code)}: {visible(message)}" if code and not message.startswith(code) else visible(message)
+        yield f"{terminal.style(visible(identity), 'red')}: {reason}"
+    if len(sums.failures) > FAILURES:
+        yield f"… and {len(sums.failures) - FAILURES:,} more (`qwenbuild status` lists them)"
+
+
+def summary_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:
+    """The last line, wrapped where it is too long."""
+    if not any(sums.counts.get(name, 0) for name in COUNTS if name != "fresh"):
+        fresh = count(sums.counts.get("fresh", 0), "entry is", "entries are")
+        yield terminal.style(f"Nothing to do: {fresh} fresh ({duration(sums.seconds)}).", "bold")
+        return
+    parts = [f"{sums.counts[name]:,} {_WORDS.get(name, name)}" for name in COUNTS if sums.counts.get(name, 0)]
+    parts += [f"spent {price_words(sums.spent)}" if any(sums.spent.values()) else "nothing spent", duration(sums.seconds)]
+    head = "Done: " if not any(sums.counts.get(name, 0) for name in ("failed", "refused", "doubt", "skipped")) else "Ended: "
+    yield from wrapped(head, parts, terminal)

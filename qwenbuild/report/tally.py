@@ -1,0 +1,69 @@
+"""What a run has done so far, counted from its events: entries finished, money spent, requests in flight.
+
+Does not know how it is shown, and keeps no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from qwenbuild.ports import Event
+
+WORK = ("generate", "recover", "resume", "restore", "derive")
+"""The verdicts of a plan that a run has something to do for."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run. An entry is finished when its files are written, or when it failed or is in doubt."""
+
+    total: int = 0
+    flying: set[str] = field(default_factory=set)
+    bought: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    spent: dict[str, Decimal] = field(default_factory=dict)
+
+    def note(self, event: Event) -> bool:
+        """Take an event in; whether an entry has just finished."""
+        before = len(self.finished)
+        if event.event == "plan":
+            self.total = planned(event.data)
+        elif event.event == "submitted":
+            self.flying.add(event.id)
+        elif event.event == "stored":
+            self._stored(event)
+        elif event.event in ("written", "failed", "doubt"):
+            self._ended(event)
+        return len(self.finished) > before
+
+    def _stored(self, event: Event) -> None:
+        self.flying.discard(event.id)
+        self.bought.add(event.id)
+        for unit, amount in money(event.data).items():
+            self.spent[unit] = self.spent.get(unit, Decimal(0)) + amount
+
+    def _ended(self, event: Event) -> None:
+        self.flying.discard(event.id)
+        self.finished.add(event.id)
+        if event.event != "written":
+            (self.failed if event.event == "failed" else self.doubtful).add(event.id)
+
+
+def planned(data: Mapping[str, Any]) -> int:
+    """How many entries of a `plan` event have something to do."""
+    counts = data.get("summary", data)
+    return sum(int(counts.get(name, 0)) for name in WORK)
+
+
+def money(data: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The price in an event, under `spent` or `price`; nothing when there is none or it is unknown."""
+    said = data.get("spent", data.get("price")) or {}
+    try:
+        return {unit: Decimal(str(amount)) for unit, amount in said.items()}
+    except InvalidOperation:
+        return {}

@@ -1,0 +1,207 @@
+"""Money, times, counts and reasons in words: the one place where a Reason becomes a sentence.
+
+Does not know plans; all foreign text that it hands out has been made visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from qwenbuild.model import Price, Reason
+from qwenbuild.report.escape import visible
+from qwenbuild.report.terminal import cut
+
+_SIGN = {"usd": "$"}
+
+
+def price_words(price: Price | None) -> str:
+    """`$0.03`, `12 apiframe`, `$0.03 + 12 apiframe`; `free` when it costs nothing, `price unknown` for None."""
+    if price is None:
+        return "price unknown"
+    parts = [amount_words(unit, amount) for unit, amount in sorted(price.items()) if amount]
+    return " + ".join(parts) or "free"
+
+
+def amount_words(unit: str, amount: Decimal) -> str:
+    """An amount with its unit: dollars with at least two places, others as they are."""
+    if unit not in _SIGN:
+        return f"{amount.normalize():,f} {visible(unit)}"
+    cents = amount == amount.quantize(Decimal("0.01"))
+    return _SIGN[unit] + (f"{amount:,.2f}" if cents else f"{amount.normalize():,f}")
+
+
+def price_json(price: Price | None) -> dict[str, str] | None:
+    """A price as the interface prints it: unit to decimal string, `{}` when free, None when unknown."""
+    return None if price is None else {unit: decimal_text(amount) for unit, amount in sorted(price.items()) if amount}
+
+
+def decimal_text(amount: Decimal) -> str:
+    """A decimal without an exponent, cents kept: `0.03`, `0.10`, `60`."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text and len(text.split(".")[1]) > 2 else text
+
+
+def total(prices: list[Price]) -> dict[str, Decimal]:
+    """Prices added up, unit by unit."""
+    added: dict[str, Decimal] = {}
+    for price in prices:
+        for unit, amount in price.items():
+            added[unit] = added.get(unit, Decimal(0)) + amount
+    return added
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `15 s`, `3 min 20 s`, `1 h 40 min`."""
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    if whole < 3600:
+        return f"{round(whole / 60)} min"
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 entry`, `2,000 entries`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+# ---------------------------------------------------------------- reasons
+
+
+def reason_words(reason: Reason, width: int = 200) -> str:
+    """A reason as a phrase of at most `width` columns."""
+    return cut(_PHRASES.get(reason.code, _other)(reason), width)
+
+
+def _changed(reason: Reason) -> str:
+    if reason.field == "variants" and reason.old is None and reason.new is None:
+        return "more candidates are wanted"
+    return f"{visible(reason.field)}: {change_words(reason.old, reason.new)}"
+
+
+def _lost(reason: Reason) -> str:
+    if reason.field == "approved":
+        return "approved, and its picture is nowhere any more; `qwenbuild release` lets it be bought again"
+    return "lost: its picture is nowhere any more"
+
+
+def _standing(words: str) -> Callable[[Reason], str]:
+    return lambda reason: f"{words} ({value_words(reason.new)})" if reason.new not in (None, "") else words
+
+
+def _table_moved(reason: Reason) -> str:
+    moved = f" ({_changed(reason)})" if reason.field else ""
+    return f"model table moved{moved}; the picture is kept"
+
+
+def _caused_by(reason: Reason) -> str:
+    return f"its input {_named(reason)} changes"
+
+
+def _moved(reason: Reason) -> str:
+    return f"moved from {_named(reason, old=True)}"
+
+
+def _held(reason: Reason) -> str:
+    changed = f" ({_changed(reason)})" if reason.field else ""
+    return f"approved, keeps its picture{changed}"
+
+
+def _file(reason: Reason) -> str:
+    said = " ".join(value_words(value) for value in (reason.old, reason.new) if value not in (None, ""))
+    return ": ".join(part for part in (visible(reason.field), said) if part) or "a file"
+
+
+def _refused(reason: Reason) -> str:
+    said = value_words(reason.new) if reason.new not in (None, "") else value_words(reason.field)
+    return f"refused: {said}" if said else "refused before; not sent again"
+
+
+def _other(reason: Reason) -> str:
+    return _changed(reason) if reason.field else visible(reason.code)
+
+
+_PHRASES = {
+    "new": lambda reason: "new",
+    "changed": _changed,
+    "lost": _lost,
+    "forced": lambda reason: "forced: bought again",
+    "caused-by": _caused_by,
+    "moved": _moved,
+    "table-moved": _table_moved,
+    "held": _held,
+    "unpicked": lambda reason: "no candidate is picked yet",
+    "file": _file,
+    "refused": _refused,
+    "doubt": _standing("sent before, no answer was stored: perhaps charged"),
+    "resume": _standing("accepted already; its picture is collected"),
+    "recover": _standing("sent already; the provider is asked for it"),
+}
+
+
+def _named(reason: Reason, *, old: bool = False) -> str:
+    value = reason.old if old else reason.new
+    return value_words(next((part for part in (value, reason.new, reason.old, reason.field) if part), "?"))
+
+
+def value_words(value: Any) -> str:
+    """A manifest's value on one line."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(value_words(item) for item in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{visible(str(key))}={value_words(item)}" for key, item in value.items())
+    return visible(" ".join(str(value).split()))
+
+
+def change_words(old: Any, new: Any, width: int = 60) -> str:
+    """What changed between two values; between two texts only the words that differ."""
+    if isinstance(old, str) and isinstance(new, str):
+        return _words_changed(old.split(), new.split(), width)
+    return f"{_or_none(cut(value_words(old), width))} → {_or_none(cut(value_words(new), width))}"
+
+
+def _words_changed(old: list[str], new: list[str], width: int) -> str:
+    before, after = _middle(old, new)
+    half = max(12, width // 2)
+    if not before and not after:
+        return "only blanks and line breaks"
+    gone, come = _without_shared_end(" ".join(before), " ".join(after))
+    gone, come = cut(visible(gone), half), cut(visible(come), half)
+    if not gone:
+        return f"added “{come}”" if old else f"none → {come}"
+    if not come:
+        return f"removed “{gone}”" if new else f"{gone} → none"
+    return f"{gone} → {come}"
+
+
+def _middle(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Both word lists without what they share at their beginning and at their end."""
+    start, shortest = 0, min(len(old), len(new))
+    while start < shortest and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < shortest - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return old[start : len(old) - end], new[start : len(new) - end]
+
+
+def _without_shared_end(old: str, new: str) -> tuple[str, str]:
+    """Both without the punctuation that both end with."""
+    while old and new and old[-1] == new[-1] and old[-1] in ".,;:!?":
+        old, new = old[:-1], new[:-1]
+    return old, new
+
+
+def _or_none(text: str) -> str:
+    return text or "none"

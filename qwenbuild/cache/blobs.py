@@ -1,0 +1,179 @@
+"""Image bytes exactly as received, one read-only file a digest, hashed whenever they are read.
+
+Knows no key, no receipt and no price: only bytes and their SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qwenbuild.cache.fsops import CHUNK, READ_ONLY, READING, Writer, read_file
+from qwenbuild.cache.seal import seal, sha256, without_query
+from qwenbuild.errors import CacheError
+
+FICLONE = 0x40049409
+"""linux/fs.h: share the bytes of another file until one of the two is changed."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class BlobCorrupt(CacheError):
+    """A blob's bytes are not those its name promises. The file was set aside, not deleted."""
+
+
+def is_digest(text: str) -> bool:
+    """Is this 64 lower-case hex digits?"""
+    return _DIGEST.match(text) is not None
+
+
+def check_digest(text: str) -> str:
+    """The text when it is a digest; a file name is made from it. Raises CacheError."""
+    if not is_digest(text):
+        raise CacheError(f"not a SHA-256: {text[:80]!r}", code="cache-digest")
+    return text
+
+
+class Blobs:
+    """The folders `blobs` and `quarantine`. Every method raises OSError as the system gives it."""
+
+    def __init__(self, root: Path, writer: Writer) -> None:
+        self.folder = root / "blobs"
+        self.aside = root / "quarantine"
+        self._writer = writer
+
+    def path(self, digest: str) -> Path:
+        """Where the bytes are, or would be."""
+        return self.folder / check_digest(digest)[:2] / digest
+
+    def has(self, digest: str) -> bool:
+        """Is there a file of that name? Its bytes are not read."""
+        try:
+            os.stat(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def sweep(self) -> Iterator[os.DirEntry[str]]:
+        """Every blob's directory entry, folder by folder."""
+        for shard in folders_of(self.folder):
+            with os.scandir(shard) as entries:
+                yield from (entry for entry in entries if is_digest(entry.name))
+
+    def read(self, digest: str) -> bytes:
+        """The bytes. Raises FileNotFoundError, BlobCorrupt (the file is then in quarantine)."""
+        data = read_file(self.path(digest))
+        if sha256(data) != digest:
+            raise self.set_aside(digest)
+        return data
+
+    def put(self, data: bytes) -> str:
+        """Store bytes durably and read them back; storing the same twice is harmless. Returns their digest.
+
+        Raises BlobCorrupt when the disk gives other bytes back than were written.
+        """
+        digest = sha256(data)
+        path = self.path(digest)
+        if self._holds(path, digest):
+            self._writer.settle(path)
+            return digest
+        self._writer.write(path, data, mode=READ_ONLY)
+        if sha256(read_file(path)) != digest:
+            raise self.set_aside(digest)
+        return digest
+
+    def _holds(self, path: Path, digest: str) -> bool:
+        try:
+            good = sha256(read_file(path)) == digest
+        except FileNotFoundError:
+            return False
+        if not good:
+            self.set_aside(digest)
+        return good
+
+    def set_aside(self, digest: str) -> BlobCorrupt:
+        """Move a blob whose bytes are wrong into quarantine; returns the error to raise."""
+        self._writer.folder(self.aside)
+        number = 1
+        while (target := self.aside / f"{digest}.corrupt-{number}").exists():
+            number += 1
+        with contextlib.suppress(FileNotFoundError):
+            self._writer.ops.replace(self.path(digest), target)
+            self._writer.ops.fsync_folder(self.aside)
+        return BlobCorrupt(f"blob {digest} does not hold the bytes it promises; set aside as {target}", code="blob-corrupt")
+
+    def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
+        """Keep bytes that were paid for and failed a check, with a sealed note about them; the bytes' path."""
+        digest = sha256(data)
+        path = self.aside / digest
+        self._writer.write(path, data, mode=READ_ONLY)
+        record = {"kind": "quarantine", "v": 1, "digest": digest, "size": len(data), "note": without_query(note)}
+        self._writer.write(path.with_name(f"{digest}.json"), seal(record))
+        return path
+
+    def copy(self, digest: str, target: Path, *, mode: int = 0o666, dir_fd: int | None = None) -> None:
+        """Make `target`, which must not exist, a copy that shares no later change with the blob: a reflink, else a copy.
+
+        Never a hard link: an edit of the output would change the blob. The bytes are hashed on the way; when they are
+        wrong the target is removed again and BlobCorrupt raised. `target` is relative to `dir_fd` where one is given;
+        `mode` is cut by the umask.
+        """
+        source = os.open(self.path(digest), READING)
+        try:
+            fd = self._writer.ops.open_new(target, mode, dir_fd=dir_fd)
+            try:
+                found = self._fill(source, fd)
+            except BaseException:
+                self._drop(fd, target, dir_fd)
+                raise
+            if found != digest:
+                self._drop(fd, target, dir_fd)
+                raise self.set_aside(digest)
+            self._writer.ops.close(fd)
+        finally:
+            os.close(source)
+
+    def _fill(self, source: int, fd: int) -> str:
+        cloned = _clone(source, fd)
+        hasher = hashlib.sha256()
+        while chunk := os.read(source, CHUNK):
+            hasher.update(chunk)
+            rest = memoryview(chunk)
+            while rest and not cloned:
+                rest = rest[self._writer.ops.write(fd, rest) :]
+        return hasher.hexdigest()
+
+    def _drop(self, fd: int, target: Path, dir_fd: int | None) -> None:
+        self._writer.ops.close(fd)
+        with contextlib.suppress(OSError):
+            os.unlink(target, dir_fd=dir_fd)
+
+
+def folders_of(path: Path) -> list[Path]:
+    """The two-hex folders below a folder, sorted; none when it is not there. Raises OSError."""
+    try:
+        names = sorted(name for name in os.listdir(path) if len(name) == 2)
+    except FileNotFoundError:
+        return []
+    return [path / name for name in names]
+
+
+def _clone(source: int, target: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False  # pragma: no cover
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EBADF):
+            return False
+        raise
+    return True

@@ -1,0 +1,339 @@
+"""The journal: attempts and money, in SQLite. Authoritative: what cannot be read here is never bought.
+
+Knows no provider, no blob and no plan. Each method is one short transaction, on the platter when it returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from qwenbuild.cache import budget
+from qwenbuild.cache.attempts import (
+    COLUMNS,
+    LIVE,
+    WIPED,
+    Attempt,
+    AttemptState,
+    Busy,
+    attempt_of,
+    follow,
+    price_column,
+    price_from,
+    row_seal,
+    ticket_column,
+)
+from qwenbuild.cache.database import Database
+from qwenbuild.cache.fsops import Writer
+from qwenbuild.cache.schema import USER_VERSION
+from qwenbuild.cache.seal import without_query
+from qwenbuild.errors import CacheError
+from qwenbuild.model import Price, Ticket
+
+ONE_QUERY = 500
+"""Up to this many keys are named in a query; beyond, the rows of interest are few and are all read."""
+
+_NAMES = ", ".join(f"a.{name}" for name in COLUMNS)
+_SELECT = f"SELECT {_NAMES}, a.seal, b.body FROM attempts a LEFT JOIN bodies b ON b.attempt = a.id"
+_LIVE = ", ".join(f"'{state}'" for state in LIVE)
+
+
+class Journal:
+    """Opened at the first use; a look at a journal that is not there makes none."""
+
+    def __init__(
+        self, root: Path, writer: Writer, is_alive: Callable[[str], bool], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._file = Database(root, writer)
+        self._is_alive = is_alive
+        self._clock = clock
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._file.path
+
+    @property
+    def mark(self) -> Path:
+        """The file that says that a journal was made once."""
+        return self._file.mark
+
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A transaction of the journal's own, for `cache rebuild`."""
+        return self._file.writing()
+
+    def start_over(self) -> None:
+        """The file is being set aside on purpose: the next use may find another."""
+        self._file.start_over()
+
+    def check_writable(self) -> None:
+        """Commit a transaction that changes nothing of an attempt. Raises CacheError."""
+        with self._file.writing() as db:
+            db.execute("DELETE FROM reservations WHERE id < 0")
+            db.execute(f"PRAGMA user_version = {USER_VERSION}")
+
+    def check(self) -> None:
+        """Read the whole journal. Raises CacheError when a bit of it cannot be trusted."""
+        self._file.check()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        self._file.close()
+
+    # ------------------------------------------------ an attempt's life
+
+    def begin(
+        self,
+        *,
+        build: str,
+        project: str,
+        entry: str,
+        key: str,
+        provider: str,
+        family: str,
+        account: str,
+        base_url: str,
+        model: str,
+        action: Mapping[str, Any],
+        body: bytes | Callable[[int], bytes],
+        price: Price | None = None,
+        reserved: Price | None = None,
+        names_attempt: str = "",
+    ) -> Attempt | Busy:
+        """Write down the intent to buy, before anything is sent; Busy when an open attempt of the key exists.
+
+        `body` may be a function of the generation, which is allocated here, from 0. A doubt that `names_attempt` names
+        is given up in the same transaction. Raises CacheError when the journal cannot be trusted or written.
+        """
+        with self._file.writing() as db:
+            holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (key,))
+            if holder is not None:
+                if holder.id != names_attempt or holder.state is not AttemptState.DOUBT:
+                    return Busy(holder)
+                self._change(db, holder.id, AttemptState.DROPPED)
+            (last,) = db.execute("SELECT COALESCE(MAX(generation), -1) FROM attempts WHERE key = ?", (key,)).fetchone()
+            data = body(last + 1) if callable(body) else body
+            now = self._clock()
+            row: dict[str, Any] = {
+                **dict.fromkeys(COLUMNS, ""),
+                "id": uuid.uuid4().hex,
+                "key": key,
+                "generation": last + 1,
+                "state": str(AttemptState.INTENT),
+                "build": build,
+                "project": project,
+                "entry": entry,
+                "provider": provider,
+                "family": family,
+                "account": account,
+                "base_url": base_url,
+                "model": model,
+                "action": json.dumps(dict(action), sort_keys=True, separators=(",", ":")),
+                "body_sha256": hashlib.sha256(data).hexdigest(),
+                "price": price_column(price),
+                "reserved": price_column(reserved if reserved is not None else price or {}),
+                "ticket": None,
+                "sent": now,
+                "updated": now,
+                "billed": None,
+                "names_attempt": names_attempt,
+                "session": budget.session_of(db, build),
+            }
+            self._insert(db, row, data)
+            budget.give_back(db, build, price_from(row["reserved"]) or {})
+            return self._must(db, row["id"])
+
+    def ticket(self, attempt: str, ticket: Ticket) -> Attempt:
+        """The provider accepted. Its bytes, where it brought some, must be a blob by now: only the digest is kept."""
+        changes = {"ticket": ticket_column(ticket), "task_id": ticket.task_id, "url": ticket.url, "digest": ticket.digest}
+        return self._move(attempt, AttemptState.TICKET, **changes, code="", message="")
+
+    def ready(self, attempt: str, url: str) -> Attempt:
+        """The picture waits at `url`, for a day at most."""
+        return self._move(attempt, AttemptState.READY, url=url)
+
+    def stored(self, attempt: str, digest: str, billed: Price | None = None) -> Attempt:
+        """The blob and the receipt are durable. Signed links are wiped. Saying it twice is harmless."""
+        with self._file.writing() as db:
+            now = self._must(db, attempt)
+            if now.state is AttemptState.STORED and now.digest == digest:
+                return now
+            changes = {"digest": digest, "code": "", "message": ""}
+            return self._change(db, now.id, AttemptState.STORED, **changes, **_billed(billed))
+
+    def fail(self, attempt: str, code: str, message: str, billed: Price | None = None) -> Attempt:
+        """It is known that no picture comes; its price is given back, unless `billed` says that something was charged."""
+        return self._move(attempt, AttemptState.FAILED, code=code, message=message, **_billed(billed))
+
+    def refuse(self, attempt: str, code: str, message: str) -> Attempt:
+        """The provider refused this very key; not charged."""
+        return self._move(attempt, AttemptState.REFUSED, code=code, message=message)
+
+    def doubt(self, attempt: str, code: str, message: str) -> Attempt:
+        """Nobody can know; a person decides."""
+        return self._move(attempt, AttemptState.DOUBT, code=code, message=message)
+
+    def drop(self, attempt: str) -> Attempt:
+        """A person gives the attempt up, perhaps charged. Its code and message stay for the ledger."""
+        return self._move(attempt, AttemptState.DROPPED)
+
+    def reopen(self, attempt: str) -> Attempt | Busy:
+        """The same attempt, same generation and body, is sent again after "nothing was sent"."""
+        with self._file.writing() as db:
+            now = self._must(db, attempt)
+            holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (now.key,))
+            if holder is not None:
+                return Busy(holder)
+            return self._change(db, now.id, AttemptState.INTENT, code="", message="", sent=self._clock())
+
+    def takeover(self, attempt: str, build: str) -> bool:
+        """Make `build` the owner of an attempt whose owner is dead. False when somebody alive has it."""
+        with self._file.writing() as db:
+            now = self._must(db, attempt)
+            if now.build == build:
+                return True
+            if self._is_alive(now.build):
+                return False
+            self._update(db, now.id, {"build": build, "session": budget.session_of(db, build)})
+            return True
+
+    # ------------------------------------------------ questions
+
+    def get(self, prefix: str) -> Attempt | None:
+        """The attempt whose id begins so; None when there is none. Raises CacheError when there are several."""
+        found = self._all("WHERE substr(a.id, 1, ?) = ? LIMIT 2", (len(prefix), prefix.lower())) if prefix else []
+        if len(found) > 1:
+            raise CacheError(f"several attempts begin with {prefix}; write more of the id", code="journal-prefix")
+        return found[0] if found else None
+
+    def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:
+        """Open attempts, oldest first: of these keys, of this project, or all."""
+        found = self._all(f"WHERE a.state IN ({_LIVE}) ORDER BY a.sent, a.rowid")
+        return [item for item in found if (keys is None or item.key in keys) and project in (None, item.project)]
+
+    def doubts(self) -> list[Attempt]:
+        """Attempts in doubt, oldest first."""
+        return self._all("WHERE a.state = 'doubt' ORDER BY a.sent, a.rowid")
+
+    def by_key(self, keys: Collection[str]) -> dict[str, list[Attempt]]:
+        """Every attempt of these keys, by generation; one query however many keys."""
+        if len(keys) <= ONE_QUERY:
+            marks = ", ".join("?" * len(keys))
+            rows = self._all(f"WHERE a.key IN ({marks}) ORDER BY a.generation", tuple(keys))
+        else:
+            rows = self._all("ORDER BY a.generation", wanted=frozenset(keys))
+        found: dict[str, list[Attempt]] = {}
+        for item in rows:
+            found.setdefault(item.key, []).append(item)
+        return found
+
+    def refused(self, keys: Collection[str]) -> dict[str, Attempt]:
+        """For each key whose newest attempt was refused: that attempt."""
+        newest = "(SELECT MAX(generation) FROM attempts c WHERE c.key = a.key)"
+        wanted = frozenset(keys)
+        return {item.key: item for item in self._all(f"WHERE a.state = 'refused' AND a.generation = {newest}", wanted=wanted)}
+
+    def attempts(self, project: str | None = None) -> Iterator[Attempt]:
+        """The ledger: every attempt, oldest first."""
+        yield from (item for item in self._all("ORDER BY a.sent, a.rowid") if project in (None, item.project))
+
+    def claimed_tasks(self, account: str) -> set[str]:
+        """The task ids of this account that some attempt of this machine already has."""
+        with self._file.reading() as db:
+            if db is None:
+                return set()
+            rows = db.execute("SELECT task_id FROM attempts WHERE account = ? AND task_id <> ''", (account,))
+            return {task for (task,) in rows}
+
+    def is_alive(self, build: str) -> bool:
+        """Does that build still run on this machine?"""
+        return self._is_alive(build)
+
+    # ------------------------------------------------ budget
+
+    def open_budget(self, build: str, limits: Price, project: str = "") -> None:
+        """Take part in the project's session, or begin one. One that a killed build left open is continued."""
+        with self._file.writing() as db:
+            budget.enter(db, build, project, limits, self._clock())
+
+    def reserve(self, build: str, price: Price | None) -> bool:
+        """Hold `price` until `begin` takes it over; False when a unit's limit would be passed. None holds nothing."""
+        with self._file.writing() as db:
+            return budget.reserve(db, build, price or {}, self._is_alive)
+
+    def settle(self, build: str, price: Price | None) -> None:
+        """Give back a reservation that no `begin` took over."""
+        with self._file.writing() as db:
+            budget.give_back(db, build, price or {})
+
+    def spent(self, build: str) -> Price:
+        """By unit: what the session of this build has cost, may have cost, or holds."""
+        with self._file.reading() as db:
+            return {} if db is None else budget.spent(db, build, self._is_alive)
+
+    def close_budget(self, build: str) -> None:
+        """The build exits as it should; the session ends with the last living build in it."""
+        with self._file.writing() as db:
+            budget.leave(db, build, self._is_alive, self._clock())
+
+    # ------------------------------------------------ rows
+
+    def _insert(self, db: sqlite3.Connection, row: Mapping[str, Any], body: bytes) -> None:
+        values = [row[name] for name in COLUMNS]
+        marks = ", ".join("?" * (len(COLUMNS) + 1))
+        db.execute("DELETE FROM bodies WHERE attempt IN (SELECT id FROM attempts WHERE key = ?)", (row["key"],))
+        db.execute(f"INSERT INTO attempts ({', '.join(COLUMNS)}, seal) VALUES ({marks})", (*values, row_seal(values)))
+        db.execute("INSERT INTO bodies VALUES (?, ?)", (row["id"], body))
+
+    def _move(self, attempt: str, state: AttemptState, **changes: Any) -> Attempt:
+        with self._file.writing() as db:
+            return self._change(db, attempt, state, **changes)
+
+    def _change(self, db: sqlite3.Connection, attempt: str, state: AttemptState, **changes: Any) -> Attempt:
+        now = self._must(db, attempt)
+        changes["state"] = str(follow(now.state, state))
+        if state in WIPED:
+            changes["url"] = ""
+            if now.ticket is not None:
+                changes["ticket"] = ticket_column(now.ticket, wiped=True)
+            db.execute("DELETE FROM bodies WHERE attempt = ?", (now.id,))
+        if "message" in changes:
+            changes["message"] = without_query(changes["message"])
+        self._update(db, now.id, changes)
+        return self._must(db, now.id)
+
+    def _update(self, db: sqlite3.Connection, attempt: str, changes: Mapping[str, Any]) -> None:
+        values = db.execute(f"SELECT {', '.join(COLUMNS)} FROM attempts WHERE id = ?", (attempt,)).fetchone()
+        row = {**dict(zip(COLUMNS, values, strict=True)), **changes, "updated": self._clock()}
+        names = [*changes, "updated", "seal"]
+        new = [*changes.values(), row["updated"], row_seal([row[name] for name in COLUMNS])]
+        db.execute(f"UPDATE attempts SET {', '.join(name + ' = ?' for name in names)} WHERE id = ?", (*new, attempt))
+
+    def _one(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> Attempt | None:
+        row = db.execute(f"{_SELECT} {where}", values).fetchone()
+        return None if row is None else attempt_of(row)
+
+    def _must(self, db: sqlite3.Connection, attempt: str) -> Attempt:
+        found = self._one(db, "WHERE a.id = ?", (attempt,))
+        if found is None:
+            raise CacheError(f"there is no attempt {attempt[:40]!r} in {self.path}", code="journal-unknown")
+        return found
+
+    def _all(self, where: str, values: tuple[Any, ...] = (), wanted: frozenset[str] | None = None) -> list[Attempt]:
+        with self._file.reading() as db:
+            if db is None:
+                return []
+            key = COLUMNS.index("key")
+            rows = db.execute(f"{_SELECT} {where}", values)
+            return [attempt_of(row) for row in rows if wanted is None or row[key] in wanted]
+
+
+def _billed(billed: Price | None) -> dict[str, str | None]:
+    return {} if billed is None else {"billed": price_column(billed)}

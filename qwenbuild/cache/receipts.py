@@ -1,0 +1,240 @@
+"""Receipts: what was asked, what came, what it cost; and which file a recipe made. Authoritative, self-describing.
+
+Knows no blob's bytes and no index; holds no secret and no address with a query.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from qwenbuild.cache.blobs import check_digest, folders_of, is_digest
+from qwenbuild.cache.fsops import Writer, read_file
+from qwenbuild.cache.seal import BrokenSeal, seal, unseal, without_query
+from qwenbuild.errors import CacheError
+from qwenbuild.model import ActionResult, Price
+
+VERSION = 1
+SWEEP_FROM = 1000
+"""From this many keys on, listing all folders once is cheaper than asking for each."""
+
+_ATTEMPT = re.compile(r"[0-9a-z][0-9a-z-]{0,79}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result and when it was stored (wall seconds): the order of several results for one key."""
+
+    result: ActionResult
+    stored: float
+
+
+def price_text(price: Price | None) -> dict[str, str] | None:
+    """A price as JSON holds it: unit to decimal string."""
+    return None if price is None else {unit: format(amount, "f") for unit, amount in sorted(price.items())}
+
+
+def price_of(value: Any) -> Price | None:
+    """The price that JSON holds. Raises BrokenSeal when it is none."""
+    if value is None:
+        return None
+    try:
+        return {str(unit): Decimal(amount) for unit, amount in value.items()}
+    except (InvalidOperation, TypeError, ValueError, AttributeError):
+        raise BrokenSeal("not a price") from None
+
+
+def result_record(stored: Stored) -> dict[str, Any]:
+    """The JSON object of one result."""
+    result = stored.result
+    return {
+        "kind": "result",
+        "v": VERSION,
+        "key": result.key,
+        "digest": result.digest,
+        "media_type": result.media_type,
+        "width": result.width,
+        "height": result.height,
+        "size": result.size,
+        "made": result.made,
+        "provider": result.provider,
+        "task_id": result.task_id,
+        "request_id": result.request_id,
+        "actual_prompt": result.actual_prompt,
+        "billed": price_text(result.billed),
+        "attempt": result.attempt,
+        "action": dict(result.action),
+        "stored": format(stored.stored, ".6f"),
+    }
+
+
+_TEXTS = ("key", "digest", "media_type", "made", "provider", "task_id", "request_id", "actual_prompt", "attempt")
+_NUMBERS = ("width", "height", "size")
+
+
+def stored_of(record: Mapping[str, Any]) -> Stored:
+    """The result that a record holds. Raises BrokenSeal when it is none that this version knows."""
+    if record.get("kind") != "result" or record.get("v") != VERSION:
+        raise BrokenSeal(f"not a result of version {VERSION}")
+    try:
+        texts = {name: record[name] for name in _TEXTS}
+        numbers = {name: record[name] for name in _NUMBERS}
+        stored = float(record["stored"])
+        action = record["action"]
+        billed = price_of(record["billed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenSeal(f"field missing or strange: {error}") from None
+    if not (all(type(value) is str for value in texts.values()) and all(type(value) is int for value in numbers.values())):
+        raise BrokenSeal("a field has the wrong type")
+    if not (is_digest(texts["key"]) and is_digest(texts["digest"]) and isinstance(action, dict)):
+        raise BrokenSeal("key or digest is no SHA-256")
+    return Stored(ActionResult(**texts, **numbers, billed=billed, action=action), stored)
+
+
+def newest_first(items: Collection[Stored]) -> tuple[Stored, ...]:
+    """The results in the order in which they are offered."""
+    return tuple(sorted(items, key=lambda item: (item.stored, item.result.attempt), reverse=True))
+
+
+class Receipts:
+    """The folder `receipts`. Methods raise OSError as the system gives it; a broken receipt is a notice, never an error."""
+
+    def __init__(self, root: Path, writer: Writer, notices: list[str], clock: Callable[[], float] = time.time) -> None:
+        self.folder = root / "receipts"
+        self.made = root / "made"
+        self._writer = writer
+        self._notices = notices
+        self._clock = clock
+
+    def of_key(self, key: str) -> Path:
+        """The folder of a key's receipts."""
+        return self.folder / check_digest(key)[:2] / key
+
+    def of_recipe(self, recipe: str) -> Path:
+        """The record of a derived file."""
+        return self.folder / check_digest(recipe)[:2] / f"{recipe}.json"
+
+    def stamps(self, keys: Collection[str]) -> dict[str, int]:
+        """For each key that has a folder of receipts: when that folder last changed (nanoseconds).
+
+        One sweep over the two-hex folders when many keys are asked for.
+        """
+        if len(keys) < SWEEP_FROM:
+            return {key: stamp for key in keys if (stamp := folder_stamp(self.of_key(key)))}
+        found = {}
+        for shard in folders_of(self.folder):
+            with os.scandir(shard) as entries:
+                for entry in entries:
+                    if entry.name in keys:
+                        found[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+        return found
+
+    def read(self, key: str) -> tuple[Stored, ...]:
+        """Every readable result of a key, newest first; broken receipts are reported and skipped."""
+        found = []
+        for path in self.files(key):
+            item = self._result(path, key)
+            if item is not None:
+                found.append(item)
+        return newest_first(found)
+
+    def files(self, key: str) -> list[Path]:
+        """A key's receipts, by name."""
+        folder = self.of_key(key)
+        try:
+            return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".json")]
+        except FileNotFoundError:
+            return []
+
+    def _result(self, path: Path, key: str) -> Stored | None:
+        try:
+            item = stored_of(unseal(read_file(path)))
+        except FileNotFoundError:
+            return None
+        except BrokenSeal as error:
+            self._notices.append(f"receipt {path} is broken ({error}); skipped, the picture is still in the cache")
+            return None
+        if item.result.key != key:
+            self._notices.append(f"receipt {path} is of another key; skipped")
+            return None
+        return item
+
+    def put(self, result: ActionResult) -> tuple[Stored, ...]:
+        """Add a result durably; everything known of its key, newest first."""
+        attempt = result.attempt or f"import-{check_digest(result.digest)[:16]}"
+        if _ATTEMPT.match(attempt) is None:
+            raise CacheError(f"not an attempt's id: {attempt[:80]!r}", code="cache-receipt")
+        others = self.read(result.key)
+        stored = max([self._clock(), *(item.stored + 0.001 for item in others)])
+        path = self.of_key(result.key) / f"{attempt}.json"
+        item = Stored(result, stored)
+        self._writer.write(path, seal(result_record(item)) + b"\n")
+        return newest_first([item, *(other for other in others if other.result.attempt != result.attempt)])
+
+    def put_again(self, item: Stored) -> None:
+        """Write a lost receipt anew, under its own name and time."""
+        attempt = item.result.attempt or f"import-{item.result.digest[:16]}"
+        if _ATTEMPT.match(attempt):
+            self._writer.write(self.of_key(item.result.key) / f"{attempt}.json", seal(result_record(item)) + b"\n")
+
+    def keys(self) -> Iterator[str]:
+        """Every key that has a folder."""
+        for shard in folders_of(self.folder):
+            yield from sorted(name for name in os.listdir(shard) if is_digest(name))
+
+    def recipes(self) -> Iterator[str]:
+        """Every recipe that has a record."""
+        for shard in folders_of(self.folder):
+            names = sorted(os.listdir(shard))
+            yield from (name[:64] for name in names if name.endswith(".json") and is_digest(name[:-5]))
+
+    def derived(self, recipe: str) -> dict[str, Any] | None:
+        """The record of a derived file, None when there is none that can be read."""
+        try:
+            record = unseal(read_file(self.of_recipe(recipe)))
+        except FileNotFoundError:
+            return None
+        except BrokenSeal as error:
+            self._notices.append(f"the record of derived file {recipe} is broken ({error}); it is made again")
+            return None
+        sound = record.get("kind") == "derived" and record.get("recipe") == recipe and is_digest(str(record.get("digest")))
+        return record if sound else None
+
+    def is_derived(self, digest: str) -> bool:
+        """Did some recipe make a file of these bytes?"""
+        return folder_stamp(self.made / check_digest(digest)[:2] / digest) != 0
+
+    def put_derived(self, recipe: str, digest: str, facts: Mapping[str, Any]) -> bytes:
+        """Write down which file a recipe made; not synced, it is free to make again. The sealed record.
+
+        A second small file named by the digest answers "is this ours?" with one look.
+        """
+        record = {
+            "kind": "derived",
+            "v": VERSION,
+            "recipe": check_digest(recipe),
+            "digest": check_digest(digest),
+            "facts": without_query(facts),
+        }
+        data = seal(record)
+        self.mark_derived(digest, recipe)
+        self._writer.write(self.of_recipe(recipe), data + b"\n", durable=False)
+        return data
+
+    def mark_derived(self, digest: str, recipe: str) -> None:
+        """Note that bytes of this digest are a derived file of ours."""
+        self._writer.write(self.made / check_digest(digest)[:2] / digest, recipe.encode() + b"\n", durable=False)
+
+
+def folder_stamp(path: Path) -> int:
+    """When a folder last changed, in nanoseconds; 0 when it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0

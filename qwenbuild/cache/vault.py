@@ -1,0 +1,431 @@
+"""The cache as one object: blobs, receipts, index and journal, each opened when it is first needed.
+
+Knows no manifest, no lockfile's content, no provider and no network. Trouble with the disk is a CacheError, never a miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from qwenbuild.cache.blobs import Blobs
+from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
+from qwenbuild.cache.location import check_place
+from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, result_record, stored_of
+from qwenbuild.cache.seal import BrokenSeal, seal, unseal
+from qwenbuild.errors import CacheError
+from qwenbuild.model import ActionResult
+
+if TYPE_CHECKING:
+    from qwenbuild.cache.builds import Build, Builds
+    from qwenbuild.cache.gc import GcReport, Reachable
+    from qwenbuild.cache.index import Index
+    from qwenbuild.cache.journal import Journal
+    from qwenbuild.cache.rescue import Adopted
+    from qwenbuild.cache.roots import Roots
+    from qwenbuild.cache.verify import Report, Stats
+
+VERSION = 1
+MEND_AT_MOST = 500
+"""So many index entries are mended on the way; more are a case for `cache rebuild`."""
+
+PLACE_IN_FLIGHT = 32 << 20
+PLACE_BESIDE = 256 << 20
+"""Bytes: a picture in flight must find room, and the journal with it."""
+
+README = """\
+This folder is the picture cache of qwenbuild.
+
+  blobs/       pictures exactly as they were received, named by their SHA-256
+  receipts/    what was asked, what came, what it cost
+  journal.db   every attempt to buy a picture, open ones too
+  index/       an accelerator, made anew by `qwenbuild cache rebuild`
+  quarantine/  bytes that were paid for and failed a check
+
+THESE PICTURES WERE PAID FOR. Deleting this folder costs money: what a lockfile names and no other copy holds is bought again.
+`qwenbuild cache gc` removes what no lockfile needs; `qwenbuild cache verify` reads everything.
+"""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Method = Callable[Concatenate["Cache", _P], _T]
+
+
+def _told(method: _Method[_P, _T]) -> _Method[_P, _T]:
+    """An OSError becomes a CacheError: whoever asks must not take "cannot tell" for "not there"."""
+
+    @functools.wraps(method)
+    def inner(self: Cache, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return method(self, *args, **kwargs)
+        except OSError as error:
+            raise CacheError(f"the cache {self.root} failed: {error}", code="cache-io") from error
+
+    return inner
+
+
+class Cache:
+    """The vault. Opening it writes nothing; the first write makes the folder. `notices` are sentences for the user."""
+
+    def __init__(self, root: Path, ops: FileOps = REAL, clock: Callable[[], float] = time.time) -> None:
+        self.root = root
+        self.notices: list[str] = []
+        self.writer = Writer(root, ops)
+        self.blobs = Blobs(root, self.writer)
+        self.receipts = Receipts(root, self.writer, self.notices, clock)
+        self._clock = clock
+        self._index: Index | None = None
+        self._journal: Journal | None = None
+        self._prepared = False
+        self._to_mend: dict[str, tuple[Stored, ...]] = {}
+
+    @classmethod
+    def open(cls, root: Path, ops: FileOps = REAL, clock: Callable[[], float] = time.time) -> Cache:
+        """The cache at `root`, which need not exist yet. Raises CacheError for a newer version or a network file system."""
+        cache = cls(Path(os.path.abspath(root)), ops, clock)
+        cache._look()
+        return cache
+
+    @_told
+    def _look(self) -> None:
+        self.notices.extend(check_place(self.root))
+        try:
+            text = read_file(self.root / "VERSION").decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return
+        if text.isdigit() and int(text) > VERSION:
+            raise CacheError(f"the cache {self.root} has version {text}; update qwenbuild to use it", code="cache-version")
+        if text != str(VERSION):
+            self.notices.append(f"{self.root / 'VERSION'} is broken; it is taken for {VERSION}")
+
+    def close(self) -> None:
+        """Write what the index still has to write and close the databases. The cache may be used again afterwards."""
+        if self._index is not None:
+            self._index.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ------------------------------------------------ blobs
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob is, or would be."""
+        return self.blobs.path(digest)
+
+    @_told
+    def has_blob(self, digest: str) -> bool:
+        """Is a blob of that name there? Raises CacheError when it cannot be told."""
+        return self.blobs.has(digest)
+
+    @_told
+    def known_blobs(self) -> set[str]:
+        """The digests of all blobs, in one sweep."""
+        return {entry.name for entry in self.blobs.sweep()}
+
+    @_told
+    def read_blob(self, digest: str) -> bytes:
+        """A blob's bytes, hashed. Raises BlobCorrupt (its file is in quarantine then), CacheError."""
+        return self.blobs.read(digest)
+
+    @_told
+    def put_blob(self, data: bytes) -> str:
+        """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`."""
+        self._prepare()
+        return self.blobs.put(data)
+
+    @_told
+    def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
+        """Keep paid bytes that fail a check, with what is known of them; where they are."""
+        self._prepare()
+        return self.blobs.quarantine(data, note)
+
+    @_told
+    def copy_blob(self, digest: str, target: Path, *, mode: int = 0o666, dir_fd: int | None = None) -> None:
+        """Make `target`, which must not exist, a copy of a blob: a reflink or a copy, never a hard link, hashed on the way.
+
+        `target` is relative to `dir_fd` where one is given; `mode` is cut by the umask. Raises BlobCorrupt, CacheError.
+        """
+        self.blobs.copy(digest, target, mode=mode, dir_fd=dir_fd)
+
+    # ------------------------------------------------ results
+
+    @_told
+    def results(self, keys: Collection[str]) -> dict[str, tuple[ActionResult, ...]]:
+        """What is known of each key, newest first; keys without a result are absent. Nothing is written.
+
+        The index is believed where it is as new as the folder of receipts; elsewhere the receipts are read. A result
+        whose receipts were lost is taken from the index.
+        """
+        wanted = frozenset(keys)
+        stamps = self.receipts.stamps(wanted)
+        indexed = self._indexed(wanted)
+        found = {}
+        for key in stamps.keys() | indexed.keys():
+            items = self._results_of(key, stamps.get(key, 0), indexed.get(key))
+            if items:
+                found[key] = tuple(item.result for item in items)
+        return found
+
+    def _results_of(self, key: str, stamp: int, record: tuple[int, tuple[Stored, ...]] | None) -> tuple[Stored, ...]:
+        if record is not None and stamp and record[0] == stamp:
+            return record[1]
+        items = self.receipts.read(key) if stamp else ()
+        known = record[1] if record is not None else ()
+        names = {item.result.attempt for item in items}
+        items = (*items, *(item for item in known if item.result.attempt not in names))
+        if items:
+            self._to_mend[key] = items
+        return items
+
+    def _indexed(self, keys: Collection[str]) -> dict[str, tuple[int, tuple[Stored, ...]]]:
+        index = self._existing_index()
+        if index is None or not keys:
+            return {}
+        found = {}
+        for key, value in index.get(keys).items():
+            try:
+                record = unseal(value)
+                if record.get("kind") != "results" or record.get("key") != key:
+                    raise BrokenSeal("of another key")
+                found[key] = (int(record["folder"]), tuple(stored_of(item) for item in record["results"]))
+            except (BrokenSeal, KeyError, TypeError, ValueError) as error:
+                self.notices.append(f"the index entry of {key} is broken ({error}); its receipts are read")
+        return found
+
+    @_told
+    def put_result(self, result: ActionResult) -> None:
+        """Write a result's receipt durably, then the index. Raises CacheError."""
+        self._prepare()
+        items = self.receipts.put(result)
+        self.index.set(result.key, self.index_record(result.key, items))
+        self._to_mend.pop(result.key, None)
+        if len(self._to_mend) <= MEND_AT_MOST:
+            self.mend()
+
+    def index_record(self, key: str, items: Collection[Stored]) -> bytes:
+        """What the index holds of a key: its results, and when its folder of receipts last changed."""
+        record = {
+            "kind": "results",
+            "v": VERSION,
+            "key": key,
+            "folder": folder_stamp(self.receipts.of_key(key)),
+            "results": [result_record(item) for item in items],
+        }
+        return seal(record)
+
+    @_told
+    def mend(self) -> None:
+        """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
+        mending, self._to_mend = self._to_mend, {}
+        for key, items in mending.items():
+            there = {path.name for path in self.receipts.files(key)}
+            for item in items:
+                if f"{item.result.attempt}.json" not in there and item.result.attempt:
+                    self.receipts.put_again(item)
+            self.index.set(key, self.index_record(key, items))
+
+    def restore_receipts(self) -> None:
+        """Write again the receipts that only the index still holds, for every key that the journal knows."""
+        self.results([attempt.key for attempt in self.journal.attempts()])
+        self.mend()
+
+    # ------------------------------------------------ derived files
+
+    @_told
+    def derived(self, recipes: Collection[str]) -> dict[str, str]:
+        """The digest of the file that each recipe made, where one is known."""
+        index = self._existing_index()
+        records = {} if index is None else index.get(recipes)
+        found = {}
+        for recipe in recipes:
+            digest = _derived_digest(recipe, records.get(recipe))
+            if not digest:
+                record = self.receipts.derived(recipe)
+                digest = "" if record is None else str(record["digest"])
+            if digest:
+                found[recipe] = digest
+        return found
+
+    @_told
+    def put_derived(self, recipe: str, digest: str, facts: Mapping[str, Any]) -> None:
+        """Note which file a recipe made, with facts worth keeping; not synced, it is free to make again."""
+        self._prepare()
+        self.index.set(recipe, self.receipts.put_derived(recipe, digest, facts))
+
+    @_told
+    def is_ours(self, digests: Collection[str]) -> set[str]:
+        """Those of the digests that are a blob or a derived file that we made."""
+        return {digest for digest in digests if self.blobs.has(digest) or self.receipts.is_derived(digest)}
+
+    # ------------------------------------------------ what is opened when needed
+
+    @property
+    def index(self) -> Index:
+        """The accelerator; making this object opens nothing."""
+        if self._index is None:
+            from qwenbuild.cache.index import Index
+
+            self._index = Index(self.root, self.writer, self.notices)
+        return self._index
+
+    def _existing_index(self) -> Index | None:
+        """The index when there is one on the disk: diskcache is not even imported for a lookup in nothing."""
+        return self.index if self._index is not None or (self.root / "index" / "cache.db").exists() else None
+
+    def forget_index(self, keys: Collection[str]) -> None:
+        """Take keys out of the index."""
+        index = self._existing_index()
+        if index is not None:
+            index.drop(keys)
+
+    @property
+    def journal(self) -> Journal:
+        """Attempts and money; looking makes no file."""
+        if self._journal is None:
+            from qwenbuild.cache.journal import Journal
+
+            self._journal = Journal(self.root, self.writer, self.builds.is_alive, self._clock)
+        return self._journal
+
+    @functools.cached_property
+    def builds(self) -> Builds:
+        """Which builds are alive over this cache."""
+        from qwenbuild.cache.builds import Builds
+
+        return Builds(self.root, self.writer)
+
+    @_told
+    def start_build(self) -> Build:
+        """Begin a build: its id is alive until it is closed or its process dies."""
+        self._prepare()
+        return self.builds.start()
+
+    @functools.cached_property
+    def roots(self) -> Roots:
+        """The lockfiles that use this cache."""
+        from qwenbuild.cache.roots import Roots
+
+        return Roots(self.root, self.writer)
+
+    @_told
+    def add_root(self, lockfile: Path) -> None:
+        """Note a lockfile that uses this cache; nothing is written when it is known."""
+        self._prepare()
+        self.roots.add(lockfile)
+
+    # ------------------------------------------------ room and rescue
+
+    @_told
+    def free_bytes(self) -> int:
+        """Bytes that this user may still write where the cache is."""
+        folder = self.root
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def write_probe(self, in_flight: int = 2) -> None:
+        """Before the first submit: can a picture be stored? Raises CacheError with the cause in one line."""
+        try:
+            self._prepare()
+            for name in ("blobs", "receipts", "quarantine", "builds"):
+                self._probe(self.root / name)
+            self._probe(self.root)
+        except OSError as error:
+            raise CacheError(
+                f"the cache {self.root} cannot be written ({error}); nothing was sent", code="cache-write"
+            ) from error
+        needed = in_flight * PLACE_IN_FLIGHT + PLACE_BESIDE
+        free = self.free_bytes()
+        if free < needed:
+            text = f"{free >> 20} MB are free where the cache {self.root} is, {needed >> 20} MB are needed"
+            raise CacheError(f"{text} for {in_flight} pictures in flight; nothing was sent", code="cache-full")
+        self.journal.check_writable()
+
+    def _probe(self, folder: Path) -> None:
+        self.writer.folder(folder)
+        temp = folder / f".probe-{os.getpid()}-{secrets.token_hex(6)}.tmp"
+        renamed = temp.with_name(temp.name.replace(".probe", ".probed"))
+        create_file(self.writer.ops, temp, b"qwenbuild\n")
+        try:
+            self.writer.ops.replace(temp, renamed)
+            self.writer.ops.fsync_folder(folder)
+        finally:
+            for path in (temp, renamed):
+                with contextlib.suppress(FileNotFoundError):
+                    self.writer.ops.unlink(path)
+
+    def _prepare(self) -> None:
+        """Once: the folder for its owner alone, VERSION and README."""
+        if self._prepared:
+            return
+        self.writer.folder(self.root)
+        for name, text in (("README", README), ("VERSION", f"{VERSION}\n")):
+            if not (self.root / name).exists():
+                self.writer.write(self.root / name, text.encode())
+        self._prepared = True
+
+    def rescue(self, data: bytes, key: str, project: Path, result: ActionResult | None = None) -> Path:
+        """Paid bytes that the cache cannot take go to `.qwenbuild/rescue` in the project; where they are. Raises OSError."""
+        from qwenbuild.cache import rescue
+
+        return rescue.rescue(data, key, project, result, self.writer.ops, self._clock())
+
+    @_told
+    def adopt_rescued(self, project: Path) -> tuple[Adopted, ...]:
+        """Bring rescued pictures home: into the vault, their receipts too, and their open attempts to an end."""
+        from qwenbuild.cache import rescue
+
+        return rescue.adopt(self, project)
+
+    # ------------------------------------------------ care
+
+    @_told
+    def verify(self, full: bool = True) -> Report:
+        """Read every blob (with `full`) and receipt. Corrupt blobs are set aside. Raises CacheError."""
+        from qwenbuild.cache.verify import verify
+
+        return verify(self, full=full)
+
+    @_told
+    def rebuild(self) -> Report:
+        """Make the index anew from the receipts, and a broken journal from the rows that can be trusted."""
+        from qwenbuild.cache.rebuild import rebuild
+
+        return rebuild(self)
+
+    @_told
+    def stats(self) -> Stats:
+        """Counts and sizes."""
+        from qwenbuild.cache.verify import stats
+
+        return stats(self)
+
+    @_told
+    def gc(self, reachable: Reachable, *, apply: bool = False, now: float | None = None) -> GcReport:
+        """What no lockfile reaches; removed with `apply`. `now` is in wall seconds. Raises CacheError while a build runs."""
+        from qwenbuild.cache.gc import collect
+
+        return collect(self, reachable, apply=apply, now=self._clock() if now is None else now)
+
+
+def _derived_digest(recipe: str, value: bytes | None) -> str:
+    """The digest in an index entry, "" when there is none that can be believed."""
+    if value is None:
+        return ""
+    try:
+        record = unseal(value)
+    except BrokenSeal:
+        return ""
+    return str(record["digest"]) if record.get("kind") == "derived" and record.get("recipe") == recipe else ""

@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 FLOORS = [
     {"errors", "model", "ports"},
     {"manifest", "key", "catalog"},
-    {"expand", "plan", "select", "images", "resolve"},
+    {"expand", "plan", "gate", "select", "images", "resolve"},
     {"cache", "tree", "lockfile", "report"},
-    {"providers"},
+    {"providers", "observe", "publish"},
     {"run", "gallery"},
     {"build", "recall"},
     {"cli", "review", "emulator", "__main__"},

@@ -1,0 +1,26 @@
+"""The walk and what stands beside it, as the command line calls them.
+
+Knows no terminal: results are values, questions are asked through a callable.
+"""
+
+from qwenbuild.build.beside import clean, explain, status
+from qwenbuild.build.loading import Loaded, Options, Planned, load, plan
+from qwenbuild.build.money import check_provider, doubts, resolve_doubt, spend
+from qwenbuild.build.walk import Summary, build
+
+__all__ = [
+    "Loaded",
+    "Options",
+    "Planned",
+    "Summary",
+    "build",
+    "check_provider",
+    "clean",
+    "doubts",
+    "explain",
+    "load",
+    "plan",
+    "resolve_doubt",
+    "spend",
+    "status",
+]

@@ -1,0 +1,199 @@
+"""What stands beside the walk: status, explain, clean, and what becomes of orphans.
+
+Knows no network; nothing here spends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any
+
+from qwenbuild import lockfile, tree
+from qwenbuild.build.loading import Options, Planned, plan
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.key import document
+from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that determines one entry's picture, and how it stands."""
+
+    id: str
+    action: Mapping[str, Any]
+    key: str
+    lock: Mapping[str, Any] | None
+    reasons: tuple[Reason, ...]
+    outputs: tuple[OutputPlan, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What `clean` removed, or would remove, and what it kept with the reason."""
+
+    removed: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...] = ()
+
+
+def status(options: Options) -> Planned:
+    """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
+    return plan(options)
+
+
+def explain(options: Options, entry_id: str) -> Explanation:
+    """The Action of one entry, its key, and what changed. Raises InputError with the near miss for an unknown id."""
+    planned = plan(replace(options, select=()))
+    step = next((step for step in planned.plan.steps if step.id == entry_id), None)
+    if step is None:
+        raise _unknown(entry_id, [step.id for step in planned.plan.steps])
+    used = step.candidates[step.used]
+    record = planned.loaded.lock.entries.get(step.moved_from or step.id)
+    return Explanation(
+        id=step.id,
+        action=document(used.candidate.action),
+        key=used.candidate.key,
+        lock=None if record is None else lockfile.record(record),
+        reasons=step.reasons,
+        outputs=step.outputs,
+        facts=_facts(planned, used.candidate.key, used.digest),
+    )
+
+
+def _unknown(entry_id: str, ids: list[str]) -> InputError:
+    near = get_close_matches(entry_id, ids, 3, 0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else "`qwenbuild plan -v` lists all entries"
+    message = f"there is no entry {entry_id!r}"
+    return InputError(message, code="unknown-entry", problems=(Problem("unknown-entry", message, hint=hint),))
+
+
+def _facts(planned: Planned, key: str, digest: str) -> dict[str, Any]:
+    """What the receipt says of the picture in use."""
+    result = next((r for r in planned.seen.facts.results.get(key, ()) if r.digest == digest), None)
+    if result is None:
+        return {}
+    said = {
+        "picture": result.digest,
+        "made": result.made,
+        "provider": result.provider,
+        "task": result.task_id,
+        "rewritten": result.actual_prompt,
+        "pixels": f"{result.width}*{result.height}",
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+# ---------------------------------------------------------------- orphans
+
+
+def orphan_changes(planned: Planned) -> dict[str, LockEntry | None]:
+    """Records that are not marked yet as what the manifest no longer wants. Nothing under a selection."""
+    if planned.selected is not None:
+        return {}
+    lock = planned.loaded.lock.entries
+    by_id: dict[str, list[str]] = {}
+    for orphan in planned.plan.orphans:
+        by_id.setdefault(orphan.id, []).append(orphan.path)
+    ids = {keyed.entry.id for keyed in planned.loaded.keyed}
+    taken = {step.moved_from for step in planned.plan.steps}
+    changes: dict[str, LockEntry | None] = {}
+    for id, paths in by_id.items():
+        marked = _marked(lock[id], paths, gone=id not in ids)
+        if marked != lock[id] and id not in taken:
+            changes[id] = marked
+    return changes
+
+
+def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
+    if gone:
+        return replace(record, orphan=True)
+    outputs = dict(record.outputs)
+    for path in paths:
+        output = outputs.get(path)
+        if output is not None and not output.orphan:
+            outputs[path] = LockOutput(output.digest or record.digest, output.recipe, True)
+    return replace(record, outputs=outputs)
+
+
+def remove_orphans(planned: Planned, failures: list[tuple[str, str, str]]) -> dict[str, LockEntry | None]:
+    """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it."""
+    gone: dict[str, set[str]] = {}
+    for orphan in planned.plan.orphans:
+        try:
+            if orphan.removable and _remove(planned, orphan):
+                gone.setdefault(orphan.id, set()).add(orphan.path)
+        except tree.NotWritten as error:
+            failures.append((orphan.id, "not-removed", f"{orphan.path}: {error}"))
+    return {id: _without(planned, id, paths) for id, paths in gone.items()}
+
+
+def _remove(planned: Planned, orphan: Orphan) -> bool:
+    """True when the orphan's file is not there any more."""
+    found = planned.seen.found.get(orphan.path)
+    if found is not None:
+        tree.remove(planned.loaded.root, orphan.path, found.signature)
+    return True
+
+
+def _without(planned: Planned, id: str, paths: set[str]) -> LockEntry | None:
+    record = planned.loaded.lock.entries[id]
+    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
+    gone = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
+    left = {path: output for path, output in record.outputs.items() if path not in paths}
+    if gone and not set(left) - wanted:
+        return None
+    return replace(record, outputs=left, orphan=gone)
+
+
+# ---------------------------------------------------------------- clean
+
+
+def clean(options: Options, all: bool, dry: bool) -> Cleaned:
+    """Remove orphans, or with `all` every unmodified file of ours that can be had again at no cost. Loses nothing."""
+    planned = plan(replace(options, select=()))
+    removed, kept = _orphans(planned, dry)
+    if all:
+        for path in _ours(planned):
+            if not dry:
+                tree.remove(planned.loaded.root, path, planned.seen.found[path].signature)
+            removed.append(path)
+        kept += [(path, "modified, or its bytes are nowhere else") for path in _left(planned, removed)]
+    return Cleaned(tuple(removed), tuple(kept))
+
+
+def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    orphans = planned.plan.orphans
+    kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
+    removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
+    if not dry and orphans:
+        failures: list[tuple[str, str, str]] = []
+        changes = remove_orphans(planned, failures)
+        kept += [(id, message) for id, _, message in failures]
+        loaded = planned.loaded
+        if changes:
+            lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: changes)
+    return removed, kept
+
+
+def _ours(planned: Planned) -> Iterator[str]:
+    """Unmodified files of live entries whose bytes, or whose picture's bytes, are in the vault."""
+    lock = planned.loaded.lock.entries
+    blobs = planned.seen.facts.blobs
+    for keyed in planned.loaded.keyed:
+        record = lock.get(keyed.entry.id)
+        if record is None:
+            continue
+        for path, output in record.outputs.items():
+            found = planned.seen.found.get(path)
+            digest = output.digest or record.digest
+            if found is not None and found.digest == digest and (digest in blobs or (output.recipe and record.digest in blobs)):
+                yield path
+
+
+def _left(planned: Planned, removed: list[str]) -> Iterator[str]:
+    gone = set(removed)
+    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
+    yield from (path for path in planned.seen.found if path in wanted and path not in gone)

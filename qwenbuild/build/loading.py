@@ -1,0 +1,258 @@
+"""The free half of the walk: load, expand, key, observe, plan, gate. Nothing is written, no network is touched.
+
+Does not know how a plan is carried out or shown.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from qwenbuild import expand, gate, lockfile, manifest, resolve
+from qwenbuild.cache import Attempt, Cache, cache_dir
+from qwenbuild.catalog import Catalog
+from qwenbuild.errors import GateStop, InputError, Problem
+from qwenbuild.model import Entry, Keyed, Manifest, Plan
+from qwenbuild.observe import Seen, observe
+from qwenbuild.plan import Wishes, make_plan
+from qwenbuild.select import pulled, select
+
+STATE = ".qwenbuild"
+"""The project's own folder beside the manifest: locks, remembered state, what --overwrite replaced. Never committed."""
+RETENTION = 24 * 3600.0
+"""Seconds for which providers keep tasks and idempotency keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said on the command line. `max_cost` is by unit; `limit` counts pictures to buy."""
+
+    folder: Path
+    file: str | None = None
+    select: tuple[str, ...] = ()
+    jobs: int | None = None
+    yes: bool = False
+    max_cost: Mapping[str, Decimal] | None = None
+    limit: int | None = None
+    locked: bool = False
+    offline: bool = False
+    force: bool = False
+    all: bool = False
+    overwrite: bool = False
+    fail_fast: bool = False
+    retry_failed: bool = False
+    prune: bool = False
+    strict: bool = False
+    provider: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The manifest and everything it asks for, keyed. `root` is the output tree, `state` the project's own folder."""
+
+    manifest: Manifest
+    entries: tuple[Entry, ...]
+    keyed: tuple[Keyed, ...]
+    notices: tuple[Problem, ...]
+    catalog: Catalog
+    lock_path: Path
+    lock: lockfile.Lock
+    root: Path
+    state: Path
+    read: tuple[str, ...] = ()
+
+    @property
+    def project(self) -> str:
+        """By what the journal knows this project: its lockfile."""
+        return str(self.lock_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything it was made from."""
+
+    loaded: Loaded
+    plan: Plan
+    seen: Seen
+    cache: Cache
+    wishes: Wishes
+    selected: frozenset[str] | None = None
+    extra: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest."""
+        return self.loaded.manifest
+
+    @property
+    def notices(self) -> tuple[Problem, ...]:
+        """What is worth saying before the plan."""
+        return (*self.loaded.notices, *self.plan.notices)
+
+    def decide(self, options: Options) -> gate.Gate:
+        """What the gate says under these options."""
+        return gate.decide(self.plan, self.manifest.budget, yes=options.yes, max_cost=options.max_cost)
+
+    def gate(self, options: Options) -> GateStop | None:
+        """What would stop a build without a terminal, or None."""
+        decision = self.decide(options)
+        return None if decision.answer == "open" else GateStop(decision.message, code=decision.code)
+
+    def needs_consent(self, options: Options) -> bool:
+        """Whether a terminal would be asked."""
+        return self.decide(options).answer == "ask"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No cyclic garbage collection while large structures grow: nothing in them is garbage yet."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def today() -> str:
+    """The day, UTC, as the lockfile writes it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def load(options: Options) -> Loaded:
+    """Load, expand and key. Raises InputError with every problem found."""
+    with _uncollected():
+        path = manifest.find(options.folder, options.file)
+        asked = _overridden(manifest.load(path), options)
+        lock_path = lockfile.path_of(_lock_beside(path, asked, options))
+        lock = lockfile.read(lock_path)
+        expansion = expand.expand(asked)
+        catalog = Catalog.load(asked.models)
+        seeds = {id: entry.seeds for id, entry in lock.entries.items() if entry.seeds}
+        resolved = resolve.resolve(expansion.entries, asked, today=today(), catalog=catalog, seeds=seeds)
+    notices = (*asked.warnings, *expansion.warnings, *resolved.notices)
+    problems = (*resolved.problems, *(_strict(notices) if options.strict else ()))
+    if problems:
+        raise InputError(problems[0].message, code=problems[0].code, problems=problems)
+    return Loaded(
+        manifest=asked,
+        entries=expansion.entries,
+        keyed=resolved.keyed,
+        notices=notices,
+        catalog=catalog,
+        lock_path=lock_path.resolve(),
+        lock=lock,
+        root=_output_root(asked, options),
+        state=asked.folder / STATE,
+        read=expansion.read,
+    )
+
+
+def _strict(notices: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Under --strict warnings about the manifest are errors; notices about models are not."""
+    return tuple(notice for notice in notices if not notice.code.startswith("model-"))
+
+
+def _overridden(asked: Manifest, options: Options) -> Manifest:
+    """The manifest under --provider: another family only into another folder, with the lockfile there."""
+    if options.provider is None:
+        return replace(asked, output=options.output) if options.output else asked
+    known = {*asked.providers, *Catalog.load({}).families}
+    if options.provider not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(options.provider, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        problem = Problem("unknown-provider", f"there is no provider {options.provider!r}", hint=hint)
+        raise InputError(problem.message, code=problem.code, problems=(problem,))
+    if _families(asked, options.provider) and not options.output:
+        raise InputError(
+            f"--provider {options.provider} draws other pictures than the manifest's: say --output DIR for them",
+            code="provider-needs-output",
+        )
+    assets = tuple(replace(asset, provider=None) for asset in asked.assets)
+    return replace(asked, provider=options.provider, assets=assets, output=options.output or asked.output)
+
+
+def _families(asked: Manifest, name: str) -> bool:
+    """Whether any asset's pictures would come from another family than the manifest says."""
+    wanted = resolve.settings_of(asked, name).type
+    names = {asset.provider or asked.provider for asset in asked.assets}
+    return any(resolve.settings_of(asked, used).type != wanted for used in names)
+
+
+def _output_root(asked: Manifest, options: Options) -> Path:
+    if options.output:
+        return (options.folder / options.output).absolute()
+    return asked.folder / asked.output
+
+
+def _lock_beside(path: Path, asked: Manifest, options: Options) -> Path:
+    """The lockfile stands beside the manifest, or in the folder of --output."""
+    return _output_root(asked, options) / path.name if options.output else path
+
+
+def plan(options: Options) -> Planned:
+    """The walk up to the gate. Raises InputError, CacheError; writes nothing."""
+    return make(load(options), options)
+
+
+def make(loaded: Loaded, options: Options) -> Planned:
+    """The Plan for what was loaded."""
+    cache = Cache.open(cache_dir(os.environ))
+    chosen, extra = _chosen(loaded, options)
+    keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
+    with _uncollected():
+        seen = observe(
+            cache,
+            loaded.lock,
+            loaded.root,
+            keyed,
+            whole=chosen is None,
+            project=loaded.project,
+            recoverable=recoverable(loaded),
+        )
+        wishes = Wishes(
+            forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
+            if options.force
+            else frozenset(),
+            overwrite=options.overwrite,
+            retry_failed=options.retry_failed,
+            provenance=loaded.manifest.provenance,
+        )
+        made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    made = replace(made, notices=(*made.notices, *(Problem("cache", notice) for notice in cache.notices)))
+    return Planned(loaded, made, seen, cache, wishes, chosen, extra)
+
+
+def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """The selected ids (None: all) and the inputs pulled in with them."""
+    if not options.select:
+        return None, frozenset()
+    chosen = select(loaded.entries, options.select, loaded.manifest.atlases)
+    return chosen, pulled(loaded.entries, chosen)
+
+
+def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:
+    """Whether the provider of an attempt can settle an intent that has no ticket: by its key, or by its task list."""
+
+    def can(attempt: Attempt) -> bool:
+        if time.time() - attempt.sent > RETENTION:
+            return False
+        if attempt.family == "apiframe":
+            return True
+        settings = resolve.settings_of(loaded.manifest, attempt.provider)
+        row = loaded.catalog.find(attempt.family, attempt.model, True)
+        return attempt.family == "dashscope" and settings.mode != "sync" and row is not None and "async" in row.calls
+
+    return can

@@ -1,0 +1,160 @@
+"""What was paid and what may have been: the ledger, requests in doubt, and whether an account answers.
+
+Spends nothing; a doubt is only ever settled by what a person says of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from qwenbuild import lockfile, manifest, resolve
+from qwenbuild.build.loading import Options, load
+from qwenbuild.build.worlds import environ_of
+from qwenbuild.cache import Attempt, Cache, cache_dir
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.model import Price, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every attempt of the project, and what they cost or may have cost, by unit."""
+
+    attempts: list[dict[str, Any]]
+    total: Price = field(default_factory=dict)
+
+
+def spend(options: Options) -> Ledger:
+    """The ledger of this project. An amount is as billed where the provider said so, else the estimate."""
+    cache, project = _project(options)
+    if not cache.has_journal():
+        return Ledger([])
+    attempts = list(cache.journal.attempts(project))
+    total: dict[str, Decimal] = {}
+    for attempt in attempts:
+        for unit, amount in attempt.cost.items():
+            total[unit] = total.get(unit, Decimal(0)) + amount
+    return Ledger([_line(attempt) for attempt in attempts], total)
+
+
+def _line(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": attempt.entry,
+        "key": attempt.key,
+        "attempt": attempt.id,
+        "generation": attempt.generation,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "task_id": attempt.ticket.task_id if attempt.ticket else "",
+        "request_id": attempt.ticket.request_id if attempt.ticket else "",
+        "outcome": attempt.state.value,
+        "price": _price(attempt.cost),
+        "estimate": _price(attempt.price),
+        "billed": _price(attempt.billed),
+        "code": attempt.code,
+        "message": attempt.message,
+        "sent": _time(attempt.sent),
+        "retries": attempt.names_attempt,
+    }
+
+
+def _price(price: Price | None) -> Mapping[str, str] | None:
+    return None if price is None else {unit: str(amount) for unit, amount in price.items()}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _project(options: Options) -> tuple[Cache, str]:
+    """The cache, and by what the journal knows this project; the manifest itself need not be valid."""
+    path = manifest.find(options.folder, options.file)
+    return Cache.open(cache_dir(os.environ)), str(lockfile.path_of(path).resolve())
+
+
+# ---------------------------------------------------------------- doubts
+
+
+def doubts(options: Options) -> list[dict[str, Any]]:
+    """Everything in doubt of this project, oldest first; intents of dead builds that nobody can settle included."""
+    cache, project = _project(options)
+    return [
+        {
+            "id": attempt.entry,
+            "key": attempt.key,
+            "provider": attempt.provider,
+            "model": attempt.model,
+            "sent": _time(attempt.sent),
+            "attempt": attempt.id,
+        }
+        for attempt in _in_doubt(cache, project)
+    ]
+
+
+def _in_doubt(cache: Cache, project: str) -> list[Attempt]:
+    if not cache.has_journal():
+        return []
+    return [attempt for attempt in cache.journal.doubts() if attempt.project == project]
+
+
+def resolve_doubt(options: Options, verb: str, ids: tuple[str, ...], task: str | None) -> None:
+    """Settle doubts as a person says: claim a task, retry (may pay again), or drop. Raises InputError."""
+    cache, project = _project(options)
+    waiting = _in_doubt(cache, project)
+    chosen = [_chosen(waiting, name) for name in ids]
+    if verb == "claim":
+        if len(chosen) != 1 or not task:
+            raise InputError("claim takes one entry and its --task ID", code="usage")
+        _claim(cache, chosen[0], task)
+        return
+    for attempt in chosen:
+        cache.journal.drop(attempt.id)
+
+
+def _chosen(waiting: list[Attempt], name: str) -> Attempt:
+    """The doubt of an entry id, or of the beginning of an attempt's id."""
+    found = [a for a in waiting if a.entry == name] or [a for a in waiting if len(name) >= 4 and a.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{a.entry} ({a.id[:8]})" for a in (found or waiting)[:10]) or "nothing"
+    problem = "names several requests" if found else "is not in doubt"
+    message = f"{name!r} {problem}"
+    raise InputError(message, code="unknown-doubt", problems=(Problem("unknown-doubt", message, hint=f"in doubt: {known}"),))
+
+
+def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
+    if attempt.family == "openai":
+        raise InputError("a self-hosted server keeps no tasks: retry or drop", code="no-tasks")
+    if task in cache.journal.claimed_tasks(attempt.account):
+        raise InputError(f"task {task} already belongs to another picture", code="task-claimed")
+    cache.journal.ticket(attempt.id, Ticket(attempt.provider, attempt.base_url, task))
+
+
+# ---------------------------------------------------------------- accounts
+
+
+def check_provider(options: Options, name: str | None) -> list[str]:
+    """Whether a provider's key is there and its account answers; nothing is spent. Lines to show.
+
+    Raises CredentialsError when the key is missing or refused.
+    """
+    from qwenbuild.providers import build_provider
+    from qwenbuild.providers.account import check_account
+
+    loaded = load(options)
+    settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
+    provider = build_provider(settings, loaded.catalog, environ_of(loaded.manifest.folder))
+
+    async def asked() -> Any:
+        try:
+            return await check_account(provider)
+        finally:
+            await provider.close()
+
+    report = asyncio.run(asked())
+    return [str(report)]

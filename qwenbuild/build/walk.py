@@ -1,0 +1,189 @@
+"""The walk as one function: load → expand → key → observe → plan → gate → run → derive → write → lock.
+
+Does not know how anything below is done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from qwenbuild import lockfile
+from qwenbuild.build.beside import orphan_changes, remove_orphans
+from qwenbuild.build.loading import Options, Planned, load, make
+from qwenbuild.build.locked import drift
+from qwenbuild.build.worlds import make_world
+from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
+from qwenbuild.gate import Gate
+from qwenbuild.model import LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.ports import Event, Reporter
+from qwenbuild.run import RunResult, run
+
+STOP_CODES = {
+    "credentials": 5,
+    "quota": 4,
+    "arrears": 4,
+    "budget": 4,
+    "limit": 3,
+}
+ORDER = (130, 70, 5, 4, 6, 1, 3, 0)
+"""When several exit codes apply, the first of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a build came to. `failures` are (entry id, code, message); `seconds` is wall time."""
+
+    exit_code: int
+    counts: Mapping[str, int]
+    spent: Price = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    seconds: float = 0.0
+    failures: tuple[tuple[str, str, str], ...] = ()
+
+
+def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] | None) -> Summary:
+    """Bring the output tree and the lockfile to what the manifest says. `ask` answers the gate; None: no terminal.
+
+    Raises InputError (2), NotUpToDate (3), GateStop (4), CredentialsError (5), CacheError (1) before anything is spent.
+    """
+    start = time.monotonic()
+    loaded = load(options)
+    planned = make(loaded, options)
+    reporter.event(Event("plan", data=plan_data(planned)))
+    if options.locked:
+        _refuse_drift(planned)
+    if not options.offline:
+        _gate(planned, options, ask)
+    if is_done(planned, options):
+        return Summary(0, _fresh_counts(planned), {}, planned.notices, time.monotonic() - start)
+    with make_world(planned, options, reporter) as world:
+        result = run(planned.plan, world)
+    records = {**_records(result), **orphan_changes(planned)}
+    failures = _failures(planned, result)
+    if options.prune:
+        records |= remove_orphans(planned, failures)
+    if not options.locked:
+        failures += _lock(planned, records)
+    counts = _counts(planned, result)
+    code = _exit_code(planned, result, failures)
+    return Summary(code, counts, result.spent, planned.notices, time.monotonic() - start, tuple(failures))
+
+
+def plan_data(planned: Planned) -> dict[str, object]:
+    """The plan for the reporter: its value, and the summary as JSON has it."""
+    made = planned.plan
+    cost = {unit: str(amount) for unit, amount in made.cost.items()}
+    return {"summary": {**made.counts, "cost": cost, "unknown_price": made.unknown_price, "seconds": round(made.seconds)}}
+
+
+def _refuse_drift(planned: Planned) -> None:
+    """Judged at the plan, before any submit."""
+    drifted = drift(planned)
+    if drifted:
+        names = ", ".join(drifted[:10]) + (f" and {len(drifted) - 10} more" if len(drifted) > 10 else "")
+        raise NotUpToDate(
+            f"--locked: {len(drifted)} entries are not what the lockfile names: {names}. "
+            "`qwenbuild build` makes them, `qwenbuild cache pull` fetches what a colleague made",
+            code="locked",
+        )
+
+
+def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | None) -> None:
+    decision = planned.decide(options)
+    if options.limit is not None and decision.code == "budget":
+        decision = Gate("open") if options.yes or options.max_cost else Gate("ask", "consent", decision.message)
+    if decision.answer == "open" or (decision.answer == "ask" and ask is not None and ask(planned)):
+        return
+    raise GateStop(decision.message, code=decision.code)
+
+
+def is_done(planned: Planned, options: Options) -> bool:
+    """Whether nothing at all is to do: no step, no ticket, no orphan to mark, no lock record to mend."""
+    made = planned.plan
+    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in made.steps):
+        return False
+    if options.prune and made.orphans:
+        return False
+    if orphan_changes(planned):
+        return False
+    if options.offline or not planned.cache.has_journal():
+        return True
+    return not planned.cache.journal.live(project=planned.loaded.project)
+
+
+def _fresh_counts(planned: Planned) -> dict[str, int]:
+    steps = planned.plan.steps
+    modified = sum(step.verdict is Verdict.MODIFIED for step in steps)
+    return {"fresh": len(steps) - modified, "modified": modified}
+
+
+# ---------------------------------------------------------------- after the run
+
+
+def _records(result: RunResult) -> dict[str, LockEntry | None]:
+    return {id: outcome.published.record for id, outcome in result.outcomes.items() if outcome.published is not None}
+
+
+def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> list[tuple[str, str, str]]:
+    """Write the lockfile; a failure is reported, the pictures are in the vault."""
+    loaded = planned.loaded
+    moved = {step.moved_from: None for step in planned.plan.steps if step.moved_from and step.id in records}
+    try:
+        loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lockfile.update(
+            loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: {**moved, **records}
+        )
+        planned.cache.add_root(loaded.lock_path)
+    except (OSError, CacheError) as error:
+        return [("", "lock-not-written", f"the lockfile could not be written: {error}")]
+    return []
+
+
+def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
+    failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
+    said = {message for _, _, message in failures}
+    for step in planned.plan.steps:
+        outcome = result.outcomes.get(step.id)
+        if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
+            failures.append((step.id, outcome.code, outcome.message))
+    return failures
+
+
+def _counts(planned: Planned, result: RunResult) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for step in planned.plan.steps:
+        name = _count_name(step, result)
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _count_name(step: Step, result: RunResult) -> str:
+    outcome = result.outcomes.get(step.id)
+    if outcome is None:
+        idle = step.verdict in (Verdict.FRESH, Verdict.MODIFIED)
+        return step.verdict.value if idle else "skipped"
+    if outcome.kind is OutcomeKind.DONE:
+        return {"recovered": "resumed"}.get(outcome.how, outcome.how)
+    return outcome.kind.value
+
+
+def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, str, str]]) -> int:
+    codes = {0}
+    if result.interrupted:
+        codes.add(130)
+    for kind, _ in result.stops:
+        codes.add(STOP_CODES.get(kind, 1))
+    for step in planned.plan.steps:
+        outcome = result.outcomes.get(step.id)
+        if outcome is None:
+            codes.add(0 if step.verdict in (Verdict.FRESH, Verdict.MODIFIED) else 1)
+        elif outcome.kind is OutcomeKind.DOUBT:
+            codes.add(6)
+        elif outcome.kind is not OutcomeKind.DONE:
+            codes.add(STOP_CODES.get(outcome.code, 1))
+    if any(code == "lock-not-written" for _, code, _ in failures):
+        codes.add(1)
+    return next(code for code in ORDER if code in codes)

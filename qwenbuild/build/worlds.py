@@ -1,0 +1,211 @@
+"""Put together what a run needs: providers with their keys, lanes, the publisher, the budget, a living build.
+
+Knows no order of events.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from qwenbuild import resolve
+from qwenbuild.build.loading import Options, Planned, recoverable, today
+from qwenbuild.cache import AttemptState, Cache
+from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
+from qwenbuild.observe import standing
+from qwenbuild.plan import make_plan, purchases, substituted
+from qwenbuild.ports import Lane, Lanes, Provider, Reporter
+from qwenbuild.publish import Publisher
+from qwenbuild.run import Published, World
+
+NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
+
+
+@contextmanager
+def make_world(planned: Planned, options: Options, reporter: Reporter) -> Iterator[World]:
+    """The world of one run; its build is alive on this machine as long as the block runs."""
+    cache = planned.cache
+    buying = any(plan.verdict in NETWORK for step in planned.plan.steps for plan in step.candidates)
+    providers = Providers(planned)
+    if buying and not options.offline:
+        cache.write_probe()
+        providers.require(planned)
+    publisher = make_publisher(planned)
+    with cache.start_build() as running:
+        build = running.id
+        if planned.manifest.budget and buying:
+            cache.journal.open_budget(build, planned.manifest.budget, planned.loaded.project)
+        yield World(
+            cache=cache,
+            provider=providers,
+            lanes=providers.lanes(options.jobs),
+            reporter=reporter,
+            publish=lambda step, results: _published(publisher, step, results),
+            settle=lambda step, digests: settle(planned, step, digests),
+            inputs=lambda action: _inputs(publisher, action),
+            reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
+            give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
+            rescue=lambda data, key: cache.rescue(data, key, planned.manifest.folder),
+            names=lambda key: retried(cache, key),
+            today=today,
+            close=providers.close,
+            wall=time.time,
+            project=planned.loaded.project,
+            build=build,
+            allowed=_allowed(planned, options),
+            forced=_forced(planned, options),
+            offline=options.offline,
+            fail_fast=options.fail_fast,
+        )
+        if planned.manifest.budget and buying:
+            cache.journal.close_budget(build)
+
+
+def make_publisher(planned: Planned) -> Publisher:
+    """The publisher of this plan's files."""
+    wanted = frozenset(spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
+    return Publisher(
+        root=planned.loaded.root,
+        state=planned.loaded.state,
+        cache=planned.cache,
+        found=planned.seen.found,
+        lock=planned.loaded.lock.entries,
+        wanted=wanted,
+        provenance=planned.manifest.provenance,
+    )
+
+
+def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionResult]) -> Published:
+    record, files = publisher.publish(step, results)
+    return Published(record, files.written, files.derived, files.failures)
+
+
+def _inputs(publisher: Publisher, action: Action) -> tuple[tuple[bytes, str], ...]:
+    from qwenbuild.images import sniff
+
+    found = []
+    for digest in action.inputs:
+        data = publisher.bytes_of(digest)
+        found.append((data, sniff(data) or "application/octet-stream"))
+    return tuple(found)
+
+
+def _allowed(planned: Planned, options: Options) -> frozenset[str] | None:
+    if options.limit is None:
+        return None
+    return spread(planned, options.limit)
+
+
+def spread(planned: Planned, limit: int) -> frozenset[str]:
+    """The keys that --limit lets through: one from each asset in turn."""
+    by_asset: dict[str, list[str]] = {}
+    for step, plan in purchases(planned.plan.steps):
+        by_asset.setdefault(step.keyed.entry.asset, []).append(plan.candidate.key)
+    chosen: list[str] = []
+    queues = list(by_asset.values())
+    while queues and len(chosen) < limit:
+        for queue in queues:
+            if len(chosen) < limit:
+                chosen.append(queue.pop(0))
+        queues = [queue for queue in queues if queue]
+    return frozenset(chosen)
+
+
+def _forced(planned: Planned, options: Options) -> frozenset[str]:
+    if not options.force:
+        return frozenset()
+    return frozenset(c.candidate.key for step in planned.plan.steps for c in step.candidates if c.verdict is Verdict.GENERATE)
+
+
+def settle(planned: Planned, step: Step, digests: Mapping[str, str]) -> Step:
+    """Plan one entry again now that its inputs' pictures are known: the same pictures mean nothing to do downstream."""
+    candidates = tuple(substituted(candidate, digests) for candidate in step.keyed.candidates)
+    entry = replace(step.keyed.entry, inputs=tuple(ref for ref in step.keyed.entry.inputs if not ref.entry))
+    keyed = replace(step.keyed, candidates=candidates, entry=entry)
+    keys = [candidate.key for candidate in candidates]
+    record = planned.loaded.lock.entries.get(step.id)
+    wanted = [*keys, *([record.key, *record.accepted.values()] if record else [])]
+    cache, facts = planned.cache, planned.seen.facts
+    facts = replace(
+        facts,
+        results={**facts.results, **cache.results(wanted)},
+        blobs=cache.known_blobs(),
+        standing=standing(cache, keys, recoverable(planned.loaded)),
+    )
+    settled = make_plan([keyed], facts, planned.wishes, planned.loaded.keyed).steps[0]
+    return replace(settled, keyed=replace(settled.keyed, entry=step.keyed.entry))
+
+
+class Providers:
+    """The providers of a manifest by the name of their settings, each made once, with its key from the environment."""
+
+    def __init__(self, planned: Planned) -> None:
+        self._planned = planned
+        self._made: dict[str, Provider] = {}
+        self._environ: Mapping[str, str] | None = None
+
+    def __call__(self, name: str) -> Provider:
+        """The provider. Raises CredentialsError when its key is missing, InputError when it is unknown."""
+        if name not in self._made:
+            from qwenbuild.providers import build_provider
+
+            settings = resolve.settings_of(self._planned.manifest, name)
+            self._made[name] = build_provider(settings, self._planned.loaded.catalog, self.environ())
+        return self._made[name]
+
+    async def close(self) -> None:
+        """Close every provider's connections."""
+        for provider in self._made.values():
+            await provider.close()
+
+    def environ(self) -> Mapping[str, str]:
+        """The environment, with a `.env` beside the manifest below it."""
+        if self._environ is None:
+            self._environ = environ_of(self._planned.manifest.folder)
+        return self._environ
+
+    def require(self, planned: Planned) -> None:
+        """Every provider that will be asked, before anything is sent. Raises CredentialsError."""
+        for step in planned.plan.steps:
+            if any(plan.verdict in NETWORK for plan in step.candidates):
+                self(step.keyed.entry.provider)
+
+    def lanes(self, jobs: int | None) -> Lanes:
+        """The lanes of this machine, with at most `jobs` in flight in this build."""
+        from qwenbuild.providers.lanes import MachineLanes
+
+        lanes = MachineLanes(self._planned.cache.root / "pace")
+        return lanes if jobs is None else Capped(lanes, jobs)
+
+
+class Capped:
+    """Lanes with fewer places in flight: -j."""
+
+    def __init__(self, lanes: Lanes, jobs: int) -> None:
+        self._lanes = lanes
+        self._jobs = jobs
+
+    def lane(self, account: str, model: str, limits: Limits) -> Lane:
+        """The lane under the smaller of both limits."""
+        return self._lanes.lane(account, model, Limits(limits.rps, min(limits.concurrency, self._jobs)))
+
+
+def retried(cache: Cache, key: str) -> str:
+    """The id of the attempt that a person gave up for this key, so that the next one names it."""
+    attempts = cache.journal.by_key([key]).get(key, []) if cache.has_journal() else []
+    return attempts[-1].id if attempts and attempts[-1].state is AttemptState.DROPPED else ""
+
+
+def environ_of(folder: Path) -> dict[str, str]:
+    """The environment, with the variables of a `.env` in the manifest's folder where it has none of that name."""
+    path = folder / ".env"
+    if not path.is_file():
+        return dict(os.environ)
+    from dotenv import dotenv_values
+
+    said = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return {**said, **os.environ}

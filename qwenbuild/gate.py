@@ -1,0 +1,86 @@
+"""Decide whether a plan may spend: brake, budget, consent. Pure, and said in one sentence.
+
+Knows no terminal: "ask" is an answer like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from qwenbuild.model import Plan, Price
+
+BRAKE_FLOOR = 10
+BRAKE_SHARE = 10
+"""Per cent of the entries that may be bought without the manifest explaining it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`open`, `ask` (consent is missing; a terminal may give it) or `stop`; `code` is consent, budget or brake."""
+
+    answer: Literal["open", "ask", "stop"]
+    code: str = ""
+    message: str = ""
+
+
+OPEN = Gate("open")
+
+
+def decide(plan: Plan, budget: Price, *, yes: bool, max_cost: Price | None) -> Gate:
+    """What the plan's price, the manifest's budget and the user's consent add up to."""
+    if not plan.cost and not plan.unknown_price:
+        return OPEN
+    return _brake(plan, max_cost) or _ceiling(plan, budget, yes, max_cost) or _consent(plan, yes, max_cost)
+
+
+def _brake(plan: Plan, max_cost: Price | None) -> Gate | None:
+    most = max(BRAKE_FLOOR, len(plan.steps) * BRAKE_SHARE // 100)
+    if plan.unexplained <= most or max_cost is not None:
+        return None
+    return Gate(
+        "stop",
+        "brake",
+        f"{plan.unexplained} pictures would be bought that no change of the manifest explains (more than {most}): "
+        "their bytes are lost, or the lockfile or the cache is not the one they were made with. "
+        "Bring those back, or say --max-cost AMOUNT to buy them again",
+    )
+
+
+def _ceiling(plan: Plan, budget: Price, yes: bool, max_cost: Price | None) -> Gate | None:
+    for name, limits in (("the manifest's budget", budget), ("--max-cost", (max_cost or {}) if yes else {})):
+        over = _over(plan.cost, limits)
+        if over:
+            unit, amount, limit = over
+            text = f"the plan costs {money(unit, amount)}, more than {name} of {money(unit, limit)}"
+            return Gate("stop", "budget", f"{text}; build a part of it with --limit N or a selection")
+    return None
+
+
+def _over(cost: Price, limits: Price) -> tuple[str, Decimal, Decimal] | None:
+    return next(
+        ((unit, amount, limits[unit]) for unit, amount in cost.items() if unit in limits and amount > limits[unit]), None
+    )
+
+
+def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> Gate:
+    if yes:
+        return OPEN
+    if plan.unknown_price:
+        return Gate("ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them all the same")
+    if max_cost is not None and all(unit in max_cost and amount <= max_cost[unit] for unit, amount in plan.cost.items()):
+        return OPEN
+    limit = "" if max_cost is None else f", more than --max-cost of {total(max_cost)}"
+    return Gate("ask", "consent", f"this build costs {total(plan.cost)}{limit}; say --yes, or --max-cost AMOUNT")
+
+
+def money(unit: str, amount: Decimal) -> str:
+    """An amount with its unit as a person reads it."""
+    return f"{amount} USD" if unit == "usd" else f"{amount} {unit} credits"
+
+
+def total(price: Mapping[str, Decimal]) -> str:
+    """All amounts of a price, "nothing" when there is none."""
+    return " + ".join(money(unit, amount) for unit, amount in price.items()) or "nothing"

@@ -1,0 +1,130 @@
+"""Look at the disk and say what is true for a plan: lockfile, cache, journal, output tree. No network, nothing written.
+
+Knows nothing of what the facts lead to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwenbuild import tree
+from qwenbuild.cache import Attempt, AttemptState, Cache
+from qwenbuild.lockfile import Lock
+from qwenbuild.model import Keyed, LockEntry, Verdict
+from qwenbuild.plan import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The facts for the plan, and the tree's files as they were found."""
+
+    facts: Observed
+    found: Mapping[str, tree.Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Digests that are ours: blobs of the vault, or files it knows as derived. Asked one by one, only for strangers."""
+
+    cache: Cache
+    blobs: Collection[str]
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self.blobs or (isinstance(digest, str) and bool(self.cache.is_ours([digest])))
+
+
+@dataclass(frozen=True, slots=True)
+class Derived(Mapping[str, str]):
+    """Recipe to digest, asked one by one: only what the lockfile does not say is looked up."""
+
+    cache: Cache
+
+    def __getitem__(self, recipe: str) -> str:
+        return self.cache.derived([recipe])[recipe]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def observe(
+    cache: Cache,
+    lock: Lock,
+    root: Path,
+    keyed: Sequence[Keyed],
+    *,
+    whole: bool,
+    project: str,
+    recoverable: Callable[[Attempt], bool],
+    remembered: tree.Remembered | None = None,
+) -> Seen:
+    """What is true of these entries. `whole`: they are all of the manifest's, so the lockfile's other paths count too.
+
+    Raises CacheError, InputError or OSError: an error is never the same as "not there".
+    """
+    found = tree.observe(root, _paths(keyed, lock, whole), remembered)
+    keys = _keys(keyed, lock)
+    blobs = cache.known_blobs()
+    facts = Observed(
+        lock=lock.entries,
+        results=cache.results(keys),
+        blobs=blobs,
+        derived=Derived(cache),
+        files={path: item.digest for path, item in found.items()},
+        ours=Ours(cache, blobs),
+        standing=standing(cache, keys, recoverable),
+        once=_once(cache, project),
+    )
+    return Seen(facts, found)
+
+
+def _paths(keyed: Sequence[Keyed], lock: Lock, whole: bool) -> Collection[str]:
+    paths = {spec.path: None for item in keyed for spec in item.entry.outputs}
+    records: Collection[LockEntry]
+    if whole:
+        records = lock.entries.values()
+    else:
+        records = [lock.entries[item.entry.id] for item in keyed if item.entry.id in lock.entries]
+    for record in records:
+        paths.update(dict.fromkeys(record.outputs))
+    return paths
+
+
+def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
+    keys = {candidate.key for item in keyed for candidate in item.candidates if candidate.key}
+    for item in keyed:
+        record = lock.entries.get(item.entry.id)
+        if record is not None:
+            keys.add(record.key)
+            keys.update(record.accepted.values())
+    return keys
+
+
+def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt], bool]) -> dict[str, tuple[Verdict, str]]:
+    """Key to resume, recover, doubt or refused, as the journal says."""
+    if not cache.has_journal():
+        return {}
+    found = {key: (Verdict.REFUSED, f"{a.code}: {a.message}") for key, a in cache.journal.refused(keys).items()}
+    for attempt in cache.journal.live(keys):
+        found[attempt.key] = _live(attempt, cache, recoverable)
+    return found
+
+
+def _live(attempt: Attempt, cache: Cache, recoverable: Callable[[Attempt], bool]) -> tuple[Verdict, str]:
+    if attempt.state is AttemptState.DOUBT:
+        return Verdict.DOUBT, attempt.message
+    if attempt.ticket is not None or cache.journal.is_alive(attempt.build):
+        return Verdict.RESUME, f"task {attempt.ticket.task_id}" if attempt.ticket else "another build makes it"
+    if recoverable(attempt):
+        return Verdict.RECOVER, "sent, and no answer was stored"
+    return Verdict.DOUBT, "sent, and no answer was stored; it may have been charged"
+
+
+def _once(cache: Cache, project: str) -> Collection[str]:
+    if not cache.has_journal():
+        return frozenset()
+    return {a.entry for a in cache.journal.attempts(project) if a.state is AttemptState.STORED}

@@ -1,0 +1,223 @@
+"""Make one entry's files from its picture, and the lock record that says so.
+
+Knows no network and no plan but the one step it is given; a person's file and a newcomer are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qwenbuild import tree
+from qwenbuild.cache import Cache
+from qwenbuild.errors import CacheError
+from qwenbuild.key import short_document
+from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, LockOutput, OutputPlan, Step, Verdict
+from qwenbuild.plan import implied_steps, marks_of, output_recipe
+
+ASIDE = "overwritten"
+"""Folder below the project's own one where --overwrite keeps what it replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What was published of one entry: the lock's words for its files, and what happened to each."""
+
+    outputs: Mapping[str, LockOutput]
+    written: tuple[str, ...]
+    derived: int
+    failures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Everything publishing needs. `found` is the tree as the plan saw it; `lock` the records as read.
+
+    `fetch` brings the bytes of a digest from the shared cache, None when it has none.
+    """
+
+    root: Path
+    state: Path
+    cache: Cache
+    found: Mapping[str, tree.Found]
+    lock: Mapping[str, LockEntry]
+    wanted: frozenset[str]
+    provenance: str = "off"
+    fetch: Callable[[str], bytes | None] = lambda digest: None
+
+    def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, Files]:
+        """Write what the step's outputs lack. Raises CacheError when the picture's bytes are not to be had."""
+        record = self.lock.get(step.moved_from or step.id)
+        used = step.candidates[step.used]
+        result = results.get(used.candidate.key)
+        digest = result.digest if result else used.digest
+        media_type = result.media_type if result else used.media_type
+        files = self._files(step, record, digest, media_type)
+        return self._record(step, record, digest, result, results, files), files
+
+    # ------------------------------------------------------------ bytes
+
+    def bytes_of(self, digest: str) -> bytes:
+        """A picture's bytes from the vault; from the tree or the shared cache they enter the vault first."""
+        if not self.cache.has_blob(digest):
+            self.adopt(digest)
+        return self.cache.read_blob(digest)
+
+    def adopt(self, digest: str) -> None:
+        """Bring bytes into the vault that only a file of the tree, or the shared cache, still has."""
+        data = self._from_tree(digest) or self.fetch(digest)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            raise CacheError(f"the bytes of picture {digest[:12]} are not in the cache any more")
+        self.cache.put_blob(data)
+
+    def _from_tree(self, digest: str) -> bytes | None:
+        path = next((path for path, found in self.found.items() if found.digest == digest), None)
+        return tree.read(self.root, path) if path is not None else None
+
+    # ------------------------------------------------------------ files
+
+    def _files(self, step: Step, record: LockEntry | None, digest: str, media_type: str) -> Files:
+        outputs: dict[str, LockOutput] = {}
+        written: list[str] = []
+        failures: list[tuple[str, str]] = []
+        derived = 0
+        for output in step.outputs:
+            path = output.spec.path
+            locked = record.outputs.get(path) if record is not None else None
+            if output.verdict is Verdict.MODIFIED:
+                if locked is not None:
+                    outputs[path] = locked
+                continue
+            try:
+                outputs[path], wrote, made = self._file(step, output, locked, digest, media_type)
+            except tree.NotWritten as error:
+                failures.append((path, str(error)))
+                if locked is not None:
+                    outputs[path] = locked
+                continue
+            written += [path] if wrote else []
+            derived += made
+        return Files(outputs, tuple(written), derived, tuple(failures))
+
+    def _file(
+        self, step: Step, output: OutputPlan, locked: LockOutput | None, digest: str, media_type: str
+    ) -> tuple[LockOutput, bool, bool]:
+        """The lock's words for one file, whether it was written, and whether it was derived anew."""
+        candidate = step.candidates[step.used].candidate
+        recipe = output_recipe(output.spec, digest, media_type, candidate, self.provenance)
+        if not recipe:
+            return LockOutput(), self._place_picture(output.spec.path, digest), False
+        made = locked.digest if locked is not None and locked.recipe == recipe else ""
+        there = self.found.get(output.spec.path)
+        if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
+            return LockOutput(made or there.digest, recipe), False, False
+        data = self._derive(output, candidate_step=step, digest=digest, media_type=media_type)
+        fresh = hashlib.sha256(data).hexdigest()
+        self.cache.put_derived(recipe, fresh, {"path": output.spec.path, "picture": digest})
+        self._place(output.spec.path, lambda file: tree.write_all(file, data))
+        return LockOutput(made or fresh, recipe), True, True
+
+    def _derive(self, output: OutputPlan, *, candidate_step: Step, digest: str, media_type: str) -> bytes:
+        from qwenbuild.images import Marks, derive
+
+        steps = implied_steps(output.spec, media_type)
+        says = marks_of(candidate_step.candidates[candidate_step.used].candidate, self.provenance)
+        marks = None if self.provenance == "off" else Marks(**(says or {}))
+        palettes = {}
+        for step in steps:
+            name = step.args.get("palette")
+            if name:
+                palettes[name] = (self.state.parent / name).read_bytes()
+        suffix = output.spec.path.rpartition(".")[2]
+        from qwenbuild.images import media_type_of
+
+        return derive(self.bytes_of(digest), steps, media_type_of("x." + suffix) or media_type, palettes=palettes, marks=marks)
+
+    def _place_picture(self, path: str, digest: str) -> bool:
+        there = self.found.get(path)
+        if there is not None and there.digest == digest:
+            return False
+        if not self.cache.has_blob(digest):
+            self.adopt(digest)
+        self._place(path, lambda file: self.cache.fill(digest, file))
+        return True
+
+    def _place(self, path: str, fill: Callable[[int], None]) -> None:
+        there = self.found.get(path)
+        if there is not None:
+            self._save(path, there)
+        tree.place(self.root, path, fill, there.signature if there else None)
+
+    def _save(self, path: str, there: tree.Found) -> None:
+        """No file is replaced until its own bytes are in the vault, known to be ours, or kept aside."""
+        if self.cache.has_blob(there.digest) or self.cache.is_ours([there.digest]):
+            return
+        if any(there.digest == record.digest for record in self.lock.values()):
+            self.cache.put_blob(tree.read(self.root, path))
+            return
+        keep_aside(self.root, path, self.state, there.digest)
+
+    # ------------------------------------------------------------ the record
+
+    def _record(
+        self,
+        step: Step,
+        record: LockEntry | None,
+        digest: str,
+        result: ActionResult | None,
+        results: Mapping[str, ActionResult],
+        files: Files,
+    ) -> LockEntry:
+        candidate = step.candidates[step.used].candidate
+        same = record is not None and record.digest == digest
+        made = (result.made if result else "") or (record.made if record is not None and same else "")
+        base = record or LockEntry("", "", {})
+        return replace(
+            base,
+            key=candidate.key,
+            digest=digest,
+            action=short_document(candidate.action) if not step.held else base.action,
+            made=made or self._made(candidate.key, digest),
+            outputs={**self._old_paths(base, files), **files.outputs},
+            candidates=_others(step, results),
+            orphan=False,
+        )
+
+    def _made(self, key: str, digest: str) -> str:
+        return next((r.made for r in self.cache.results([key]).get(key, ()) if r.digest == digest), "")
+
+    def _old_paths(self, record: LockEntry, files: Files) -> dict[str, LockOutput]:
+        """Paths that this entry no longer wants stay as orphans until they are cleaned."""
+        return {
+            path: replace(output, digest=output.digest or record.digest, orphan=True)
+            for path, output in record.outputs.items()
+            if path not in files.outputs and path not in self.wanted
+        }
+
+
+def _others(step: Step, results: Mapping[str, ActionResult]) -> dict[str, str]:
+    """The other candidates' keys and digests."""
+    found = {}
+    for index, plan in enumerate(step.candidates):
+        digest = _digest_of(plan, results)
+        if index != step.used and digest:
+            found[plan.candidate.key] = digest
+    return found
+
+
+def _digest_of(plan: CandidatePlan, results: Mapping[str, ActionResult]) -> str:
+    result = results.get(plan.candidate.key)
+    return result.digest if result else plan.digest
+
+
+def keep_aside(root: Path, path: str, state: Path, digest: str) -> Path:
+    """Copy a person's file below the project's own folder before it is replaced."""
+    folder = state / ASIDE
+    folder.mkdir(parents=True, exist_ok=True)
+    stem, dot, suffix = os.path.basename(path).rpartition(".")
+    target = folder / f"{stem or suffix}.{digest[:12]}{dot}{suffix if stem else ''}"
+    target.write_bytes(tree.read(root, path))
+    return target

@@ -1,0 +1,229 @@
+"""The order of a run: what was paid for first, then restores beside purchases, each entry published as it is ready.
+
+Knows neither wire formats nor files; `purchase` buys one key, the world's `publish` makes one entry's files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from qwenbuild.errors import CacheError, CredentialsError, InputError, QwenbuildError
+from qwenbuild.model import ActionResult, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
+from qwenbuild.plan import picture_digest
+from qwenbuild.run.purchase import Again, Purchase, buy
+from qwenbuild.run.recover import finish
+from qwenbuild.run.signals import listening
+from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
+
+AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
+IDLE = (Verdict.FRESH, Verdict.MODIFIED)
+NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
+LOCAL_AT_ONCE = 64
+
+
+def run(plan: Plan, world: World) -> RunResult:
+    """Carry out the plan. Everything finished is stored and published, also after failures and interrupts."""
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2), "qwenbuild") as executor:
+        progress = Progress(world, executor)
+        schedule = _Schedule(progress, plan)
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_run(progress, schedule))
+    return RunResult(schedule.outcomes, progress.stops(), progress.interrupted, progress.spent, progress.bought)
+
+
+async def _run(progress: Progress, schedule: _Schedule) -> None:
+    with listening(progress):
+        try:
+            await _drain(progress)
+            await schedule.carry_out()
+        finally:
+            await progress.world.close()
+
+
+async def _drain(progress: Progress) -> None:
+    """First everything that was paid for, wanted or not, before any submit: links die in 24 hours."""
+    if progress.world.offline or not progress.world.cache.has_journal():
+        return
+    journal = progress.world.cache.journal
+    dead = [a for a in journal.live(project=progress.world.project) if not journal.is_alive(a.build)]
+    await finish(progress, [attempt for attempt in dead if attempt.ticket is not None])
+    await finish(progress, [attempt for attempt in dead if attempt.ticket is None])
+
+
+class _Schedule:
+    """One task an entry that needs the network or other entries; the rest through a few threads."""
+
+    def __init__(self, progress: Progress, plan: Plan) -> None:
+        self.progress = progress
+        self.world = progress.world
+        self.steps = {step.id: step for step in plan.steps}
+        self.outcomes: dict[str, StepOutcome] = {}
+        self.ready: dict[str, asyncio.Future[str]] = {}
+
+    async def carry_out(self) -> None:
+        work = [step for step in self.steps.values() if step.verdict not in IDLE]
+        bound = [step for step in work if _needs_network(step) or self._waits(step)]
+        names = {step.id for step in bound}
+        self.ready = {id: asyncio.get_running_loop().create_future() for id in names}
+        tasks = [asyncio.ensure_future(self._entry(step)) for step in bound]
+        try:
+            await self._locals(step for step in work if step.id not in names)
+            await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    def _waits(self, step: Step) -> bool:
+        return any(
+            ref.entry and self.steps[ref.entry].verdict not in IDLE
+            for ref in step.keyed.entry.inputs
+            if ref.entry in self.steps
+        )
+
+    async def _locals(self, steps: Iterable[Step]) -> None:
+        """Entries whose bytes are at hand, a few at a time: there may be 100,000 of them."""
+        running: set[asyncio.Task[None]] = set()
+        for step in steps:
+            if self.progress.interrupted:
+                break
+            if len(running) >= LOCAL_AT_ONCE:
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            running.add(asyncio.ensure_future(self._local(step)))
+        if running:
+            await asyncio.wait(running)
+        for task in running:
+            task.result()
+
+    async def _local(self, step: Step) -> None:
+        outcomes = [_known(step, plan) for plan in step.candidates]
+        await self._finish(step, outcomes)
+
+    async def _entry(self, step: Step) -> None:
+        """One entry from its inputs to its files; its dependants wait for its picture's digest."""
+        digest = ""
+        try:
+            settled = await self._with_inputs(step)
+            if isinstance(settled, StepOutcome):
+                self.outcomes[step.id] = settled
+                return
+            outcomes = await asyncio.gather(*(self._candidate(settled, plan) for plan in settled.candidates))
+            main = outcomes[settled.used]
+            digest = main.result.digest if main.result else picture_digest(settled)
+            await self._finish(settled, outcomes)
+        finally:
+            if not self.ready[step.id].done():
+                self.ready[step.id].set_result(digest)
+
+    async def _with_inputs(self, step: Step) -> Step | StepOutcome:
+        wanted = [ref.entry for ref in step.keyed.entry.inputs if ref.entry]
+        if not wanted:
+            return step
+        digests = {}
+        for id in wanted:
+            digests[id] = await self.ready[id] if id in self.ready else picture_digest(self.steps[id])
+            if not digests[id]:
+                return self._skipped(step, "input", f"its input {id} has no picture")
+        if all(plan.candidate.key for plan in step.candidates):
+            return step
+        return self.world.settle(step, digests)
+
+    async def _candidate(self, step: Step, plan: CandidatePlan) -> Outcome:
+        key = plan.candidate.key
+        if plan.verdict not in NETWORK:
+            return _known(step, plan)
+        if key in self.progress.drained:
+            return self.progress.drained[key]
+        if self.world.offline:
+            return Outcome(OutcomeKind.SKIPPED, key, code="offline", message="not in the cache, and --offline sends nothing")
+        if plan.verdict is Verdict.GENERATE and self.world.allowed is not None and key not in self.world.allowed:
+            return Outcome(OutcomeKind.SKIPPED, key, code="limit", message="left for a later build by --limit", stop="limit")
+        task = self.progress.jobs.get(key)
+        if task is None:
+            task = self.progress.jobs[key] = asyncio.ensure_future(self._bought(step, plan))
+        return await asyncio.shield(task)
+
+    async def _bought(self, step: Step, plan: CandidatePlan) -> Outcome:
+        names = self.world.names(plan.candidate.key)
+        purchase = Purchase(step.id, step.keyed.entry.provider, plan.candidate, step.keyed.price, names)
+        try:
+            return await buy(self.progress, purchase)
+        except CredentialsError as error:
+            self.progress.stop_all("credentials", str(error))
+            return Outcome(OutcomeKind.SKIPPED, purchase.key, code="credentials", message=str(error), stop="credentials")
+        except Again as error:
+            return Outcome(OutcomeKind.FAILED, purchase.key, code="failed", message=str(error))
+        except (CacheError, InputError, OSError) as error:
+            self.progress.tell("failed", step.id, code="cache", message=str(error))
+            return Outcome(OutcomeKind.FAILED, purchase.key, code="cannot-tell", message=str(error))
+
+    async def _finish(self, step: Step, outcomes: Sequence[Outcome]) -> None:
+        """Publish the entry's files when its used picture is there, and note how it ended."""
+        main = outcomes[step.used]
+        worst = next((outcome for outcome in outcomes if outcome.kind is not OutcomeKind.DONE), None)
+        if main.kind is not OutcomeKind.DONE:
+            self.outcomes[step.id] = StepOutcome(step.id, main.kind, code=main.code or main.stop, message=main.message)
+            self._after_failure(main)
+            return
+        results = {outcome.key: outcome.result for outcome in outcomes if outcome.result is not None}
+        try:
+            published = await self.progress.off_loop(self.world.publish, step, results)
+        except (QwenbuildError, OSError, ValueError) as error:
+            self.progress.tell("failed", step.id, code="not-written", message=str(error))
+            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, code="not-written", message=str(error))
+            return
+        self._published(step, outcomes, published, worst)
+
+    def _published(self, step: Step, outcomes: Sequence[Outcome], published: Published, worst: Outcome | None) -> None:
+        for path in published.written:
+            self.progress.tell("written", step.id, path=path)
+        for path, why in published.failures:
+            self.progress.tell("failed", step.id, code="not-written", message=f"{path}: {why}")
+        how = _how(step, outcomes)
+        if published.failures:
+            message = "; ".join(f"{path}: {why}" for path, why in published.failures)
+            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "not-written", message, published)
+        elif worst is not None:
+            self.outcomes[step.id] = StepOutcome(step.id, worst.kind, how, worst.code or worst.stop, worst.message, published)
+        else:
+            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, how, published=published)
+
+    def _after_failure(self, outcome: Outcome) -> None:
+        if self.world.fail_fast and outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
+            self.progress.stop_all("fail-fast", "stopped at the first failure by --fail-fast")
+
+    def _skipped(self, step: Step, code: str, message: str) -> StepOutcome:
+        self.progress.tell("failed", step.id, code=code, message=message)
+        return StepOutcome(step.id, OutcomeKind.SKIPPED, code=code, message=message)
+
+
+def _needs_network(step: Step) -> bool:
+    return any(plan.verdict in NETWORK for plan in step.candidates)
+
+
+def _known(step: Step, plan: CandidatePlan) -> Outcome:
+    """The Outcome of a candidate that needs no network."""
+    key = plan.candidate.key
+    if plan.verdict in AT_HAND or plan.verdict is Verdict.DERIVE:
+        result = ActionResult(key, plan.digest, plan.media_type, 0, 0, 0, "") if plan.digest else None
+        return Outcome(OutcomeKind.DONE, key, result, "restored")
+    words = next((reason for reason in step.reasons if reason.code in (plan.verdict.value, "lost")), None)
+    message = str(words.new or words.code) if words else plan.verdict.value
+    kind = OutcomeKind.DOUBT if plan.verdict is Verdict.DOUBT else OutcomeKind.REFUSED
+    if plan.verdict is Verdict.MODIFIED:
+        kind, message = OutcomeKind.SKIPPED, "its only file was changed by a person; --overwrite replaces it"
+    return Outcome(kind, key, code=plan.verdict.value, message=message)
+
+
+def _how(step: Step, outcomes: Sequence[Outcome]) -> str:
+    ways = {outcome.how for outcome in outcomes}
+    for way in ("generated", "recovered", "resumed"):
+        if way in ways:
+            return way
+    derived = any(output.verdict is Verdict.DERIVE for output in step.outputs)
+    return "derived" if derived and step.candidates[step.used].verdict is not Verdict.GENERATE else "restored"

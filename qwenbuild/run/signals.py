@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM during a run: the first stops submitting, the second leaves.
+
+Knows nothing of entries; what is in flight it reads from the run's Progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from qwenbuild.run.world import Progress
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Handle both signals while the block runs, where the platform and the thread allow it."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    added = []
+    for number in SIGNALS:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, _caught, progress, task)
+            added.append(number)
+    try:
+        yield
+    finally:
+        for number in added:
+            loop.remove_signal_handler(number)
+
+
+def _caught(progress: Progress, task: asyncio.Task[object] | None) -> None:
+    if progress.interrupted:
+        if task is not None:
+            task.cancel()
+        return
+    progress.interrupted = True
+    progress.stop_all("interrupted", "interrupted: nothing more is submitted")
+    progress.tell("message", "", text=_in_flight(progress), level="warning")
+
+
+def _in_flight(progress: Progress) -> str:
+    if not progress.in_flight:
+        return "Interrupted: nothing is in flight; finishing what is stored."
+    now = progress.world.wall()
+    waits = [f"{entry} ({max(0, int(now - since))} s)" for entry, since in list(progress.in_flight.values())[:5]]
+    more = f" and {len(progress.in_flight) - 5} more" if len(progress.in_flight) > 5 else ""
+    return (
+        f"Interrupted: nothing more is submitted. In flight, and paid for: {', '.join(waits)}{more}. "
+        "Waiting for them; press Ctrl-C again to leave (the next build resumes them)."
+    )

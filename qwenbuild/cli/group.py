@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "explain": "qwenbuild.cli.commands.explain",
         "spend": "qwenbuild.cli.commands.spend",
         "providers": "qwenbuild.cli.commands.providers",
+        "schema": "qwenbuild.cli.commands.schema",
     },
     "Keep": {
         "clean": "qwenbuild.cli.commands.clean",

@@ -6,7 +6,6 @@ Decides nothing; what is up to date is read off the verdicts.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qwenbuild.cli import say
@@ -60,21 +59,21 @@ def _gate(planned: Planned, options: Options) -> None:
         say.message(current().err().style(f"`build` would stop here: {stop}", "red"))
 
 
-def ask(options: Options, *, as_json: bool) -> Callable[[Planned], bool] | None:
-    """The question at the gate; None when no person sits at a terminal to answer it."""
+def may_ask(*, as_json: bool) -> bool:
+    """Whether a person sits at a terminal who can answer."""
     from qwenbuild.report.terminal import is_terminal
 
-    alone = as_json or not is_terminal(sys.stdin) or not is_terminal(sys.stderr)
-    return None if alone else _asked
+    return not as_json and is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
-def _asked(planned: Planned) -> bool:
+def ask(planned: Planned) -> bool:
+    """The question at the gate: the plan, its price, and y or N."""
     from qwenbuild.report.plan_text import cost_words, plan_lines, plan_summary
 
     err = current().err()
     for line in (*plan_lines(planned.plan, err), *plan_summary(planned.plan, err)):
         say.problem_text(line)
-    sys.stderr.write(f"Pay {cost_words(planned.plan)}? [y/N] ")
+    sys.stderr.write(f"Pay {cost_words(planned.plan.cost, planned.plan.unknown_price)}? [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

@@ -5,10 +5,12 @@ Does not know who asks (`plan`, `status`, the gate); all foreign text goes throu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import groupby
 from math import ceil
+from typing import Any
 
 from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
 from qwenbuild.report.escape import visible
@@ -51,41 +53,55 @@ def plan_lines(plan: Plan, terminal: Terminal) -> Iterator[str]:
 
 
 def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
-    """What will happen in all, what it costs and how long it takes: one or two lines."""
-    parts = count_words(plan)
-    if not any(plan.counts.get(name, 0) for name in _ORDER if name != "fresh"):
+    """What will happen in all, what it costs and how long it takes: one to three lines."""
+    if not _busy(plan.counts, "fresh"):
         yield terminal.style(f"Nothing to do: {count(plan.counts.get('fresh', 0), 'entry is', 'entries are')} fresh.", "bold")
         return
-    yield from wrapped("Plan: ", parts, terminal)
+    yield from wrapped("Plan: ", count_words(plan.counts), terminal)
     if plan.counts.get("generate", 0):
-        yield terminal.style(f"Cost: {cost_words(plan)}{_time_words(plan)}.", "bold")
+        yield terminal.style(f"Cost: {cost_words(plan.cost, plan.unknown_price)}{_time_words(plan.seconds)}.", "bold")
     else:
         yield terminal.style("Cost: nothing.", "bold")
 
 
+def counted_lines(summary: Mapping[str, Any], terminal: Terminal) -> Iterator[str]:
+    """The same of a summary's JSON, as a run tells it; nothing where nothing is to do."""
+    counts = {name: int(summary.get(name, 0)) for name in _COUNTED}
+    if not _busy(counts, "fresh"):
+        return
+    yield from wrapped("Plan: ", count_words(counts), terminal)
+    if counts["generate"]:
+        cost = {unit: Decimal(str(amount)) for unit, amount in (summary.get("cost") or {}).items()}
+        words = cost_words(cost, int(summary.get("unknown_price", 0)))
+        yield f"Cost: {words}{_time_words(float(summary.get('seconds', 0)))}."
+
+
+def _busy(counts: Mapping[str, int], *idle: str) -> bool:
+    return any(number for name, number in counts.items() if name in _COUNTED and name not in idle)
+
+
 def status_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
     """The state in all, for `status`."""
-    if not any(plan.counts.get(name, 0) for name in _ORDER if name not in ("fresh", "held")):
+    if not _busy(plan.counts, "fresh", "held"):
         held = plan.counts.get("held", 0)
         kept = f", {held:,} of them held" if held else ""
         fresh = count(plan.counts.get("fresh", 0), "entry", "entries")
         yield terminal.style(f"Up to date: {fresh}{kept}.", "bold")
         return
-    yield from wrapped("Not up to date: ", count_words(plan), terminal)
+    yield from wrapped("Not up to date: ", count_words(plan.counts), terminal)
 
 
-def cost_words(plan: Plan) -> str:
+def cost_words(cost: Price, unknown_price: int) -> str:
     """The price of a plan, with what is not known of it."""
-    unknown = count(plan.unknown_price, "picture") + " at an unknown price" if plan.unknown_price else ""
-    known = price_words(plan.cost)
-    if unknown and not plan.cost:
+    unknown = count(unknown_price, "picture") + " at an unknown price" if unknown_price else ""
+    if unknown and not cost:
         return unknown
-    return f"{known} + {unknown}" if unknown else known
+    return f"{price_words(cost)} + {unknown}" if unknown else price_words(cost)
 
 
-def count_words(plan: Plan) -> list[str]:
+def count_words(counts: Mapping[str, int]) -> list[str]:
     """`2 to generate`, `1 to restore`, … in the order of cost; what does not occur is left out."""
-    return [f"{plan.counts[name]:,} {words}" for name, words in _COUNTED.items() if plan.counts.get(name, 0)]
+    return [f"{counts[name]:,} {words}" for name, words in _COUNTED.items() if counts.get(name, 0)]
 
 
 _COUNTED = {
@@ -125,8 +141,8 @@ def wrapped(head: str, parts: Sequence[str], terminal: Terminal) -> Iterator[str
     yield line.rstrip()
 
 
-def _time_words(plan: Plan) -> str:
-    return f", about {duration(ceil(plan.seconds))} at the provider's rate" if plan.seconds else ""
+def _time_words(seconds: float) -> str:
+    return f", about {duration(ceil(seconds))} at the provider's rate" if seconds else ""
 
 
 # ---------------------------------------------------------------- one by one

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from qwenbuild.ports import Event
 from qwenbuild.report.escape import visible
+from qwenbuild.report.plan_text import counted_lines
 from qwenbuild.report.streams import Lines
 from qwenbuild.report.tally import Tally
 from qwenbuild.report.terminal import Terminal
@@ -17,74 +18,139 @@ from qwenbuild.report.words import price_words
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID
 
+SCROLLED = 20
+"""After so many plain lines nobody sees the first ones any more: failures are said again at the end."""
+
 _ROLE = {"failed": "red", "doubt": "red", "retry": "yellow"}
 
 
 class Quiet:
-    """Says nothing: `-q`."""
+    """Says nothing: `-q`. `told` are the messages of failures that a person has seen."""
+
+    told: frozenset[str] = frozenset()
 
     def event(self, event: Event) -> None:
         """Ignore it."""
 
+    def plan_shown(self) -> None:
+        """Nobody was going to show it."""
+
     def close(self) -> None:
         """Nothing to end."""
+
+
+class _PlanLine:
+    """The plan in a line or two, once: at once where nobody will ask, else when work begins without a question."""
+
+    def __init__(self, terminal: Terminal, *, asks: bool) -> None:
+        self._terminal = terminal
+        self._asks = asks
+        self._lines: list[str] = []
+
+    def take(self, event: Event) -> list[str]:
+        """The lines that are due with this event."""
+        if event.event == "plan":
+            self._lines = list(counted_lines(event.data.get("summary", event.data), self._terminal))
+            return [] if self._asks else self._due()
+        return self._due() if event.event != "message" else []
+
+    def drop(self) -> None:
+        """It has been shown otherwise."""
+        self._lines = []
+
+    def _due(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
 
 
 class Plain:
     """One line on `stream` (stderr) per finished entry, retry, failure and message."""
 
-    def __init__(self, stream: IO[str], terminal: Terminal) -> None:
+    def __init__(self, stream: IO[str], terminal: Terminal, *, asks: bool = False) -> None:
         self._lines = Lines(stream)
         self._terminal = terminal
+        self._plan = _PlanLine(terminal, asks=asks)
         self._tally = Tally()
+        self._told: dict[str, int] = {}
+        self._number = 0
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The messages of failures that are still in sight."""
+        return frozenset(message for message, number in self._told.items() if self._number - number <= SCROLLED)
 
     def event(self, event: Event) -> None:
         """Write the line of an event, where it has one."""
+        for line in self._plan.take(event):
+            self._lines.line(line)
         finished = self._tally.note(event)
         if event.event == "written" and finished:
-            self._lines.line(self._finished(event))
+            self._line(self._finished(event))
         elif said := event_words(event):
-            self._lines.line(self._terminal.style(said, _ROLE.get(event.event, "")))
+            self._line(self._terminal.style(said, _ROLE.get(event.event, "")))
+            self._told[event_message(event)] = self._number
+
+    def plan_shown(self) -> None:
+        """A person has just read the plan."""
+        self._plan.drop()
 
     def close(self) -> None:
         """Nothing to end."""
+
+    def _line(self, text: str) -> None:
+        self._number += 1
+        self._lines.line(text)
 
     def _finished(self, event: Event) -> str:
         tally = self._tally
         width = len(f"{tally.total:,}")
         counted = f"[{len(tally.finished):>{width},}/{max(tally.total, len(tally.finished)):,}]"
-        money = f"  {price_words(tally.spent)} so far" if tally.spent and event.id in tally.bought else ""
-        return f"{counted} {how(event, tally)}  {visible(event.id)}{money}"
+        paid = f"  {price_words(tally.spent)} so far" if any(tally.spent.values()) and event.id in tally.bought else ""
+        return f"{counted} {how(event, tally)}  {visible(event.id)}{paid}"
 
 
 class Live:
     """A line that moves, by rich, on `stream` (stderr, a terminal): count, rate, time left, money, requests in flight."""
 
-    def __init__(self, stream: IO[str], terminal: Terminal) -> None:
+    def __init__(self, stream: IO[str], terminal: Terminal, *, asks: bool = False) -> None:
         self._progress = _progress(stream, terminal)
         self._terminal = terminal
+        self._plan = _PlanLine(terminal, asks=asks)
         self._tally = Tally()
         self._task: TaskID | None = None
+        self._told: set[str] = set()
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The messages that stand above the line."""
+        return frozenset(self._told)
 
     def event(self, event: Event) -> None:
         """Move the line; print above it what a person should read."""
         self._tally.note(event)
-        if event.event == "plan" and self._tally.total:
-            self._start()
+        for line in self._plan.take(event):
+            self._print_painted(line)
         said = event_words(event)
         if said and (event.event != "retry" or self._terminal.verbose):
             self._print(said, _ROLE.get(event.event, ""))
-        if self._task is not None:
-            self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=tail(self._tally))
+            self._told.add(event_message(event))
+        if event.event not in ("plan", "message", "summary"):
+            self._move()
+
+    def plan_shown(self) -> None:
+        """A person has just read the plan."""
+        self._plan.drop()
 
     def close(self) -> None:
         """Take the line away."""
         self._progress.stop()
 
-    def _start(self) -> None:
+    def _move(self) -> None:
+        """The line starts with the first work, not before: a question may stand in its place until then."""
         if self._task is None:
             self._task = self._progress.add_task("", total=self._total(), tail="")
             self._progress.start()
+        self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=tail(self._tally))
 
     def _total(self) -> int:
         return max(self._tally.total, len(self._tally.finished))
@@ -93,6 +159,11 @@ class Live:
         from rich.text import Text
 
         self._progress.console.print(Text(text, style=role), soft_wrap=True)
+
+    def _print_painted(self, text: str) -> None:
+        from rich.text import Text
+
+        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
 def _progress(stream: IO[str], terminal: Terminal) -> Progress:
@@ -116,11 +187,14 @@ def _progress(stream: IO[str], terminal: Terminal) -> Progress:
     return Progress(*columns, console=console, transient=True, refresh_per_second=5)
 
 
-def reporter(stream: IO[str], terminal: Terminal, *, live: bool) -> Quiet | Plain | Live:
-    """The one that suits `stream`: nothing under `-q`, the live line on a terminal, plain lines elsewhere."""
+def reporter(stream: IO[str], terminal: Terminal, *, live: bool, asks: bool = False) -> Quiet | Plain | Live:
+    """The one that suits `stream`: nothing under `-q`, the live line on a terminal, plain lines elsewhere.
+
+    `asks`: a person may be shown the whole plan at the gate.
+    """
     if terminal.quiet:
         return Quiet()
-    return Live(stream, terminal) if live else Plain(stream, terminal)
+    return Live(stream, terminal, asks=asks) if live else Plain(stream, terminal, asks=asks)
 
 
 def how(event: Event, tally: Tally) -> str:
@@ -138,14 +212,19 @@ def tail(tally: Tally) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def event_message(event: Event) -> str:
+    """The message that an event carries, as it came."""
+    return str(event.data.get("message", event.data.get("text", "")))
+
+
 def event_words(event: Event) -> str:
     """What an event says to a person at once; "" for those that only move a count."""
-    said = visible(str(event.data.get("message", event.data.get("text", ""))))
+    said, code = visible(event_message(event)), visible(str(event.data.get("code") or ""))
     identity = visible(event.id)
     if event.event == "message":
-        return said
+        return f"{identity}: {said}" if identity else said
     if event.event == "failed":
-        return f"failed  {identity}: {said}" if said else f"failed  {identity}"
+        return f"failed  {identity}: " + (said if not code or said.startswith(code) else f"{code}: {said}" if said else code)
     if event.event == "doubt":
         return f"in doubt  {identity}: {said or 'sent, and no answer that could be read; perhaps charged'}"
     if event.event == "retry":

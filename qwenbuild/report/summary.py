@@ -51,13 +51,15 @@ def summary_json(sums: Sums) -> dict[str, Any]:
     return {name: sums.counts.get(name, 0) for name in COUNTS} | {"spent": price_json(sums.spent) or {}}
 
 
-def failure_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:
-    """A line for each failure, at most FAILURES of them."""
-    for identity, code, message in sums.failures[:FAILURES]:
-        reason = f"{visible(code)}: {visible(message)}" if code and not message.startswith(code) else visible(message)
-        yield f"{terminal.style(visible(identity), 'red')}: {reason}"
-    if len(sums.failures) > FAILURES:
-        yield f"… and {len(sums.failures) - FAILURES:,} more (`qwenbuild status` lists them)"
+def failure_lines(sums: Sums, terminal: Terminal, told: frozenset[str] = frozenset()) -> Iterator[str]:
+    """A line for each failure whose message was not `told` before, at most FAILURES of them."""
+    untold = [failure for failure in sums.failures if failure[2] not in told]
+    for identity, code, message in untold[:FAILURES]:
+        head = f"{terminal.style(visible(identity), 'red')}: " if identity else ""
+        coded = f"{visible(code)}: " if code and not message.startswith(code) else ""
+        yield f"{head}{coded}{visible(message)}"
+    if len(untold) > FAILURES:
+        yield f"… and {len(untold) - FAILURES:,} more (`qwenbuild status` lists them)"
 
 
 def summary_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:

@@ -16,7 +16,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
-    from qwenbuild.build import Options, Summary
+    from qwenbuild.build import Options, Planned, Summary
 
 
 @click.command("build", cls=Verb, short_help="Make what is missing; ask before it costs.")
@@ -50,13 +50,18 @@ def _text(options: Options) -> int:
     from qwenbuild.report.progress import reporter
     from qwenbuild.report.terminal import is_terminal
 
-    err = current().err()
-    told = reporter(sys.stderr, err, live=is_terminal(sys.stderr))
+    asks = show.may_ask(as_json=False)
+    told = reporter(sys.stderr, current().err(), live=is_terminal(sys.stderr), asks=asks)
+
+    def ask(planned: Planned) -> bool:
+        told.plan_shown()
+        return show.ask(planned)
+
     try:
-        summary = build.build(options, told, show.ask(options, as_json=False))
+        summary = build.build(options, told, ask if asks else None)
     finally:
         told.close()
-    _ending(summary)
+    _ending(summary, told.told)
     return summary.exit_code
 
 
@@ -75,12 +80,12 @@ def _json(options: Options) -> int:
     return summary.exit_code
 
 
-def _ending(summary: Summary) -> None:
+def _ending(summary: Summary, told: frozenset[str]) -> None:
     """Notices and failures on stderr, the last line on stdout."""
     from qwenbuild.report.summary import failure_lines, summary_lines
 
     call = current()
     say.notices(summary.problems)
-    for line in failure_lines(summary, call.err()):
+    for line in failure_lines(summary, call.err(), told):
         say.problem_text(line)
     say.result(summary_lines(summary, call.out()))

@@ -15,7 +15,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 KINDS = ("game", "marketing")
-SCHEMA = "https://raw.githubusercontent.com/qwenbuild/qwenbuild/main/schemas/manifest.v1.schema.json"
+SCHEMA = "https://qwenbuild.dev/schemas/manifest.v1.schema.json"
 """Where editors find the schema."""
 
 
@@ -36,9 +36,9 @@ def command(kind: str) -> int:
     _refuse_what_is_there(folder, [*files, ".env.example"])
     for path, text in {**files, ".env.example": _read("common", "env.example")}.items():
         _write(folder / path, text)
-        say.message(f"wrote    {path}")
+        say.message(f"{'wrote':<9}{path}")
     added = _ignore(folder / ".gitignore", _read("common", "gitignore"))
-    say.message(f"{added}  .gitignore")
+    say.message(f"{added:<9}.gitignore")
     say.result(["Ready: `qwenbuild plan` says what a build would do, `qwenbuild build` does it."])
     return 0
 
@@ -79,15 +79,15 @@ def _write(path: Path, text: str) -> None:
 
 
 def _ignore(path: Path, text: str) -> str:
-    """Add the lines that are missing; what was done, in a word."""
+    """Add the lines that are missing; the word for what was done."""
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     present = set(before.splitlines())
     rules = [line for line in text.splitlines() if not line.startswith("#")]
     missing = [line for line in rules if line not in present]
     if not missing:
-        return "kept   "
+        return "kept"
     comment = next(line for line in text.splitlines() if line.startswith("#"))
     gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(gap + "\n".join([comment, *missing]) + "\n")
-    return "extended" if before else "wrote   "
+    return "extended" if before else "wrote"

@@ -1,0 +1,25 @@
+"""`qwenbuild schema`: the manifest's JSON Schema, for editors.
+
+Does not know the grammar.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli.group import Verb
+
+
+@click.command("schema", cls=Verb, short_help="The manifest's JSON Schema, for editors.")
+def command() -> int:
+    """Print the JSON Schema (draft 2020-12) of a manifest, version 1.
+
+    \b
+    Examples:
+      qwenbuild schema > manifest.v1.schema.json
+    """
+    from qwenbuild.cli import say
+    from qwenbuild.manifest.published import schema_text
+
+    say.pieces([schema_text()])
+    return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _yaml_rows(text: Text) -> list[Row]:
         raise text.error(
             "data-shape", f"a data file holds a list of rows, not {kind(tree.value)}", 0, hint="such as `- id: red`"
         )
-    for row, offset in zip(tree.value, tree.rows, strict=False):
+    for row, offset in zip(tree.value, tree.rows, strict=True):
         if not isinstance(row, dict):
             raise text.error("row", f"a row is a mapping of columns, not {kind(row)}", offset, hint="such as `- id: red`")
     return tree.value
@@ -68,10 +69,10 @@ def _yaml_rows(text: Text) -> list[Row]:
 
 
 def _csv_rows(text: Text) -> list[Row]:
-    lines = _Lines(text)
-    reader = csv.reader(lines, delimiter=_delimiter(text.characters), strict=True)
-    records = _records(reader, lines)
-    names = _header(next(records, (1, []))[1], text, lines.first)
+    lines = StringIO(text.characters, newline="")
+    records = _records(csv.reader(lines, delimiter=_delimiter(text.characters), strict=True), text)
+    line, cells = next(records)
+    names = _header(cells, text, line)
     rows = []
     for line, record in records:
         if len(record) != len(names):
@@ -80,19 +81,7 @@ def _csv_rows(text: Text) -> list[Row]:
     return rows
 
 
-class _Lines:
-    """The lines of a text for the csv module. `first` is the first line that is not blank, from 1."""
-
-    def __init__(self, text: Text) -> None:
-        self.text = text
-        self.first = 1 + len(text.characters) - len(text.characters.lstrip("\r\n"))
-        self._lines = iter(text.characters.splitlines(keepends=True))
-
-    def __iter__(self) -> Iterator[str]:
-        return self._lines
-
-
-def _records(reader: Any, lines: _Lines) -> Iterator[tuple[int, list[str]]]:
+def _records(reader: Any, text: Text) -> Iterator[tuple[int, list[str]]]:
     """The records with the line each starts in; blank lines are none."""
     while True:
         line = reader.line_num + 1
@@ -101,7 +90,7 @@ def _records(reader: Any, lines: _Lines) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise _at(lines.text, line, "csv", f"this is not CSV: {error}", _quoting(str(error))) from None
+            raise _at(text, line, "csv", f"this is not CSV: {error}", _quoting(str(error))) from None
         if record:
             yield line, record
 
@@ -114,20 +103,21 @@ def _quoting(message: str) -> str:
 
 def _delimiter(characters: str) -> str:
     """Whichever of comma, semicolon and tab the header holds most of, outside of quotes."""
-    header = next((line for line in characters.splitlines() if line.strip()), "")
+    header = next(line for line in StringIO(characters, newline="") if line.strip("\r\n"))
     plain = "".join(header.split('"')[::2])
     return max(DELIMITERS, key=plain.count)
 
 
 def _header(cells: list[str], text: Text, line: int) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    for number, name in enumerate(names, 1):
+    names: dict[str, int] = {}
+    for number, name in enumerate((cell.strip() for cell in cells), 1):
         if not name:
-            raise _at(text, line, "column", f"column {number} has no name", "name it in the first line")
-        if name in names[: number - 1]:
-            first = names.index(name) + 1
-            raise _at(text, line, "column", f"columns {first} and {number} are both called `{name[:60]}`", "rename one of them")
-    return names
+            raise _at(text, line, "column", f"column {number} has no name", "the first line names every column")
+        if name in names:
+            message = f"columns {names[name]} and {number} are both called `{name[:60]}`"
+            raise _at(text, line, "column", message, "rename one of them")
+        names[name] = number
+    return list(names)
 
 
 def _ragged(text: Text, line: int, cells: int, columns: int) -> Exception:

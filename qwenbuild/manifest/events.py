@@ -85,7 +85,13 @@ def _syntax(text: Text, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, len(text.characters)) if mark else 0
     message = " ".join(part for part in (error.problem, error.context) if part)
-    return text.problem("yaml-syntax", f"this is not YAML: {message}", offset, hint=_advice(text, offset, message))
+    hint = _advice(text, offset, message) or _began(text, error)
+    return text.problem("yaml-syntax", f"this is not YAML: {message}", offset, hint=hint)
+
+
+def _began(text: Text, error: yaml.MarkedYAMLError) -> str:
+    began = error.context_mark and text.mark(min(error.context_mark.index, len(text.characters)))
+    return f"what is not finished here began in line {began.line}" if began else ""
 
 
 def _advice(text: Text, offset: int, message: str) -> str:
@@ -110,6 +116,7 @@ class _Builder:
         self.drop = drop
         self.nodes = 0
         self.deepest = 0
+        self.rows: list[int] = []
         self.anchors: dict[str, _Anchored | None] = {}
         self.problems: list[Problem] = []
 
@@ -117,17 +124,12 @@ class _Builder:
         self.next()
         if isinstance(self.next(), yaml.StreamEndEvent):
             return Tree(None, ())
-        first = self.next()
-        if isinstance(first, yaml.SequenceStartEvent) and first.anchor is None:
-            value: Any = []
-            rows = tuple(self.items(value, 1))
-        else:
-            value, rows = self.value(first, 1), ()
+        value = self.value(self.next(), 1)
         self.next()
         after = self.next()
         if not isinstance(after, yaml.StreamEndEvent):
             raise self.error("yaml-documents", "a second document starts here; one file holds one document", after)
-        return Tree(value, tuple(self.problems), rows)
+        return Tree(value, tuple(self.problems), tuple(self.rows))
 
     def value(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.AliasEvent):
@@ -157,20 +159,19 @@ class _Builder:
     def content(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.SequenceStartEvent):
             self.known_tag(event, "seq")
-            items: list[Any] = []
-            for _ in self.items(items, depth):
-                pass
-            return items
+            return self.items(depth)
         self.known_tag(event, "map")
         return self.mapping(depth)
 
-    def items(self, into: list[Any], depth: int) -> Iterator[int]:
-        """Fill a list, giving where each item starts."""
+    def items(self, depth: int) -> list[Any]:
+        items = []
         event = self.next()
         while not isinstance(event, yaml.SequenceEndEvent):
-            into.append(self.value(event, depth + 1))
-            yield event.start_mark.index
+            items.append(self.value(event, depth + 1))
+            if depth == 1:
+                self.rows.append(event.start_mark.index)
             event = self.next()
+        return items
 
     def mapping(self, depth: int) -> dict[str, Any]:
         own: dict[str, Any] = {}

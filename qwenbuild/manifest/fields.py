@@ -24,6 +24,9 @@ HIGHEST_SEED = 2**31 - 1
 """The highest seed that every one of the hosted APIs takes (DashScope documents 0 to 2147483647)."""
 
 SIZE = re.compile(r"[1-9][0-9]{0,4} *[*xX] *[1-9][0-9]{0,4}|[1-9][0-9]{0,3} *: *[1-9][0-9]{0,3}")
+MOST_KNOWN = 1_000
+"""Names that are compared for a near miss: each comparison takes microseconds."""
+
 TYPES = ("dashscope", "apiframe", "qwen2512", "openai", "placeholder")
 """The built-in providers."""
 
@@ -53,8 +56,15 @@ def kind(value: Any) -> str:
 
 def near(word: str, known: Sequence[str]) -> str:
     """The hint for a word that is none of `known`: the near miss, else all of them."""
+    known = known[:MOST_KNOWN]
     close = get_close_matches(word, known, 1, 0.6) or [each for each in known if each.lower() == word.lower()]
-    return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
+    return f"did you mean `{close[0]}`?" if close else listed("known here:", known)
+
+
+def listed(what: str, known: Sequence[str]) -> str:
+    """`known here: a, b, c`, at most a line of it."""
+    shown = ", ".join(known)
+    return f"{what} {shown}" if len(shown) <= 200 else f"{what} {shown[:200].rpartition(',')[0]}, …"
 
 
 # ---------------------------------------------------------------- templates and what they stand for

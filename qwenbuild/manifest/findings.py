@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from qwenbuild.manifest.fields import kind
+from qwenbuild.manifest.fields import kind, listed
 from qwenbuild.manifest.masking import SECRET_NAME
 from qwenbuild.manifest.schema import GRAMMAR
 
@@ -65,15 +65,10 @@ def _finding(detail: Mapping[str, Any], schema: dict[str, Any], data: Any) -> Fi
 
 def _named(path: Path, message: str) -> str:
     """The sentence with its subject: the key, or the item of the list."""
-    names = [part for part in path if isinstance(part, str)]
-    subject = (
-        f"`{names[-1]}`"
-        if names and names[-1] == path[-1]
-        else f"item {int(path[-1]) + 1} of `{names[-1]}`"
-        if names
-        else "this"
-    )
-    return f"{subject} {message}" if message.startswith("must") else message
+    if not message.startswith("must"):
+        return message
+    name = next((part for part in reversed(path) if isinstance(part, str)), "the manifest")
+    return f"item {path[-1] + 1} of `{name}` {message}" if path and isinstance(path[-1], int) else f"`{name}` {message}"
 
 
 def _mistyped(code: str, detail: Mapping[str, Any], path: Path, schema: dict[str, Any]) -> Finding:
@@ -81,9 +76,11 @@ def _mistyped(code: str, detail: Mapping[str, Any], path: Path, schema: dict[str
     if code in ("dict_type", "model_type", "mapping_type"):
         expected, hint = "a mapping", "remove the line, or write {}" if value is None else _description(schema, path)
     elif code == "list_type":
-        expected, hint = "a list", "remove the line, or write []" if value is None else _description(schema, path)
+        expected, hint = "a list", _as_list(value) or _description(schema, path)
     elif code == "too_short":
-        return Finding("empty", _named(path, "must not be an empty list"), path, _description(schema, path))
+        return Finding(
+            "empty", _named(path, "must not be empty"), path, _description(schema, path) or "name at least one value"
+        )
     elif code == "too_long":
         return Finding("length", _named(path, "holds too many items"), path, _description(schema, path))
     elif code == "literal_error":
@@ -91,6 +88,12 @@ def _mistyped(code: str, detail: Mapping[str, Any], path: Path, schema: dict[str
     else:
         return Finding("value", _named(path, f"must be something else: {detail['msg']}"), path, _description(schema, path))
     return Finding("type", _named(path, f"must be {expected}, not {kind(value)}"), path, hint)
+
+
+def _as_list(value: Any) -> str:
+    if value is None:
+        return "remove the line, or write []"
+    return f"write [{value}]" if isinstance(value, str | int | float) and len(str(value)) < 40 else ""
 
 
 # ---------------------------------------------------------------- unknown keys
@@ -116,11 +119,13 @@ def _suggestion(name: str, known: list[str], parent: dict[str, Any], schema: dic
             return f"it stands under `{key}`: `{key}: {{{name}: …}}`"
     if name in schema["properties"]:
         return "it stands at the top level"
-    return _ELSEWHERE.get(name) or f"known here: {', '.join(known)}"
+    return _ELSEWHERE.get(name) or listed("known here:", known)
 
 
 def _description(schema: dict[str, Any], path: Path) -> str:
-    return str(_node(schema, path[:-1]).get("properties", {}).get(path[-1], {}).get("description", "")) if path else ""
+    """What the schema says about the key at `path`, else about what stands there."""
+    here = _node(schema, path[:-1]).get("properties", {}).get(path[-1], {}) if path else {}
+    return str(here.get("description") or _node(schema, path).get("description", ""))
 
 
 def _node(schema: dict[str, Any], path: Path) -> dict[str, Any]:

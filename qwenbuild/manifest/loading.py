@@ -6,6 +6,7 @@ Knows no template language and reads no other file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def load(path: Path) -> Manifest:
 
     Raises InputError with every problem found: file, line and column, place in the manifest, what was expected.
     """
+    with paused_collector():
+        return _load(path)
+
+
+def _load(path: Path) -> Manifest:
     text = read(path, str(path), LARGEST)
     tree = build(text)
     source = ManifestSource(text)
@@ -44,17 +50,18 @@ def load(path: Path) -> Manifest:
     problems += _placed(found, source)
     if problems or blocks is None:
         raise _all(problems, text.shown)
-    warnings = tuple(source.problem(each.code, each.message, each.path, hint=each.hint) for each in notices(data))
+    warnings = tuple(
+        source.problem(each.code, each.message, each.path, hint=each.hint) for each in islice(notices(data), MOST_FINDINGS)
+    )
     return manifest(blocks, path, source, warnings)
 
 
 def _validated(data: Mapping[str, Any]) -> tuple[ManifestBlock | None, list[Finding]]:
     try:
-        with paused_collector():
-            blocks = GRAMMAR.validate_python(data)
-        return blocks, list(broken(data))
+        blocks = GRAMMAR.validate_python(data)
+        return blocks, list(islice(broken(data), MOST_FINDINGS))
     except ValidationError as error:
-        return None, [*findings(error, data), *broken(data)]
+        return None, [*findings(error, data), *islice(broken(data), MOST_FINDINGS)]
 
 
 def _versioned(value: Any, source: ManifestSource, problems: list[Problem]) -> Mapping[str, Any]:
@@ -79,14 +86,12 @@ def _later(version: Any) -> bool:
 
 def _credentials(text: Text) -> Iterator[Problem]:
     hint = "put it into the environment or .env, and make a new one: this file may have been shared"
-    for offset in list(credentials(text.characters))[:MOST_FINDINGS]:
+    for offset in islice(credentials(text.characters), MOST_FINDINGS):
         yield text.problem("key-in-manifest", "this looks like a key; a key never stands in a manifest", offset, hint=hint)
 
 
 def _placed(found: Iterable[Finding], source: ManifestSource) -> Iterator[Problem]:
-    for number, each in enumerate(found):
-        if number >= MOST_FINDINGS:
-            return
+    for each in found:
         yield source.problem(each.code, each.message, each.path, hint=each.hint, at_key=each.at_key)
 
 

@@ -16,7 +16,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(://)([^/\s@]+)(?=@)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,8}")
 
 SECRET_NAME = re.compile(r"api[_-]?key|apikey|secret|access[_-]?key|token|password|authorization", re.IGNORECASE)
 """Names of settings whose value would be a credential."""
@@ -36,14 +36,14 @@ def masked(line: str) -> str:
     """`line` with credentials as asterisks of the same length, so that a caret below it still points right."""
     line = _TOKEN.sub(lambda found: _stars(found.group(1) or found.group(2), found.group()), line)
     line = _USERINFO.sub(lambda found: found.group(1) + "*" * len(found.group(2)), line)
-    return _NAMED.sub(lambda found: found.group(1) + _value(found.group(2)), line)
+    return _NAMED.sub(lambda found: found.group(1) + masked_value(found.group(2)), line)
 
 
 def _stars(kept: str, whole: str) -> str:
     return kept + "*" * (len(whole) - len(kept))
 
 
-def _value(text: str) -> str:
-    """The name of a variable may be shown, and so may a template; anything else under such a name is masked."""
-    harmless = text.endswith("_API_KEY") and _NAME.fullmatch(text)
+def masked_value(text: str) -> str:
+    """What stands under a name such as `api_key`: a variable's name and a template may be shown, nothing else."""
+    harmless = len(text) <= 60 and _NAME.fullmatch(text)
     return text if harmless or text.startswith(("{", "*")) else "*" * len(text)

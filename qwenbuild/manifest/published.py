@@ -11,8 +11,8 @@ from typing import Any
 from qwenbuild.manifest.schema import GRAMMAR
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-IDENTITY = "https://qwenbuild.dev/schemas/manifest.v1.schema.json"
-FREE = {"^x-": {"description": "yours; never read"}, "^<<$": {"description": "YAML's merge key"}}
+IDENTITY = "urn:qwenbuild:manifest.v1.schema.json"
+FREE = {"^x-": {"description": "yours; never read"}}
 
 
 def json_schema() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from qwenbuild.manifest.text import Text
 
 Row = dict[str, Any]
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _HALF = re.compile("[\ud800-\udfff]")
 
 

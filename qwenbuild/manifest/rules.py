@@ -24,13 +24,15 @@ _NAMELESS: Mapping[str, Any] = {}
 
 def broken(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Every rule that the manifest breaks, its built-in refusals included."""
+    providers = dict.fromkeys([*_mapping(data.get("providers")), *fields.TYPES])
     yield from _top(data)
+    yield from _provider_known(data.get("provider"), ("provider",), providers)
     yield from _budget(data)
     for name, block in _blocks(data, "providers"):
         yield from _provider(name, block)
     yield from _shared(_mapping(data.get("defaults")), ("defaults",))
     for name, block in _blocks(data, "assets"):
-        yield from _asset(block, ("assets", name), data)
+        yield from _asset(block, ("assets", name), providers)
     yield from _not_built_at_top(data)
 
 
@@ -50,7 +52,6 @@ def _top(data: Mapping[str, Any]) -> Iterator[Finding]:
     templates = data.get("templates")
     if isinstance(templates, str) and not_below(templates):
         yield Finding("path", f"`templates` {not_below(templates)}", ("templates",), "a folder inside of the manifest's")
-    yield from _provider_known(data.get("provider"), ("provider",), data)
     yield from _reserved(_mapping(data.get("vars")), ("vars",), "a variable")
     remote = data.get("remote")
     if isinstance(remote, str) and remote_problem(remote):
@@ -70,16 +71,16 @@ def _output_root(output: Any) -> Iterator[Finding]:
 def _budget(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A unit that no price has would bound nothing, silently."""
     priced = {unit for _, block in _blocks(data, "models") for unit in _mapping(block.get("price"))}
-    known = [*UNITS, *sorted(priced - set(UNITS))]
+    known = dict.fromkeys([*UNITS, *priced])
     for unit in _mapping(data.get("budget")):
         if unit not in known:
-            yield Finding("unit", f"`{unit}` is no unit of any price", ("budget", unit), fields.near(unit, known), True)
+            message = f"no price is in the unit {fields.kind(unit)}"
+            yield Finding("unit", message, ("budget", unit), fields.near(unit, list(known)), True)
 
 
-def _provider_known(provider: Any, path: Path, data: Mapping[str, Any]) -> Iterator[Finding]:
-    known = list(dict.fromkeys([*_mapping(data.get("providers")), *fields.TYPES]))
+def _provider_known(provider: Any, path: Path, known: Mapping[str, Any]) -> Iterator[Finding]:
     if isinstance(provider, str) and provider.strip() and provider not in known:
-        yield Finding("provider", f'there is no provider "{provider}"', path, fields.near(provider, known))
+        yield Finding("provider", f"there is no provider {fields.kind(provider)}", path, fields.near(provider, list(known)))
 
 
 # ---------------------------------------------------------------- providers
@@ -90,7 +91,7 @@ def _provider(name: str, block: Mapping[str, Any]) -> Iterator[Finding]:
     kind = block.get("type", name)
     if "type" not in block and name not in fields.TYPES:
         hint = fields.near(name, fields.TYPES)
-        yield Finding("missing", f"`type` is missing: `{name}` is no built-in type", (*path, "type"), hint, True)
+        yield Finding("missing", f"`type` is missing: `{name[:60]}` is no built-in type", (*path, "type"), hint, True)
     yield from _api_key_env(block.get("api_key_env"), (*path, "api_key_env"))
     yield from _address("webhook", block.get("webhook"), path, webhook_problem)
     if kind in fields.TYPES:
@@ -126,11 +127,11 @@ def _api_key_env(value: Any, path: Path) -> Iterator[Finding]:
 # ---------------------------------------------------------------- assets
 
 
-def _asset(block: Mapping[str, Any], path: Path, data: Mapping[str, Any]) -> Iterator[Finding]:
+def _asset(block: Mapping[str, Any], path: Path, providers: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _prompt(block, path)
     yield from _shared(block, path)
     if "provider" in block:
-        yield from _provider_known(block["provider"], (*path, "provider"), data)
+        yield from _provider_known(block["provider"], (*path, "provider"), providers)
     if "matrix" in block:
         yield from _reserved(_mapping(block["matrix"]), (*path, "matrix"), "an axis")
     if "include" in block or "exclude" in block:
@@ -169,22 +170,22 @@ def _reserved(names: Mapping[str, Any], path: Path, what: str) -> Iterator[Findi
 
 
 def _combinations(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
-    axes = list(_mapping(block.get("matrix")))
+    axes = _mapping(block.get("matrix"))
     for number, item in enumerate(block.get("include") or ()):
         for axis in axes:
             if isinstance(item, dict) and axis not in item:
-                message = f"`include` names every axis; `{axis}` is missing"
-                yield Finding("include", message, (*path, "include", number), f"the axes are {', '.join(axes)}")
+                message = f"an item of `include` names every axis; `{axis[:60]}` is missing"
+                yield Finding("include", message, (*path, "include", number), fields.listed("the axes are", list(axes)))
         for key in _mapping(item):
             if key not in axes:
-                hint = fields.near(key, axes) if axes else "this asset has no `matrix`"
-                yield Finding("include", f"`{key}` is no axis", (*path, "include", number, key), hint, True)
+                hint = fields.near(key, list(axes)) if axes else "this asset has no `matrix`"
+                yield Finding("include", f"`{key[:60]}` is no axis", (*path, "include", number, key), hint, True)
     columns = "foreach" in block
     for number, item in enumerate(block.get("exclude") or ()):
         for key in _mapping(item):
             if key not in axes and not columns:
-                hint = fields.near(key, axes) if axes else "this asset has no `matrix`"
-                yield Finding("exclude", f"`{key}` is no axis", (*path, "exclude", number, key), hint, True)
+                hint = fields.near(key, list(axes)) if axes else "this asset has no `matrix`"
+                yield Finding("exclude", f"`{key[:60]}` is no axis", (*path, "exclude", number, key), hint, True)
         if item == {}:
             yield Finding("exclude", "an empty item would leave out everything", (*path, "exclude", number), "name an axis")
 

@@ -14,6 +14,7 @@ import yaml
 
 from qwenbuild.errors import Mark, Problem
 from qwenbuild.manifest.events import Parser, paused_collector
+from qwenbuild.manifest.masking import SECRET_NAME, masked_value
 from qwenbuild.manifest.text import Text
 from qwenbuild.model import Source
 
@@ -50,13 +51,19 @@ class ManifestSource(Source):
         Where nothing was written as a value, and where only an ancestor was written, the key is the place.
         """
         mark = self._mark(path, line, column, at_key)
-        snippet = self.text.snippet(mark) if mark else ""
+        snippet = self._snippet(mark, path) if mark else ""
         return Problem(code, message, mark, dotted(path), snippet, hint)
 
     def written(self, path: Path) -> str | None:
         """The scalar at `path` as it is written, None for anything else."""
         node, _, depth = self._nearest(path)
         return node.value if isinstance(node, yaml.ScalarNode) and depth == len(path) else None
+
+    def _snippet(self, mark: Mark, path: Path) -> str:
+        """The line, with the whole value masked where its key says that it is a credential."""
+        line = self.text.snippet(mark)
+        secret = self.written(path) if path and SECRET_NAME.search(str(path[-1])) else None
+        return line.replace(secret, masked_value(secret)) if secret else line
 
     def _mark(self, path: Path, line: int, column: int, at_key: bool) -> Mark | None:
         node, key, depth = self._nearest(path)
@@ -89,7 +96,8 @@ def dotted(path: Path) -> str:
     """`assets.potions.include[0].volume`: the path as the manifest's reader would say it."""
     shown = ""
     for part in path:
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
+        name = part if isinstance(part, int) or len(part) <= 100 else f"{part[:99]}…"
+        shown += f"[{name}]" if isinstance(name, int) else f".{name}" if shown else name
     return shown
 
 

@@ -1,0 +1,207 @@
+"""Manifest to entries: every asset's combinations rendered, then the whole plan's ids and files checked.
+
+Knows no key, no price and no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.expand.axes import Combination, Table
+from qwenbuild.expand.blueprint import Blueprint
+from qwenbuild.expand.budget import Budget, Stopped
+from qwenbuild.expand.faults import Fault
+from qwenbuild.expand.fields import RESERVED, Fields, reserved
+from qwenbuild.expand.findings import Findings, first
+from qwenbuild.expand.inputs import References, check_graph
+from qwenbuild.expand.occupied import Occupied, Origin
+from qwenbuild.expand.paths import guard_path
+from qwenbuild.expand.rows import Data
+from qwenbuild.expand.templates import Templates
+from qwenbuild.model import Asset, Entry, Manifest
+
+MOST_ENTRIES = 200_000
+MOST_FAULTY = 60
+"""Faulty combinations of one asset after which it is left: the rest would only repeat them."""
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The entries in the manifest's order, the warnings, and every file that was read, relative to the manifest's folder."""
+
+    entries: tuple[Entry, ...]
+    warnings: tuple[Problem, ...]
+    read: tuple[str, ...]
+
+
+def expand(manifest: Manifest) -> Expansion:
+    """All entries of a manifest.
+
+    Raises InputError with the problems of all assets at once, the first fifty and how many more.
+    """
+    return _Expander(manifest).run()
+
+
+class _Expander:
+    """One expansion: the manifest's templates, data and references, and what was found so far."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._budget = Budget()
+        self._templates = Templates(manifest, self._budget)
+        self._findings = Findings(manifest, self._templates)
+        self._data = Data(manifest)
+        self._references = References(manifest.folder)
+        self._occupied = Occupied()
+        self._entries: list[Entry] = []
+
+    def run(self) -> Expansion:
+        tables = [(asset, table) for asset in self._manifest.assets if (table := self._table(asset)) is not None]
+        if self._counted(tables):
+            try:
+                for asset, table in tables:
+                    self._expand(asset, table)
+            except Stopped as error:
+                self._findings.fault(Fault("template-too-costly", str(error)))
+        self._check_whole()
+        self._findings.stop()
+        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())))
+
+    def _table(self, asset: Asset) -> Table | None:
+        fields = Fields(self._manifest, asset)
+        matrix, foreach = fields.own("matrix"), fields.own("foreach")
+        axes = matrix.value if matrix else {}
+        try:
+            for name, values in axes.items():
+                if name == RESERVED:
+                    raise reserved((*fields.path, "matrix", name))
+                if not values:
+                    raise _at(Fault("empty-axis", f"the axis `{name}` has no values"), (*fields.path, "matrix", name))
+            rows = None if foreach is None else self._data.rows(foreach.value, foreach.path, axes)
+        except Fault as fault:
+            self._findings.fault(fault)
+            return None
+        except InputError as error:
+            self._findings.error(error)
+            return None
+        source = foreach.value if foreach is not None and isinstance(foreach.value, str) else ""
+        named = fields.own("id") is None
+        return Table(fields.path, axes, rows, asset.include, asset.exclude, named, source)
+
+    def _counted(self, tables: Sequence[tuple[Asset, Table]]) -> bool:
+        sizes = [table.size() for _, table in tables]
+        for size, (asset, table) in zip(sizes, tables, strict=True):
+            if size > MOST_ENTRIES:
+                message = f"`{asset.name}` has {size:,} entries, {MOST_ENTRIES:,} are allowed: {table.shape()}"
+                self._findings.fault(
+                    _at(Fault("too-many-entries", message), (*table.path, "matrix" if table.axes else "foreach"))
+                )
+        total = sum(sizes)
+        if total > MOST_ENTRIES and max(sizes) <= MOST_ENTRIES:
+            largest = sorted(zip(sizes, tables, strict=True), key=lambda pair: -pair[0])
+            names = first(f"{asset.name} {size:,} = {table.shape()}" for size, (asset, table) in largest)
+            message = f"the assets have {total:,} entries together, {MOST_ENTRIES:,} are allowed: {names}"
+            self._findings.fault(_at(Fault("too-many-entries", message), ("assets",)))
+        self._budget.expect(min(total, MOST_ENTRIES))
+        return total <= MOST_ENTRIES
+
+    def _expand(self, asset: Asset, table: Table) -> None:
+        fields = Fields(self._manifest, asset)
+        try:
+            base = {**fields.variables(), RESERVED: asset.name}
+        except Fault as fault:
+            return self._findings.fault(fault)
+        blueprint = Blueprint(fields, self._templates, self._references, self._findings)
+        combinations = table.combinations()
+        out = table.left_out(combinations) if table.exclude else set()
+        for found in table.faults:
+            self._findings.fault(found)
+        if blueprint.complete and not table.faults:
+            _Multiplied(self._findings, self._occupied, table, blueprint, base).into(self._entries, combinations, out)
+
+    def _check_whole(self) -> None:
+        for atlas in self._manifest.atlases:
+            fault = self._taken_by_atlas(atlas.name, atlas.output)
+            if fault is not None:
+                self._findings.fault(_at(fault, ("atlases", atlas.name, "output")))
+        for fault in [*self._occupied.nested(), *self._occupied.over(self._manifest.output, self._protected())]:
+            self._findings.fault(_at(fault, ("assets",)))
+        if not len(self._findings):
+            paths = {asset.name: ("assets", asset.name) for asset in self._manifest.assets}
+            for fault in check_graph(self._entries, paths):
+                self._findings.fault(fault)
+
+    def _taken_by_atlas(self, name: str, output: str) -> Fault | None:
+        try:
+            return self._occupied.take(guard_path(output), f"atlas {name}")
+        except ValueError as error:
+            return Fault("bad-output-path", str(error))
+
+    def _read(self) -> set[str]:
+        return {*self._templates.read_files(), *self._data.read_files(), *self._references.read_files()}
+
+    def _protected(self) -> list[str]:
+        name = self._manifest.file.replace("\\", "/").rpartition("/")[2]
+        return [*sorted(self._read()), name, "qwenbuild.lock"]
+
+
+class _Multiplied:
+    """One asset's entries, combination by combination."""
+
+    def __init__(
+        self, findings: Findings, occupied: Occupied, table: Table, blueprint: Blueprint, base: dict[str, object]
+    ) -> None:
+        self._findings = findings
+        self._occupied = occupied
+        self._table = table
+        self._blueprint = blueprint
+        self._base = base
+        self._asset = str(table.path[-1])
+        self._faulty = 0
+
+    def into(self, entries: list[Entry], combinations: Sequence[Combination], out: set[tuple[int, int]]) -> None:
+        """Add the entries, rows slowest."""
+        rows = self._table.rows
+        for row in range(1 if rows is None else len(rows)):
+            try:
+                variables = self._base if rows is None else {**self._base, **rows[row], RESERVED: self._asset}
+                prefix = () if rows is None or not self._table.named else (self._table.row_slug(row),)
+            except Fault as fault:
+                self._report(fault, "")
+                continue
+            for at, combination in enumerate(combinations):
+                if (row, at) not in out:
+                    self._one(entries, variables, prefix, combination, None if rows is None else row)
+                    if self._faulty > MOST_FAULTY:
+                        return
+
+    def _one(
+        self, entries: list[Entry], variables: dict[str, object], prefix: tuple[str, ...], each: Combination, row: int | None
+    ) -> None:
+        context = {**variables, **each.values} if each.values else variables
+        slugs = "-".join(prefix + each.slugs)
+        origin = Origin(self._asset, row, each.values)
+        try:
+            entry = self._blueprint.entry(context, f"{self._asset}/{slugs}" if slugs else self._asset)
+        except Fault as fault:
+            for found in self._blueprint.faults(context) or [fault]:
+                self._report(found, origin.details())
+            return
+        except InputError as error:
+            self._faulty += 1
+            return self._findings.error(error)
+        twice = self._occupied.add(entry, origin)
+        if twice is not None:
+            self._report(_at(twice, self._table.path), "")
+        entries.append(entry)
+
+    def _report(self, fault: Fault, where: str) -> None:
+        self._faulty += 1
+        self._findings.fault(fault, where if fault.code not in ("undefined", "template-syntax", "no-such-template") else "")
+
+
+def _at(fault: Fault, path: tuple[str | int, ...]) -> Fault:
+    fault.path = path
+    return fault

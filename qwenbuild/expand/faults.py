@@ -1,0 +1,105 @@
+"""A template's fault as a value: what is wrong, and at which line and column of which template.
+
+Knows no manifest: whoever has the fault's template knows where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+_NOT_DEFINED = re.compile(r"'([^']+)' is not defined\Z")
+_OPENING = re.compile(r"\{[{%#]")
+_QUOTED = re.compile(r"'([^']+)'")
+WORDS = {
+    "RecursionError": "the template is nested too deeply",
+    "MemoryError": "the template is nested too deeply or too large",
+    "ZeroDivisionError": "a division by zero",
+    "OverflowError": "a number grows too large",
+}
+CODES = {
+    "Overspent": "template-too-costly",
+    "TemplateNotFound": "no-such-template",
+    "TemplatesNotFound": "no-such-template",
+    "UndefinedError": "undefined",
+    "SecurityError": "template-forbidden",
+    "Unprintable": "not-printable",
+    "EmptySlug": "empty-slug",
+    "TemplateSyntaxError": "template-syntax",
+    "TemplateAssertionError": "template-syntax",
+}
+
+
+class Fault(Exception):
+    """What is wrong in a template. `file` names an included template, None the text itself; places count from 1."""
+
+    def __init__(
+        self, code: str, message: str, *, line: int = 0, column: int = 0, file: str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.line = line
+        self.column = column
+        self.file = file
+        self.hint = hint
+        self.path: tuple[str | int, ...] = ()
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """The hint for a word that is not known: its near miss, or nothing."""
+    close = difflib.get_close_matches(word, [name for name in known if isinstance(name, str)], 1)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def undefined(name: str, context: Mapping[str, Any], line: int, column: int) -> Fault:
+    """The fault of a name that no variable has."""
+    hint = near(name, context) or f"defined here: {', '.join(sorted(context)[:12])}"
+    return Fault("undefined", f"`{name}` is not defined", line=line, column=column, hint=hint)
+
+
+def fault_of(error: BaseException, source: str, sources: Mapping[str, str], context: Mapping[str, Any]) -> Fault:
+    """What Python or Jinja raised, as a fault at its place. `sources` are the included templates' texts by name."""
+    if isinstance(error, Fault) and error.line:
+        return error
+    kind = type(error).__name__
+    message = WORDS.get(kind) or (str(error) or kind).split("\n")[0]
+    file, line = _place(error)
+    text = source if file is None else sources.get(file, "")
+    unknown = _NOT_DEFINED.match(message)
+    if unknown:
+        fault = undefined(unknown[1], context, line, 0)
+    else:
+        code, hint = (error.code, error.hint) if isinstance(error, Fault) else (CODES.get(kind, "template-error"), "")
+        fault = Fault(code, message, line=line, hint=hint)
+    fault.file = file
+    fault.column = _column(text, line, unknown or _QUOTED.search(message))
+    return fault
+
+
+def _place(error: BaseException) -> tuple[str | None, int]:
+    line = getattr(error, "lineno", None)
+    if line is not None and hasattr(error, "name"):
+        return error.name, line
+    found: tuple[str | None, int] = (None, 1)
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            found = template.name, template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
+def _column(text: str, line: int, word: re.Match[str] | None) -> int:
+    lines = text.splitlines()
+    here = lines[line - 1] if 0 < line <= len(lines) else ""
+    opening = _OPENING.search(here)
+    start = opening.start() if opening else 0
+    if word:
+        at = re.compile(rf"(?<!\w){re.escape(word[1])}(?!\w)").search(here, start)
+        start = at.start() if at else start
+    return start + 1

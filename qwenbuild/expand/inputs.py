@@ -1,0 +1,134 @@
+"""Reference images: files by the digest of their bytes, other entries by their ids, and the graph these make.
+
+Knows nothing of pictures: a file's bytes are hashed and not looked at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path as File
+from typing import Any
+
+from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
+from qwenbuild.expand.faults import Fault
+from qwenbuild.expand.templates import Templates
+from qwenbuild.manifest.paths import inside
+from qwenbuild.model import Entry, InputRef
+
+
+class References:
+    """The reference files of one manifest, each hashed once."""
+
+    def __init__(self, folder: File) -> None:
+        self._folder = folder
+        self._digests: dict[str, str] = {}
+
+    def read_files(self) -> list[str]:
+        """The files that were read, relative to the manifest's folder."""
+        return list(self._digests)
+
+    def cell(self, items: Sequence[Any], templates: Templates, where: Path) -> Cell:
+        """The cell of an asset's `inputs`."""
+        cells, kinds, places = [], [], []
+        for at, item in enumerate(items):
+            kind, text, place = _item(item, (*where, at))
+            cells.append(text_cell(text, templates, place))
+            kinds.append(kind)
+            places.append(place)
+
+        def build(texts: list[str]) -> tuple[InputRef, ...]:
+            made = zip(kinds, texts, places, strict=True)
+            return tuple([InputRef(entry=text) if kind == "entry" else self._file(text, place) for kind, text, place in made])
+
+        return grouped(cells, build)
+
+    def _file(self, relative: str, where: Path) -> InputRef:
+        digest = self._digests.get(relative)
+        if digest is None:
+            digest = self._digests[relative] = self._digest(relative, where)
+        return InputRef(file=relative, digest=digest)
+
+    def _digest(self, relative: str, where: Path) -> str:
+        try:
+            path = inside(self._folder, relative)
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except ValueError as error:
+            raise placed(Fault("outside-folder", str(error)), where) from None
+        except FileNotFoundError:
+            raise placed(self._missing(relative), where) from None
+        except OSError as error:
+            raise placed(Fault("unreadable", f"`{relative}` cannot be read: {error.strerror}"), where) from error
+
+    def _missing(self, relative: str) -> Fault:
+        folder = (self._folder / relative).parent
+        known = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        near = difflib.get_close_matches(File(relative).name, known, 1)
+        hint = f"did you mean `{relative.removesuffix(File(relative).name)}{near[0]}`?" if near else ""
+        return Fault("no-such-file", f"there is no file `{relative}`", hint=hint)
+
+
+def check_graph(entries: Sequence[Entry], paths: Mapping[str, Path]) -> list[Fault]:
+    """The faults of inputs that are entries: an id that no entry has, and circles, each with its way shown."""
+    needs = {entry.id: [ref.entry for ref in entry.inputs if ref.entry is not None] for entry in entries if entry.inputs}
+    if not any(needs.values()):
+        return []
+    ids = {entry.id for entry in entries}
+    faults = []
+    for entry in entries:
+        for need in needs.get(entry.id, ()):
+            if need not in ids:
+                faults.append(_at(_no_entry(entry.id, need, ids), (*paths[entry.asset], "inputs")))
+    circle = _circle(needs)
+    if circle:
+        asset = next(entry.asset for entry in entries if entry.id == circle[0])
+        message = f"entries need each other's pictures in a circle: {' → '.join(circle)}"
+        faults.append(_at(Fault("input-cycle", message), (*paths[asset], "inputs")))
+    return faults
+
+
+def _at(fault: Fault, path: Path) -> Fault:
+    fault.path = path
+    return fault
+
+
+def _no_entry(entry: str, need: str, ids: set[str]) -> Fault:
+    likely = [name for name in ids if abs(len(name) - len(need)) <= 3][:5000]
+    near = difflib.get_close_matches(need, sorted(likely), 1)
+    hint = f"did you mean `{near[0]}`?" if near else ""
+    return Fault("no-such-entry", f"`{entry}` needs the entry `{need}`, which does not exist", hint=hint)
+
+
+def _circle(needs: Mapping[str, Sequence[str]]) -> list[str]:
+    done: set[str] = set()
+    for start in needs:
+        way: list[str] = []
+        on_way: set[str] = set()
+        waiting = [(start, 0)]
+        while waiting:
+            node, depth = waiting.pop()
+            while len(way) > depth:
+                left = way.pop()
+                on_way.discard(left)
+                done.add(left)
+            if node in on_way:
+                return [*way[way.index(node) :], node]
+            if node in done:
+                continue
+            way.append(node)
+            on_way.add(node)
+            waiting += [(need, depth + 1) for need in needs.get(node, ())]
+        done.update(way)
+    return []
+
+
+def _item(item: Any, where: Path) -> tuple[str, str, Path]:
+    if isinstance(item, str):
+        return "file", item, where
+    if isinstance(item, Mapping) and len(item) == 1:
+        kind, text = next(iter(item.items()))
+        if kind in ("entry", "file") and isinstance(text, str):
+            return kind, text, (*where, kind)
+    raise placed(Fault("bad-input", "an input is a file's path, or {entry: ID}"), where)

@@ -1,0 +1,98 @@
+"""The ids and files of the whole plan: nothing may be called or written twice, on any platform.
+
+Knows no file system: collisions are decided on the text of the paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from qwenbuild.expand.axes import key_of
+from qwenbuild.expand.faults import Fault
+from qwenbuild.expand.paths import collision_key, parents
+from qwenbuild.model import Entry
+
+
+class Origin:
+    """Where an entry comes from: its asset, and the row and the combination it was made of."""
+
+    __slots__ = ("_asset", "_row", "_values")
+
+    def __init__(self, asset: str, row: int | None, values: Mapping[str, Any]) -> None:
+        self._asset = asset
+        self._row = row
+        self._values = values
+
+    def words(self) -> str:
+        """Such as `potions (row 3, color red)`."""
+        details = self.details()
+        return f"`{self._asset}`" + (f" ({details})" if details else "")
+
+    def details(self) -> str:
+        """The row and the combination, without the asset."""
+        row = [] if self._row is None else [f"row {self._row + 1}"]
+        return ", ".join([*row, *(f"{name} {key_of(value)}" for name, value in self._values.items())])[:200]
+
+
+class Occupied:
+    """Who has which id and which file."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, Origin] = {}
+        self._files: dict[str, tuple[str, str]] = {}
+        self._folders: dict[str, str] = {}
+
+    def add(self, entry: Entry, owner: Origin) -> Fault | None:
+        """Enter an entry. The fault of a duplicate names both places."""
+        first = self._ids.setdefault(entry.id, owner)
+        if first is not owner:
+            message = f"two entries are called `{entry.id}`: {first.words()} and {owner.words()}"
+            return Fault("duplicate-id", message)
+        for output in entry.outputs:
+            fault = self.take(output.path, entry.id)
+            if fault is not None:
+                return fault
+        return None
+
+    def take(self, path: str, owner: str) -> Fault | None:
+        """Enter one file that `owner` wants."""
+        key = collision_key(path)
+        mine = (path, owner)
+        first = self._files.setdefault(key, mine)
+        if first is not mine:
+            return _twice(first, mine)
+        head = key.rpartition("/")[0]
+        if head not in self._folders:
+            for folder in (head, *parents(head)):
+                self._folders.setdefault(folder, path)
+        return None
+
+    def nested(self) -> list[Fault]:
+        """The faults of files that would have to be folders, too."""
+        found = []
+        for folder, below in self._folders.items():
+            taken = self._files.get(folder)
+            if taken is not None:
+                message = f"`{taken[0]}` of `{taken[1]}` is a file, but `{below}` needs a folder of that name"
+                found.append(Fault("output-collision", message))
+        return found
+
+    def over(self, root: str, sources: Iterable[str]) -> list[Fault]:
+        """The faults of outputs that would replace a file the manifest reads. Both are relative to its folder."""
+        prefix = collision_key(root.strip("/")) + "/"
+        found = []
+        for source in sources:
+            key = collision_key(source)
+            taken = self._files.get(key.removeprefix(prefix)) if key.startswith(prefix) else None
+            if taken is not None:
+                message = f"`{taken[0]}` of `{taken[1]}` would overwrite `{source}`, which the manifest reads"
+                found.append(Fault("output-over-source", message))
+        return found
+
+
+def _twice(first: tuple[str, str], second: tuple[str, str]) -> Fault:
+    if first[0] == second[0]:
+        return Fault("output-collision", f"`{first[0]}` is wanted by both `{first[1]}` and `{second[1]}`")
+    message = f"`{first[0]}` of `{first[1]}` and `{second[0]}` of `{second[1]}` are one file on some systems"
+    return Fault("output-collision", message)

@@ -1,0 +1,46 @@
+"""Slugs: the part of a value's printed text that is safe in an id or a path, in any script.
+
+Knows nothing of templates or entries.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_ASCII_RUN = re.compile(r"[^a-z0-9]+")
+
+
+class EmptySlug(ValueError):
+    """A text without a letter or digit: it cannot name anything."""
+
+
+def slug(text: str) -> str:
+    """NFC, lower case; letters with their marks and decimal digits stay, any other run becomes one `-`, ends trimmed.
+
+    Raises EmptySlug when nothing is left.
+    """
+    if text.isascii():
+        found = _ASCII_RUN.sub("-", text.lower()).strip("-")
+    else:
+        found = "".join(_kept(unicodedata.normalize("NFC", text).lower())).strip("-")
+    if not found:
+        raise EmptySlug(f"{text[:40]!r} has no letter or digit to make a name of; name the entry with `id:`")
+    return found
+
+
+def _kept(text: str) -> list[str]:
+    kept: list[str] = []
+    letter = False
+    for character in text:
+        category = unicodedata.category(character)
+        if category[0] == "L" or (letter and category[0] == "M"):
+            letter = True
+            kept.append(character)
+            continue
+        letter = False
+        if category == "Nd":
+            kept.append(character)
+        elif not kept or kept[-1] != "-":
+            kept.append("-")
+    return kept

@@ -1,0 +1,51 @@
+"""Decide for every entry and file what will happen, why, and what it costs: one pure function, from facts to a value.
+
+Knows no disk, no clock and no network; what is true of them stands in Observed, and `build` does what the Plan says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from qwenbuild.model import Keyed, Plan
+from qwenbuild.plan.entries import in_order, picture_digest, substituted
+from qwenbuild.plan.facts import Facts, Observed, Wishes, lock_digests, orphan_keys
+from qwenbuild.plan.files import implied_steps, marks_of, output_recipe
+from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
+from qwenbuild.plan.orphans import find_orphans
+
+__all__ = [
+    "Observed",
+    "Wishes",
+    "implied_steps",
+    "make_plan",
+    "marks_of",
+    "output_recipe",
+    "picture_digest",
+    "purchases",
+    "step_price",
+    "substituted",
+]
+
+
+def make_plan(
+    wanted: Sequence[Keyed], seen: Observed, wishes: Wishes | None = None, everything: Iterable[Keyed] | None = None
+) -> Plan:
+    """The Plan for the `wanted` entries, in their order; `everything` are all entries of the manifest when that is more."""
+    wishes = wishes or Wishes()
+    whole = list(everything) if everything is not None else wanted
+    ids = {keyed.entry.id for keyed in whole}
+    facts = Facts(seen, wishes, frozenset(seen.files.values()), lock_digests(seen.lock), orphan_keys(seen.lock, ids))
+    steps = priced(in_order(wanted, facts))
+    complete = len(whole) == len(wanted)
+    orphans = tuple(find_orphans(whole, facts, {step.moved_from for step in steps})) if complete else ()
+    cost, unknown = cost_of(steps)
+    return Plan(
+        steps=steps,
+        orphans=orphans,
+        cost=cost,
+        unknown_price=unknown,
+        seconds=seconds_of(steps),
+        counts=counts_of(steps, orphans),
+        unexplained=count_unexplained(steps, seen),
+    )

@@ -1,0 +1,95 @@
+"""The verdict of each file, from its picture's digest and its recipe.
+
+Knows no other entry and no price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qwenbuild.key import recipe_key
+from qwenbuild.model import Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
+from qwenbuild.plan.facts import Facts
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "avif": "image/avif",
+}
+
+
+def implied_steps(spec: OutputSpec, media_type: str) -> tuple[ImageStep, ...]:
+    """The file's steps with the conversion that its extension implies, when the picture is of another type."""
+    wanted = MEDIA_TYPES.get(spec.path.rpartition(".")[2].lower())
+    if wanted is None or any(step.kind == "format" for step in spec.steps) or (wanted == media_type):
+        return spec.steps
+    from qwenbuild.images import normalise
+
+    return (*spec.steps, normalise("format", {"type": wanted.removeprefix("image/")}))
+
+
+def marks_of(candidate: Candidate, provenance: str) -> dict[str, str] | None:
+    """What `provenance: full` says of the picture in its derived files."""
+    if provenance != "full":
+        return None
+    from hashlib import sha256
+
+    prompt = sha256(candidate.action.prompt.encode()).hexdigest()
+    return {"model": candidate.action.model, "prompt_digest": prompt, "key": candidate.key}
+
+
+def output_recipe(spec: OutputSpec, picture: str, media_type: str, candidate: Candidate, provenance: str) -> str:
+    """The Recipe of one file of a picture, "" when it is the picture itself."""
+    return recipe_key(picture, implied_steps(spec, media_type), provenance, marks_of(candidate, provenance))
+
+
+def plan_outputs(
+    specs: Sequence[OutputSpec],
+    picture: str,
+    media_type: str,
+    candidate: Candidate,
+    record: LockEntry | None,
+    facts: Facts,
+) -> tuple[OutputPlan, ...]:
+    """The verdict of each file of a picture that is known."""
+    return tuple(_output(spec, picture, media_type, candidate, record, facts) for spec in specs)
+
+
+def _output(
+    spec: OutputSpec, picture: str, media_type: str, candidate: Candidate, record: LockEntry | None, facts: Facts
+) -> OutputPlan:
+    recipe = output_recipe(spec, picture, media_type, candidate, facts.wishes.provenance)
+    locked = record.outputs.get(spec.path) if record is not None else None
+    digest = _wanted_digest(recipe, picture, locked, record, facts)
+    there = facts.seen.files.get(spec.path)
+    if there is not None and there != digest and not facts.is_ours(there) and not facts.wishes.overwrite:
+        return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, "modified")
+    if recipe and there is not None and there == facts.seen.derived.get(recipe):
+        digest = digest and there
+    agrees = locked is not None and not locked.orphan and locked.recipe == recipe
+    if there is not None and there == digest and agrees:
+        return OutputPlan(spec, Verdict.FRESH, digest, recipe, picture)
+    reason = "missing" if there is None else "differs" if there != digest else "unlocked"
+    verdict = Verdict.RESTORE if digest and (not recipe or facts.at_hand(digest)) else Verdict.DERIVE
+    return OutputPlan(spec, verdict, digest, recipe, picture, reason)
+
+
+def _wanted_digest(recipe: str, picture: str, locked: LockOutput | None, record: LockEntry | None, facts: Facts) -> str:
+    """The bytes the file should hold: the picture, or what the lockfile or the cache says the recipe made."""
+    if not recipe:
+        return picture
+    if locked is not None and locked.recipe == recipe:
+        return locked.digest
+    elsewhere = (output for output in record.outputs.values()) if record is not None else ()
+    return next((output.digest for output in elsewhere if output.recipe == recipe), facts.seen.derived.get(recipe, ""))
+
+
+def awaiting(spec: OutputSpec, record: LockEntry | None, facts: Facts) -> OutputPlan:
+    """A file whose picture is not there yet."""
+    there = facts.seen.files.get(spec.path)
+    if there is not None and not facts.is_ours(there) and not facts.wishes.overwrite:
+        return OutputPlan(spec, Verdict.MODIFIED, "", "", "", "modified")
+    derived = bool(spec.steps) or facts.wishes.provenance != "off"
+    return OutputPlan(spec, Verdict.DERIVE if derived else Verdict.RESTORE, "", "", "", "no-picture")

@@ -1,0 +1,119 @@
+"""What the steps of a plan cost, how long they take, how many there are of each kind, and what nothing explains.
+
+Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from qwenbuild.model import CandidatePlan, Keyed, Orphan, Price, Step, Verdict
+from qwenbuild.plan.facts import Observed
+
+
+def priced(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Entries that share a key pay once: the first in order carries the price."""
+    seen: set[str] = set()
+    return tuple(_priced_step(step, seen) for step in steps)
+
+
+def _priced_step(step: Step, seen: set[str]) -> Step:
+    shared = False
+    for plan in step.candidates:
+        if plan.verdict is Verdict.GENERATE and plan.candidate.key:
+            shared = shared or plan.candidate.key in seen
+    if not shared:
+        seen.update(plan.candidate.key for plan in step.candidates if plan.verdict is Verdict.GENERATE)
+        return step
+    candidates = []
+    for plan in step.candidates:
+        twin = plan.verdict is Verdict.GENERATE and plan.candidate.key in seen
+        candidates.append(replace(plan, price={}) if twin else plan)
+        seen.add(plan.candidate.key)
+    return replace(step, candidates=tuple(candidates))
+
+
+def step_price(step: Step) -> Price | None:
+    """What the entry costs in this plan; None when any of it is unknown."""
+    total, unknown = cost_of((step,))
+    return None if unknown else total
+
+
+def cost_of(steps: Iterable[Step]) -> tuple[dict[str, Decimal], int]:
+    """The sum by unit, and how many pictures have no known price."""
+    total: dict[str, Decimal] = {}
+    unknown = 0
+    for step in steps:
+        for plan in step.candidates:
+            if plan.price is None:
+                unknown += 1
+                continue
+            for unit, amount in plan.price.items():
+                total[unit] = total.get(unit, Decimal(0)) + amount
+    return total, unknown
+
+
+def purchases(steps: Iterable[Step]) -> Iterator[tuple[Step, CandidatePlan]]:
+    """Every picture the plan buys, once for each key, in order."""
+    seen: set[str] = set()
+    for step in steps:
+        for plan in step.candidates:
+            key = plan.candidate.key
+            if plan.verdict is Verdict.GENERATE and (not key or key not in seen):
+                seen.add(key)
+                yield step, plan
+
+
+def seconds_of(steps: Sequence[Step]) -> float:
+    """How long the purchases take at the providers' limits, at the least; providers work side by side."""
+    lanes: dict[tuple[str, str], tuple[int, Keyed]] = {}
+    for step, plan in purchases(steps):
+        lane = (step.keyed.entry.provider, plan.candidate.action.model)
+        count, _ = lanes.get(lane, (0, step.keyed))
+        lanes[lane] = (count + 1, step.keyed)
+    return max((_lane_seconds(count, keyed) for count, keyed in lanes.values()), default=0.0)
+
+
+def _lane_seconds(count: int, keyed: Keyed) -> float:
+    by_rate = (count - 1) / keyed.rps if keyed.rps else 0.0
+    rounds = -(-count // keyed.in_flight) if keyed.in_flight else 1
+    return max(by_rate + keyed.seconds, rounds * keyed.seconds)
+
+
+def counts_of(steps: Sequence[Step], orphans: Sequence[Orphan]) -> dict[str, int]:
+    """How many entries show each verdict, and how many are held or orphaned."""
+    counts = {verdict.value: 0 for verdict in Verdict}
+    for step in steps:
+        counts[step.verdict.value] += 1
+    counts["held"] = sum(step.held for step in steps)
+    counts["orphan"] = len(orphans)
+    return counts
+
+
+def count_unexplained(steps: Sequence[Step], seen: Observed) -> int:
+    """Purchases that the manifest does not explain: lost, moved by the table alone, or of an asset that vanished."""
+    buying = [step for step in steps if step.verdict is Verdict.GENERATE and _pays(step)]
+    present = {id.partition("/")[0] for id in seen.lock}
+    locked_assets = {step.keyed.entry.asset for step in steps if step.id in seen.lock}
+    vanished = {
+        step.keyed.entry.asset
+        for step in buying
+        if step.keyed.entry.asset not in locked_assets | present and step.id in seen.once
+    }
+    return sum(_is_unexplained(step, vanished) for step in buying)
+
+
+def _pays(step: Step) -> bool:
+    return any(plan.verdict is Verdict.GENERATE and plan.price != {} for plan in step.candidates)
+
+
+def _is_unexplained(step: Step, vanished: Container[str]) -> bool:
+    codes = {reason.code for reason in step.reasons}
+    if "lost" in codes:
+        return True
+    if "new" in codes:
+        return step.keyed.entry.asset in vanished
+    changed = {reason.field for reason in step.reasons if reason.code == "changed"}
+    return bool(changed) and all(name == "v" for name in changed)

@@ -1,0 +1,179 @@
+"""The verdict of each candidate's picture: at hand, being made, a person's turn, or to be bought; and why.
+
+Knows no other entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qwenbuild.key import differences, document
+from qwenbuild.model import (
+    Action,
+    ActionResult,
+    Candidate,
+    CandidatePlan,
+    Keyed,
+    LockEntry,
+    OutputPlan,
+    OutputSpec,
+    Reason,
+    Verdict,
+)
+from qwenbuild.plan.facts import Facts
+from qwenbuild.plan.files import MEDIA_TYPES, awaiting, plan_outputs
+
+
+def plan_pictures(
+    keyed: Keyed, candidates: Sequence[Candidate], used: int, record: LockEntry | None, facts: Facts
+) -> tuple[tuple[CandidatePlan, ...], tuple[OutputPlan, ...], tuple[Reason, ...]]:
+    """The verdicts of all candidates, of the files made from the used one, and why."""
+    main, outputs, reasons = _used_picture(keyed, candidates[used], record, facts)
+    plans = [main if index == used else _other_picture(keyed, c, record, facts) for index, c in enumerate(candidates)]
+    if any(plan.verdict is Verdict.GENERATE for index, plan in enumerate(plans) if index != used) and not reasons:
+        reasons = (Reason("new" if record is None else "changed", "variants"),)
+    return tuple(plans), outputs, reasons
+
+
+def _used_picture(
+    keyed: Keyed, candidate: Candidate, record: LockEntry | None, facts: Facts
+) -> tuple[CandidatePlan, tuple[OutputPlan, ...], tuple[Reason, ...]]:
+    entry = keyed.entry
+    if facts.wishes.forced and entry.id in facts.wishes.forced:
+        return _bought(keyed, candidate, record, facts, (Reason("forced"),))
+    moved = record is not None and record.key != candidate.key and _table_moved(keyed, candidate, record)
+    digest, media_type = _known_digest(candidate, entry.outputs, record, facts, moved)
+    if not digest:
+        return _without_picture(keyed, candidate, record, facts)
+    unfit = facts.seen.unfit.get((entry.id, digest))
+    if unfit and not facts.wishes.retry_failed:
+        return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("refused", "expect", None, unfit), digest)
+    outputs = plan_outputs(entry.outputs, digest, media_type, candidate, record, facts)
+    agrees = record is not None and record.key == candidate.key and record.digest == digest and not record.orphan
+    verdict = _known_verdict(digest, outputs, agrees, facts)
+    if verdict is Verdict.GENERATE:
+        return _without_picture(keyed, candidate, record, facts)
+    reasons = () if verdict is Verdict.FRESH else _restore_reasons(candidate, record, outputs, moved)
+    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, reasons
+
+
+def _known_digest(
+    candidate: Candidate, specs: Sequence[OutputSpec], record: LockEntry | None, facts: Facts, moved: bool
+) -> tuple[str, str]:
+    """The picture to use and its media type, "" when nothing is known for the key."""
+    results = _results(candidate, record, facts)
+    default = MEDIA_TYPES.get(candidate.action.output_format, "image/png")
+    if record is not None and (moved or record.key == candidate.key):
+        named = next((r for r in results if r.digest == record.digest), None)
+        if facts.at_hand(record.digest) or not any(facts.at_hand(r.digest) for r in results):
+            return record.digest, named.media_type if named else default
+    if record is not None and candidate.key in record.candidates:
+        return record.candidates[candidate.key], default
+    in_place = {facts.seen.files.get(spec.path) for spec in specs}
+    usable = [result for result in results if facts.at_hand(result.digest)]
+    chosen = next((result for result in usable if result.digest in in_place), usable[0] if usable else None)
+    return (chosen.digest, chosen.media_type) if chosen else ("", default)
+
+
+def _results(candidate: Candidate, record: LockEntry | None, facts: Facts) -> Sequence[ActionResult]:
+    key = candidate.key if record is None else record.accepted.get(candidate.key, candidate.key)
+    results = facts.seen.results.get(key, ())
+    return () if record is not None and candidate.key in record.rejected and candidate.key != record.key else results
+
+
+def _known_verdict(digest: str, outputs: Sequence[OutputPlan], agrees: bool, facts: Facts) -> Verdict:
+    waiting = [output for output in outputs if output.verdict in (Verdict.RESTORE, Verdict.DERIVE)]
+    if agrees and not waiting:
+        return Verdict.FRESH
+    if facts.at_hand(digest):
+        return Verdict.RESTORE
+    if all(output.digest and facts.at_hand(output.digest) for output in waiting):
+        return Verdict.RESTORE
+    return Verdict.GENERATE
+
+
+def _other_picture(keyed: Keyed, candidate: Candidate, record: LockEntry | None, facts: Facts) -> CandidatePlan:
+    """A candidate that no file is made from: it only has to exist."""
+    known = record.candidates.get(candidate.key, "") if record is not None else ""
+    if record is not None and record.key == candidate.key:
+        known = record.digest
+    if known:
+        return CandidatePlan(candidate, Verdict.FRESH, known, {})
+    digest, media_type = _known_digest(candidate, (), record, facts, False)
+    if digest:
+        return CandidatePlan(candidate, Verdict.RESTORE, digest, {}, media_type)
+    if record is not None and candidate.key in record.rejected:
+        return CandidatePlan(candidate, Verdict.FRESH, "", {})
+    verdict, _ = _standing(candidate, facts)
+    return CandidatePlan(candidate, verdict, "", keyed.price if verdict is Verdict.GENERATE else {})
+
+
+def _without_picture(
+    keyed: Keyed, candidate: Candidate, record: LockEntry | None, facts: Facts
+) -> tuple[CandidatePlan, tuple[OutputPlan, ...], tuple[Reason, ...]]:
+    """Nothing at hand: a live attempt, a person's turn, or a purchase."""
+    verdict, words = _standing(candidate, facts)
+    if verdict is not Verdict.GENERATE:
+        return _stopped(keyed, candidate, record, facts, verdict, Reason(verdict.value, "", None, words))
+    if record is not None and record.approved:
+        return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("lost", "approved"))
+    return _bought(keyed, candidate, record, facts, _why_bought(candidate, record))
+
+
+def _standing(candidate: Candidate, facts: Facts) -> tuple[Verdict, str]:
+    verdict, words = facts.seen.standing.get(candidate.key, (Verdict.GENERATE, ""))
+    if verdict is Verdict.REFUSED and facts.wishes.retry_failed:
+        return Verdict.GENERATE, ""
+    return verdict, words
+
+
+def _stopped(
+    keyed: Keyed,
+    candidate: Candidate,
+    record: LockEntry | None,
+    facts: Facts,
+    verdict: Verdict,
+    reason: Reason,
+    digest: str = "",
+) -> tuple[CandidatePlan, tuple[OutputPlan, ...], tuple[Reason, ...]]:
+    outputs = tuple(awaiting(spec, record, facts) for spec in keyed.entry.outputs)
+    return CandidatePlan(candidate, verdict, digest, {}), outputs, (reason,)
+
+
+def _bought(
+    keyed: Keyed, candidate: Candidate, record: LockEntry | None, facts: Facts, reasons: tuple[Reason, ...]
+) -> tuple[CandidatePlan, tuple[OutputPlan, ...], tuple[Reason, ...]]:
+    outputs = tuple(awaiting(spec, record, facts) for spec in keyed.entry.outputs)
+    if outputs and all(output.verdict is Verdict.MODIFIED for output in outputs):
+        return CandidatePlan(candidate, Verdict.MODIFIED, "", {}), outputs, reasons
+    return CandidatePlan(candidate, Verdict.GENERATE, "", keyed.price), outputs, reasons
+
+
+def _why_bought(candidate: Candidate, record: LockEntry | None) -> tuple[Reason, ...]:
+    if record is None:
+        return (Reason("new"),)
+    if record.key == candidate.key:
+        return (Reason("lost"),)
+    return tuple(Reason("changed", name, old, new) for name, old, new in changes_of(record, candidate.action))
+
+
+def _restore_reasons(
+    candidate: Candidate, record: LockEntry | None, outputs: Sequence[OutputPlan], moved: bool
+) -> tuple[Reason, ...]:
+    if record is None:
+        return (Reason("new"),)
+    if record.key != candidate.key:
+        code = "table-moved" if moved else "changed"
+        return tuple(Reason(code, name, old, new) for name, old, new in changes_of(record, candidate.action))
+    return tuple(Reason("file", output.spec.path, None, output.reason) for output in outputs if output.reason)
+
+
+def changes_of(record: LockEntry, action: Action) -> tuple[tuple[str, Any, Any], ...]:
+    """Field, old, new for what differs between the lock record and the Action wanted."""
+    return differences(record.action, document(action))
+
+
+def _table_moved(keyed: Keyed, candidate: Candidate, record: LockEntry) -> bool:
+    """Whether record and candidate differ only by values that an older model table, or key version, gave."""
+    return all(name == "v" or old in keyed.earlier.get(name, ()) for name, old, _ in changes_of(record, candidate.action))

@@ -11,11 +11,58 @@ from typing import TYPE_CHECKING, Any
 from qwenbuild.images.structure import Checked, check, extension_of, media_type_of, sniff
 
 if TYPE_CHECKING:
+    from qwenbuild.images.marks import FoundMark, Marks, find_marks, write_marks
+    from qwenbuild.images.measuring import Measures, check_expect, judge, measure
+    from qwenbuild.images.palettes import read_palette
+    from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
+    from qwenbuild.images.sheets import contact_sheet, difference, thumbnail
+    from qwenbuild.images.steps import normalise, step_schemas
 
-_LATER = {"placeholder_png": "placeholder"}
+_LATER = {
+    "FoundMark": "marks",
+    "Marks": "marks",
+    "Measures": "measuring",
+    "check_expect": "measuring",
+    "contact_sheet": "sheets",
+    "convert": "pipeline",
+    "derive": "pipeline",
+    "difference": "sheets",
+    "find_marks": "marks",
+    "judge": "measuring",
+    "measure": "measuring",
+    "normalise": "steps",
+    "placeholder_png": "placeholder",
+    "read_palette": "palettes",
+    "step_schemas": "steps",
+    "thumbnail": "sheets",
+    "write_marks": "marks",
+}
 
-__all__ = ["Checked", "check", "extension_of", "media_type_of", "placeholder_png", "sniff"]
+__all__ = [
+    "Checked",
+    "FoundMark",
+    "Marks",
+    "Measures",
+    "check",
+    "check_expect",
+    "contact_sheet",
+    "convert",
+    "derive",
+    "difference",
+    "extension_of",
+    "find_marks",
+    "judge",
+    "measure",
+    "media_type_of",
+    "normalise",
+    "placeholder_png",
+    "read_palette",
+    "sniff",
+    "step_schemas",
+    "thumbnail",
+    "write_marks",
+]
 
 
 def __getattr__(name: str) -> Any:

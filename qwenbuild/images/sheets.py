@@ -1,0 +1,76 @@
+"""Small pictures of pictures: thumbnails, labelled contact sheets, and how much two pictures differ.
+
+Knows no entry and no page; letters come from the embedded table, so that a sheet looks the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from PIL import Image, ImageChops, ImageStat
+
+from qwenbuild.images import letters
+from qwenbuild.images.opening import decode
+from qwenbuild.images.pipeline import derive
+from qwenbuild.images.pixels import flattened, plain
+from qwenbuild.images.steps import normalise
+from qwenbuild.images.typeset import shorten
+
+_PAPER, _INK, _QUIET, _CELL = (250, 250, 248), (28, 30, 34), (110, 114, 122), (236, 236, 232)
+
+
+def thumbnail(data: bytes, width: int) -> bytes:
+    """A WebP whose width is at most `width` pixels. Raises ValueError with one sentence."""
+    steps = [normalise("format", {"type": "webp", "quality": 80})]
+    if decode(data).width > width:
+        steps.insert(0, normalise("resize", {"width": width}))
+    return derive(data, steps, "image/webp")
+
+
+def difference(one: bytes, other: bytes) -> float:
+    """How much two pictures differ, 0 (alike) to 1, judged on 64 by 64 pixels each; sizes may differ."""
+    first, second = _small(one), _small(other)
+    means = ImageStat.Stat(ImageChops.difference(first, second)).mean
+    return sum(means) / (255 * len(means))
+
+
+def _small(data: bytes) -> Image.Image:
+    """Colours premultiplied beside alpha, so that what cannot be seen does not count."""
+    picture = plain(decode(data)).convert("RGBA").convert("RGBa").resize((64, 64), Image.Resampling.BOX)
+    return Image.merge("RGBA", picture.split())
+
+
+def contact_sheet(items: Sequence[tuple[str, bytes]], title: str, *, columns: int = 4, cell: int = 240) -> bytes:
+    """A PNG that shows pictures (label, bytes) in a grid of `cell` pixels each, with their labels, below a title."""
+    gap, line = cell // 12, max(cell // 13, 9)
+    columns = max(min(columns, len(items)), 1)
+    rows = -(-len(items) // columns)
+    head = line * 3 + gap
+    sheet = Image.new("RGB", (gap + columns * (cell + gap), head + rows * (cell + line * 2 + gap)), _PAPER)
+    _write(sheet, shorten(title, sheet.width - 2 * gap, line * 3 // 2), gap, gap + line * 3 // 2, line * 3 // 2, _INK)
+    for place, (label, data) in enumerate(items):
+        left, top = gap + place % columns * (cell + gap), head + place // columns * (cell + line * 2 + gap)
+        sheet.paste(_CELL, (left, top, left + cell, top + cell))
+        picture = _shown(data, cell)
+        sheet.paste(picture, (left + (cell - picture.width) // 2, top + (cell - picture.height) // 2))
+        _write(sheet, shorten(label, cell, line), left, top + cell + line * 3 // 2, line, _QUIET)
+    out = BytesIO()
+    sheet.save(out, "PNG", compress_level=6, optimize=False)
+    return out.getvalue()
+
+
+def _shown(data: bytes, cell: int) -> Image.Image:
+    picture = plain(decode(data)).convert("RGBA")
+    picture.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+    return flattened(picture, "#{:02x}{:02x}{:02x}ff".format(*_CELL))
+
+
+def _write(sheet: Image.Image, words: str, x: int, baseline: int, size: int, ink: tuple[int, int, int]) -> None:
+    grey = bytes(level * 255 // letters.LEVELS for level in range(letters.LEVELS + 1)) + bytes(252)
+    for letter in words:
+        drawn = letters.draw(letter, size)
+        if drawn.rows:
+            mask = Image.frombytes("L", (len(drawn.rows[0]), len(drawn.rows)), b"".join(drawn.rows).translate(grey))
+            sheet.paste(ink, (x + drawn.left, baseline + drawn.top), mask)
+        x += drawn.advance

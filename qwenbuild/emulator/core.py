@@ -278,7 +278,8 @@ class Emulator:
             return drawn
         from qwenbuild.images import convert
 
-        return convert(drawn, wanted.format)
+        converted: bytes = convert(drawn, wanted.format)
+        return converted
 
     def ledger(self) -> list[dict[str, Any]]:
         """Every accepted job in order, with the digests of its pictures and what was served of them."""

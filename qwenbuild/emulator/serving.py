@@ -49,8 +49,19 @@ class Handler:
         if isinstance(answer, tuple):
             await _play(answer, receive, _transport(scope))
             return
-        await self._core.clock.until(answer.ready)
-        await _reply(answer, send)
+        if answer.ready <= self._core.clock.now() or await self._ripe(answer.ready, receive):
+            await _reply(answer, send)
+
+    async def _ripe(self, moment: float, receive: Receive) -> bool:
+        """Wait for the moment; false when the client left before."""
+        ripe = asyncio.ensure_future(self._core.clock.until(moment))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({ripe, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return ripe.done()
+        finally:
+            ripe.cancel()
+            gone.cancel()
 
 
 class _App(Starlette):

@@ -1,0 +1,162 @@
+"""Plays a self-hosted OpenAI-style image server (vLLM-Omni or SGLang) of Qwen-Image weights: one GPU, no accounts.
+
+Knows nothing of the other APIs. Sides are rounded down to multiples of 16, as the pipeline behind such servers does.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from qwenbuild.emulator.jobs import Job, Wanted
+from qwenbuild.emulator.lanes import Pace
+from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
+
+if TYPE_CHECKING:
+    from qwenbuild.emulator.core import Emulator
+
+PACE = Pace(float("inf"), 1.0, 1)
+SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+FORMATS = ("png", "jpeg", "webp")
+NUMBERS = {"num_inference_steps": (1, 200), "true_cfg_scale": (0, 20), "guidance_scale": (0, 20)}
+
+
+class Stop(Exception):
+    """An error answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class SelfHosted:
+    """One server with one model."""
+
+    api = "openai"
+    region = ""
+    prefix = "/openai/"
+
+    def __init__(self, world: Emulator) -> None:
+        self._world = world
+
+    def phase(self, request: Request) -> Phase:
+        """By path."""
+        return "submit" if request.path.endswith("/v1/images/generations") else "info"
+
+    def subject(self, request: Request, phase: Phase) -> str:
+        """The prompt."""
+        try:
+            body = request.json() if request.body else {}
+        except ValueError:
+            return ""
+        prompt = body.get("prompt") if isinstance(body, dict) else None
+        return prompt if isinstance(prompt, str) else ""
+
+    def refuse(self, status: int, code: str, message: str) -> Reply:
+        """The error envelope of the server that is played."""
+        if self._world.settings.server == "sglang":
+            return json_reply(status, {"detail": message})
+        return json_reply(status, {"error": {"message": message, "type": code or "BadRequestError", "code": status}})
+
+    def handle(self, request: Request) -> Reply:
+        """Answer honestly; a credential here is a leak."""
+        self._world.book.leaked(request, "openai")
+        path = request.path.removeprefix("/openai")
+        try:
+            if (request.method, path) == ("POST", "/v1/images/generations"):
+                return self._generate(request)
+            if (request.method, path) == ("GET", "/v1/models"):
+                return json_reply(
+                    200, {"object": "list", "data": [{"id": self._world.settings.served_model, "object": "model"}]}
+                )
+            if (request.method, path) == ("GET", "/health"):
+                return json_reply(200, {})
+            raise Stop(404, "Not Found")
+        except Stop as stop:
+            return self.refuse(stop.status, "", stop.message)
+
+    def _generate(self, request: Request) -> Reply:
+        wanted = self._wanted(_body(request))
+        lane, pace = self._world.lane(self.api, "", "", wanted.model), self._world.pace(PACE)
+        if self._world.admit(lane, pace):
+            raise Stop(503, "The server is overloaded.")
+        job = self._world.accept(wanted, lane, pace.concurrency)
+        if job.fate.kind != "done":
+            code = 400 if job.fate.code.startswith("Data") else 500
+            reply = self.refuse(code, "", job.fate.message)
+            return Reply(reply.status, reply.body, reply.headers, job.end)
+        return self._pictures(job)
+
+    def _pictures(self, job: Job) -> Reply:
+        entries = [
+            {"b64_json": base64.b64encode(self._world.picture_for(job.id, index)).decode(), "url": None, "revised_prompt": None}
+            for index in range(job.wanted.n)
+        ]
+        answer: dict[str, Any] = {"created": int(job.accepted), "data": entries}
+        width, height = job.wanted.size
+        more = {"output_format": job.wanted.format, "size": f"{width}x{height}"}
+        if self._world.settings.server == "sglang":
+            more = {"id": job.id, "inference_time_s": str(job.end - job.start)}
+        return json_reply(200, answer | more, ready=job.end)
+
+    def _wanted(self, body: dict[str, Any]) -> Wanted:
+        served = self._world.settings.served_model
+        self._envelope(body, served)
+        size = _size(body, "1024x1024")
+        kind = body.get("output_format", "png")
+        if kind not in FORMATS:
+            raise Stop(400, f"output_format must be one of {', '.join(FORMATS)}")
+        count = _number(body, "n", 1, 10, 1)
+        for name, (low, high) in NUMBERS.items():
+            _number(body, name, low, high, None)
+        seed = body.get("seed")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise Stop(400, "seed must be an integer")
+        keys = ("prompt", "negative_prompt", "seed", "output_format", *NUMBERS)
+        effective = {"api": "openai", "model": served, "size": list(size)} | {name: body.get(name) for name in keys}
+        negative = str(body.get("negative_prompt") or "")
+        return Wanted(
+            self.api, "", "", served, "sync", body["prompt"], negative, seed, size, body, effective,
+            Decimal(0), "usd", int(count or 1), format=kind,
+        )  # fmt: skip
+
+    def _envelope(self, body: dict[str, Any], served: str) -> None:
+        if not isinstance(body.get("prompt"), str) or not body["prompt"]:
+            raise Stop(422 if self._world.settings.server == "vllm" else 400, "prompt: field required")
+        if body.get("model", served) != served:
+            raise Stop(400, f"The model `{body.get('model')}` does not exist; this server serves `{served}`.")
+        default = "b64_json" if self._world.settings.server == "vllm" else "url"
+        if body.get("response_format", default) != "b64_json":
+            raise Stop(400, "only response_format b64_json is available on this server")
+
+
+def _size(body: dict[str, Any], default: str) -> tuple[int, int]:
+    text = body.get("size", default)
+    found = SIZE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise Stop(400, "size must be WIDTHxHEIGHT, such as 1328x1328")
+    width, height = (int(side) // 16 * 16 for side in found.groups())
+    if not (16 <= width <= 4096 and 16 <= height <= 4096):
+        raise Stop(400, "each side must be between 16 and 4096 pixels")
+    return width, height
+
+
+def _number(body: dict[str, Any], name: str, low: float, high: float, default: float | None) -> float | None:
+    value = body.get(name, default)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise Stop(400, f"{name} must be between {low} and {high}")
+    return value
+
+
+def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = request.json()
+    except ValueError as error:
+        raise Stop(400, "invalid JSON") from error
+    if not isinstance(body, dict):
+        raise Stop(422, "the body must be an object")
+    return body

@@ -1,0 +1,133 @@
+"""Providers by type: which class, which address, which key.
+
+Knows no wire format and sends nothing. Each type's module, and httpx with it, is imported when one is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from qwenbuild.catalog import Catalog, Family
+from qwenbuild.errors import CredentialsError, InputError
+from qwenbuild.model import ProviderSettings
+from qwenbuild.ports import Provider
+from qwenbuild.providers.account import AccountReport, Reports, check_account
+from qwenbuild.providers.guard import is_loopback
+from qwenbuild.providers.secret import Secret, redact
+from qwenbuild.resolve import host_allowed, variable
+
+if TYPE_CHECKING:
+    from qwenbuild.providers.site import Site
+    from qwenbuild.providers.waits import Waits
+
+__all__ = [
+    "TYPES",
+    "AccountReport",
+    "Reports",
+    "Secret",
+    "base_url",
+    "build_provider",
+    "check_account",
+    "key_variable",
+    "redact",
+]
+
+
+def _later(module: str, name: str) -> Callable[[Site], Provider]:
+    def make(site: Site) -> Provider:
+        made: Provider = getattr(import_module(f"qwenbuild.providers.{module}"), name)(site)
+        return made
+
+    return make
+
+
+TYPES: Mapping[str, Callable[[Site], Provider]] = {
+    "placeholder": _later("placeholder", "Placeholder"),
+    "dashscope": _later("dashscope", "DashScope"),
+    "apiframe": _later("apiframe", "Apiframe"),
+    "qwen2512": _later("qwen2512", "Qwen2512"),
+    "openai": _later("openai", "OpenAI"),
+}
+
+
+def build_provider(
+    settings: ProviderSettings, catalog: Catalog, environ: Mapping[str, str], *, waits: Waits | None = None, **site: Any
+) -> Provider:
+    """The provider of these settings.
+
+    `environ` holds keys and `QWENBUILD_<NAME>_BASE_URL`; `waits` replaces the clock in tests. Raises CredentialsError
+    when the key is missing, InputError for an address that a key must not be sent to.
+    """
+    from qwenbuild.providers.site import Site
+    from qwenbuild.providers.waits import Waits
+
+    family = catalog.families[settings.type]
+    address = base_url(settings, family, environ)
+    name = key_variable(settings, family)
+    key = Secret(_key(settings, family, environ, address, name))
+    more = tuple(environ.get("QWENBUILD_DOWNLOAD_HOSTS", "").split())
+    hosts = (*family.download_hosts, *more)
+    described = Site(settings, catalog, address, key, name, hosts, waits or Waits(), **site)
+    return TYPES[settings.type](described)
+
+
+def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, str]) -> str:
+    """The one address this provider talks to, without a final slash: environment, manifest, the vendor's own.
+
+    Raises InputError for an address that a manifest may not name, or that is neither https nor loopback.
+    """
+    if not family.regions.get("", "x"):
+        return ""
+    from_env = f"QWENBUILD_{variable(settings.name)}_BASE_URL"
+    told = environ.get(from_env, "").strip()
+    if told:
+        return _sound(told, from_env, plain="*" in family.hosts)
+    if settings.base_url:
+        if not host_allowed(settings.base_url, family):
+            said = f"providers.{settings.name}.base_url names a host that is not the vendor's; {from_env} may"
+            raise InputError(said, code="base-url")
+        return settings.base_url.rstrip("/")
+    vendor = family.regions.get(settings.region) or family.regions.get("")
+    if vendor is None:
+        said = f"providers.{settings.name} needs a base_url: the address of your server, or {from_env}"
+        raise InputError(said, code="base-url")
+    return vendor
+
+
+def _sound(address: str, source: str, plain: bool) -> str:
+    parts = urlsplit(address)
+    if parts.hostname and not parts.username and not parts.query and not parts.fragment:
+        https = parts.scheme == "https"
+        if https or (parts.scheme == "http" and (plain or is_loopback(parts.hostname))):
+            return address.rstrip("/")
+    raise InputError(f"{source} must be an https:// address; http:// is for this machine only", code="base-url")
+
+
+def key_variable(settings: ProviderSettings, family: Family) -> str:
+    """The name of the variable that holds the key, "" where none is needed."""
+    return settings.api_key_env or family.key_env
+
+
+def _key(settings: ProviderSettings, family: Family, environ: Mapping[str, str], address: str, name: str) -> str:
+    if not name:
+        return ""
+    value = environ.get(name, "").strip()
+    if "*" in family.hosts:
+        return value if _may_have_key(settings, environ, address) else ""
+    if not value:
+        said = f"{settings.name} needs a key: set {name} in the environment or in a file `.env` beside the manifest"
+        raise CredentialsError(said, code="key-missing")
+    if any(letter.isspace() or not letter.isprintable() or not letter.isascii() for letter in value):
+        raise CredentialsError(f"the key in {name} holds white space or other characters no key has", code="key-malformed")
+    return value
+
+
+def _may_have_key(settings: ProviderSettings, environ: Mapping[str, str], address: str) -> bool:
+    """A self-hosted server's key: only to an address from the environment or this machine, and never in the clear."""
+    parts = urlsplit(address)
+    here = is_loopback(parts.hostname or "")
+    from_env = bool(environ.get(f"QWENBUILD_{variable(settings.name)}_BASE_URL", "").strip())
+    return (here and bool(settings.api_key_env)) or (from_env and (here or parts.scheme == "https"))

@@ -1,0 +1,324 @@
+"""Alibaba Model Studio (DashScope), Singapore and Beijing: the wire formats of its synchronous and asynchronous calls.
+
+Knows no cache, no journal and no pace. Facts are the vendor's Qwen-Image page unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from qwenbuild.catalog import Model
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Throttled, Unavailable, Uncertain
+from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.dashscope_answers import fault_of, items, mapping, request_id, text
+from qwenbuild.providers.dashscope_errors import error_of
+from qwenbuild.providers.dashscope_tasks import SETTLE, matching, windows
+from qwenbuild.providers.http import Answer
+from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.site import Hosted, Site, compact, data_url, number
+
+SYNC_PATH = "/services/aigc/multimodal-generation/generation"
+TEXT_PATH = "/services/aigc/text2image/image-synthesis"
+CADENCE = ((0.0, 3.0), (30.0, 5.0))
+"""The page says about every 3 seconds, its samples 5."""
+ASYNC_READ = 120.0
+"""Seconds to wait for a task id; a synchronous call waits as long as the job may take."""
+WORKING = frozenset({"PENDING", "RUNNING", "SUSPENDED"})
+NEW = 10.0
+"""Seconds after our own submit in which UNKNOWN may only mean that the id has not spread yet."""
+LOOKS = 3
+PNG = ("image/png",)
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+class DashScope(Hosted):
+    """One region and one key."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.recovery = "none" if self.settings.mode == "sync" else "listing"
+        self._cadence = Cadence(CADENCE, loopback=site.loopback)
+
+    # ------------------------------------------------------------ what is sent
+
+    def body(self, order: Order) -> bytes:
+        """The exact bytes of the request: `input.prompt` where the call is text to image, else one user message."""
+        row = self.row(order.action.model)
+        if self._path(row) == TEXT_PATH:
+            return compact({"model": row.id, "input": _text_input(order.action), "parameters": _parameters(row, order.action)})
+        parameters = _parameters(row, order.action)
+        if order.action.negative_prompt:
+            parameters = {"negative_prompt": order.action.negative_prompt, **parameters}
+        return compact({"model": row.id, "input": {"messages": [_message(order)]}, "parameters": parameters})
+
+    def _path(self, row: Model) -> str:
+        return row.async_path if row.call(self.settings.mode) == "async" else SYNC_PATH
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.site.key.reveal()}"}
+
+    async def submit(self, order: Order, body: bytes) -> Ticket:
+        """Send once. The ticket of a synchronous call holds the picture's address already."""
+        row = self.row(order.action.model)
+        path = self._path(row)
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        if path != SYNC_PATH:
+            headers["X-DashScope-Async"] = "enable"
+        read = self.settings.timeout if path == SYNC_PATH else min(ASYNC_READ, self.settings.timeout)
+        answer = await self.wire.post(self.base_url + path, headers, body, read=read)
+        record = answer.json()
+        output = mapping(mapping(record).get("output"))
+        if answer.status >= 300 or not output:
+            raise self._error(answer, record, row.id)
+        ticket = Ticket(self.name, self.base_url, request_id=request_id(answer, record))
+        return self._task_ticket(ticket, output) if path != SYNC_PATH else self._ready_ticket(ticket, record or {}, row.id)
+
+    def _task_ticket(self, ticket: Ticket, output: Mapping[str, Any]) -> Ticket:
+        task = text(output.get("task_id"))
+        if not task or len(task) > 200:
+            raise Uncertain("DashScope accepted something and named no task", request_id=ticket.request_id)
+        return replace(ticket, task_id=task, facts={"call": "async", "accepted": self.waits.wall()})
+
+    def _ready_ticket(self, ticket: Ticket, record: Mapping[str, Any], model: str) -> Ticket:
+        found = items(mapping(record.get("output")))
+        urls = [item.url for item in found if item.url]
+        if urls:
+            return replace(ticket, url=urls[0], facts={"call": "sync", "accepted": self.waits.wall(), "others": urls[1:]})
+        fault = next((item.fault for item in found if item.fault), None) or fault_of(record)
+        if fault is None:
+            raise Uncertain("DashScope answered without a picture and without an error", request_id=ticket.request_id)
+        raise self._said(0, fault.code, fault.message, ticket.request_id, model)
+
+    # ------------------------------------------------------------ what comes back
+
+    async def collect(self, ticket: Ticket, action: Action) -> Picture:
+        """Poll the task to its end and fetch its picture; a synchronous call only has to be fetched."""
+        facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id)
+        if ticket.facts.get("call") == "sync" or not ticket.task_id:
+            picture = await self.picture(ticket.url, action, accept=PNG, facts=facts)
+            return await self._with_others(picture, list(ticket.facts.get("others", ())))
+        self.own(ticket)
+        age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
+        looks = [LOOKS if age < NEW else 0]
+
+        async def ask() -> Mapping[str, Any] | None:
+            return await self._task(ticket.task_id, looks)
+
+        output = await until_done(ask, self._cadence, self.waits, patience=self.settings.timeout, age=age)
+        urls, actual = self._result(output, ticket, action)
+
+        async def again() -> str:
+            return self._result(await self._task(ticket.task_id, [0]) or {}, ticket, action)[0][0]
+
+        facts = replace(facts, actual_prompt=actual)
+        picture = await self.picture(urls[0], action, accept=PNG, again=again, facts=facts)
+        return await self._with_others(picture, urls[1:])
+
+    async def _with_others(self, picture: Picture, urls: list[str]) -> Picture:
+        """Further pictures of one paid task are kept as well; one that cannot be had takes nothing from the first."""
+        others = []
+        for url in urls:
+            try:
+                others.append(await self._fetch(url))
+            except (ProviderError, OSError):
+                continue
+        return replace(picture, others=tuple(others)) if others else picture
+
+    async def _task(self, task: str, looks: list[int]) -> Mapping[str, Any] | None:
+        """The task's output once it has ended well, None while it runs. Raises what its end means."""
+        answer = await self.wire.get(f"{self.base_url}/tasks/{quote(task, safe='')}", self._headers())
+        record = answer.json()
+        output = mapping(mapping(record).get("output"))
+        if answer.status != 200 or text(output.get("task_id")) not in ("", task) or not output:
+            raise self._no_answer(answer, record)
+        return self._state(output, looks, request_id(answer, record))
+
+    def _state(self, output: Mapping[str, Any], looks: list[int], request: str) -> Mapping[str, Any] | None:
+        status = text(output.get("task_status"))
+        if status == "SUCCEEDED":
+            return output
+        if status == "FAILED":
+            raise self._said(0, text(output.get("code")), text(output.get("message")), request)
+        if status == "CANCELED":
+            raise FailedAtProvider("the task was cancelled by somebody else", code="CANCELED", request_id=request)
+        if status == "UNKNOWN":
+            looks[0] -= 1
+            if looks[0] < 0:
+                raise Lost(
+                    "DashScope does not know the task any more; it may have been charged", code="UNKNOWN", request_id=request
+                )
+        return None
+
+    def _result(self, output: Mapping[str, Any], ticket: Ticket, action: Action) -> tuple[list[str], str]:
+        found = items(output)
+        urls = [item.url for item in found if item.url]
+        if urls:
+            return urls, next((item.actual_prompt for item in found if item.actual_prompt), "")
+        fault = next((item.fault for item in found if item.fault), None)
+        if fault is not None:
+            raise self._said(0, fault.code, fault.message, ticket.request_id, action.model)
+        raise Lost("the task succeeded and names no picture; it may have been charged", code="no-picture")
+
+    # ------------------------------------------------------------ errors
+
+    def _error(self, answer: Answer, record: Mapping[str, Any] | None, model: str) -> ProviderError:
+        request = request_id(answer, record)
+        fault = fault_of(record)
+        if fault is None or 300 <= answer.status < 400:
+            return Uncertain(f"DashScope answered HTTP {answer.status} with nothing that can be read", request_id=request)
+        status = answer.status if answer.status >= 400 else 400
+        return self._said(status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
+
+    def _said(
+        self, status: int, code: str, message: str, request: str, model: str = "the model", retry_after: float | None = None
+    ) -> ProviderError:
+        return error_of(
+            status,
+            vendor_words(code, 80),
+            vendor_words(message),
+            request_id=request,
+            retry_after=retry_after,
+            region=self.settings.region,
+            key_env=self.site.key_env,
+            model=model,
+        )
+
+    def _no_answer(self, answer: Answer, record: Mapping[str, Any] | None) -> ProviderError:
+        """A question about a task that was not answered: only a refused key and a forgotten task are final."""
+        fault, request = fault_of(record), request_id(answer, record)
+        if answer.status == 429:
+            pause = answer.retry_after(self.waits.wall())
+            return Throttled("too many questions about tasks", retry_after=pause, request_id=request)
+        if fault is not None and answer.status in (401, 403):
+            return self._said(answer.status, fault.code, fault.message, request)
+        if fault is not None and answer.status in (400, 404):
+            return Lost(f"DashScope does not know the task: {vendor_words(fault.message)}", code=fault.code, request_id=request)
+        return Unavailable(f"DashScope answered HTTP {answer.status} about a task", code=str(answer.status), request_id=request)
+
+    # ------------------------------------------------------------ recovery
+
+    async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
+        """Unclaimed tasks with this order's prompt and model, accepted between two wall-clock times (seconds).
+
+        Raises Uncertain where the list cannot settle it: a synchronous call leaves no task, and a task that hides its
+        prompt may be anybody's.
+        """
+        prompt, row = _asked(body), self.row(order.action.model)
+        if not row.async_path or (row.async_path == TEXT_PATH and prompt is None):
+            raise Uncertain("a synchronous call leaves no task to look for", code="no-task")
+        wanted = prompt if prompt is not None else order.action.prompt
+        found, hidden = [], prompt is None
+        for task in await self._listed(row.id, since, until):
+            if task in claimed:
+                continue
+            same = await self._same(task, wanted, row)
+            hidden = hidden or same is None
+            if same:
+                found.append(Ticket(self.name, self.base_url, task, facts={"call": "async", "accepted": since}))
+        if hidden and not found:
+            raise Uncertain("the task list does not tell whether this picture was asked for", code="hidden")
+        return tuple(found)
+
+    async def _listed(self, model: str, since: float, until: float) -> list[str]:
+        tasks: dict[str, None] = {}
+        for start, end in windows(since, until):
+            page, pages = 1, 1
+            while page <= pages:
+                query = f"start_time={start}&end_time={end}&model_name={quote(model, safe='')}&page_no={page}&page_size=100"
+                answer = await self.wire.get(f"{self.base_url}/tasks?{query}", self._headers())
+                record = answer.json()
+                if answer.status != 200 or record is None:
+                    raise self._no_answer(answer, record)
+                ids, pages = matching(record, since, until)
+                tasks.update(dict.fromkeys(ids))
+                page += 1
+        return list(tasks)
+
+    async def _same(self, task: str, prompt: str, row: Model) -> bool | None:
+        """Whether a task was for this prompt; None when it does not say. A task that failed cost nothing and is nobody's."""
+
+        async def ask() -> Mapping[str, Any] | None:
+            return await self._task(task, [0])
+
+        try:
+            output = await until_done(ask, self._cadence, self.waits, patience=SETTLE)
+        except Lost:
+            return None
+        except (Unavailable, Throttled, AccountStop):
+            raise
+        except ProviderError as error:
+            return None if error.code == "timeout" else False
+        said = next((item.orig_prompt for item in items(output) if item.orig_prompt), None)
+        cut = prompt[: row.prompt_limit] if row.prompt_limit is not None else prompt
+        return None if said is None else said in (prompt, cut)
+
+    # ------------------------------------------------------------ account
+
+    async def account_report(self) -> AccountReport:
+        """Ask for a task that does not exist: free, and refused when the key is not this region's."""
+        answer = await self.wire.get(f"{self.base_url}/tasks/{NOBODY}", self._headers())
+        record = answer.json()
+        if answer.status == 200 and record is not None:
+            return AccountReport(
+                self.name, self.family, self.base_url, region=self.settings.region, reachable=True, key="accepted"
+            )
+        fault = fault_of(record)
+        if fault is None:
+            return AccountReport(
+                self.name, self.family, self.base_url, region=self.settings.region, message=f"HTTP {answer.status}"
+            )
+        error = self._said(answer.status, fault.code, fault.message, request_id(answer, record))
+        refused = "refused" if answer.status == 401 else "accepted"
+        return AccountReport(
+            self.name,
+            self.family,
+            self.base_url,
+            region=self.settings.region,
+            reachable=True,
+            key=refused,
+            message=error.message,
+        )
+
+
+def _text_input(action: Action) -> dict[str, Any]:
+    text_input = {"prompt": action.prompt}
+    if action.negative_prompt:
+        text_input["negative_prompt"] = action.negative_prompt
+    return text_input
+
+
+def _message(order: Order) -> dict[str, Any]:
+    content: list[dict[str, str]] = [{"image": data_url(data, media)} for data, media in order.inputs]
+    return {"role": "user", "content": [*content, {"text": order.action.prompt}]}
+
+
+def _parameters(row: Model, action: Action) -> dict[str, Any]:
+    """Every parameter with its value said, so that a changed default of the server changes no picture."""
+    said: dict[str, Any] = {}
+    if action.size and "size" in row.params:
+        said["size"] = action.size
+    if row.n:
+        said["n"] = row.n
+    for name in ("prompt_extend", "watermark"):
+        if name in row.params:
+            said[name] = getattr(action, name)
+    said["seed"] = action.seed
+    for name, value in action.extra:
+        numeric = isinstance(value, str) and row.extra.get(name, {}).get("type") == "number"
+        said[name] = number(str(value)) if numeric else value
+    return said
+
+
+def _asked(body: bytes) -> str | None:
+    """The prompt of a text-to-image body, None for a body with messages."""
+    try:
+        prompt = mapping(mapping(json.loads(body)).get("input")).get("prompt")
+    except ValueError:
+        return None
+    return prompt if isinstance(prompt, str) else None

@@ -1,0 +1,81 @@
+"""Ask again and again until a task has ended, as often as its vendor advises.
+
+Knows no API: `ask` is given, and answers None while the task still runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from qwenbuild.errors import ProviderError, Throttled, Unavailable, Waiting
+from qwenbuild.providers.waits import Waits
+
+T = TypeVar("T")
+
+Steps = tuple[tuple[float, float], ...]
+"""(from so many seconds after the start, pause between questions in seconds)."""
+
+FAILURES = 5
+"""Questions in a row that may go wrong before the error is handed on."""
+QUICKEST = 0.05
+
+
+class Cadence:
+    """How long to wait before the next question. On loopback it follows how long tasks have taken so far instead."""
+
+    def __init__(self, steps: Steps, *, loopback: bool = False) -> None:
+        self._steps = steps
+        self._loopback = loopback
+        self._usual: float | None = None
+
+    def pause(self, elapsed: float) -> float:
+        """Seconds until the next question, `elapsed` seconds after the task was accepted."""
+        advised = next(pause for start, pause in reversed(self._steps) if elapsed >= start)
+        return min(advised, self._quick(elapsed)) if self._loopback else advised
+
+    def _quick(self, elapsed: float) -> float:
+        if self._usual is None:
+            return max(2 * QUICKEST, elapsed / 8)
+        return max(QUICKEST, self._usual - elapsed, elapsed / 20)
+
+    def took(self, elapsed: float) -> None:
+        """A task was seen to have ended after so many seconds."""
+        usual = self._usual
+        self._usual = elapsed if usual is None or elapsed < usual else 0.9 * usual + 0.1 * elapsed
+
+
+async def until_done(
+    ask: Callable[[], Awaitable[T | None]], cadence: Cadence, waits: Waits, *, patience: float, age: float = 0.0
+) -> T:
+    """What `ask` answers in the end. `age` is how many seconds ago the task was accepted.
+
+    Raises Waiting after `patience` seconds, the last error after five in a row, and whatever else `ask` raises.
+    """
+    started, failures = waits.steady(), 0
+    pause = max(0.0, cadence.pause(0.0) - age)
+    while True:
+        left = patience - (waits.steady() - started)
+        if left <= 0:
+            raise Waiting(f"still not ready after {patience:.0f} s; the next build asks again", code="timeout")
+        await waits.sleep(min(pause, left))
+        elapsed = waits.steady() - started
+        try:
+            state = await ask()
+        except (Unavailable, Throttled) as error:
+            failures += 1
+            if failures > FAILURES:
+                raise
+            pause = _again(error, failures, waits)
+            continue
+        if state is not None:
+            cadence.took(elapsed + age)
+            return state
+        failures, pause = 0, cadence.pause(elapsed + age)
+
+
+def _again(error: ProviderError, failures: int, waits: Waits) -> float:
+    told = error.retry_after if isinstance(error, Throttled) else None
+    if told is not None:
+        return min(told, 120.0)
+    return float(min(30.0, 2.0 ** (failures - 1)) * (0.5 + waits.chance() / 2))

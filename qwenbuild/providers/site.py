@@ -1,0 +1,182 @@
+"""What every provider has: its settings, its address, its key, its rows of the model table, its connections.
+
+Knows no wire format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from qwenbuild.catalog import Catalog, Model
+from qwenbuild.errors import BadPicture, Lost, Uncertain, Waiting
+from qwenbuild.images import check
+from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
+from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
+from qwenbuild.providers.http import DownloadLimits, LinkDead, Resolve, TooLarge, Wire
+from qwenbuild.providers.secret import Secret
+from qwenbuild.providers.waits import Waits
+from qwenbuild.resolve import unsaid
+
+DOWNLOADS = 3
+"""How often a picture is fetched before what came is believed to be all there is."""
+MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where one provider's account lives. `key` is empty where none is needed; `key_env` names its variable."""
+
+    settings: ProviderSettings
+    catalog: Catalog
+    base_url: str
+    key: Secret = field(default_factory=lambda: Secret(""))
+    key_env: str = ""
+    hosts: tuple[str, ...] = ()
+    waits: Waits = field(default_factory=Waits)
+    downloads: DownloadLimits = field(default_factory=DownloadLimits)
+    resolve_host: Resolve | None = None
+
+    @property
+    def host(self) -> str:
+        """The API's host."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the API is on this machine."""
+        return is_loopback(self.host)
+
+    def wire(self) -> Wire:
+        """Connections to this site."""
+        return Wire(Guard(self.hosts, self.loopback), self.downloads, self.resolve_host)
+
+
+class Hosted:
+    """The members that do not depend on the API. Settles lost answers by a person unless a provider can do better."""
+
+    recovery: Any = "none"
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.settings = site.settings
+        self.name = site.settings.name
+        self.family = site.settings.type
+        self.base_url = site.base_url
+        self.waits = site.waits
+        self.wire = site.wire()
+        self.account = site.key.digest(urlsplit(site.base_url).netloc)
+
+    def row(self, model: str) -> Model:
+        """The model's row; an unknown id has the strictest one."""
+        row = self.site.catalog.find(self.family, model, allow_unknown=True)
+        assert row is not None
+        return row
+
+    def limits(self, model: str) -> Limits:
+        """The pace: the manifest's, else the table's."""
+        row, settings = self.row(model), self.settings
+        rps = settings.rps if settings.rps is not None else row.rps
+        return Limits(rps, settings.concurrency if settings.concurrency is not None else row.in_flight)
+
+    def check(self, action: Action) -> tuple[str, ...]:
+        """What this API cannot express of the Action."""
+        return unsaid(self.row(action.model), action)
+
+    def price(self, action: Action) -> Price | None:
+        """The estimate for one picture."""
+        return self.row(action.model).price_of(self.settings.region, action.prompt_extend)
+
+    async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
+        """Raises Uncertain: this API keeps no list of tasks that could be asked."""
+        raise Uncertain(f"{self.name} keeps no list of what was asked", code="no-list")
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self.wire.aclose()
+
+    def own(self, ticket: Ticket) -> None:
+        """Raises Waiting when the ticket was given at another address, where this key must not be sent."""
+        if ticket.base_url != self.base_url:
+            told = f"accepted at {urlsplit(ticket.base_url).hostname}, and this build asks {self.site.host}"
+            raise Waiting(f"{told}; build with the settings it was sent with to fetch it", code="other-site")
+
+    async def picture(
+        self,
+        url: str,
+        action: Action,
+        *,
+        accept: Collection[str],
+        again: Callable[[], Awaitable[str]] | None = None,
+        facts: Picture | None = None,
+    ) -> Picture:
+        """Fetch and check. A dead link is asked for `again` once. Raises Lost, BadPicture, Waiting or Unavailable."""
+        try:
+            return await self._checked(url, action, accept, facts)
+        except LinkDead as dead:
+            if again is None:
+                raise Lost(_dead(dead), code="expired") from dead
+        try:
+            return await self._checked(await again(), action, accept, facts)
+        except LinkDead as dead:
+            raise Lost(_dead(dead), code="expired") from dead
+
+    async def _checked(self, url: str, action: Action, accept: Collection[str], facts: Picture | None) -> Picture:
+        data, fault = b"", ""
+        for _ in range(DOWNLOADS):
+            before, data = data, await self._fetch(url)
+            try:
+                return await checked(data, action, accept, facts)
+            except ValueError as error:
+                fault = str(error)
+            if data == before:
+                break
+        raise BadPicture(f"what {self.name} gave is not the picture asked for: {fault}", data=data, code="bad-picture")
+
+    async def _fetch(self, url: str) -> bytes:
+        try:
+            return await self.wire.fetch(url)
+        except HostRefused as error:
+            hint = "QWENBUILD_DOWNLOAD_HOSTS may name more hosts"
+            raise Waiting(f"the picture is at {error}; it was not fetched ({hint})", code="host-refused") from error
+        except TooLarge as error:
+            cap = self.site.downloads.cap >> 20
+            raise BadPicture(f"the picture is larger than {cap} MB", code="too-large") from error
+
+
+async def checked(data: bytes, action: Action, accept: Collection[str], facts: Picture | None = None) -> Picture:
+    """The bytes as a Picture with `facts` about it. Raises ValueError when their structure, type or size is wrong."""
+    found = await asyncio.to_thread(check, data, pixels(action.size), accept)
+    known = facts or Picture(b"", "", 0, 0)
+    return replace(known, data=data, media_type=found.media_type, width=found.width, height=found.height)
+
+
+def _dead(dead: LinkDead) -> str:
+    return f"the picture was made, but its link gives nothing any more (HTTP {dead.status}): links live for a day"
+
+
+def pixels(size: str) -> tuple[int, int] | None:
+    """Width and height of `W*H`, None for a ratio or no size."""
+    width, star, height = size.partition("*")
+    return (int(width), int(height)) if star else None
+
+
+def compact(value: Mapping[str, Any]) -> bytes:
+    """A request's body: the same bytes for the same value, keys in the order written."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """A picture inside an address."""
+    from base64 import b64encode
+
+    return f"data:{media_type};base64,{b64encode(data).decode('ascii')}"
+
+
+def number(text: str) -> int | float:
+    """A decimal string as the JSON number that it was."""
+    return float(text) if "." in text else int(text)

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.walking import Project
+
+pytest_plugins = ["tests.plugin_emulator"]
+
 LOOPBACK = {"localhost"}
 
 
@@ -62,3 +66,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def walked(project: Path) -> Project:
+    """A project that is built in this process, with the cache of this test."""
+    return Project(project, Path(os.environ["QWENBUILD_CACHE_DIR"]))

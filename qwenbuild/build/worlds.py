@@ -176,9 +176,9 @@ class Providers:
 
     def lanes(self, jobs: int | None) -> Lanes:
         """The lanes of this machine, with at most `jobs` in flight in this build."""
-        from qwenbuild.providers.lanes import MachineLanes
+        from qwenbuild.providers.lanes import FileLanes
 
-        lanes = MachineLanes(self._planned.cache.root / "pace")
+        lanes = FileLanes(self._planned.cache.root / "pace")
         return lanes if jobs is None else Capped(lanes, jobs)
 
 

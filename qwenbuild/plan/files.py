@@ -66,8 +66,8 @@ def _output(
     there = facts.seen.files.get(spec.path)
     if there is not None and there != digest and not facts.is_ours(there) and not facts.wishes.overwrite:
         return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, "modified")
-    if recipe and there is not None and there == facts.seen.derived.get(recipe):
-        digest = digest and there
+    if recipe and there is not None and there != digest and there == facts.seen.derived.get(recipe):
+        digest = there  # the same recipe made it, perhaps under another version of an encoder
     agrees = locked is not None and not locked.orphan and locked.recipe == recipe
     if there is not None and there == digest and agrees:
         return OutputPlan(spec, Verdict.FRESH, digest, recipe, picture)

@@ -82,16 +82,23 @@ def build(text: Text, *, most_nodes: int | None = MOST_NODES, drop: str = "x-") 
 
 
 def _syntax(text: Text, error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    offset = min(mark.index, len(text.characters)) if mark else 0
+    offset = _offset(text, error.problem_mark)
+    if offset >= len(text.characters.rstrip()) and error.context_mark:
+        offset = _offset(text, error.context_mark)
     message = " ".join(part for part in (error.problem, error.context) if part)
-    hint = _advice(text, offset, message) or _began(text, error)
+    hint = _advice(text, offset, message) or _began(text, error, text.mark(offset).line)
     return text.problem("yaml-syntax", f"this is not YAML: {message}", offset, hint=hint)
 
 
-def _began(text: Text, error: yaml.MarkedYAMLError) -> str:
-    began = error.context_mark and text.mark(min(error.context_mark.index, len(text.characters)))
-    return f"what is not finished here began in line {began.line}" if began else ""
+def _offset(text: Text, mark: Any) -> int:
+    return min(mark.index, len(text.characters)) if mark else 0
+
+
+def _began(text: Text, error: yaml.MarkedYAMLError, place: int) -> str:
+    if not error.context_mark:
+        return ""
+    line = text.mark(_offset(text, error.context_mark)).line
+    return "what begins here is never closed" if line == place else f"what is not finished here began in line {line}"
 
 
 def _advice(text: Text, offset: int, message: str) -> str:

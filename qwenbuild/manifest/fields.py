@@ -24,6 +24,9 @@ HIGHEST_SEED = 2**31 - 1
 """The highest seed that every one of the hosted APIs takes (DashScope documents 0 to 2147483647)."""
 
 SIZE = re.compile(r"[1-9][0-9]{0,4} *[*xX] *[1-9][0-9]{0,4}|[1-9][0-9]{0,3} *: *[1-9][0-9]{0,3}")
+QUOTE = "put it in quotes"
+"""The hint for a scalar where text is due; who knows what was written adds it."""
+
 MOST_KNOWN = 1_000
 """Names that are compared for a near miss: each comparison takes microseconds."""
 
@@ -136,10 +139,7 @@ def _one_of(*words: str) -> Check:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        quote = f'put it in quotes: "{value}"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        raise wrong(
-            "type", f"must be text, not {kind(value)}", quote or ("put it in quotes" if isinstance(value, bool) else "")
-        )
+        raise wrong("type", f"must be text, not {kind(value)}", QUOTE if isinstance(value, int | float) else "")
     return value
 
 

@@ -74,7 +74,7 @@ def _named(path: Path, message: str) -> str:
 def _mistyped(code: str, detail: Mapping[str, Any], path: Path, schema: dict[str, Any]) -> Finding:
     value = detail.get("input")
     if code in ("dict_type", "model_type", "mapping_type"):
-        expected, hint = "a mapping", "remove the line, or write {}" if value is None else _description(schema, path)
+        expected, hint = "a mapping", _as_mapping(value, path, schema)
     elif code == "list_type":
         expected, hint = "a list", _as_list(value) or _description(schema, path)
     elif code == "too_short":
@@ -88,6 +88,13 @@ def _mistyped(code: str, detail: Mapping[str, Any], path: Path, schema: dict[str
     else:
         return Finding("value", _named(path, f"must be something else: {detail['msg']}"), path, _description(schema, path))
     return Finding("type", _named(path, f"must be {expected}, not {kind(value)}"), path, hint)
+
+
+def _as_mapping(value: Any, path: Path, schema: dict[str, Any]) -> str:
+    if value is None:
+        return "remove the line, or write {}"
+    keys = list(_node(schema, path).get("properties", {}))
+    return listed("its keys are", keys) if keys else _description(schema, path)
 
 
 def _as_list(value: Any) -> str:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.manifest.blocks import manifest
 from qwenbuild.manifest.events import build, paused_collector
-from qwenbuild.manifest.fields import kind
+from qwenbuild.manifest.fields import QUOTE, kind
 from qwenbuild.manifest.findings import MOST_FINDINGS, Finding, findings
 from qwenbuild.manifest.masking import credentials
 from qwenbuild.manifest.notices import notices
@@ -92,7 +92,8 @@ def _credentials(text: Text) -> Iterator[Problem]:
 
 def _placed(found: Iterable[Finding], source: ManifestSource) -> Iterator[Problem]:
     for each in found:
-        yield source.problem(each.code, each.message, each.path, hint=each.hint, at_key=each.at_key)
+        hint = f'{QUOTE}: "{source.written(each.path)}"' if each.hint == QUOTE else each.hint
+        yield source.problem(each.code, each.message, each.path, hint=hint, at_key=each.at_key)
 
 
 def _all(problems: list[Problem], shown: str) -> InputError:

@@ -1,0 +1,261 @@
+"""Keep the pace of an account and model on this machine: even spacing between submissions, places in flight, and what a
+429 does to both. Every build that uses the same folder shares it; kill -9 of one frees its places.
+
+Knows no API and no job; a lane is two numbers and a few small files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from qwenbuild.model import Limits
+from qwenbuild.providers.waits import Waits
+
+MARGIN = 1.02
+"""Exact spacing is refused now and then by a server that counts per second."""
+PAUSE_CAP = 120.0
+"""Seconds that a server's Retry-After can hold us at most."""
+SLOWEST = 64.0
+WIDEN = 1.25
+"""Each accepted submission after a refusal makes the spacing smaller by this factor."""
+ROOM_AFTER = 8
+"""Accepted submissions before a place in flight that was given up is tried again."""
+LOOK_FIRST, LOOK_LAST = 0.05, 1.0
+"""Seconds between looks for a place that another process holds."""
+KNOCK = 0.002
+
+
+@dataclass(slots=True)
+class State:
+    """What the builds of this machine know of a lane. `next` and `until` stand in both clocks, so that a jump of one is seen.
+
+    `factor` stretches the spacing, `fewer` takes places in flight away, `streak` counts what was accepted since.
+    """
+
+    next_steady: float = 0.0
+    next_wall: float = 0.0
+    until_steady: float = 0.0
+    until_wall: float = 0.0
+    factor: float = 1.0
+    fewer: int = 0
+    streak: int = 0
+
+    def wait(self, steady: float, wall: float, interval: float) -> float:
+        """Seconds until a submission may leave."""
+        spaced = min(self.next_steady - steady, self.next_wall - wall, interval)
+        paused = min(self.until_steady - steady, self.until_wall - wall, PAUSE_CAP)
+        return max(spaced, paused, 0.0)
+
+    def left(self, steady: float, wall: float, interval: float) -> None:
+        """A submission leaves now."""
+        self.next_steady, self.next_wall = steady + interval, wall + interval
+
+    def refused(self, steady: float, wall: float, pause: float, narrow: bool) -> None:
+        """The server refused for pace."""
+        self.streak = 0
+        if narrow:
+            self.fewer += 1
+        else:
+            self.factor = min(SLOWEST, self.factor * 2)
+        self.until_steady = max(self.until_steady, steady + pause)
+        self.until_wall = max(self.until_wall, wall + pause)
+
+    def went_well(self) -> None:
+        """The server accepted: the spacing shrinks at once a little, a place comes back after a while."""
+        self.streak += 1
+        self.factor = max(1.0, self.factor / WIDEN)
+        if self.fewer and self.streak >= ROOM_AFTER:
+            self.fewer, self.streak = self.fewer - 1, 0
+
+
+class FileLanes:
+    """All lanes under one folder. An account "" is nobody's: its lanes stay in this process and have no spacing."""
+
+    def __init__(self, folder: Path, waits: Waits | None = None) -> None:
+        self._folder = folder
+        self._waits = waits or Waits()
+        self._lanes: dict[tuple[str, str], FileLane] = {}
+
+    def lane(self, account: str, model: str, limits: Limits) -> FileLane:
+        """The lane for an account and model."""
+        known = self._lanes.get((account, model))
+        if known is None:
+            known = self._lanes[account, model] = self._made(account, model, limits)
+        return known
+
+    def _made(self, account: str, model: str, limits: Limits) -> FileLane:
+        if not account:
+            return FileLane(None, limits, self._waits)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = hashlib.sha256(f"{account}\0{model}".encode()).hexdigest()[:24]
+        return FileLane(self._folder / name, limits, self._waits)
+
+
+class FileLane:
+    """One lane. `path` is the stem of its files, None for a lane of this process alone."""
+
+    def __init__(self, path: Path | None, limits: Limits, waits: Waits) -> None:
+        self._path = path
+        self._waits = waits
+        self._interval = 0.0 if limits.rps <= 0 or math.isinf(limits.rps) else MARGIN / limits.rps
+        self._places = max(1, limits.concurrency)
+        self._door, self._gate = asyncio.Lock(), asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._held: dict[int, FileLock | None] = {}
+        self._state = State()
+        self._late: list[Callable[[State], None]] = []
+        self._refused_at = -math.inf
+
+    # ------------------------------------------------------------ places in flight
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A place in flight."""
+        return self._slot()
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        number = await self._take()
+        try:
+            yield
+        finally:
+            lock = self._held.pop(number)
+            if lock is not None:
+                lock.release()
+            self._freed.set()
+
+    async def _take(self) -> int:
+        look = LOOK_FIRST
+        async with self._door:
+            while True:
+                self._freed.clear()
+                number = self._free_place()
+                if number is not None:
+                    return number
+                others = len(self._held) < self._open()
+                look = min(LOOK_LAST, look * 1.5) if others else LOOK_LAST
+                await self._until_freed(look)
+
+    def _open(self) -> int:
+        return max(1, self._places - self._state.fewer)
+
+    def _free_place(self) -> int | None:
+        for number in range(self._open()):
+            if number in self._held:
+                continue
+            lock = self._locked(f"{number}.slot")
+            if lock is not None or self._path is None:
+                self._held[number] = lock
+                return number
+        return None
+
+    async def _until_freed(self, seconds: float) -> None:
+        waiting = asyncio.ensure_future(self._freed.wait())
+        asleep = asyncio.ensure_future(self._waits.sleep(seconds))
+        try:
+            await asyncio.wait((waiting, asleep), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            asleep.cancel()
+
+    def _locked(self, name: str) -> FileLock | None:
+        """The file's lock, or None when somebody else has it or this lane has no files. Never waits."""
+        if self._path is None:
+            return None
+        lock = FileLock(f"{self._path}.{name}", thread_local=False, blocking=False, preserve_lock_file=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
+        return lock
+
+    # ------------------------------------------------------------ spacing
+
+    async def turn(self) -> None:
+        """Wait until the next submission may leave. Whoever leaves sets the time of the next, so nobody's delay bunches up."""
+        if self._path is None and not self._interval:
+            return
+        async with self._gate:
+            while True:
+                pause = self._try_to_leave()
+                if pause <= 0:
+                    return
+                await self._waits.sleep(pause)
+
+    def _try_to_leave(self) -> float:
+        """0 when the submission may leave now, else seconds until it is worth asking again."""
+        steady, wall = self._waits.steady(), self._waits.wall()
+
+        def leave(state: State) -> float:
+            interval = self._interval * state.factor
+            pause = state.wait(steady, wall, interval)
+            if pause <= 0:
+                state.left(steady, wall, interval)
+            return pause
+
+        pause = self._changed(leave)
+        return KNOCK if pause is None else pause
+
+    def throttled(self, retry_after: float | None, narrow: bool) -> None:
+        """The server refused for pace. Several refusals of one moment narrow once."""
+        steady, wall = self._waits.steady(), self._waits.wall()
+        pause = min(PAUSE_CAP, retry_after if retry_after is not None else 1.0)
+        again = steady - self._refused_at < max(1.0, self._interval)
+        self._refused_at = steady
+
+        def refuse(state: State) -> None:
+            factor, fewer = state.factor, state.fewer
+            state.refused(steady, wall, pause, narrow)
+            if again:
+                state.factor, state.fewer = factor, fewer
+
+        self._note(refuse)
+
+    def accepted(self) -> None:
+        """The server accepted a submission."""
+        if self._state.factor > 1 or self._state.fewer:
+            self._note(State.went_well)
+
+    def _note(self, change: Callable[[State], None]) -> None:
+        """Apply a change now, or with the next turn when another process is at the file."""
+
+        def apply(state: State) -> float:
+            change(state)
+            return 0.0
+
+        if self._changed(apply) is None:
+            self._late.append(change)
+
+    def _changed(self, change: Callable[[State], float]) -> float | None:
+        """The change's answer after storing the state, None when another process is at it."""
+        if self._path is None:
+            return change(self._state)
+        lock = self._locked("lock")
+        if lock is None:
+            return None
+        try:
+            self._state = self._read()
+            for late in self._late:
+                late(self._state)
+            self._late.clear()
+            answer = change(self._state)
+            self._path.with_suffix(".json").write_text(json.dumps(asdict(self._state)), encoding="ascii")
+            return answer
+        finally:
+            lock.release()
+
+    def _read(self) -> State:
+        """The state as it was left; one that cannot be read, because its writer was killed, starts anew."""
+        assert self._path is not None
+        try:
+            return State(**json.loads(self._path.with_suffix(".json").read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return State()

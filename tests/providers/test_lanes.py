@@ -1,0 +1,270 @@
+"""The pace of an account is kept across builds, narrowed by a 429, and lost by nobody's death."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from qwenbuild.model import Limits
+from qwenbuild.providers.lanes import MARGIN, FileLane, FileLanes
+from qwenbuild.providers.waits import FakeTime, Waits
+
+
+def lane(folder: Path, clock: FakeTime, rps: float = 2.0, concurrency: int = 2) -> FileLane:
+    return FileLanes(folder, clock.waits()).lane("account", "model", Limits(rps, concurrency))
+
+
+async def departures(way: FileLane, clock: FakeTime, count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        await way.turn()
+        times.append(clock.now)
+    return times
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(later - earlier, 6) for earlier, later in pairwise(times)]
+
+
+async def test_submissions_leave_evenly_with_a_margin(tmp_path: Path) -> None:
+    clock = FakeTime()
+    assert gaps(await departures(lane(tmp_path, clock), clock, 5)) == [round(MARGIN / 2, 6)] * 4
+
+
+async def test_many_who_wait_leave_one_after_the_other(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way, times = lane(tmp_path, clock, rps=20), []
+
+    async def one() -> None:
+        await way.turn()
+        times.append(clock.now)
+
+    await asyncio.gather(*(one() for _ in range(50)))
+    assert min(gaps(times)) >= round(MARGIN / 20, 6)
+
+
+async def test_two_builds_share_the_spacing(tmp_path: Path) -> None:
+    clock = FakeTime()
+    first, second = lane(tmp_path, clock), lane(tmp_path, clock)
+    times = []
+    for way in (first, second) * 4:
+        await way.turn()
+        times.append(clock.now)
+    assert min(gaps(times)) >= round(MARGIN / 2, 6)
+
+
+async def test_somebody_who_leaves_late_delays_the_next_instead_of_bunching_up(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock)
+    await way.turn()
+    clock.now += 0.9
+    await way.turn()
+    await way.turn()
+    assert clock.now >= 0.9 + MARGIN / 2 - 1e-6
+
+
+@pytest.mark.parametrize("jump", [-86400.0, 86400.0])
+async def test_a_jump_of_the_days_clock_never_waits_more_than_one_interval(tmp_path: Path, jump: float) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock)
+    await way.turn()
+    clock.started += jump
+    before = clock.now
+    await way.turn()
+    assert clock.now - before <= MARGIN / 2 + 0.001
+
+
+async def test_a_lane_left_by_another_boot_waits_no_longer(tmp_path: Path) -> None:
+    clock = FakeTime()
+    clock.now = 1_000_000.0
+    await lane(tmp_path, clock).turn()
+    reborn = FakeTime(clock.started + clock.now + 60)
+    await lane(tmp_path, reborn).turn()
+    assert reborn.now == 0
+
+
+async def test_at_most_so_many_are_in_flight_over_all_builds(tmp_path: Path) -> None:
+    clock = FakeTime()
+    ways = [lane(tmp_path, clock, 1000, 3), lane(tmp_path, clock, 1000, 3)]
+    inside, most = 0, 0
+
+    async def job(way: FileLane) -> None:
+        nonlocal inside, most
+        async with way.slot():
+            inside += 1
+            most = max(most, inside)
+            await clock.sleep(0.2)
+            inside -= 1
+
+    await asyncio.gather(*(job(ways[number % 2]) for number in range(20)))
+    assert most == 3
+    assert inside == 0
+
+
+async def test_the_first_to_wait_is_the_first_to_go(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way, order = lane(tmp_path, clock, 1000, 1), []
+
+    async def job(number: int) -> None:
+        async with way.slot():
+            order.append(number)
+            await clock.sleep(0.01)
+
+    await asyncio.gather(*(job(number) for number in range(6)))
+    assert order == list(range(6))
+
+
+async def test_a_place_is_given_back_when_a_job_fails_or_is_cancelled(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock, 1000, 1)
+    with pytest.raises(ZeroDivisionError):
+        async with way.slot():
+            raise ZeroDivisionError
+    held = asyncio.create_task(hold(way))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(hold(way))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    held.cancel()
+    await asyncio.gather(held, waiting, return_exceptions=True)
+    async with asyncio.timeout(5), way.slot():
+        pass
+
+
+async def hold(way: FileLane) -> None:
+    async with way.slot():
+        await asyncio.sleep(3600)
+
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from qwenbuild.model import Limits
+from qwenbuild.providers.lanes import FileLanes
+async def main():
+    async with FileLanes(Path(sys.argv[1])).lane("account", "model", Limits(1000, 1)).slot():
+        print("held", flush=True)
+        await asyncio.sleep(3600)
+asyncio.run(main())
+"""
+
+
+def holding(folder: Path) -> subprocess.Popen[str]:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.stdout.close()
+    return holder
+
+
+async def test_kill_9_of_a_build_frees_its_places(tmp_path: Path) -> None:
+    holder = holding(tmp_path)
+    way = FileLanes(tmp_path).lane("account", "model", Limits(1000, 1))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), way.slot():
+            pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    async with asyncio.timeout(5), way.slot():
+        pass
+
+
+async def test_a_429_halves_the_rate_and_success_widens_it_again(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock)
+    await way.turn()
+    way.throttled(None, narrow=False)
+    narrowed = gaps(await departures(way, clock, 3))[-1]
+    assert narrowed == round(MARGIN, 6)
+    for _ in range(10):
+        way.accepted()
+    assert gaps(await departures(way, clock, 4))[-1] == round(MARGIN / 2, 6)
+
+
+async def test_refusals_of_one_moment_narrow_once(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock)
+    await way.turn()
+    for _ in range(5):
+        way.throttled(None, narrow=False)
+    assert gaps(await departures(way, clock, 3))[-1] == round(MARGIN, 6)
+
+
+async def test_a_concurrency_429_takes_one_place_and_gives_it_back_slowly(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock, 1000, 3)
+    way.throttled(0.0, narrow=True)
+    assert await most_inside(way, clock) == 2
+    for _ in range(8):
+        way.accepted()
+    assert await most_inside(way, clock) == 3
+
+
+async def most_inside(way: FileLane, clock: FakeTime) -> int:
+    inside, most = 0, 0
+
+    async def job() -> None:
+        nonlocal inside, most
+        async with way.slot():
+            inside += 1
+            most = max(most, inside)
+            await clock.sleep(0.2)
+            inside -= 1
+
+    await asyncio.gather(*(job() for _ in range(9)))
+    return most
+
+
+@pytest.mark.parametrize(("told", "waited"), [(5.0, 5.0), (4000.0, 120.0), (None, 1.0)])
+async def test_retry_after_holds_every_build_back_and_is_capped(tmp_path: Path, told: float | None, waited: float) -> None:
+    clock = FakeTime()
+    lane(tmp_path, clock).throttled(told, narrow=False)
+    await lane(tmp_path, clock).turn()
+    assert waited - 0.01 <= clock.now <= waited + 0.01
+
+
+def tear(folder: Path) -> None:
+    state = next(folder.glob("*.json"))
+    assert json.loads(state.read_text())
+    state.write_text('{"next_steady": 12')
+
+
+async def test_a_torn_state_file_starts_anew(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock)
+    await way.turn()
+    tear(tmp_path)
+    await way.turn()
+    assert clock.now == 0
+
+
+async def test_nobodys_lane_has_places_and_no_spacing_and_no_files(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = FileLanes(tmp_path / "pace", clock.waits()).lane("", "placeholder", Limits(float("inf"), 3))
+    assert await departures(way, clock, 100) == [0.0] * 100
+    assert await most_inside(way, clock) == 3
+    assert not (tmp_path / "pace").exists()
+
+
+async def test_fifty_who_wait_cost_next_to_nothing(tmp_path: Path) -> None:
+    way = FileLanes(tmp_path, Waits()).lane("account", "model", Limits(1000, 50))
+    other = FileLanes(tmp_path, Waits()).lane("account", "model", Limits(1000, 50))
+    holders = [asyncio.create_task(hold(way)) for _ in range(50)]
+    await asyncio.sleep(0.2)
+    waiters = [asyncio.create_task(hold(other)) for _ in range(50)]
+    await asyncio.sleep(0.2)
+    before = time.process_time()
+    await asyncio.sleep(2.0)
+    spent = time.process_time() - before
+    for task in (*holders, *waiters):
+        task.cancel()
+    await asyncio.gather(*holders, *waiters, return_exceptions=True)
+    assert spent < 0.12

@@ -1,4 +1,4 @@
-"""Writes the pinned messages anew after a deliberate change of words: `python tests/manifest/manifest_pin.py`; read the diff."""
+"""Writes the pinned messages anew, after a change of words: `python tests/manifest/manifest_pin.py`; read the diff."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from manifest_pin import BAD, message
 
 FAULTS = sorted(path.stem for path in BAD.glob("*.yaml"))

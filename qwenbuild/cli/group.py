@@ -32,7 +32,9 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Keep": {
         "clean": "qwenbuild.cli.commands.clean",
+        "cache": "qwenbuild.cli.commands.cache",
         "doubt": "qwenbuild.cli.commands.doubt",
+        "lock": "qwenbuild.cli.commands.lock",
     },
     "Tools": {
         "emulate": "qwenbuild.cli.commands.emulate",

@@ -16,7 +16,7 @@ from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
 from qwenbuild.report.terminal import Terminal, cells, cut, pad
-from qwenbuild.report.words import amount_words, count, duration, price_words, reason_words, total, value_words
+from qwenbuild.report.words import amount_words, count, duration, file_words, price_words, reason_words, total
 
 FEW = 24
 """Up to so many entries with something to do are listed one by one."""
@@ -96,7 +96,7 @@ def cost_words(cost: Price, unknown_price: int) -> str:
     unknown = count(unknown_price, "picture") + " at an unknown price" if unknown_price else ""
     if unknown and not cost:
         return unknown
-    return f"{price_words(cost)} + {unknown}" if unknown else price_words(cost)
+    return f"{price_words(cost)} + {unknown}" if unknown else price_words(cost) if cost else "nothing"
 
 
 def count_words(counts: Mapping[str, int]) -> list[str]:
@@ -180,9 +180,7 @@ def entry_reasons(step: Step, width: int) -> list[str]:
     if step.reasons:
         return [reason_words(reason, width) for reason in step.reasons]
     files = [output for output in step.outputs if output.verdict is not Verdict.FRESH]
-    said = [
-        cut(visible(f"{output.spec.path}: {output.reason}" if output.reason else output.spec.path), width) for output in files
-    ]
+    said = [cut(file_words(output.spec.path, output.reason), width) for output in files]
     return said if len(said) <= 3 else [*said[:2], f"and {len(said) - 2} more files"]
 
 
@@ -276,12 +274,12 @@ def _shared_reason(step: Step, width: int) -> str:
     if step.verdict is Verdict.FRESH and label(step) == "fresh":
         return ""
     words = [_file_words(reason) if reason.code == "file" else reason_words(reason, width) for reason in step.reasons]
-    words = list(dict.fromkeys(words or [output.reason and f"files: {visible(output.reason)}" for output in step.outputs]))
+    words = list(dict.fromkeys(words or [output.reason and file_words("files", output.reason) for output in step.outputs]))
     return words[0] if len(words) == 1 else cut("; ".join(word for word in words if word), width)
 
 
 def _file_words(reason: Reason) -> str:
-    return f"files: {value_words(reason.new)}" if reason.new else "files"
+    return file_words("files", str(reason.new or ""))
 
 
 def _fields(step: Step) -> str:

@@ -115,8 +115,21 @@ def _held(reason: Reason) -> str:
 
 
 def _file(reason: Reason) -> str:
-    said = " ".join(value_words(value) for value in (reason.old, reason.new) if value not in (None, ""))
-    return ": ".join(part for part in (visible(reason.field), said) if part) or "a file"
+    return file_words(reason.field, value_words(reason.new) if reason.new else "")
+
+
+_FILES = {
+    "missing": "missing",
+    "modified": "changed by hand, left alone",
+    "differs": "another version is there",
+    "unlocked": "not in the lockfile yet",
+    "no-picture": "waits for its picture",
+}
+
+
+def file_words(path: str, reason: str) -> str:
+    """A file and why it is not as it should be; without a path the reason alone."""
+    return ": ".join(part for part in (visible(path), _FILES.get(reason, visible(reason))) if part)
 
 
 def _refused(reason: Reason) -> str:
@@ -155,6 +168,8 @@ def value_words(value: Any) -> str:
     """A manifest's value on one line."""
     if value is None:
         return "none"
+    if value == "":
+        return "(empty)"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):

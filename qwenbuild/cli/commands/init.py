@@ -15,8 +15,8 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 KINDS = ("game", "marketing")
-SCHEMA = "https://qwenbuild.dev/schemas/manifest.v1.schema.json"
-"""Where editors find the schema."""
+SCHEMA = "schemas/manifest.v1.schema.json"
+"""Written beside the manifest, so that every clone's editor has the schema of the version that wrote it, offline."""
 
 
 @click.command("init", cls=Verb, short_help="A manifest that builds offline at once.")
@@ -31,10 +31,12 @@ def command(kind: str) -> int:
       qwenbuild init game
       qwenbuild init marketing && qwenbuild build
     """
+    from qwenbuild.manifest.published import schema_text
+
     folder = current().folder
-    files = dict(_starter(kind))
-    _refuse_what_is_there(folder, [*files, ".env.example"])
-    for path, text in {**files, ".env.example": _read("common", "env.example")}.items():
+    files = {**dict(_starter(kind)), SCHEMA: schema_text(), ".env.example": _read("common", "env.example")}
+    _refuse_what_is_there(folder, list(files))
+    for path, text in files.items():
         _write(folder / path, text)
         say.message(f"{'wrote':<9}{path}")
     added = _ignore(folder / ".gitignore", _read("common", "gitignore"))

@@ -5,7 +5,7 @@ Does not know the providers; rows are data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,11 +60,12 @@ def check(name: str | None) -> int:
     return 0
 
 
-def _lines(rows: Iterable[Model]) -> Iterable[str]:
+def _lines(rows: Sequence[Model]) -> Iterable[str]:
     from qwenbuild.report.words import price_words
 
     out = current().out()
     family = ""
+    widest = max(len(row.id) for row in rows)
     for row in rows:
         if row.family != family:
             yield from () if not family else ("",)
@@ -72,7 +73,7 @@ def _lines(rows: Iterable[Model]) -> Iterable[str]:
             yield out.style(family, "bold")
         price = "free" if row.price == {} else price_words(row.price)
         pace = f"{_rate(row.rps)}, {row.in_flight} at once"
-        yield f"  {row.id:<31}{price:<15}{pace:<22}{'' if row.resumable else 'not '}resumable"
+        yield f"  {row.id:<{widest}}  {price:<13}  {pace:<16}  {'resumable' if row.resumable else 'no resume'}"
         yield from (out.style(f"      {line}", "dim") for line in _details(row, out.width - 6, out.verbose))
 
 

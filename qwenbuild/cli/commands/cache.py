@@ -1,0 +1,242 @@
+"""`qwenbuild cache`: where the paid pictures are kept, whether they are whole, and what nobody needs any more.
+
+Does not know the cache's layout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Group
+
+if TYPE_CHECKING:
+    from qwenbuild.cache import Cache
+    from qwenbuild.cache.gc import GcReport
+    from qwenbuild.cache.verify import Report
+
+command = Group(
+    "cache",
+    short_help="Where paid pictures are kept, and whether they are whole.",
+    help="""Look after the cache: every picture that was paid for, under its digest, with a receipt. Deleting it costs money.
+
+    It is $QWENBUILD_CACHE_DIR, or a folder of your user data; nothing is ever evicted.
+    """,
+)
+
+
+@command.command("dir", short_help="Print the cache's folder.")
+def folder() -> int:
+    """Print the cache's folder.
+
+    \b
+    Examples:
+      qwenbuild cache dir
+      du -sh "$(qwenbuild cache dir)"
+    """
+    import os
+
+    from qwenbuild.cache.location import cache_dir
+
+    say.result([str(cache_dir(os.environ))])
+    return 0
+
+
+@command.command("stats", short_help="What is in it.")
+@opt.json_option
+def stats(as_json: bool) -> int:
+    """Count pictures, receipts, derived files and attempts.
+
+    \b
+    Examples:
+      qwenbuild cache stats
+      qwenbuild cache stats --json
+    """
+    from dataclasses import asdict
+
+    cache = _open()
+    found = cache.stats()
+    if as_json:
+        say.as_json({"v": 1, "dir": str(cache.root), **asdict(found)})
+        return 0
+    attempts = ", ".join(f"{number:,} {state}" for state, number in sorted(found.attempts.items())) or "none"
+    say.result(
+        [
+            f"folder     {cache.root}",
+            f"pictures   {found.blobs:,} ({_size(found.size)})",
+            f"keys       {found.keys:,}",
+            f"derived    {found.derived:,}",
+            f"attempts   {attempts}",
+            f"set aside  {found.quarantined:,}",
+            f"free       {_size(found.free)}",
+        ]
+    )
+    return 0
+
+
+@command.command("verify", short_help="Read every picture and compare its digest.")
+@opt.json_option
+def verify(as_json: bool) -> int:
+    """Read every picture and receipt. A picture that is not what its name says is set aside, never deleted; exit 1 then.
+
+    \b
+    Examples:
+      qwenbuild cache verify
+      qwenbuild cache verify --json
+    """
+    cache = _open()
+    return _report(cache.verify(full=True), as_json)
+
+
+@command.command("rebuild", short_help="Make the index anew.")
+@opt.json_option
+def rebuild(as_json: bool) -> int:
+    """Make the index anew from the receipts, and a broken journal from the rows that are whole. Loses nothing.
+
+    \b
+    Examples:
+      qwenbuild cache rebuild
+    """
+    cache = _open()
+    return _report(cache.rebuild(), as_json)
+
+
+@command.command("gc", short_help="Remove pictures that no lockfile names; asks.")
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed, and what it would cost again.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
+@click.option("--forget", multiple=True, metavar="LOCKFILE", help="A project that is gone: its pictures need not stay.")
+@opt.json_option
+def gc(dry: bool, yes: bool, forget: tuple[str, ...], as_json: bool) -> int:
+    """Find pictures that no lockfile names that ever used this cache, say what they would cost again, and remove them.
+
+    Lockfiles of branches that are not checked out cannot be seen: what only they name is removed, too.
+
+    \b
+    Examples:
+      qwenbuild cache gc -n
+      qwenbuild cache gc --forget ~/old/qwenbuild.lock
+    """
+    from qwenbuild.cli.reach import reachable
+
+    cache = _open()
+    keep = reachable(_roots(cache, forget))
+    report = cache.gc(keep)
+    if as_json:
+        say.as_json(_gc_json(report))
+    else:
+        say.result(_gc_lines(report))
+    if dry or not (report.blobs or report.keys or report.leftovers):
+        return 0
+    if not yes and not _agreed():
+        return 4
+    cache.gc(keep, apply=True)
+    for path in forget:
+        cache.roots.forget(Path(path).absolute())
+    say.message("removed")
+    return 0
+
+
+def _open() -> Cache:
+    import os
+
+    from qwenbuild.cache import Cache, cache_dir
+
+    cache = Cache.open(cache_dir(os.environ))
+    for notice in cache.notices:
+        say.message(f"note: {notice}")
+    return cache
+
+
+def _roots(cache: Cache, forget: tuple[str, ...]) -> list[Path]:
+    """The lockfiles to start from. Raises InputError when one is not there: its pictures may still be wanted."""
+    from qwenbuild.errors import InputError, Problem
+
+    gone = {Path(path).absolute() for path in forget}
+    roots = [path for path in cache.roots.known() if path not in gone]
+    missing = [path for path in roots if not path.is_file()]
+    if missing:
+        hint = "bring it back (an unmounted disk, a branch without it), or say --forget LOCKFILE when its project is gone"
+        problems = tuple(Problem("lockfile-missing", f"{path} used this cache and is not there", hint=hint) for path in missing)
+        raise InputError(problems[0].message, code="lockfile-missing", problems=problems)
+    return roots
+
+
+def _agreed() -> bool:
+    from qwenbuild.errors import GateStop
+    from qwenbuild.report.terminal import is_terminal
+
+    if not is_terminal(sys.stdin) or not is_terminal(sys.stderr):
+        raise GateStop("removing paid pictures needs a yes: say --yes, or -n to look only", code="consent")
+    sys.stderr.write("Remove them? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _gc_lines(report: GcReport) -> Iterator[str]:
+    from qwenbuild.report.words import count, price_words
+
+    if not (report.blobs or report.keys or report.leftovers):
+        yield "Nothing to remove: every picture is named by a lockfile."
+    else:
+        yield f"{count(len(report.blobs), 'picture')} that no lockfile names ({_size(report.size)})."
+        unknown = f", and {count(report.unknown, 'picture')} at an unknown price" if report.unknown else ""
+        yield f"To make them again would cost {price_words(report.cost) if report.cost else 'nothing'}{unknown}."
+    if report.kept_young:
+        yield f"{count(report.kept_young, 'picture')} of the last 24 hours stay."
+
+
+def _gc_json(report: GcReport) -> dict[str, Any]:
+    from qwenbuild.report.words import price_json
+
+    return {
+        "v": 1,
+        "blobs": list(report.blobs),
+        "size": report.size,
+        "cost": price_json(report.cost),
+        "unknown_price": report.unknown,
+        "kept_young": report.kept_young,
+    }
+
+
+def _report(report: Report, as_json: bool) -> int:
+    if as_json:
+        from dataclasses import asdict
+
+        say.as_json({"v": 1, "sound": report.sound, **asdict(report)})
+    else:
+        say.result(_report_lines(report))
+    return 0 if report.sound else 1
+
+
+def _report_lines(report: Report) -> Iterator[str]:
+    from qwenbuild.report.escape import visible
+    from qwenbuild.report.words import count
+
+    out = current().out()
+    yield from (
+        f"{out.style('corrupt', 'red')}  {digest}: set aside, will be restored or bought again" for digest in report.corrupt
+    )
+    yield from (f"{out.style('missing', 'red')}  {digest}: a receipt names it" for digest in report.missing)
+    yield from (f"{out.style('note', 'yellow')}     {visible(notice)}" for notice in report.notices)
+    if report.rescued_attempts or report.lost_attempts:
+        yield f"journal    {report.rescued_attempts:,} attempts saved, {report.lost_attempts:,} could not be read"
+    journal = "" if report.journal == "ok" else f"; journal: {visible(report.journal)}"
+    verdict = "whole" if report.sound else "not whole"
+    pictures = f"{count(report.blobs, 'picture')} ({_size(report.size)})"
+    yield f"The cache is {verdict}: {pictures}, {count(report.results, 'result')}{journal}."
+
+
+def _size(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"

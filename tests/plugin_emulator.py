@@ -1,16 +1,20 @@
-"""Fixtures with a running emulator. Use: `pytest_plugins = ["tests.plugin_emulator"]`, or import them in a conftest."""
+"""Fixtures with a running emulator: `pytest_plugins = ["tests.plugin_emulator"]` in the top conftest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from qwenbuild.emulator import Served, serve
+if TYPE_CHECKING:
+    from qwenbuild.emulator import Served
 
 
 @pytest.fixture(scope="session")
 def _emulator_server() -> Iterator[Served]:
+    from qwenbuild.emulator import serve
+
     with serve(latency=0.05) as served:
         yield served
 

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from qwenbuild.emulator.core import Emulator
 from qwenbuild.emulator.serve import Remote, Served, serve
+from qwenbuild.emulator.standalone import run_emulator
 
-__all__ = ["Emulator", "Remote", "Served", "serve"]
+__all__ = ["Emulator", "Remote", "Served", "run_emulator", "serve"]

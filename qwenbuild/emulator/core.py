@@ -204,7 +204,18 @@ class Emulator:
         start = lane.earliest(now, concurrency) + settings.pending
         end = math.inf if fate.kind == "stuck" else start + settings.latency + wanted.extra_delay
         number = len(self.book.jobs) + 1
-        job = Job(number, task_id or str(uuid.uuid4()), str(uuid.uuid4()), wanted, now, start, end, fate)
+        job = Job(
+            number,
+            task_id or str(uuid.uuid4()),
+            str(uuid.uuid4()),
+            wanted,
+            now,
+            start,
+            end,
+            fate,
+            settings.unique,
+            settings.weight,
+        )
         self._reserve(job, +1)
         lane.enter(job, now)
         self.book.add(job)
@@ -269,11 +280,11 @@ class Emulator:
     def picture_for(self, task: str, index: int = 0) -> bytes:
         """The bytes of a job's picture; KeyError for a task that was never accepted."""
         job = self.book.by_id[task]
-        wanted, settings = job.wanted, self.settings
+        wanted = job.wanted
         seed = dict(wanted.effective, index=index)
-        if settings.unique or wanted.seed is None:
+        if job.unique or wanted.seed is None:
             seed["task"] = job.id
-        drawn = pictures.png(*wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=settings.weight)
+        drawn = pictures.png(*wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=job.weight)
         if wanted.format == "png":
             return drawn
         from qwenbuild.images import convert

@@ -5,6 +5,7 @@ Knows nothing of tasks or time. Written apart from qwenbuild's own model table, 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -214,7 +215,12 @@ def _count_images(model: Model, pictures: list[Any]) -> None:
 
 def image_digest(address: str) -> str:
     """A reference image by its content where the request carries it, else by its address."""
-    return hashlib.sha256(address.encode()).hexdigest()
+    head, comma, data = address.partition(";base64,")
+    try:
+        content = base64.b64decode(data, validate=True) if comma and head.startswith("data:") else address.encode()
+    except ValueError as error:
+        raise Bad("the image is not valid base64", "InvalidURL") from error
+    return hashlib.sha256(content).hexdigest()
 
 
 def _size(model: Model, value: object) -> tuple[int, int]:

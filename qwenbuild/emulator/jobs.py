@@ -78,6 +78,10 @@ class Job:
     start: float
     end: float
     fate: Fate
+    unique: bool = True
+    """Whether the picture is this job's alone."""
+    weight: int = 0
+    """Least size of the picture in bytes, roughly."""
     canceled: float | None = None
     free: int = 0
     """Pictures that the free quota paid."""

@@ -170,12 +170,12 @@ def _box(given: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in given:
         if name not in allowed:
             raise ValueError(f"crop has no argument {name!r}{near(name, allowed)}; it takes {listed(allowed)}")
-    if "box" not in given:
-        return given
-    box = given["box"]
+    others = {name: value for name, value in given.items() if name != "box"}
+    box = given.get("box")
+    if box is None:
+        return others
     if not isinstance(box, (list, tuple)) or len(box) != 4:
         raise ValueError(f"crop: box must be [left, top, width, height] in pixels, got {box!r}")
-    others = {name: value for name, value in given.items() if name != "box"}
     return {**others, **dict(zip(("left", "top", "width", "height"), box, strict=True))}
 
 
@@ -185,11 +185,16 @@ def _alpha(given: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in given:
         if name not in allowed:
             raise ValueError(f"key_out has no argument {name!r}{near(name, allowed)}; it takes {listed(allowed)}")
-    if given.get("alpha") is None:
-        return given
-    low, high = bounds("key_out: alpha", given["alpha"], "0.01", "0.99")
     others = {name: value for name, value in given.items() if name != "alpha"}
+    if given.get("alpha") is None:
+        return others
+    low, high = bounds("key_out: alpha", given["alpha"], "0.01", "0.99")
     return {**others, "alpha_min": low, "alpha_max": high}
+
+
+def _jpg(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """format's type `jpg` as `jpeg`."""
+    return {**given, "type": "jpeg"} if given.get("type") == "jpg" else given
 
 
 def _one_of(kind: str, given: Mapping[str, Any], *groups: tuple[str, ...]) -> None:
@@ -250,7 +255,7 @@ def _check_format(values: dict[str, Value], given: Mapping[str, Any]) -> None:
         raise ValueError(f"format: background must be opaque, got {given['background']!r}")
 
 
-_PREPARE: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {"crop": _box, "key_out": _alpha}
+_PREPARE: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {"crop": _box, "key_out": _alpha, "format": _jpg}
 _CHECKS: Mapping[str, Callable[[dict[str, Value], Mapping[str, Any]], None]] = {
     "resize": _check_resize,
     "crop": _check_crop,

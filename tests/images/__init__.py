@@ -1,0 +1,1 @@
+"""Tests of checking, drawing, deriving, marking and packing pictures."""

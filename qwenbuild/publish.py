@@ -173,7 +173,7 @@ class Publisher:
     ) -> LockEntry:
         candidate = step.candidates[step.used].candidate
         same = record is not None and record.digest == digest
-        made = (result.made if result else "") or (record.made if record is not None and same else "")
+        made = (record.made if record is not None and same else "") or (result.made if result else "")
         base = record or LockEntry("", "", {})
         return replace(
             base,

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from qwenbuild.build import Options, Summary, build
 from qwenbuild.expand import expand
 from qwenbuild.manifest import load
 from qwenbuild.model import Entry
+from qwenbuild.ports import Event
 
 ROOT = Path(__file__).parent.parent / "examples"
 EXAMPLES = ("tavern", "launch")
@@ -76,3 +78,129 @@ def test_an_example_turns_to_the_hosted_api_by_one_line(name: str, tmp_path: Pat
 def copied(name: str, target: Path) -> Path:
     leave = shutil.ignore_patterns("assets", ".qwenbuild", ".env")
     return Path(shutil.copytree(ROOT / name, target / name, ignore=leave))
+
+
+class Notes:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: str) -> list[str]:
+        return sorted(event.id for event in self.events if event.event == kind)
+
+
+def built(folder: Path) -> tuple[Summary, Notes]:
+    notes = Notes()
+    return build(Options(folder=folder), notes, None), notes
+
+
+def submitted(folder: Path) -> set[str]:
+    summary, notes = built(folder)
+    assert summary.exit_code == 0, summary
+    return set(notes.of("submitted"))
+
+
+def census(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Size, time and inode of every file: equal before and after means that nothing was written."""
+    stats = {str(path): path.stat() for path in sorted(folder.rglob("*")) if path.is_file() and ".qwenbuild" not in path.parts}
+    return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in stats.items()}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_fresh_clone_of_an_example_builds_everything_once_and_then_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The committed lockfile names the placeholder's pictures to the byte, so a first build on a later day changes nothing."""
+    monkeypatch.setattr("qwenbuild.build.worlds.today", lambda: "2031-05-17")
+    folder = copied(name, tmp_path)
+    lock = (folder / "qwenbuild.lock").read_bytes()
+    assert submitted(folder) == {entry.id for entry in entries(folder)}
+    assert (folder / "qwenbuild.lock").read_bytes() == lock
+    before = census(folder)
+    summary, notes = built(folder)
+    assert (notes.of("submitted"), notes.of("written"), summary.exit_code) == ([], [], 0)
+    assert census(folder) == before
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds every picture of both examples."""
+    folder = tmp_path_factory.mktemp("warm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QWENBUILD_CACHE_DIR", str(folder / "cache"))
+        for name in EXAMPLES:
+            built(copied(name, folder))
+    return folder
+
+
+@pytest.fixture
+def examples(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Both examples, built, with a cache of their own."""
+    copy = Path(shutil.copytree(warm, tmp_path / "warm"))
+    monkeypatch.setenv("QWENBUILD_CACHE_DIR", str(copy / "cache"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reached"),
+    [
+        ("tavern", "season: late autumn", "season: deep winter", ("rooms", "signs")),
+        ("tavern", "tavern: The Gilded Griffin", "tavern: The Gilded Goose", ("signs",)),
+        ("tavern", "backdrop: a plain flat dark slate", "backdrop: a plain flat ivory", ("items", "portraits")),
+        ("launch", "season: early spring", "season: high summer", ("ads",)),
+        ("launch", "brand: TIDEWELL", "brand: EBBWELL", ("ads", "posters")),
+    ],
+)
+def test_a_changed_variable_submits_the_prompts_that_use_it_and_no_others(
+    name: str, old: str, new: str, reached: tuple[str, ...], examples: Path
+) -> None:
+    folder = examples / name
+    edit(folder, old, new)
+    assert submitted(folder) == of_asset(folder, *reached)
+    edit(folder, new, old)
+    assert submitted(folder) == set()
+
+
+def test_a_corrected_row_submits_that_row_only(examples: Path) -> None:
+    edit(examples / "launch", "夕暮れを知る、あかり。", "夕暮れを知るあかり。", "data/products.yaml")
+    placements = ("hero", "feed", "story", "shelf", "banner")
+    assert submitted(examples / "launch") == {f"ads/lamp/ja/{placement}" for placement in placements}
+
+
+def test_renaming_an_asset_or_moving_outputs_submits_nothing(examples: Path) -> None:
+    folder = examples / "tavern"
+    edit(folder, "\n  rooms:\n", "\n  backgrounds:\n")
+    edit(folder, 'id: "rooms/', 'id: "backgrounds/')
+    edit(folder, 'output: "icons/', 'output: "ui/icons/')
+    assert submitted(folder) == set()
+    assert (folder / "assets" / "ui" / "icons" / "game" / "lute-rare.png").exists()
+
+
+def test_a_template_rewritten_to_the_same_words_submits_nothing(examples: Path) -> None:
+    folder = examples / "tavern"
+    edit(folder, '{% include "style.j2" %}', "Style: {{ style }}.", "prompts/room.j2")
+    before = census(folder)
+    assert submitted(folder) == set()
+    assert census(folder) == before
+
+
+@pytest.mark.parametrize(
+    "lost", [("assets",), ("qwenbuild.lock",), (".qwenbuild",), ("assets", "qwenbuild.lock", ".qwenbuild")]
+)
+def test_what_is_deleted_comes_back_byte_for_byte_and_submits_nothing(lost: tuple[str, ...], examples: Path) -> None:
+    folder = examples / "tavern"
+    before, lock = contents(folder / "assets"), (folder / "qwenbuild.lock").read_bytes()
+    for name in lost:
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    assert submitted(folder) == set()
+    assert contents(folder / "assets") == before
+    assert (folder / "qwenbuild.lock").read_bytes() == lock

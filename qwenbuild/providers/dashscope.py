@@ -21,7 +21,7 @@ from qwenbuild.providers.dashscope_tasks import SETTLE, matching, windows
 from qwenbuild.providers.http import Answer
 from qwenbuild.providers.polling import Cadence, until_done
 from qwenbuild.providers.secret import vendor_words
-from qwenbuild.providers.site import Hosted, Site, compact, data_url, number
+from qwenbuild.providers.site import Hosted, Site, compact, data_url
 
 SYNC_PATH = "/services/aigc/multimodal-generation/generation"
 TEXT_PATH = "/services/aigc/text2image/image-synthesis"
@@ -311,7 +311,7 @@ def _parameters(row: Model, action: Action) -> dict[str, Any]:
     said["seed"] = action.seed
     for name, value in action.extra:
         numeric = isinstance(value, str) and row.extra.get(name, {}).get("type") == "number"
-        said[name] = number(str(value)) if numeric else value
+        said[name] = float(value) if numeric else value
     return said
 
 

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbuild.catalog import Catalog, Model
-from qwenbuild.errors import BadPicture, Lost, Uncertain, Waiting
+from qwenbuild.errors import BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Uncertain, Waiting
 from qwenbuild.images import check
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
 from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
-from qwenbuild.providers.http import DownloadLimits, LinkDead, Resolve, TooLarge, Wire
-from qwenbuild.providers.secret import Secret
+from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, Resolve, TooLarge, Wire
+from qwenbuild.providers.secret import Secret, vendor_words
 from qwenbuild.providers.waits import Waits
 from qwenbuild.resolve import unsaid
 
 DOWNLOADS = 3
 """How often a picture is fetched before what came is believed to be all there is."""
+CONTENT = ("policy", "moderation", "nsfw", "unsafe", "sensitive")
+INPUT = ("invalid", "unsupported", "too long")
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -172,11 +175,20 @@ def compact(value: Mapping[str, Any]) -> bytes:
 
 def data_url(data: bytes, media_type: str) -> str:
     """A picture inside an address."""
-    from base64 import b64encode
-
     return f"data:{media_type};base64,{b64encode(data).decode('ascii')}"
 
 
-def number(text: str) -> int | float:
-    """A decimal string as the JSON number that it was."""
-    return float(text) if "." in text else int(text)
+def answered(answer: Answer) -> Mapping[str, Any]:
+    """The object of an answer, an empty one when it is something else."""
+    return answer.json() or {}
+
+
+def failure(said: str, request_id: str = "") -> ProviderError:
+    """The error of a task that failed, from free text: refused for its content or its input, else the provider's own."""
+    words = vendor_words(said) or "the provider gives no reason"
+    low = said.lower()
+    if any(word in low for word in CONTENT):
+        return Refused(words, code="content", request_id=request_id)
+    if any(word in low for word in INPUT):
+        return Refused(words, code="input", request_id=request_id)
+    return FailedAtProvider(words, code="failed", request_id=request_id)

@@ -1,0 +1,228 @@
+"""Apiframe v2: jobs with an idempotency key, in the spelling of its page (`docs`) or of its OpenAPI document (`openapi`).
+
+Knows no cache, no journal and no pace. Facts are Apiframe's Qwen Image 2 page; those of `openapi` are its Node SDK's copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.http import Answer
+from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, data_url, failure
+
+CADENCE = ((0.0, 2.0), (2.0, 3.0), (5.0, 4.5), (9.0, 5.0))
+"""Two seconds, half as much again each time, five at most."""
+SUBMIT_READ = 120.0
+IMAGE_SIZES = {
+    "1:1": "square_hd",
+    "3:4": "portrait_4_3",
+    "9:16": "portrait_16_9",
+    "4:3": "landscape_4_3",
+    "16:9": "landscape_16_9",
+}
+SPELLED = ("qwenparams", "qwenimage2params", "qwenimageparams", "webhook_url", "webhookurl")
+"""Names that differ between the two dialects."""
+
+
+class Apiframe(Hosted):
+    """One key. A lost answer is sent again under the same idempotency key, which gives the job that exists."""
+
+    recovery = "resend"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._cadence = Cadence(CADENCE, loopback=site.loopback)
+
+    def _headers(self) -> dict[str, str]:
+        return {"X-API-Key": self.site.key.reveal()}
+
+    def body(self, order: Order) -> bytes:
+        """The exact bytes of the request."""
+        action = order.action
+        name = self._params_name(action.model)
+        params = _old_params(order) if name == "qwenImageParams" else _params(order)
+        return compact({"model": action.model, "prompt": action.prompt, name: params, **self._webhook()})
+
+    def _params_name(self, model: str) -> str:
+        if self.settings.dialect != "openapi":
+            return "qwenParams"
+        return "qwenImageParams" if model == "qwen-image" else "qwenImage2Params"
+
+    def _webhook(self) -> dict[str, Any]:
+        if not self.settings.webhook:
+            return {}
+        if self.settings.dialect != "openapi":
+            return {"webhook_url": self.settings.webhook}
+        return {"webhookUrl": self.settings.webhook, "webhookEvents": ["completed", "failed"]}
+
+    async def submit(self, order: Order, body: bytes) -> Ticket:
+        """Send once; the same order and generation, sent again, gives the same job for 24 hours."""
+        key = f"qwenbuild-{order.key[:48]}-{order.generation}"
+        headers = {**self._headers(), "Content-Type": "application/json", "Idempotency-Key": key}
+        read = min(SUBMIT_READ, self.settings.timeout)
+        answer = await self.wire.post(f"{self.base_url}/v2/images/generate", headers, body, read=read)
+        record, request = answered(answer), answer.headers.get("x-request-id", "")
+        if answer.status >= 300:
+            raise self._error(answer, record, request)
+        job = record.get("jobId")
+        if not isinstance(job, str) or not 0 < len(job) <= 200:
+            raise Uncertain("Apiframe accepted something and named no job", request_id=request)
+        return Ticket(self.name, self.base_url, job, request_id=request, facts={"accepted": self.waits.wall()})
+
+    async def collect(self, ticket: Ticket, action: Action) -> Picture:
+        """Poll the job to its end and fetch its picture."""
+        self.own(ticket)
+        age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
+
+        async def ask() -> Mapping[str, Any] | None:
+            return await self._job(ticket.task_id)
+
+        job = await until_done(ask, self._cadence, self.waits, patience=self.settings.timeout, age=age)
+        urls = _urls(job)
+
+        async def again() -> str:
+            return _urls(await self._job(ticket.task_id) or {})[0]
+
+        facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id, billed=_credits(job))
+        return await self.picture(urls[0], action, accept=tuple(MEDIA.values()), again=again, facts=facts)
+
+    async def _job(self, job: str) -> Mapping[str, Any] | None:
+        answer = await self.wire.get(f"{self.base_url}/v2/jobs/{quote(job, safe='')}", self._headers())
+        record, request = answered(answer), answer.headers.get("x-request-id", "")
+        if answer.status == 404:
+            raise Lost("Apiframe does not know the job any more; it may have been charged", code="404", request_id=request)
+        if answer.status in (401, 403):
+            raise self._error(answer, record, request)
+        if answer.status == 429:
+            raise Throttled("too many questions about jobs", retry_after=answer.retry_after(self.waits.wall()))
+        if answer.status != 200 or record.get("id") not in (None, job):
+            raise Unavailable(
+                f"Apiframe answered HTTP {answer.status} about a job", code=str(answer.status), request_id=request
+            )
+        return self._state(record, request)
+
+    def _state(self, record: Mapping[str, Any], request: str) -> Mapping[str, Any] | None:
+        status = record.get("status")
+        if record.get("expired") is True:
+            raise Lost("Apiframe has removed the job's files; it was charged", code="expired", request_id=request)
+        if status == "COMPLETED":
+            return record
+        if status == "FAILED":
+            raise failure(str(record.get("error") or ""), request)
+        if status == "CANCELLED":
+            raise FailedAtProvider("the job was cancelled by somebody else", code="CANCELLED", request_id=request)
+        return None
+
+    def _error(self, answer: Answer, record: Mapping[str, Any], request: str) -> ProviderError:
+        status, said = answer.status, _said(record)
+        code = str(status)
+        if not said or status in (408, 504) or status < 400:
+            return Uncertain(f"Apiframe answered HTTP {status} with nothing that settles it", code=code, request_id=request)
+        if status == 429:
+            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code=code, request_id=request)
+        if status in (401, 402, 403, 404, 501):
+            return self._stop(status, said, record, request)
+        if status == 409:
+            words = f"{said}: the idempotency key was used with another body; please report this"
+            return Refused(words, code=code, request_id=request)
+        if status >= 500:
+            return FailedAtProvider(said, code=code, request_id=request)
+        return self._bad_request(said, record, request)
+
+    def _stop(self, status: int, said: str, record: Mapping[str, Any], request: str) -> AccountStop:
+        kind = {402: "quota", 404: "endpoint", 501: "endpoint"}.get(status, "credentials")
+        words = f"Apiframe refused the key in {self.site.key_env}: {said}" if kind == "credentials" else f"Apiframe: {said}"
+        if kind == "quota" and "creditsRequired" in record:
+            need, have = record.get("creditsRequired"), record.get("creditsAvailable")
+            words += f" ({vendor_words(need, 20)} credits needed, {vendor_words(have, 20)} there)"
+        return AccountStop(words, kind=kind, code=str(status), request_id=request)
+
+    def _bad_request(self, said: str, record: Mapping[str, Any], request: str) -> ProviderError:
+        details = record.get("details")
+        named = " ".join(details).lower() if isinstance(details, dict) else said.lower()
+        words = f"{said} ({vendor_words(details)})" if details else said
+        if any(name in named for name in SPELLED):
+            other = "docs" if self.settings.dialect == "openapi" else "openapi"
+            told = f"{words}. Apiframe speaks the other dialect here: write `dialect: {other}` in providers.{self.name}"
+            return AccountStop(told, kind="endpoint", code="400", request_id=request)
+        return Refused(words, code="400", request_id=request)
+
+    async def account_report(self) -> AccountReport:
+        """The team's credits from `GET /v2/me`."""
+        answer = await self.wire.get(f"{self.base_url}/v2/me", self._headers())
+        record = answered(answer)
+        report = {200: "accepted", 401: "refused", 403: "refused"}.get(answer.status, "")
+        said = "" if answer.status == 200 else vendor_words(_said(record) or f"HTTP {answer.status}")
+        credits = _decimal(record.get("team", {}).get("credits")) if isinstance(record.get("team"), dict) else None
+        return AccountReport(
+            self.name, self.family, self.base_url, reachable=bool(report), key=report, credits=credits, message=said
+        )
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    error = record.get("error")
+    if isinstance(error, dict):
+        error = error.get("message")
+    return vendor_words(error) if isinstance(error, str) else ""
+
+
+def _params(order: Order) -> dict[str, Any]:
+    action = order.action
+    params: dict[str, Any] = {}
+    if action.negative_prompt:
+        params["negative_prompt"] = action.negative_prompt
+    params["seed"] = action.seed
+    if action.size:
+        params["aspect_ratio"] = action.size
+    if order.inputs:
+        params["image"] = data_url(*order.inputs[0])
+    return params
+
+
+def _old_params(order: Order) -> dict[str, Any]:
+    action = order.action
+    params: dict[str, Any] = {"num_images": 1, "output_format": action.output_format, "seed": action.seed}
+    if action.negative_prompt:
+        params["negative_prompt"] = action.negative_prompt
+    if action.size:
+        params["image_size"] = IMAGE_SIZES[action.size]
+    if order.inputs:
+        params["image_url"] = data_url(*order.inputs[0])
+    for name, value in action.extra:
+        params[name] = float(value) if name in ("guidance_scale", "strength") else value
+    return params
+
+
+def _urls(job: Mapping[str, Any]) -> list[str]:
+    """The addresses in `result`: a string, a list of strings, `{images: [...]}` or `{url: ...}`."""
+    urls = [url for url in _flat(job.get("result")) if url]
+    if not urls:
+        raise Lost("the job is complete and names no picture; it was charged", code="no-picture")
+    return urls
+
+
+def _flat(result: Any) -> Iterator[str]:
+    if isinstance(result, str):
+        yield result
+    elif isinstance(result, list):
+        for item in result:
+            yield from _flat(item)
+    elif isinstance(result, dict):
+        yield from _flat(result.get("images") or result.get("url"))
+
+
+def _credits(job: Mapping[str, Any]) -> dict[str, Decimal] | None:
+    amount = _decimal(job.get("creditCost"))
+    return None if amount is None else {"apiframe": amount}
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,133 @@
+"""A self-hosted server of Qwen-Image weights (vLLM-Omni, SGLang): `POST /v1/images/generations`, the picture in the answer.
+
+Knows no cache, no journal and no pace. Facts are read in vllm-omni 0.30.0 and sglang 0.5.23.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from qwenbuild.errors import (
+    AccountStop,
+    BadPicture,
+    FailedAtProvider,
+    Lost,
+    ProviderError,
+    Refused,
+    Throttled,
+    Uncertain,
+)
+from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.http import PICTURE_CAP, Answer
+from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
+
+ANSWER_CAP = PICTURE_CAP * 4 // 3 + (1 << 20)
+
+
+class OpenAI(Hosted):
+    """One server. It keeps nothing: an answer that is lost is for a person, though only machine time was spent."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._v1 = self.base_url if self.base_url.endswith("/v1") else f"{self.base_url}/v1"
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.site.key.reveal()}"} if self.site.key else {}
+
+    def body(self, order: Order) -> bytes:
+        """The exact bytes of the request: every value said, because the two servers' defaults differ."""
+        action = order.action
+        row = self.row(action.model)
+        said: dict[str, Any] = {"model": action.model, "prompt": action.prompt, "negative_prompt": action.negative_prompt}
+        said |= {"n": 1, "size": action.size.replace("*", "x")}
+        for name, value in action.extra:
+            said[name] = float(value) if row.extra.get(name, {}).get("type") == "number" else value
+        said |= {"seed": action.seed, "response_format": "b64_json", "output_format": action.output_format}
+        return compact(said)
+
+    async def submit(self, order: Order, body: bytes) -> Ticket:
+        """Send once and wait for the picture itself."""
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        url = f"{self._v1}/images/generations"
+        answer = await self.wire.post(url, headers, body, read=self.settings.timeout, cap=ANSWER_CAP)
+        record = answered(answer)
+        if answer.status >= 300:
+            raise self._error(answer, record)
+        items = [item for item in record.get("data") or () if isinstance(item, dict)] if record else []
+        if not items:
+            raise Uncertain("the server answered without a picture", code="no-picture")
+        revised = items[0].get("revised_prompt")
+        facts = {"actual_prompt": revised} if isinstance(revised, str) else {}
+        task = str(record.get("id") or "")[:100]
+        return Ticket(self.name, self.base_url, task, data=_decoded(items[0]), facts=facts)
+
+    async def collect(self, ticket: Ticket, action: Action) -> Picture:
+        """Check the picture that the ticket holds. Raises Lost when it holds none: the server does not keep it."""
+        if not ticket.data:
+            raise Lost("the server keeps no pictures, and the one it gave is not here", code="not-kept")
+        free = self.price(action) == {}
+        facts = Picture(b"", "", 0, 0, ticket.task_id, billed={} if free else None)
+        try:
+            picture = await checked(ticket.data, action, (MEDIA[action.output_format],), facts)
+        except ValueError as error:
+            words = f"what {self.name} gave is not the picture asked for: {error}"
+            raise BadPicture(words, data=ticket.data, code="bad-picture") from error
+        return _revised(picture, ticket)
+
+    def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
+        status, said = answer.status, _said(record)
+        code = str(status)
+        if not said or status in (408, 504) or status < 400:
+            return Uncertain(f"the server answered HTTP {status} with nothing that settles it", code=code)
+        if status == 429:
+            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code=code)
+        if status in (401, 403):
+            return AccountStop(f"{self.name} refused the key: {said}", kind="credentials", code=code)
+        if status == 404 or _wrong_model(said):
+            return AccountStop(f"{self.name}: {said}", kind="model", code=code)
+        if status >= 500:
+            return FailedAtProvider(said, code=code)
+        return Refused(said, code=code)
+
+    async def account_report(self) -> AccountReport:
+        """The models that the server names."""
+        answer = await self.wire.get(f"{self._v1}/models", self._headers())
+        served = [str(item.get("id")) for item in answered(answer).get("data") or () if isinstance(item, dict)]
+        key = {401: "refused", 403: "refused"}.get(answer.status, "accepted" if self.site.key else "not needed")
+        said = f"serves {', '.join(served)}" if served else f"HTTP {answer.status}"
+        reachable = answer.status < 500
+        return AccountReport(
+            self.name, self.family, self.base_url, reachable=reachable, key=key if reachable else "", message=vendor_words(said)
+        )
+
+
+def _decoded(item: Mapping[str, Any]) -> bytes:
+    text = item.get("b64_json")
+    if not isinstance(text, str):
+        raise Uncertain("the server answered without the picture's bytes", code="no-b64_json")
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Uncertain("the picture in the server's answer cannot be decoded", code="b64_json") from error
+
+
+def _revised(picture: Picture, ticket: Ticket) -> Picture:
+    return replace(picture, actual_prompt=str(ticket.facts.get("actual_prompt", "")))
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    """The message of `{"detail": ...}` or `{"error": {"message": ...}}`."""
+    error = record.get("error")
+    said = error.get("message") if isinstance(error, dict) else error
+    return vendor_words(said or record.get("detail") or record.get("message") or "")
+
+
+def _wrong_model(said: str) -> bool:
+    low = said.lower()
+    return "model" in low and ("does not exist" in low or "not found" in low or "mismatch" in low)

@@ -1,0 +1,145 @@
+"""qwen-image-2512.org: an envelope with a code around everything, and FAILED inside a code of 200.
+
+Knows no cache, no journal and no pace. Facts are the site's own page; it is a reseller, not Alibaba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.http import Answer
+from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
+
+CADENCE = ((0.0, 5.0), (30.0, 10.0))
+"""The page: every 5 to 10 seconds."""
+SUBMIT_READ = 120.0
+MONEY = ("credit", "insufficient", "balance")
+NOBODY = "qwenbuild-check"
+
+
+class Qwen2512(Hosted):
+    """One key. There is no idempotency and no list: a lost answer is for a person."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._cadence = Cadence(CADENCE, loopback=site.loopback)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.site.key.reveal()}"}
+
+    def body(self, order: Order) -> bytes:
+        """The exact bytes of the request."""
+        action = order.action
+        said: dict[str, Any] = {"prompt": action.prompt, "size": action.size, "seed": action.seed}
+        said["output_format"] = action.output_format
+        if self.settings.webhook:
+            said["callback_url"] = self.settings.webhook
+        return compact(said)
+
+    async def submit(self, order: Order, body: bytes) -> Ticket:
+        """Send once."""
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        read = min(SUBMIT_READ, self.settings.timeout)
+        answer = await self.wire.post(f"{self.base_url}/api/generate", headers, body, read=read)
+        record = answered(answer)
+        code = _code(answer, record)
+        if code != 200:
+            raise self._error(answer, record, code)
+        task = _data(record).get("task_id")
+        if not isinstance(task, str) or not 0 < len(task) <= 200:
+            raise Uncertain("qwen-image-2512.org accepted something and named no task", code="no-task")
+        return Ticket(self.name, self.base_url, task, facts={"accepted": self.waits.wall()})
+
+    async def collect(self, ticket: Ticket, action: Action) -> Picture:
+        """Poll the task to its end and fetch its picture."""
+        self.own(ticket)
+        age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
+
+        async def ask() -> Mapping[str, Any] | None:
+            return await self._task(ticket.task_id)
+
+        task = await until_done(ask, self._cadence, self.waits, patience=self.settings.timeout, age=age)
+        url = _url(task)
+
+        async def again() -> str:
+            return _url(await self._task(ticket.task_id) or {})
+
+        facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id, billed=_credits(task))
+        return await self.picture(url, action, accept=(MEDIA[action.output_format],), again=again, facts=facts)
+
+    async def _task(self, task: str) -> Mapping[str, Any] | None:
+        answer = await self.wire.get(f"{self.base_url}/api/status?task_id={quote(task, safe='')}", self._headers())
+        record = answered(answer)
+        code = _code(answer, record)
+        if code == 404:
+            raise Lost("qwen-image-2512.org does not know the task any more; it may have been charged", code="404")
+        if code in (401, 403):
+            raise self._error(answer, record, code)
+        if code == 429:
+            raise Throttled("too many questions about tasks", retry_after=answer.retry_after(self.waits.wall()))
+        data = _data(record)
+        if code != 200 or data.get("task_id") not in (None, task):
+            raise Unavailable(f"qwen-image-2512.org answered code {code} about a task", code=str(code))
+        if data.get("status") == "FAILED":
+            raise failure(str(data.get("error_message") or ""))
+        return data if data.get("status") == "SUCCESS" else None
+
+    def _error(self, answer: Answer, record: Mapping[str, Any], code: int) -> ProviderError:
+        said = vendor_words(record.get("message") or "")
+        if not isinstance(record.get("code"), int) or code in (408, 504) or code < 400:
+            return Uncertain(f"qwen-image-2512.org answered HTTP {answer.status} with nothing that settles it", code=str(code))
+        if code == 429:
+            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code="429")
+        if code in (401, 403):
+            return AccountStop(
+                f"qwen-image-2512.org refused the key in {self.site.key_env}: {said}", kind="credentials", code=str(code)
+            )
+        if code == 402 or any(word in said.lower() for word in MONEY):
+            return AccountStop(f"qwen-image-2512.org: {said}", kind="quota", code=str(code))
+        if code == 404:
+            return AccountStop(f"qwen-image-2512.org: {said}", kind="endpoint", code="404")
+        if code >= 500:
+            return FailedAtProvider(said, code=str(code))
+        return Refused(said, code=str(code))
+
+    async def account_report(self) -> AccountReport:
+        """Ask for a task that does not exist: 404 with a good key, 401 with a bad one. The API tells no credits."""
+        answer = await self.wire.get(f"{self.base_url}/api/status?task_id={NOBODY}", self._headers())
+        record = answered(answer)
+        code = _code(answer, record)
+        key = {200: "accepted", 400: "accepted", 404: "accepted", 401: "refused", 403: "refused"}.get(code, "")
+        said = "" if key == "accepted" else vendor_words(record.get("message") or f"HTTP {answer.status}")
+        return AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, message=said)
+
+
+def _code(answer: Answer, record: Mapping[str, Any]) -> int:
+    """The worse of the body's code and the HTTP status: which of the two counts is written nowhere."""
+    code = record.get("code")
+    return max(code, answer.status) if isinstance(code, int) and not isinstance(code, bool) else max(answer.status, 299)
+
+
+def _data(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = record.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _url(task: Mapping[str, Any]) -> str:
+    response = task.get("response")
+    url = response[0] if isinstance(response, list) and response else response
+    if not isinstance(url, str) or not url:
+        raise Lost("the task succeeded and names no picture; it was charged", code="no-picture")
+    return url
+
+
+def _credits(task: Mapping[str, Any]) -> dict[str, Decimal] | None:
+    credits = task.get("consumed_credits")
+    known = isinstance(credits, int | float) and not isinstance(credits, bool)
+    return {"qwen2512": Decimal(str(credits))} if known else None

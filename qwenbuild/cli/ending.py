@@ -103,7 +103,7 @@ def _problems(problems: Sequence[Problem], args: Sequence[str]) -> None:
     from qwenbuild.report.problems import format_problem
 
     for problem in problems:
-        _line(format_problem(problem) if problem.mark else f"error: {format_problem(problem)}")
+        _line(format_problem(problem) if problem.mark else _error(format_problem(problem)))
 
 
 def _usage(error: click.ClickException, args: Sequence[str]) -> None:
@@ -115,13 +115,19 @@ def _usage(error: click.ClickException, args: Sequence[str]) -> None:
         _line(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
     from qwenbuild.report.escape import visible
 
-    _line(f"error: {visible(error.format_message())}")
+    _line(_error(visible(error.format_message())))
 
 
 def _json(problems: Sequence[Problem]) -> None:
     from qwenbuild.report.streams import Lines
 
     Lines(sys.stdout).line(json.dumps({"v": 1, "errors": [problem_json(problem) for problem in problems]}))
+
+
+def _error(text: str) -> str:
+    from qwenbuild.report.terminal import terminal
+
+    return f"{terminal(sys.stderr).style('error:', 'red', 'bold')} {text}"
 
 
 def _line(text: str) -> None:
@@ -141,5 +147,5 @@ def _bug(error: BaseException) -> int:
     text = "".join(traceback.format_exception(error))
     path = write_log(text)
     kept = f"the traceback is in {path}" if path else "no log file could be written"
-    _line(f"error: this is a bug in qwenbuild ({type(error).__name__}); {kept}")
+    _line(_error(f"this is a bug in qwenbuild ({type(error).__name__}); {kept}"))
     return BUG

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from qwenbuild.model import OutputPlan, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import reason_json
-from qwenbuild.report.terminal import Terminal, cut, pad
+from qwenbuild.report.terminal import Terminal, pad, wrap
 from qwenbuild.report.words import reason_words, value_words
 
-INDENT = 18
+INDENT = 16
+"""So that a digest of 64 digits fits into 80 columns."""
 
 
 class Explained(Protocol):
@@ -84,7 +85,7 @@ def explain_lines(explained: Explained, terminal: Terminal) -> Iterator[str]:
             "file", f"{output.spec.path}: {output.verdict.value}{output.reason and f' ({output.reason})'}", terminal
         )
     for reason in explained.reasons:
-        yield from _field("why", reason_words(reason, 400), terminal, "yellow")
+        yield from _field("why", reason_words(reason, 1000), terminal, "yellow")
     for name, value in explained.facts.items():
         yield from _field(name, value_words(value), terminal)
 
@@ -106,18 +107,7 @@ def _compared(name: str, value: Any, locked: Mapping[str, Any], terminal: Termin
 
 def _field(name: str, text: str, terminal: Terminal, *roles: str) -> Iterator[str]:
     """A name and its value, wrapped at the width."""
-    lines = list(_wrapped(visible(text), terminal.width - INDENT - 2))
-    yield f"  {terminal.style(pad(visible(name), INDENT), 'dim')}{terminal.style(lines[0], *roles)}"
+    lines = wrap(visible(text), terminal.width - INDENT)
+    yield f"{terminal.style(pad(visible(name), INDENT), 'dim')}{terminal.style(lines[0], *roles)}"
     for line in lines[1:]:
-        yield " " * (INDENT + 2) + terminal.style(line, *roles)
-
-
-def _wrapped(text: str, width: int) -> Iterator[str]:
-    line = ""
-    for word in text.split(" "):
-        if line and len(line) + 1 + len(word) > width:
-            yield line
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    yield line if len(line) <= width * 2 else cut(line, width * 2)
+        yield " " * INDENT + terminal.style(line, *roles)

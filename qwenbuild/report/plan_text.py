@@ -15,7 +15,7 @@ from typing import Any
 from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
-from qwenbuild.report.terminal import Terminal, cells, cut, pad
+from qwenbuild.report.terminal import Terminal, cells, cut, pad, wrap
 from qwenbuild.report.words import amount_words, count, duration, file_words, price_words, reason_words, total
 
 FEW = 24
@@ -165,14 +165,15 @@ def _entry(step: Step, column: int, terminal: Terminal) -> Iterator[str]:
     """One line: verdict, id, reason, price. Reasons that do not fit stand below, indented."""
     name, price = label(step), _price(step)
     room = terminal.width - VERDICT - 2 - column - 2 - (len(price) + 2 if price else 0)
-    said = entry_reasons(step, terminal.width - VERDICT - 4)
+    said = entry_reasons(step, 3 * (terminal.width - VERDICT - 6))
     identity = visible(step.id)
     beside = said[0] if said and cells(identity) <= column and cells(said[0]) <= room else ""
     left = f"{pad(identity, column)}  {beside}" if beside else identity
     painted = terminal.style(pad(name, VERDICT), _ROLE.get(name, ""))
     yield _priced(f"  {painted}{left}", 2 + VERDICT + cells(left), price, terminal)
     for reason in said[1:] if beside else said:
-        yield " " * (VERDICT + 4) + terminal.style(reason, "dim")
+        for line in wrap(reason, terminal.width - VERDICT - 4):
+            yield " " * (VERDICT + 4) + terminal.style(line, "dim")
 
 
 def entry_reasons(step: Step, width: int) -> list[str]:

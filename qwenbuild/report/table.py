@@ -1,4 +1,4 @@
-"""A plain table: columns as wide as they must be, the last one cut at the terminal's width.
+"""A plain table: columns as wide as they must be, lines cut at the width of a terminal.
 
 Does not know what stands in it; cells have been made visible before.
 """
@@ -13,12 +13,12 @@ from qwenbuild.report.terminal import Terminal, cells, cut, pad
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], terminal: Terminal, right: frozenset[int] = frozenset()
 ) -> Iterator[str]:
-    """A head line and a line for each row; the columns in `right` are flush right. Nothing is cut under `-v`."""
+    """A head line and a line for each row; the columns in `right` are flush right. Cut for a person without `-v` only."""
     widths = [max(cells(row[index]) for row in [head, *rows]) for index in range(len(head))]
     for number, row in enumerate([head, *rows]):
         placed = [_placed(cell, widths[index], index in right) for index, cell in enumerate(row)]
         line = "  ".join(placed).rstrip()
-        line = line if terminal.verbose else cut(line, terminal.width)
+        line = cut(line, terminal.width) if terminal.person and not terminal.verbose else line
         yield terminal.style(line, "bold") if number == 0 else line
 
 

@@ -27,12 +27,16 @@ _SGR = {
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A place for text. `width` is in columns; `quiet` leaves results and errors, `verbose` counts the `-v`."""
+    """A place for text. `width` is in columns; `quiet` leaves results and errors, `verbose` counts the `-v`.
+
+    `person` tells that somebody reads it directly: a pipe or a file is never cut.
+    """
 
     width: int = 80
     paint: bool = False
     quiet: bool = False
     verbose: int = 0
+    person: bool = False
 
     def style(self, text: str, *roles: str) -> str:
         """`text` in the colours named, or as it is where nothing may be coloured."""
@@ -52,7 +56,7 @@ def terminal(stream: IO[str], color: Color = "auto", *, quiet: bool = False, ver
     """What is known of `stream`. Under `auto`, a non-empty NO_COLOR or TERM=dumb wins over a terminal."""
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     paint = color == "always" or (color == "auto" and not plain and is_terminal(stream))
-    return Terminal(_width(), paint, quiet, verbose)
+    return Terminal(_width(), paint, quiet, verbose, is_terminal(stream))
 
 
 def _width() -> int:
@@ -86,3 +90,29 @@ def cut(text: str, width: int) -> str:
 def pad(text: str, width: int) -> str:
     """`text` filled with blanks to `width` columns."""
     return text + " " * max(0, width - cells(text))
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` broken at blanks into lines of at most `width` columns; a longer word is cut where the line ends."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cells(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines += [""] if lines[-1] else []
+        while cells(word) > width:
+            part = _fitting(word, width)
+            lines[-1:] = [part, ""]
+            word = word[len(part) :]
+        lines[-1] = word
+    return lines
+
+
+def _fitting(word: str, width: int) -> str:
+    taken = 0
+    for index, char in enumerate(word):
+        taken += _cell(char)
+        if taken > width:
+            return word[: max(1, index)]
+    return word

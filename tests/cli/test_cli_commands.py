@@ -58,16 +58,16 @@ def test_explain_shows_the_action_and_what_the_lockfile_had(call: Call, walk: Wa
     }
     assert call("explain", "potions/red").out.splitlines() == [
         "potions/red",
-        f"  key               {KEY}",
-        "  model             qwen-image-plus",
-        "  prompt            a red potion",
-        "                    was: a blue potion",
-        "  seed              11",
-        "  lockfile          has another key:",
-        f"                    {'cd' * 32}",
-        "  file              icons/red.png: restore (missing)",
-        "  why               prompt: blue → red",
-        "  made              2026-11-20",
+        f"key             {KEY}",
+        "model           qwen-image-plus",
+        "prompt          a red potion",
+        "                was: a blue potion",
+        "seed            11",
+        "lockfile        has another key:",
+        f"                {'cd' * 32}",
+        "file            icons/red.png: restore (missing)",
+        "why             prompt: blue → red",
+        "made            2026-11-20",
     ]
 
 
@@ -206,6 +206,24 @@ def test_ids_tags_and_assets_are_completed(call: Call, project: Path) -> None:
     assert complete("qwenbuild build tag:", project) == ["tag:items", "tag:portraits"]
     assert complete("qwenbuild plan asset:", project) == ["asset:items", "asset:portraits"]
     assert complete("qwenbuild explain portraits/bard", project) == ["portraits/bard-calm", "portraits/bard-laughing"]
+
+
+def bash_completes(line: str, folder: Path, script: str) -> list[str]:
+    """What bash itself would offer at the end of `line`."""
+    program = f"{Path(sys.executable).parent}/qwenbuild"
+    asks = f'COMP_LINE="{line}"; COMP_POINT=${{#COMP_LINE}}; _qwenbuild_completion "{program}"'
+    text = f"{script}\ncompopt() {{ :; }}\n{asks}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+    done = subprocess.run(["bash", "-c", text], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_bash_completes_words_with_colons(call: Call, project: Path) -> None:
+    call("init", "game")
+    script = call("completion", "bash").out
+    assert bash_completes("qwenbuild build tag:p", project, script) == ["portraits"]
+    assert bash_completes("qwenbuild build items/sw", project, script) == ["items/sword-common", "items/sword-rare"]
+    assert bash_completes("qwenbuild val", project, script) == ["validate"]
 
 
 def test_completion_is_silent_about_errors(project: Path) -> None:

@@ -45,7 +45,7 @@ def command(as_json: bool) -> int:
 def _table(attempts: list[dict[str, Any]]) -> Any:
     from qwenbuild.report.table import table
 
-    head = ("sent", "outcome", "price", "entry", "model", "provider's id")
+    head = ("sent (UTC)", "outcome", "price", "entry", "model", "provider's id")
     return table(head, [_row(attempt) for attempt in attempts], current().out(), frozenset({2}))
 
 
@@ -72,7 +72,10 @@ def _price(attempt: Mapping[str, Any]) -> str:
     from qwenbuild.report.words import price_words
 
     price = attempt.get("price")
-    return price_words(None if price is None else {unit: Decimal(str(amount)) for unit, amount in price.items()})
+    if price is None:
+        return "unknown"
+    amounts = {unit: Decimal(str(amount)) for unit, amount in price.items()}
+    return price_words(amounts) if any(amounts.values()) else "0"
 
 
 def _plain(attempt: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.emulator.clock import iso
@@ -181,7 +182,7 @@ class Apiframe:
     def _wanted(self, body: dict[str, Any], account: Account, key: str) -> Wanted:
         details: dict[str, list[str]] = {}
         model = body.get("model")
-        if model not in MODELS:
+        if not isinstance(model, str) or model not in MODELS:
             raise Stop(400, "Validation failed", details={"model": [f"must be one of {', '.join(MODELS)}"]})
         prompt = _text(body, "prompt", "prompt", 2000, details, required=True)
         dialects = DIALECTS[self._world.settings.dialect]
@@ -270,15 +271,10 @@ class Apiframe:
 
     def _upload(self, request: Request) -> Reply:
         """Keep nothing but what the file was: its digest becomes the address."""
-        digest, expires = hashlib.sha256(request.body).hexdigest(), self._world.clock.now() + 3600
-        url = f"{self._world.origins['storage']}/uploads/{digest}"
-        answer = {
-            "id": str(uuid.uuid4()),
-            "url": url,
-            "kind": "image",
-            "contentType": "image/png",
-            "byteSize": len(request.body),
-        }
+        kind, content = _file(request)
+        expires = self._world.clock.now() + 3600
+        url = f"{self._world.origins['storage']}/uploads/{hashlib.sha256(content).hexdigest()}"
+        answer = {"id": str(uuid.uuid4()), "url": url, "kind": "image", "contentType": kind, "byteSize": len(content)}
         return _with_id(201, answer | {"expiresAt": iso(expires)})
 
     # -- webhooks ------------------------------------------------------------------------------------------------------
@@ -310,6 +306,17 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Stop(400, "Validation failed", details={"": ["must be an object"]})
     return body
+
+
+def _file(request: Request) -> tuple[str, bytes]:
+    """Content type and bytes of the part called `file`."""
+    head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode("latin-1", "replace")
+    for part in message_from_bytes(head + request.body).walk():
+        if part.get_param("name", header="content-disposition") == "file":
+            content = part.get_payload(decode=True)
+            if isinstance(content, bytes) and len(content) <= 25 * 1024 * 1024:
+                return part.get_content_type(), content
+    raise Stop(400, "Validation failed", details={"file": ["must be a file of at most 25 MB"]})
 
 
 def _params(body: dict[str, Any], model: str, dialects: tuple[Dialect, ...], details: dict[str, list[str]]) -> dict[str, Any]:

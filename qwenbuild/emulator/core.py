@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import json
 import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Protocol
-
-from starlette.applications import Starlette
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qwenbuild.emulator import links, pictures
 from qwenbuild.emulator.clock import Clock
@@ -26,6 +23,9 @@ from qwenbuild.emulator.lanes import Lane, Pace
 from qwenbuild.emulator.ledger import Ledger
 from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
 from qwenbuild.emulator.wire import Phase, Reply, Request, Script
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 EMPTY = Reply(200, b"{}")
 
@@ -133,23 +133,24 @@ class Emulator:
         text = job.wanted.prompt if job else subject
         line["task"] = job.id if job else None
         late = phase in ("poll", "download")
-        fault = None if late else self._fault(phase, front, text)
+        whose = (job.wanted.api, job.wanted.region) if job else (front.api, front.region)
+        fault = None if late else self._fault(phase, *whose, text)
         before = len(self.book.jobs)
         honest = EMPTY if fault else front.handle(request)
         if len(self.book.jobs) > before:
             job = self.book.jobs[-1]
             line["task"] = job.id
-            fault = self._fault("accepted", front, job.wanted.prompt)
+            fault = self._fault("accepted", *whose, job.wanted.prompt)
         elif late:
-            fault = self._fault(phase, front, text)
+            fault = self._fault(phase, *whose, text)
         outcome = fault_outcome(fault, Hit(request, honest, front.refuse, self.origins, fault.options)) if fault else honest
         self._answered(line, fault, outcome, job if phase == "download" else None)
         return outcome
 
-    def _fault(self, phase: str, front: Front, text: str) -> Fault | None:
+    def _fault(self, phase: str, api: str, region: str, text: str) -> Fault | None:
         chosen = None
         for fault in self.faults:
-            if fault.matches(phase, front.api, front.region, text):
+            if fault.matches(phase, api, region, text):
                 fault.seen += 1
                 if chosen is None and fault.due():
                     fault.hits += 1
@@ -189,7 +190,7 @@ class Emulator:
         """Count an arriving submission: `""` when it may come in, else `rate` or `concurrency`."""
         now = self.clock.now()
         lane.arrive(now)
-        if lane.over_rate(now, pace):
+        if lane.over_rate(now, pace, self.settings.rate_grace):
             lane.refused_rate += 1
             return "rate"
         if self.settings.overflow == "refuse" and lane.in_flight(now) >= pace.concurrency:
@@ -228,8 +229,7 @@ class Emulator:
             return wanted.fate
         if any(word in wanted.prompt or word in wanted.negative_prompt for word in self.settings.refuse_words):
             return Fate("failed", "DataInspectionFailed", "Input data may contain inappropriate content.")
-        front = next(front for front in self._fronts if (front.api, front.region) == (wanted.api, wanted.region))
-        fault = self._fault("job", front, wanted.prompt)
+        fault = self._fault("job", wanted.api, wanted.region, wanted.prompt)
         return fault.fate() if fault else Fate()
 
     def cancel(self, job: Job, lane: Lane, concurrency: float) -> None:
@@ -375,8 +375,3 @@ def fault_outcome(fault: Fault, hit: Hit) -> Outcome:
     from qwenbuild.emulator.faults import KINDS
 
     return KINDS[fault.kind](hit)
-
-
-def text_of(value: object) -> str:
-    """A value as text for matching, in the script it was written in."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -44,9 +44,9 @@ class Lane:
         self.min_spacing = min(self.min_spacing, now - self.last)
         self.last = now
 
-    def over_rate(self, now: float, pace: Pace) -> bool:
-        """Whether one more submission would be too many within the window."""
-        while self.recent and self.recent[0] <= now - pace.window:
+    def over_rate(self, now: float, pace: Pace, grace: float = 0.0) -> bool:
+        """Whether one more submission would be too many within the window, which is `grace` seconds shorter."""
+        while self.recent and self.recent[0] <= now - pace.window + grace:
             self.recent.popleft()
         return len(self.recent) + 1 > pace.count
 

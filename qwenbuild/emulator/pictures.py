@@ -24,7 +24,7 @@ ADLER_BASE = 65521
 
 def digest_of(fields: Mapping[str, Any]) -> bytes:
     """32 bytes that stand for the fields of a picture."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).digest()
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
 
 
 def png(width: int, height: int, seed: bytes, *, marked: bool = False, weight: int = 0) -> bytes:

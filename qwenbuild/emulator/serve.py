@@ -9,6 +9,7 @@ import asyncio
 import base64
 import ipaddress
 import json
+import os
 import socket
 import threading
 import urllib.request
@@ -148,7 +149,8 @@ def bind(host: str, port: int) -> socket.socket:
     if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the emulator serves loopback only, not {host}")
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name != "nt":
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((host, port))
     bound.listen(512)
     return bound

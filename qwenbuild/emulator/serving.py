@@ -6,6 +6,7 @@ Knows nothing of APIs; it reads a request, asks the core, waits for the moment o
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from typing import Protocol, cast
@@ -18,7 +19,7 @@ from qwenbuild.emulator.clock import Clock
 from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Write
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-RST = struct.pack("ii", 1, 0)
+RST = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing sends RST."""
 
 

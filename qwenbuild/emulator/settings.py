@@ -34,6 +34,8 @@ class Settings:
     """Refuse what is over the rate. False: only count it."""
     rate: float | None = None
     """Submissions a second for every account and model, in place of the vendors' figures."""
+    rate_grace: float = 0.0
+    """Seconds by which the window of a rate is shorter than it should be: for machines on which requests arrive unevenly."""
     concurrency: int | None = None
     """Unfinished jobs for every account and model, in place of the vendors' figures."""
     overflow: Literal["queue", "refuse"] = "queue"

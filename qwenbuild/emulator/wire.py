@@ -27,7 +27,10 @@ class Request:
 
     def json(self) -> Any:
         """The body; ValueError when it is not JSON."""
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
     def params(self) -> dict[str, str]:
         """The query as a mapping, the last value of a name winning."""
@@ -90,8 +93,9 @@ Script = tuple[Step, ...]
 
 
 def dumps(value: Any) -> bytes:
-    """JSON as the vendors write it: UTF-8, and `&` as an escape, which some of them do."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("&", "\\u0026").encode()
+    """JSON as the vendors write it: UTF-8, and `&` as an escape, which some of them do. A lone surrogate becomes an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("&", "\\u0026")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def json_reply(status: int, value: Any, *headers: tuple[str, str], ready: float = 0.0) -> Reply:

@@ -22,6 +22,9 @@ ENTRY_UNITS = 200
 BUILD_TEXT = 100_000_000
 """Most characters that all renderings together may print."""
 
+NODE_UNITS = 40
+"""What compiling one node of a template costs."""
+
 MOST_BITS = 256
 """Largest integer a template may make, in bits."""
 
@@ -60,8 +63,12 @@ class Budget:
     def end(self, base: int) -> None:
         """A rendering has ended, whose straight-line part cost `base` units."""
         self.total -= base + RENDER_UNITS - max(self.left, 0)
-        if self.total < 0:
-            raise Stopped("the templates of this manifest need too many steps together")
+        self._check()
+
+    def compiled(self, nodes: int) -> None:
+        """A template of so many nodes is to be compiled."""
+        self.total -= nodes * NODE_UNITS
+        self._check()
 
     def printed(self, length: int) -> None:
         """A rendering printed `length` characters."""
@@ -74,6 +81,10 @@ class Budget:
         self.left -= units
         if self.left < 0:
             raise Overspent(f"the template needs more than {RENDER_UNITS:,} steps")
+
+    def _check(self) -> None:
+        if self.total < 0:
+            raise Stopped("the templates of this manifest need too many steps together")
 
     def enter(self) -> None:
         """A macro, block, include or recursive loop opens; raises Overspent when too many are open."""

@@ -19,9 +19,11 @@ WORDS = {
     "MemoryError": "the template is nested too deeply or too large",
     "ZeroDivisionError": "a division by zero",
     "OverflowError": "a number grows too large",
+    "SyntaxError": "the template is nested too deeply",
+    "IndentationError": "the template is nested too deeply",
 }
 CODES = {
-    "Overspent": "template-too-costly",
+    **dict.fromkeys(("Overspent", "RecursionError", "MemoryError", "SyntaxError", "IndentationError"), "template-too-costly"),
     "TemplateNotFound": "no-such-template",
     "TemplatesNotFound": "no-such-template",
     "UndefinedError": "undefined",
@@ -66,6 +68,8 @@ def fault_of(error: BaseException, source: str, sources: Mapping[str, str], cont
     if isinstance(error, Fault) and error.line:
         return error
     kind = type(error).__name__
+    if "integer string conversion" in str(error):
+        return Fault("template-too-costly", "an integer has too many digits", line=1, column=1)
     message = WORDS.get(kind) or (str(error) or kind).split("\n")[0]
     file, line = _place(error)
     text = source if file is None else sources.get(file, "")

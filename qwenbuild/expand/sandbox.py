@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import operator
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, Template, Undefined, nodes, pass_context
 from jinja2.environment import TemplateModule
-from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, TemplateSyntaxError
+from jinja2.lexer import Token, TokenStream
 from jinja2.loaders import FunctionLoader
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,6 +40,9 @@ LOOP = frozenset(
         *("nextitem", "previtem", "revindex", "revindex0"),
     ]
 )
+INCLUDE_UNITS = 16
+"""What an include or import costs beside the size of its template."""
+
 INDEXED: tuple[type[Any], ...] = (str, list, tuple, dict, range)
 FRAME = ("_loop_vars", "_block_vars")
 """Keywords that the compiled template adds to a call for Jinja's own functions."""
@@ -115,10 +120,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
             guard.CONCAT: concat,
         }
 
+    def _tokenize(self, source: str, name: str | None, filename: str | None = None, state: str | None = None) -> TokenStream:
+        tokens = self.lexer.wrap(self.lexer.tokeniter(source, name, filename, state), name, filename)
+        return TokenStream(_limited(tokens, name), name, filename)
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        tree, self.weights[name or ""] = guard.guarded(tree, self.allowed.keys(), self.tests.keys(), name)
+        tree, weight = guard.guarded(tree, self.allowed.keys(), self.tests.keys(), name)
+        self.weights[name or ""] = weight
+        self.budget.compiled(weight)
         return tree
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """Let the error go as it came: its place is found without Jinja's rewriting of tracebacks."""
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
 
     def _load_template(self, name: str, globals: Any) -> Template:
         template = super()._load_template(name, globals)
@@ -131,7 +148,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         def root(context: Context, missing: Any = missing) -> Iterator[str]:
             self.budget.enter()
             try:
-                self.budget.spend(weight)
+                self.budget.spend(INCLUDE_UNITS + weight)
                 yield from run(context)
             finally:
                 self.budget.leave()
@@ -214,3 +231,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return [*left, *right]
         advice = "; join texts with ~" if operator == "+" else ""
         raise TemplateRuntimeError(f"{kind_of(left)} {operator} {kind_of(right)} is not possible{advice}")
+
+
+def _limited(tokens: Iterator[Token], name: str | None) -> Iterator[Token]:
+    for number, token in enumerate(tokens):
+        if number > guard.MOST_TOKENS:
+            raise TemplateSyntaxError(f"the template has more than {guard.MOST_TOKENS:,} words and signs", token.lineno, name)
+        yield token

@@ -119,6 +119,8 @@ class Templates:
         sources = {name: found.characters for name, found in self._files.items() if isinstance(found, Text)}
         try:
             template = sandbox.from_string(text)
+        except Stopped:
+            raise
         except Exception as error:  # whatever a hostile text makes the parser or Python's compiler raise is its fault
             raise fault_of(error, text, sources, {}) from None
         return self._tidied(self._jinja(template, text, sandbox.weights[""]), 0)
@@ -165,9 +167,8 @@ class Templates:
 
     def _read(self, name: str) -> Text | InputError:
         relative = self._relative(name)
-        reason = not_below(name)
-        if reason:
-            raise Fault("outside-folder", f"the template `{name}` {reason.replace('manifest', 'templates', 1)}")
+        if not_below(name):
+            raise Fault("outside-folder", f"the template `{name}` is not below the folder `{self._manifest.templates}`")
         try:
             path = inside(self._manifest.folder, relative)
         except ValueError as error:
@@ -177,7 +178,7 @@ class Templates:
         try:
             return read(path, beside(self._manifest, relative), MOST_TEMPLATE_BYTES)
         except InputError as error:
-            return error
+            return error if error.code != "too-large" else _too_large(beside(self._manifest, relative))
 
     def _relative(self, name: str) -> str:
         folder = self._manifest.templates.strip("/")
@@ -188,6 +189,11 @@ def beside(manifest: Manifest, relative: str) -> str:
     """How a file of the manifest's folder is shown: with the folder that the manifest was named with."""
     folder, slash, _ = manifest.file.replace("\\", "/").rpartition("/")
     return f"{folder}{slash}{relative}"
+
+
+def _too_large(shown: str) -> InputError:
+    message = f"a template file has at most {MOST_TEMPLATE_BYTES // 1000} kB"
+    return InputError(f"{shown}: {message}", code="too-large", problems=(Problem("too-large", message, Mark(shown, 1, 1)),))
 
 
 def _joined(pieces: Any) -> str:

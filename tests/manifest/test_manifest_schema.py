@@ -1,12 +1,104 @@
-"""The published JSON Schema says what the loader does; nothing here knows the loader's files."""
+"""The published JSON Schema and the reference page say what the loader does."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from qwenbuild.manifest import json_schema, schema_text
+import pytest
 
-COMMITTED = Path(__file__).parent.parent.parent / "schemas" / "manifest.v1.schema.json"
+from qwenbuild.manifest import events, json_schema, load, rules, schema_text
+from qwenbuild.manifest.text import Text
+
+ROOT = Path(__file__).parent.parent.parent
+COMMITTED = ROOT / "schemas" / "manifest.v1.schema.json"
+PAGE = ROOT / "docs" / "manifest.md"
+
+EXAMPLE = """\
+version: 1
+output: assets
+provider: dashscope
+templates: prompts
+providers:
+  dashscope:
+    type: dashscope
+    region: singapore
+    mode: auto
+    model: qwen-image-plus
+    params: {prompt_extend: false}
+    api_key_env: DASHSCOPE_API_KEY
+    limits: {rps: 2, concurrency: 2}
+    timeout: 300
+    webhook: https://example.com/hook
+models: {qwen-image-plus: {price: {usd: "0.03"}}}
+vars: {style: "hand-painted, thick outlines"}
+defaults:
+  seed: 7
+  params: {size: "1:1", negative_prompt: "blurry"}
+budget: {usd: "5.00", apiframe: 60, qwen2512: 200}
+provenance: off
+remote: s3://bucket/prefix
+assets:
+  potions:
+    prompt: "A {{ volume }} bottle of {{ color.name }} potion, {{ style }}"
+    matrix:
+      color:
+        - {id: red, name: crimson}
+        - {id: blue, name: azure}
+      volume: [small, large]
+    include: [{color: {id: gold, name: golden}, volume: small}]
+    exclude: [{color: red, volume: large}]
+    foreach: data/potions.csv
+    provider: dashscope
+    model: qwen-image-plus
+    params: {size: "3:4"}
+    seed: 11
+    variants: 3
+    inputs: [refs/knight.png, {entry: "heroes/{{ hero.id }}"}]
+    id: "potions/{{ color.id }}-{{ volume }}"
+    output: "icons/{{ color.id }}-{{ volume }}.png"
+    steps: [{resize: {width: 256}}]
+    expect: {alpha: {min: 0.2}, max_bytes: 200000}
+    tags: [ui, "{{ color.id }}"]
+  signs:
+    prompt: x
+    outputs:
+      - {as: web, path: "web/{{ color.id }}.webp", steps: [{resize: {width: 512}}]}
+atlases:
+  ui: {select: "tag:ui", from: web, output: "atlas/ui.png", padding: 2}
+"""
+
+FREE = """\
+version: 1
+x-a: 1
+providers: {x-p: {}, dashscope: {x-b: 1, limits: {x-c: 1}, params: {x-d: 1}}}
+models: {x-m: 1, m: {x-e: 1, price: {x-f: 1, usd: 1}}}
+defaults: {x-g: 1}
+budget: {x-h: 1}
+assets:
+  x-draft: {any: thing}
+  a:
+    prompt: x
+    x-i: 1
+    seed: "{{ n }}"
+    variants: "{{ n }}"
+    params: {watermark: "{{ w }}", guidance_scale: "{{ g }}", num_inference_steps: "{% if a %}3{% endif %}", size: "{{ s }}"}
+    matrix: {x-axis: 1, c: [d]}
+    outputs: [{path: p, x-j: 1}]
+atlases: {x-k: 1, s: {select: a, output: b, x-l: 1}}
+"""
+
+
+def plain(text: str) -> Any:
+    """The value as an editor sees it: free keys and all."""
+    return events.build(Text("m.yaml", text), drop="").value
+
+
+def refused(text: str) -> list[str]:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(json_schema())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(plain(text))]
 
 
 def test_the_committed_schema_is_the_one_that_the_grammar_gives() -> None:
@@ -17,3 +109,68 @@ def test_the_schema_names_its_dialect_and_itself() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"].endswith("manifest.v1.schema.json")
+    pytest.importorskip("jsonschema").Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, FREE])
+def test_loader_and_schema_take_the_same_manifest(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "NOT_BUILT", frozenset())
+    path = tmp_path / "qwenbuild.yaml"
+    path.write_text(text, encoding="utf-8")
+    load(path)
+    assert refused(text) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "outptu: a",
+        "version: 2",
+        "assets: {a: {promt: x}}",
+        "assets: {a: {seed: -1}}",
+        "assets: {a: {seed: seven}}",
+        "assets: {a: {params: {size: large}}}",
+        "assets: {a: {params: {watermark: no}}}",
+        "assets: {a: {matrix: {c: []}}}",
+        "assets: {a: {steps: [{resice: {}}]}}",
+        "assets: {a: {outputs: [{as: x}]}}",
+        "providers: {d: {region: bejing}}",
+        "providers: {d: {limits: {rps: 0}}}",
+        "budget: {usd: cheap}",
+    ],
+)
+def test_the_schema_refuses_what_the_grammar_refuses(line: str) -> None:
+    assert refused(line if line.startswith("version") else f"version: 1\n{line}") != []
+
+
+def blocks(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "properties" in node and "description" in node:
+            yield node["properties"]
+        for value in node.values():
+            yield from blocks(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from blocks(value)
+
+
+def test_every_key_has_words_for_an_editor() -> None:
+    silent = [name for properties in blocks(json_schema()) for name, each in properties.items() if not each.get("description")]
+    assert silent == []
+
+
+def test_the_reference_page_has_every_key() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9_]+)`", page))
+    known = {name for properties in blocks(json_schema()) for name in properties}
+    assert known - named == set()
+
+
+def test_every_manifest_on_the_reference_page_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "NOT_BUILT", frozenset())
+    path = tmp_path / "qwenbuild.yaml"
+    found = re.findall(r"```yaml\n(version:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(found) >= 2
+    for text in found:
+        path.write_text(text, encoding="utf-8")
+        load(path)

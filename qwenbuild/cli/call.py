@@ -79,7 +79,7 @@ def everywhere(*, twins: bool) -> list[click.Parameter]:
             help="Work in DIR.",
         ),
         option("-q", "--quiet", variable="QWENBUILD_QUIET", is_flag=True, help="Results and errors only."),
-        option("-v", "--verbose", variable="QWENBUILD_VERBOSE", count=True, help="List everything; twice for more."),
+        option("-v", "--verbose", variable="QWENBUILD_VERBOSE", count=True, help="List everything."),
         option(
             "--color",
             variable="QWENBUILD_COLOR",

@@ -52,6 +52,11 @@ def strict_option(command: Decorated) -> Decorated:
     return _flag("--strict", help="Warnings about the manifest are errors.")(command)
 
 
+def offline_option(command: Decorated) -> Decorated:
+    """`--offline`: nothing is asked of any server."""
+    return _flag("--offline", help="No network.")(command)
+
+
 def select_argument(command: Decorated) -> Decorated:
     """`[SELECT]…`, completed from the manifest."""
     from qwenbuild.cli.complete import selectors
@@ -94,8 +99,7 @@ def _option(*names: str, twin: bool = True, **attrs: Any) -> Callable[[Decorated
 
 
 _WALK: list[Callable[[Any], Any]] = [
-    _flag("--locked", help="Only what the lockfile names; exit 3 if it would change."),
-    _flag("--offline", help="No network."),
+    offline_option,
     _flag("--force", twin=False, help="Buy again; needs SELECT or --all."),
     _flag("--all", twin=False, help="With --force: every entry."),
     _flag("--overwrite", twin=False, help="Replace files modified by hand (they are kept aside)."),
@@ -107,7 +111,6 @@ _WALK: list[Callable[[Any], Any]] = [
         metavar="[UNIT=]AMOUNT",
         help="Pay up to this without asking; repeatable, usd when no unit.",
     ),
-    _option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N paid pictures, spread over the assets."),
     _option("--provider", metavar="NAME", help="Use this provider for every entry; with --output."),
     _option("--output", metavar="DIR", help="Another output folder, with a lockfile of its own in it."),
     strict_option,
@@ -117,6 +120,8 @@ _BUILD: list[Callable[[Any], Any]] = [
     _flag("-n", "--dry-run", "dry", help="The plan; nothing is done."),
     _option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs in flight."),
     _flag("-y", "--yes", twin=False, help="Pay without asking; budget and brake still stop."),
+    _option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N paid pictures, spread over the assets."),
+    _flag("--locked", help="Only what the lockfile names; exit 3 if it would change."),
     _flag("--fail-fast", help="Stop submitting at the first failure."),
     _flag("--prune", help="Remove the files of orphans too."),
 ]

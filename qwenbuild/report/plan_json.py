@@ -49,8 +49,7 @@ def step_json(step: Step) -> dict[str, Any]:
 def summary_json(plan: Plan) -> dict[str, Any]:
     """The counts, the cost by unit and the estimate in seconds."""
     counts: dict[str, Any] = {name: plan.counts.get(name, 0) for name in SUMMARY}
-    seconds = int(plan.seconds) if plan.seconds == int(plan.seconds) else round(plan.seconds, 1)
-    return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": seconds}
+    return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}
 
 
 def step_price(step: Step) -> Price | None:

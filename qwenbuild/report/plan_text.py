@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
-from math import ceil
 from typing import Any
 
 from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
@@ -142,7 +141,7 @@ def wrapped(head: str, parts: Sequence[str], terminal: Terminal) -> Iterator[str
 
 
 def _time_words(seconds: float) -> str:
-    return f", about {duration(ceil(seconds))} at the provider's rate" if seconds else ""
+    return f", about {duration(max(1, round(seconds)))} at the provider's rate" if seconds else ""
 
 
 # ---------------------------------------------------------------- one by one

@@ -57,7 +57,7 @@ def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
         return visible(str(value))
 
     return (
-        text("sent"),
+        text("sent").replace("T", " ")[:19],
         text("outcome", "state"),
         _price(attempt),
         text("id", "key"),

@@ -15,8 +15,9 @@ from qwenbuild.cli.group import Verb
 @click.command("status", cls=Verb, short_help="The lockfile against manifest, cache and output tree.")
 @opt.select_argument
 @opt.check_option
+@opt.offline_option
 @opt.json_option
-def command(select: tuple[str, ...], check: bool, as_json: bool) -> int:
+def command(select: tuple[str, ...], check: bool, offline: bool, as_json: bool) -> int:
     """Compare the lockfile with the manifest, the cache and the output tree. Reads only.
 
     \b
@@ -26,4 +27,4 @@ def command(select: tuple[str, ...], check: bool, as_json: bool) -> int:
     """
     from qwenbuild import build
 
-    return show.status(build.status(opt.walk(select=select)), as_json=as_json, check=check)
+    return show.status(build.status(opt.walk(select=select, offline=offline)), as_json=as_json, check=check)

@@ -204,13 +204,6 @@ Seconds = Annotated[
     PlainValidator(_number(0, 86_400, above=True)),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}),
 ]
-Positive = Annotated[
-    float,
-    PlainValidator(_number(0, 1e9, above=True)),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}),
-]
-
-
 Type = Annotated[str, PlainValidator(_one_of(*TYPES)), WithJsonSchema({"enum": list(TYPES)})]
 Region = Annotated[str, PlainValidator(_one_of("singapore", "beijing")), WithJsonSchema({"enum": ["singapore", "beijing"]})]
 Mode = Annotated[str, PlainValidator(_one_of("auto", "async", "sync")), WithJsonSchema({"enum": ["auto", "async", "sync"]})]

@@ -260,15 +260,14 @@ AtlasBlock = TypedDict(
         "select": Required[Annotated[SomeText, doc("which entries, such as tag:ui")]],
         "from": Annotated[SomeText, doc("the output (its `as`) to pack; default: the only one")],
         "output": Required[Annotated[SomeText, doc("the sheet, below the output root")]],
-        "data": Annotated[SomeText, doc("the JSON beside it; default: the sheet's name with .json")],
-        "padding": Annotated[fields.Count, doc("pixels between pictures; default 0")],
-        "extrude": Annotated[fields.Count, doc("pixels that a picture's edge is repeated outwards; default 0")],
+        "padding": Annotated[fields.Count, doc("transparent pixels between pictures and at the edge; default 2")],
+        "extrude": Annotated[fields.Count, doc("how often a picture's outermost pixels are repeated around it; default 0")],
+        "trim": Annotated[Truth, doc("whether transparent borders are cut off; default false")],
         "power_of_two": Annotated[Truth, doc("whether the sheet's sides are powers of two; default false")],
-        "max_size": Annotated[fields.AtLeastOne, doc("longest side of a sheet in pixels")],
-        "scale": Annotated[
-            list[fields.Positive],
-            doc("sizes the sheet is written in, such as [1, 2] for a second one @2x", min_length=1),
+        "max_size": Annotated[
+            fields.AtLeastOne, doc("longest side of a sheet in pixels; the rest goes to another; default 2048")
         ],
+        "scales": Annotated[list[fields.AtLeastOne], doc("such as [1, 2] for a second set @2x; default [1]", min_length=1)],
     },
     total=False,
 )

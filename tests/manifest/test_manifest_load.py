@@ -14,8 +14,11 @@ import pytest
 from qwenbuild import manifest as package
 from qwenbuild.catalog import OVERRIDABLE
 from qwenbuild.errors import InputError, Problem
+from qwenbuild.images.atlas import OPTIONS
+from qwenbuild.images.steps import STEPS
 from qwenbuild.manifest import NOT_BUILT, find, inside, load, rules
-from qwenbuild.manifest.schema import ModelBlock
+from qwenbuild.manifest.names import STEP_KINDS
+from qwenbuild.manifest.schema import AtlasBlock, ModelBlock
 from qwenbuild.model import Manifest
 
 Write = Callable[..., Path]
@@ -112,7 +115,7 @@ assets:
       - {as: web, path: "web/{{ id }}.webp", steps: [{resize: {width: 512}}], expect: {max_bytes: 1}}
   x-draft: {anything: goes}
 atlases:
-  ui: {select: "tag:ui", from: web, output: "atlas/ui.png", padding: 2, power_of_two: true, scale: [1, 2]}
+  ui: {select: "tag:ui", from: web, output: "atlas/ui.png", padding: 2, power_of_two: true, scales: [1, 2]}
 """.replace("seed_of: x, ", "")
 
 
@@ -142,7 +145,7 @@ def test_a_whole_manifest_becomes_the_nouns(write: Write) -> None:
     assert (manifest.trust, manifest.claims, manifest.remote_derived, manifest.provenance) == ("keys", True, True, "marks")
     assert [each.name for each in manifest.assets] == ["icons/potions", "剣"]
     assert [(each.name, each.select, each.source) for each in manifest.atlases] == [("ui", "tag:ui", "web")]
-    assert manifest.atlases[0].options == {"padding": 2, "power_of_two": True, "scale": [1, 2]}
+    assert manifest.atlases[0].options == {"padding": 2, "power_of_two": True, "scales": [1, 2]}
     assert manifest.warnings == ()
 
 
@@ -410,6 +413,11 @@ def test_warnings_name_what_is_hardly_meant(write: Write) -> None:
 
 def test_what_a_manifest_may_correct_the_model_table_has() -> None:
     assert set(ModelBlock.__annotations__) <= OVERRIDABLE
+
+
+def test_the_steps_and_the_atlas_options_are_those_of_the_image_module() -> None:
+    assert set(STEP_KINDS) == set(STEPS)
+    assert set(AtlasBlock.__annotations__) - {"select", "from", "output"} == {*OPTIONS, "scales"}
 
 
 # ---------------------------------------------------------------- files

@@ -245,21 +245,14 @@ def test_a_plan_at_an_unknown_price_says_so(call: Call, walk: Walk) -> None:
 
 
 def test_options_reach_the_walk(call: Call, walk: Walk) -> None:
-    call(
-        "plan",
-        "a/*",
-        "tag:ui",
-        "--locked",
-        "--offline",
-        "--max-cost",
-        "2.50",
-        "--max-cost",
-        "apiframe=60",
-        "--limit",
-        "3",
-        "--strict",
-    )
+    flags = "--locked --offline --max-cost 2.50 --max-cost apiframe=60 --limit 3 --strict"
+    call("build", "-n", "a/*", "tag:ui", *flags.split())
     options = walk.options
     assert options.select == ("a/*", "tag:ui")
     assert (options.locked, options.offline, options.limit, options.strict) == (True, True, 3, True)
     assert options.max_cost == {"usd": Decimal("2.50"), "apiframe": Decimal(60)}
+
+
+def test_status_can_be_kept_off_the_network(call: Call, walk: Walk) -> None:
+    call("status", "--check", "--offline")
+    assert walk.options.offline

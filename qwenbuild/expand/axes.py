@@ -65,7 +65,9 @@ class Table:
     def row_slug(self, at: int) -> str:
         """The slug that names a row. Raises Fault when nothing does."""
         assert self.rows is not None
-        return self._slug(self.rows[at], (*self.path, "foreach"), f"row {at + 1}{f' of {self.source}' if self.source else ''}")
+        if self.source:
+            return self._slug(self.rows[at], (*self.path, "foreach"), f"row {at + 1} of {self.source}")
+        return self._slug(self.rows[at], (*self.path, "foreach", at), f"row {at + 1}")
 
     def left_out(self, combinations: Sequence[Combination]) -> set[tuple[int, int]]:
         """Row and combination numbers that `exclude` names. Each item has to name at least one."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qwenbuild.errors import InputError
@@ -104,14 +105,15 @@ class Blueprint:
             self._tags.get(context),
         )
 
-    def faults(self, context: Context) -> list[Fault]:
+    def faults(self, context: Context, default_id: str) -> list[Fault]:
         """Every fault of one combination, field by field."""
         cells = [self._prompt, self._model, self._seed, self._variants, self._params, self._tags, self._inputs, self._expect]
-        cells += [cell for output in self._outputs for cell in output.cells()]
+        looks: list[Callable[[], Any]] = [partial(cell.get, context) for cell in ([self.id, *cells] if self.id else cells)]
+        looks += [partial(output.get, context, default_id) for output in self._outputs]
         found = []
-        for cell in cells if self.id is None else [self.id, *cells]:
+        for look in looks:
             try:
-                cell.get(context)
+                look()
             except Fault as fault:
                 found.append(fault)
         return found

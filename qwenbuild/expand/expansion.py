@@ -118,8 +118,11 @@ class _Expander:
         out = table.left_out(combinations) if table.exclude else set()
         for found in table.faults:
             self._findings.fault(found)
+        multiplied = _Multiplied(self._findings, self._occupied, table, blueprint, base)
         if blueprint.complete and not table.faults:
-            _Multiplied(self._findings, self._occupied, table, blueprint, base).into(self._entries, combinations, out)
+            multiplied.into(self._entries, combinations, out)
+        else:
+            multiplied.look_at_one(combinations)
 
     def _check_whole(self) -> None:
         for atlas in self._manifest.atlases:
@@ -177,16 +180,25 @@ class _Multiplied:
                     if self._faulty > MOST_FAULTY:
                         return
 
+    def look_at_one(self, combinations: Sequence[Combination]) -> None:
+        """Find the templates' faults by one combination, where something else is wrong already."""
+        rows = self._table.rows
+        if combinations and (rows is None or rows):
+            context = {**self._base, **(rows[0] if rows else {}), **combinations[0].values, RESERVED: self._asset}
+            for found in self._blueprint.faults(context, self._asset):
+                self._report(found, "")
+
     def _one(
         self, entries: list[Entry], variables: dict[str, object], prefix: tuple[str, ...], each: Combination, row: int | None
     ) -> None:
         context = {**variables, **each.values} if each.values else variables
         slugs = "-".join(prefix + each.slugs)
+        default_id = f"{self._asset}/{slugs}" if slugs else self._asset
         origin = Origin(self._asset, row, each.values)
         try:
-            entry = self._blueprint.entry(context, f"{self._asset}/{slugs}" if slugs else self._asset)
+            entry = self._blueprint.entry(context, default_id)
         except Fault as fault:
-            for found in self._blueprint.faults(context) or [fault]:
+            for found in self._blueprint.faults(context, default_id) or [fault]:
                 self._report(found, origin.details())
             return
         except InputError as error:

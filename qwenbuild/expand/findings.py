@@ -63,12 +63,10 @@ class Findings:
 
     def _placed(self, fault: Fault, where: str) -> Problem:
         message = f"{fault.message} (for {where})" if where else fault.message
-        path = ".".join(str(part) for part in fault.path)
-        inside = self._templates.problem(fault, path)
-        if inside is not None:
-            return replace(inside, message=message)
         source = self._manifest.source
-        return source.problem(fault.code, message, fault.path, hint=fault.hint, line=fault.line, column=fault.column)
+        placed = source.problem(fault.code, message, fault.path, hint=fault.hint, line=fault.line, column=fault.column)
+        inside = self._templates.problem(fault, placed.path)
+        return placed if inside is None else replace(inside, message=message)
 
 
 def first(items: Iterable[str], most: int = 5) -> str:

@@ -47,10 +47,6 @@ class Output:
             raise placed(Fault("bad-output-path", str(error)), self.where) from None
         return OutputSpec(path, self._steps.get(context), self._name.get(context), self._expect.get(context))
 
-    def cells(self) -> list[Cell]:
-        """Its templates, for finding every fault of an entry."""
-        return [cell for cell in (self._path, self._steps, self._name, self._expect) if cell is not None]
-
 
 def outputs_of(fields: Fields, templates: Templates) -> list[Output]:
     """The outputs of an asset; without any, one that is named like the entry. Raises Fault."""

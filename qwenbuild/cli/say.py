@@ -30,8 +30,10 @@ def result(lines: Iterable[str]) -> None:
 
 
 def pieces(texts: Iterable[str]) -> None:
-    """Pieces of one text on stdout, as they are."""
-    sys.stdout.writelines(texts)
+    """Pieces of one text on stdout, as they are, without a flush between them."""
+    from qwenbuild.report.streams import Lines
+
+    Lines(sys.stdout).write_all(texts)
 
 
 def as_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from qwenbuild.model import Price
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_text import wrapped
 from qwenbuild.report.terminal import Terminal
-from qwenbuild.report.words import count, duration, price_json, price_words
+from qwenbuild.report.words import count, duration, once, price_json, price_words
 
 COUNTS = ("generated", "restored", "resumed", "derived", "fresh", "failed", "refused", "doubt", "skipped", "modified")
 """The counts of a summary, in the order they are printed."""
@@ -56,8 +56,8 @@ def failure_lines(sums: Sums, terminal: Terminal, told: frozenset[str] = frozens
     untold = [failure for failure in sums.failures if failure[2] not in told]
     for identity, code, message in untold[:FAILURES]:
         head = f"{terminal.style(visible(identity), 'red')}: " if identity else ""
-        coded = f"{visible(code)}: " if code and not message.startswith(code) else ""
-        yield f"{head}{coded}{visible(message)}"
+        coded = f"{visible(code)}: " if code and not message.startswith((code, "refused")) else ""
+        yield f"{head}{once(coded + visible(message))}"
     if len(untold) > FAILURES:
         yield f"… and {len(untold) - FAILURES:,} more (`qwenbuild status` lists them)"
 

@@ -133,8 +133,14 @@ def file_words(path: str, reason: str) -> str:
 
 
 def _refused(reason: Reason) -> str:
-    said = value_words(reason.new) if reason.new not in (None, "") else value_words(reason.field)
-    return f"refused: {said}" if said else "refused before; not sent again"
+    said = reason.new if reason.new not in (None, "") else reason.field
+    return f"refused: {once(value_words(said))}" if said else "refused before; not sent again"
+
+
+def once(text: str) -> str:
+    """`text` without the code that it begins with twice, as in `Refused: Refused: because`."""
+    code, colon, rest = text.partition(": ")
+    return rest if colon and rest.startswith(code + ": ") else text
 
 
 def _other(reason: Reason) -> str:

@@ -256,3 +256,9 @@ def test_options_reach_the_walk(call: Call, walk: Walk) -> None:
 def test_status_can_be_kept_off_the_network(call: Call, walk: Walk) -> None:
     call("status", "--check", "--offline")
     assert walk.options.offline
+
+
+def test_a_code_is_not_said_twice(call: Call, walk: Walk) -> None:
+    twice = Reason("refused", "", None, "DataInspectionFailed: DataInspectionFailed: no")
+    walk.plan = make_plan(make_step("a/x", "refused", twice))
+    assert "  refused   a/x  refused: DataInspectionFailed: no\n" in call("plan").out

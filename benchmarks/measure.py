@@ -102,10 +102,10 @@ def _warm(contender: Contender, row: Row) -> bool:
     return True
 
 
-def table(rows: Sequence[Row], against: str) -> str:
-    """A Markdown table of medians, their spread, and the ratio of `against` to each row."""
+def table(rows: Sequence[Row], against: str = "") -> str:
+    """A Markdown table of medians, their spread, and the ratio of the row `against` to each other one."""
     ours = next((row.median for row in rows if row.name == against and row.seconds), None)
-    lines = [f"| what | median s | min … max | peak MB | {against} ÷ it |", "|---|---:|---:|---:|---:|"]
+    lines = [f"| what | median s | min … max | peak MB | {against + ' ÷ it' if against else ''} |", "|---|---:|---:|---:|---:|"]
     for row in sorted(rows, key=lambda row: row.median if row.seconds else float("inf")):
         if not row.seconds:
             lines.append(f"| {row.name} | not measured: {_one_line(row.missing)} | | | |")

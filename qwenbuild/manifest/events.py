@@ -228,7 +228,6 @@ class _Builder:
             if not isinstance(source, Mapping):
                 self.note("yaml-merge", "`<<` takes a mapping or a list of mappings", event, hint="write `<<: *name`")
                 return
-            self.count(len(source), event)
             for key, item in source.items():
                 into.setdefault(key, item)
 

@@ -146,7 +146,7 @@ class Table:
     ) -> set[tuple[int, int]]:
         if not item:
             raise Fault("exclude-empty", "an empty item of `exclude` would leave out everything")
-        columns = {name for row in rows for name in row}
+        columns = dict.fromkeys(name for row in rows for name in row)
         for name, value in item.items():
             if name not in self.axes and name not in columns and rows:
                 raise Fault("no-such-axis", f"`{name}` is no axis and no column", hint=near(str(name), [*self.axes, *columns]))

@@ -50,6 +50,10 @@ class Fault(Exception):
         self.hint = hint
         self.path: tuple[str | int, ...] = ()
 
+    def again(self) -> Fault:
+        """The same fault for another field that holds the same template."""
+        return Fault(self.code, self.message, line=self.line, column=self.column, file=self.file, hint=self.hint)
+
 
 def near(word: str, known: Iterable[str]) -> str:
     """The hint for a word that is not known: its near miss, or nothing."""

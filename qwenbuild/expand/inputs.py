@@ -95,8 +95,8 @@ def _at(fault: Fault, path: Path) -> Fault:
 
 
 def _no_entry(entry: str, need: str, ids: set[str]) -> Fault:
-    likely = [name for name in ids if abs(len(name) - len(need)) <= 3][:5000]
-    near = difflib.get_close_matches(need, sorted(likely), 1)
+    likely = sorted(name for name in ids if abs(len(name) - len(need)) <= 3)
+    near = difflib.get_close_matches(need, likely[:5000], 1)
     hint = f"did you mean `{near[0]}`?" if near else ""
     return Fault("no-such-entry", f"`{entry}` needs the entry `{need}`, which does not exist", hint=hint)
 

@@ -5,6 +5,7 @@ Knows no asset and no entry; the only files it opens are those of the manifest's
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ MOST_TEMPLATE_BYTES = 256_000
 MOST_CACHED = 50_000
 """Distinct templates kept compiled."""
 
+MOST_COMPARED = 2_000
+"""Files of the folder in which a near miss is looked for."""
+
 
 def has_markup(text: str) -> bool:
     """Whether Jinja would act on anything in the text."""
@@ -43,7 +47,7 @@ class Templates:
         self._manifest = manifest
         self._budget = budget
         self._renders: dict[str, Render | Fault] = {}
-        self._files: dict[str, Text | InputError] = {}
+        self._files: dict[str, Text | InputError | Fault] = {}
         self._sandbox: Sandbox | None = None
 
     def render(self, text: str) -> Render:
@@ -57,16 +61,16 @@ class Templates:
             if len(self._renders) < MOST_CACHED:
                 self._renders[text] = found
         if isinstance(found, Fault):
-            raise found
+            raise found.again()
         return found
 
     def file(self, name: str) -> str:
         """The text of a template file. Raises InputError with the problem at the file, or Fault when it is not to be had."""
-        found = self._files.get(name)
-        if found is None:
-            found = self._files[name] = self._read(name)
+        found = self._found(name)
         if isinstance(found, InputError):
             raise found
+        if isinstance(found, Fault):
+            raise self.missing(name) if found.code == "no-such-template" else found.again()
         return found.characters
 
     def read_files(self) -> list[str]:
@@ -84,7 +88,8 @@ class Templates:
     def missing(self, name: str) -> Fault:
         """The fault of a template file that does not exist, with the near miss in its folder."""
         folder = self._manifest.folder / self._manifest.templates
-        known = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))[:1000] if path.is_file()]
+        seen = itertools.islice(folder.rglob("*"), MOST_COMPARED)
+        known = sorted(path.relative_to(folder).as_posix() for path in seen if path.is_file())
         where = f"there is no template `{name}` in the folder `{self._manifest.templates}`"
         return Fault("no-such-template", where, hint=near(name, known))
 
@@ -158,23 +163,27 @@ class Templates:
         return self._sandbox
 
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        try:
-            return self.file(name), name, lambda: True
-        except Fault as fault:
-            if fault.code == "no-such-template":
-                return None
-            raise
+        found = self._found(name)
+        if isinstance(found, Fault) and found.code == "no-such-template":
+            return None
+        return self.file(name), name, lambda: True
 
-    def _read(self, name: str) -> Text | InputError:
+    def _found(self, name: str) -> Text | InputError | Fault:
+        found = self._files.get(name)
+        if found is None:
+            found = self._files[name] = self._read(name)
+        return found
+
+    def _read(self, name: str) -> Text | InputError | Fault:
         relative = self._relative(name)
         if not_below(name):
-            raise Fault("outside-folder", f"the template `{name}` is not below the folder `{self._manifest.templates}`")
+            return Fault("outside-folder", f"the template `{name}` is not below the folder `{self._manifest.templates}`")
         try:
             path = inside(self._manifest.folder, relative)
         except ValueError as error:
-            raise Fault("outside-folder", str(error)) from None
+            return Fault("outside-folder", str(error))
         if not path.exists():
-            raise self.missing(name)
+            return Fault("no-such-template", name)
         try:
             return read(path, beside(self._manifest, relative), MOST_TEMPLATE_BYTES)
         except InputError as error:

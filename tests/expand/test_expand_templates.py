@@ -167,6 +167,11 @@ def test_an_undefined_name_has_its_near_miss_in_both_ways_of_rendering() -> None
     assert prompt_problem("{{ map.ke }}", **DATA).hint == "did you mean `k`?"
 
 
+def test_the_same_broken_template_is_reported_for_every_asset_that_has_it() -> None:
+    found = problems(asset("a", prompt="{{ x | uper }}"), asset("b", prompt="{{ x | uper }}"))
+    assert [each.path for each in found] == ["assets.a.prompt", "assets.b.prompt"]
+
+
 def test_files_include_import_and_extend_each_other(folder: Path) -> None:
     body = "{{ super() }} {% from 'macros.j2' import big, ink %}{{ big(ink) }}"
     text = f"{{% extends 'base.j2' %}}{{% block body %}}{body}{{% endblock %}}"

@@ -1,0 +1,152 @@
+"""A self-hosted server's wire: everything explicit, the picture in the answer, no key for a manifest's address."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from qwenbuild.catalog import Catalog
+from qwenbuild.errors import (
+    AccountStop,
+    BadPicture,
+    FailedAtProvider,
+    InputError,
+    Lost,
+    ProviderError,
+    Refused,
+    Throttled,
+    Uncertain,
+)
+from qwenbuild.images import placeholder_png
+from qwenbuild.model import ProviderSettings, Ticket
+from qwenbuild.providers import build_provider
+from tests.providers.bench import action, order
+
+BASE = "http://127.0.0.1:8091"
+SUBMIT = f"{BASE}/v1/images/generations"
+PICTURE = placeholder_png(action("openai"))
+
+
+@pytest.fixture
+def wire() -> Iterator[respx.MockRouter]:
+    with respx.mock(assert_all_called=False) as router:
+        yield router
+
+
+def provider(environ: dict[str, str] | None = None, **settings: Any) -> Any:
+    given = {"base_url": BASE, **settings}
+    return build_provider(ProviderSettings("gpu", "openai", **given), Catalog.load(), environ or {})
+
+
+def answer(data: bytes = PICTURE, **more: Any) -> httpx.Response:
+    item = {"b64_json": base64.b64encode(data).decode(), "url": None, "revised_prompt": None}
+    return httpx.Response(200, json={"created": 1, "data": [item], **more})
+
+
+async def test_the_request_says_everything(wire: respx.MockRouter) -> None:
+    route = wire.post(SUBMIT).mock(return_value=answer())
+    made, asked = provider(), order("openai")
+    ticket = await made.submit(asked, made.body(asked))
+    request = route.calls.last.request
+    assert json.loads(request.content) == {
+        "model": "Qwen/Qwen-Image-2512",
+        "prompt": "a paper lantern",
+        "negative_prompt": " ",
+        "n": 1,
+        "size": "1024x1024",
+        "num_inference_steps": 50,
+        "true_cfg_scale": 4.0,
+        "seed": 7,
+        "response_format": "b64_json",
+        "output_format": "png",
+    }
+    assert b'"true_cfg_scale":4.0' in request.content
+    assert "authorization" not in request.headers
+    picture = await made.collect(ticket, asked.action)
+    assert (picture.data, picture.billed, ticket.data) == (PICTURE, {}, PICTURE)
+    assert PICTURE[:20].hex() not in repr(ticket)
+    await made.close()
+
+
+@pytest.mark.parametrize("base", ["http://gpu-box:8091", "http://gpu-box:8091/", "http://gpu-box:8091/v1"])
+async def test_any_host_may_be_named_with_or_without_v1(wire: respx.MockRouter, base: str) -> None:
+    route = wire.post("http://gpu-box:8091/v1/images/generations").mock(return_value=answer())
+    made, asked = provider(base_url=base), order("openai")
+    await made.submit(asked, made.body(asked))
+    assert route.call_count == 1
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings", "sends"),
+    [
+        ({"OPENAI_API_KEY": "sk-mine"}, {"base_url": "https://gpu.example"}, False),
+        (
+            {"OPENAI_API_KEY": "sk-mine", "GPU_API_KEY": "sk-gpu"},
+            {"base_url": "https://gpu.example", "api_key_env": "GPU_API_KEY"},
+            False,
+        ),
+        ({"OPENAI_API_KEY": "sk-mine"}, {"base_url": BASE}, False),
+        ({"GPU_API_KEY": "sk-gpu"}, {"base_url": BASE, "api_key_env": "GPU_API_KEY"}, True),
+        ({"OPENAI_API_KEY": "sk-mine", "QWENBUILD_GPU_BASE_URL": "https://gpu.example"}, {}, True),
+        ({"OPENAI_API_KEY": "sk-mine", "QWENBUILD_GPU_BASE_URL": "http://gpu.example"}, {}, False),
+    ],
+)
+async def test_a_key_goes_only_where_the_environment_sends_it(
+    wire: respx.MockRouter, environ: dict[str, str], settings: dict[str, Any], sends: bool
+) -> None:
+    route = wire.post(path="/v1/images/generations").mock(return_value=answer())
+    made, asked = provider(environ, **settings), order("openai")
+    await made.submit(asked, made.body(asked))
+    assert ("authorization" in route.calls.last.request.headers) is sends
+    await made.close()
+
+
+async def test_without_an_address_nothing_is_built() -> None:
+    with pytest.raises(InputError, match="QWENBUILD_GPU_BASE_URL"):
+        provider(base_url=None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "kind"),
+    [
+        (400, {"detail": "size must be WxH"}, Refused, ""),
+        (400, {"error": {"message": "The model `x` does not exist", "type": "t", "code": 404}}, AccountStop, "model"),
+        (401, {"error": {"message": "Unauthorized"}}, AccountStop, "credentials"),
+        (404, {"detail": "Not Found"}, AccountStop, "model"),
+        (422, {"detail": [{"loc": ["body", "n"], "msg": "too many"}]}, Refused, ""),
+        (429, {"error": {"message": "busy"}}, Throttled, ""),
+        (500, {"error": {"message": "CUDA out of memory"}}, FailedAtProvider, ""),
+        (503, {"detail": "loading"}, FailedAtProvider, ""),
+        (500, None, Uncertain, ""),
+        (200, {"data": []}, Uncertain, ""),
+        (200, {"data": [{"url": "/v1/images/1/content"}]}, Uncertain, ""),
+        (200, {"data": [{"b64_json": "not base64!"}]}, Uncertain, ""),
+    ],
+)
+async def test_each_error(wire: respx.MockRouter, status: int, body: Any, error: type[ProviderError], kind: str) -> None:
+    reply = httpx.Response(status, text="Internal Server Error") if body is None else httpx.Response(status, json=body)
+    wire.post(SUBMIT).mock(return_value=reply)
+    made, asked = provider(), order("openai")
+    with pytest.raises(ProviderError) as caught:
+        await made.submit(asked, made.body(asked))
+    assert type(caught.value) is error
+    assert getattr(caught.value, "kind", "") == kind
+    await made.close()
+
+
+async def test_a_picture_of_another_size_is_kept_and_named() -> None:
+    made = provider()
+    wrong = placeholder_png(action("openai", size="64*64"))
+    with pytest.raises(BadPicture) as caught:
+        await made.collect(Ticket("gpu", BASE, data=wrong), action("openai"))
+    assert caught.value.data == wrong
+    with pytest.raises(Lost):
+        await made.collect(Ticket("gpu", BASE), action("openai"))
+    await made.close()

@@ -1,0 +1,286 @@
+"""Connections: every error of the library underneath is mapped, downloads are bounded, nothing leads inside."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from qwenbuild.errors import Unavailable, Uncertain
+from qwenbuild.providers.guard import Guard, HostRefused, is_public
+from qwenbuild.providers.http import (
+    NEVER_LEFT,
+    PERHAPS_ARRIVED,
+    Answer,
+    DownloadLimits,
+    LinkDead,
+    TooLarge,
+    Wire,
+    foreign,
+)
+from tests.providers.bench import http, server
+
+LOCAL = Guard((), loopback=True)
+
+
+def library_errors() -> set[type[Exception]]:
+    found = [getattr(httpx, name) for name in dir(httpx)]
+    return {item for item in found if isinstance(item, type) and issubclass(item, Exception)}
+
+
+def test_every_error_of_httpx_has_its_place_in_the_map() -> None:
+    assert {*NEVER_LEFT, *PERHAPS_ARRIVED} == library_errors()
+    assert not set(NEVER_LEFT) & set(PERHAPS_ARRIVED)
+
+
+@pytest.mark.parametrize("error", sorted(library_errors(), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
+async def test_only_what_never_left_may_be_sent_again(error: type[Exception]) -> None:
+    raised = error.__new__(error)
+    ours = foreign(raised, "the request")
+    assert type(ours) is (Unavailable if error in NEVER_LEFT else Uncertain)
+    with respx.mock:
+        respx.post("https://api.example/x").mock(side_effect=raised)
+        wire = Wire(Guard(()))
+        with pytest.raises(type(ours)):
+            await wire.post("https://api.example/x", {}, b"{}", read=1)
+        await wire.aclose()
+
+
+def test_an_error_that_nobody_expects_is_perhaps_paid() -> None:
+    assert type(foreign(RuntimeError("?"), "the request")) is Uncertain
+
+
+async def test_each_submit_has_a_connection_of_its_own() -> None:
+    ports = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            await reader.readexactly(2)
+            ports.append((writer.get_extra_info("peername")[1], head))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    listening = await asyncio.start_server(quietly, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+    wire = Wire(LOCAL)
+    for _ in range(3):
+        await wire.post(url, {}, b"{}", read=5)
+    assert len({port for port, _ in ports}) == 3
+    await wire.aclose()
+    listening.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_fifty_questions_at_once_go_over_small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(lambda _: http(200, b"{}")) as (url, seen):
+        wire = Wire(LOCAL)
+        answers = await asyncio.gather(*(wire.get(f"{url}/{number}", {}) for number in range(50)))
+        assert [answer.status for answer in answers] == [200] * 50
+        assert len(seen) == 50
+        assert len(wire._polls._clients) == 5
+        await wire.aclose()
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'{"a":NaN}', b'{"a":' * 40 + b"1" + b"}" * 40, b"\xff"])
+def test_odd_json_is_no_answer(body: bytes) -> None:
+    assert Answer(200, {}, body).json() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5", 5.0),
+        ("0.5", 0.5),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("Thu, 01 Jan 1970 00:01:00 GMT", 50.0),
+        ("9" * 400, float("inf")),
+    ],
+)
+def test_retry_after_is_read_or_left(text: str, seconds: float | None) -> None:
+    assert Answer(429, {"retry-after": text}, b"").retry_after(10.0) == seconds
+
+
+# ---------------------------------------------------------------- where a picture may come from
+
+
+INSIDE = """
+    127.0.0.1 10.0.0.1 169.254.169.254 100.100.100.200 192.168.1.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1%eth0 fc00::1
+    ::ffff:127.0.0.1 ::ffff:100.100.100.200 64:ff9b::7f00:1 2002:7f00:1:: ff02::1
+"""
+ODD = """
+    https://2130706433/ https://0x7f.1/ https://127.1/ https://0/ https://[::1]/ https://localhost/ https://user@cdn.example/
+    https://cdn.example@127.0.0.1/ http://cdn.example/ ftp://cdn.example/ file:///x https://metadata.google.internal/
+    https://printer.local/ https://intranet/ https://cdn.example:port/ //cdn.example/
+"""
+
+
+@pytest.mark.parametrize("address", INSIDE.split())
+def test_inside_is_not_public(address: str) -> None:
+    assert not is_public(address)
+    assert not Guard(("*",)).address_allowed(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "47.88.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_outside_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("url", ODD.split())
+def test_odd_addresses_are_refused_by_name(url: str) -> None:
+    with pytest.raises(HostRefused):
+        Guard(("*",)).check(url)
+
+
+def test_loopback_is_for_an_api_on_loopback_only() -> None:
+    LOCAL.check("http://127.0.0.1:8000/x")
+    assert LOCAL.address_allowed("127.0.0.1")
+    with pytest.raises(HostRefused):
+        LOCAL.check("http://10.0.0.1/x")
+    with pytest.raises(HostRefused):
+        Guard(("*.aliyuncs.com",)).check("http://127.0.0.1:8000/x")
+
+
+async def test_a_public_name_that_leads_inside_is_not_connected_to() -> None:
+    async def rebound(host: str, port: int) -> list[str]:
+        return ["8.8.8.8", "127.0.0.1"]
+
+    wire = Wire(Guard(("*",)), resolve=rebound)
+    with pytest.raises(HostRefused, match=r"127\.0\.0\.1"):
+        await wire.fetch("https://cdn.example/x.png")
+    await wire.aclose()
+
+
+async def test_a_name_that_leads_nowhere_is_unavailable() -> None:
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    wire = Wire(Guard(("*",)), resolve=nowhere)
+    with pytest.raises(Unavailable):
+        await wire.fetch("https://cdn.example/x.png")
+    await wire.aclose()
+
+
+# ---------------------------------------------------------------- downloads
+
+
+async def fetched(answer: Any, limits: DownloadLimits | None = None) -> bytes:
+    async with server(answer if callable(answer) else lambda _: answer) as (url, _):
+        wire = Wire(LOCAL, limits)
+        try:
+            return await wire.fetch(f"{url}/picture.png?Signature=%2B%3D")
+        finally:
+            await wire.aclose()
+
+
+async def test_a_download_asks_for_nothing_but_the_bytes() -> None:
+    seen: list[bytes] = []
+
+    def say(request: bytes) -> bytes:
+        seen.append(request)
+        return http(200, b"picture", "Set-Cookie: a=b")
+
+    assert await fetched(say) == b"picture"
+    head = seen[0].lower()
+    assert head.startswith(b"get /picture.png?signature=%2b%3d http/1.1")
+    assert b"accept-encoding: identity" in head
+    assert b"authorization" not in head
+    assert b"cookie" not in head
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+async def test_a_dead_link_is_told_apart(status: int) -> None:
+    with pytest.raises(LinkDead) as caught:
+        await fetched(http(status, b"<Error><Code>AccessDenied</Code></Error>"))
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 206])
+async def test_a_storage_in_trouble_may_pass(status: int) -> None:
+    with pytest.raises(Unavailable):
+        await fetched(http(status, b""))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nCont", http(200, b"half", length=4000), b"garbage\r\n\r\n"],
+    ids=["none", "head", "half", "garbage"],
+)
+async def test_a_download_that_breaks_off_may_pass(answer: bytes) -> None:
+    with pytest.raises(Unavailable):
+        await fetched(answer)
+
+
+async def test_more_bytes_than_the_cap_are_not_read() -> None:
+    with pytest.raises(TooLarge):
+        await fetched(http(200, b"x" * 5000), DownloadLimits(cap=1000))
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    assert await fetched(http(200, bomb, "Content-Encoding: gzip")) == bomb
+
+
+async def test_a_redirect_is_followed_and_each_hop_is_checked() -> None:
+    def say(request: bytes) -> bytes:
+        return http(200, b"picture") if b"/second" in request else http(302, b"", "Location: /second")
+
+    assert await fetched(say) == b"picture"
+    for location in ("http://10.0.0.1/x", "file:///etc/passwd", "https://[::ffff:10.0.0.1]/x"):
+        with pytest.raises(HostRefused):
+            await fetched(http(302, b"", f"Location: {location}"))
+
+
+async def test_redirects_in_a_circle_end() -> None:
+    seen: list[bytes] = []
+
+    def say(request: bytes) -> bytes:
+        seen.append(request)
+        return http(302, b"", "Location: /again")
+
+    with pytest.raises(LinkDead):
+        await fetched(say)
+    assert len(seen) == 4
+
+
+async def dripping(piece: bytes, every: float) -> tuple[asyncio.Server, str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        try:
+            while True:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(every)
+        except (OSError, asyncio.CancelledError):
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return listening, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/x"
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [(DownloadLimits(total=0.3, grace=9), "deadline"), (DownloadLimits(total=9, grace=0.1, rate=1e6), "slow")],
+)
+async def test_a_trickle_of_bytes_ends_in_time(limits: DownloadLimits, code: str) -> None:
+    listening, url = await dripping(b"x", 0.02)
+    wire, started = Wire(LOCAL, limits), time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        await wire.fetch(url)
+    assert caught.value.code == code
+    assert time.monotonic() - started < 3
+    await wire.aclose()
+    listening.close()
+    await asyncio.sleep(0.05)

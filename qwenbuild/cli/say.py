@@ -57,12 +57,13 @@ def problem_text(text: str) -> None:
 
 
 def notices(problems: Sequence[Problem]) -> None:
-    """Warnings and notices on stderr, unless `-q`; the first few without `-v`."""
+    """Warnings and notices on stderr, unless `-q`; without `-v` the first few, a line each."""
     from qwenbuild.report.problems import format_problem
 
     call = current()
     shown = problems if call.verbose else problems[:NOTICES]
     for problem in shown:
-        message(call.err().style("note: ", "yellow") + format_problem(problem))
+        said = format_problem(problem)
+        message(call.err().style("note: ", "yellow") + (said if call.verbose else said.partition("\n")[0]))
     if len(shown) < len(problems):
         message(f"note: and {len(problems) - len(shown):,} more (-v shows them)")

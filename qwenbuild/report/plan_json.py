@@ -54,6 +54,8 @@ def summary_json(plan: Plan) -> dict[str, Any]:
 
 def step_price(step: Step) -> Price | None:
     """What an entry costs: its candidates' prices added up; None when one of them is unknown."""
+    if len(step.candidates) == 1:
+        return step.candidates[0].price
     prices = [candidate.price for candidate in step.candidates]
     known = [price for price in prices if price is not None]
     return total(known) if len(known) == len(prices) else None

@@ -239,18 +239,19 @@ def _asset(name: str, steps: Sequence[Step], terminal: Terminal) -> Iterator[str
 
 def _groups(steps: Sequence[Step], width: int) -> list[_Group]:
     """Groups by verdict and reason, costliest verdict first, then the largest; reasons too many to tell apart are merged."""
-    found = _gathered((step, _shared_reason(step, width)) for step in steps)
+    reasoned = [(step, label(step), _shared_reason(step, width)) for step in steps]
+    found = _gathered(reasoned)
     if len(found) > GROUPS:
         few = {place for place, group in found.items() if group.number < 3}
-        named = ((step, label(step), _shared_reason(step, width)) for step in steps)
-        found = _gathered((step, (_fields(step) or said) if (name, said) in few else said) for step, name, said in named)
+        found = _gathered(
+            (step, name, (_fields(step) or said) if (name, said) in few else said) for step, name, said in reasoned
+        )
     return sorted(found.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
 
 
-def _gathered(reasoned: Iterable[tuple[Step, str]]) -> dict[tuple[str, str], _Group]:
+def _gathered(reasoned: Iterable[tuple[Step, str, str]]) -> dict[tuple[str, str], _Group]:
     found: dict[tuple[str, str], _Group] = {}
-    for step, said in reasoned:
-        name = label(step)
+    for step, name, said in reasoned:
         group = found.get((name, said))
         if group is None:
             group = found[name, said] = _Group(name, said, [], [])

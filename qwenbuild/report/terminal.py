@@ -6,6 +6,7 @@ Does not know what is written. Colours are plain SGR sequences around text that 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import unicodedata
 from dataclasses import dataclass
@@ -64,9 +65,13 @@ def _width() -> int:
     return max(40, min(120, shutil.get_terminal_size((80, 24)).columns))
 
 
+_NARROW = re.compile("[\u0000-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u21ff]*").fullmatch
+"""Latin letters, quotes, dashes, the ellipsis and arrows: one column each."""
+
+
 def cells(text: str) -> int:
     """The columns that `text` takes: two for wide characters, none for combining marks."""
-    return len(text) if text.isascii() else sum(_cell(char) for char in text)
+    return len(text) if text.isascii() or _NARROW(text) else sum(_cell(char) for char in text)
 
 
 def _cell(char: str) -> int:

@@ -15,7 +15,7 @@ from qwenbuild.images import scenes
 from qwenbuild.images.canvas import Canvas, Ramp, text_width
 from qwenbuild.images.flatpng import Colour, write
 from qwenbuild.images.structure import MAX_PIXELS
-from qwenbuild.images.typeset import Setting, fit, headline, shorten
+from qwenbuild.images.typeset import Setting, fit, headline, shorten, widest
 from qwenbuild.key import action_key
 from qwenbuild.model import Action
 
@@ -95,18 +95,19 @@ def placeholder_png(action: Action) -> bytes:
     Raises ValueError when the size cannot be read or is over 64 megapixels.
     """
     width, height = pixel_size(action.size)
-    dice = _dice(action)
-    solid = _SOLID.search(action.prompt)
+    dice = _dice_of(f"{action.model}\0{action.prompt}")
     canvas = Canvas(width, height)
+    colours = _palette(dice[0])
+    solid = _SOLID.search(action.prompt)
     if solid:
-        ground = bytes.fromhex(solid[1])
-        tones = _tones(dice[0], (ground[0], ground[1], ground[2]))
+        red, green, blue = bytes.fromhex(solid[1])
+        colours = [*(_away(colour, (red, green, blue)) for colour in colours), (red, green, blue)]
         _object(canvas, action, dice)
     else:
-        tones = _tones(dice[0], None)
         scenes.draw(canvas, action.seed + dice[1], _dice_of(action_key(action)))
         _words(canvas, action)
-    return write(width, height, _palette(tones, bytes.fromhex(solid[1]) if solid else b"\0\0\0"), canvas.pixels)
+        colours.append((0, 0, 0))
+    return write(width, height, colours, canvas.pixels)
 
 
 def pixel_size(size: str) -> tuple[int, int]:
@@ -132,35 +133,28 @@ def _near_ratio(width: int, height: int) -> tuple[int, int]:
     return (other, side) if width >= height else (side, other)
 
 
-def _dice(action: Action) -> bytes:
-    return _dice_of(f"{action.model}\0{action.prompt}")
-
-
 def _dice_of(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _tones(first: int, ground: Colour | None) -> list[Colour]:
-    """A palette's colours; beside a solid ground the next one whose colours are all far from it."""
-    for step in range(len(_PALETTES)):
-        rgb = [bytes.fromhex(word) for word in _PALETTES[(first + step) % len(_PALETTES)].split()]
-        tones: list[Colour] = [(colour[0], colour[1], colour[2]) for colour in rgb]
-        if ground is None or all(_distance(tone, ground) > 70 for tone in tones):
-            break
-    return tones
-
-
-def _distance(one: Colour, other: Colour) -> int:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
-
-
-def _palette(tones: list[Colour], ground: bytes) -> list[Colour]:
+def _palette(which: int) -> list[Colour]:
+    """The fifteen colours that scenes, card and letters use."""
+    rgb = [bytes.fromhex(word) for word in _PALETTES[which % len(_PALETTES)].split()]
+    tones: list[Colour] = [(colour[0], colour[1], colour[2]) for colour in rgb]
     paper = _mix(tones[0], (255, 255, 255), 2)
     ink, light = _mix(tones[4], (0, 0, 0), 1), _mix(tones[0], (255, 255, 255), 1)
     quiet = _mix(tones[4], paper, 1)
     body = [paper, _mix(paper, ink, 1), _mix(paper, ink, 2), ink]
     title = [_mix(tones[4], light, 1), _mix(tones[4], light, 2), light]
-    return [*tones[:5], tones[5], *body, *title, _mix(paper, quiet, 2), quiet, (ground[0], ground[1], ground[2])]
+    return [*tones, *body, *title, _mix(paper, quiet, 2), quiet]
+
+
+def _away(colour: Colour, ground: Colour) -> Colour:
+    """The colour, or one like it that nobody takes for the ground."""
+    far = (0, 0, 0) if sum(ground) > 382 else (255, 255, 255)
+    while max(abs(a - b) for a, b in zip(colour, ground, strict=True)) < 72:
+        colour = _mix(colour, far, 1)
+    return colour
 
 
 def _mix(one: Colour, other: Colour, thirds: int) -> Colour:
@@ -227,20 +221,19 @@ def _foot(canvas: Canvas, action: Action, x: int, baseline: int, wide: int, size
 
 
 def _object(canvas: Canvas, action: Action, dice: bytes) -> None:
-    """One thing in the middle of a plain ground, with the words on it."""
-    canvas.pixels[:] = bytes([GROUND]) * len(canvas.pixels)
+    """One thing in the middle of a plain ground: a framed scene with the words on a plate."""
     unit = min(canvas.width, canvas.height)
-    x, y, radius = canvas.width // 2, canvas.height // 2, unit * 43 // 100
-    rim = 2 + (dice[1] + action.seed) % 2
+    x, y, radius = canvas.width // 2, canvas.height // 2, unit * 45 // 100
     kind = dice[2] + action.seed
-    scenes.solid(canvas, kind, x, y, radius, rim)
-    scenes.solid(canvas, kind, x, y, radius * 93 // 100, ACCENT)
-    scenes.solid(canvas, kind, x, y, radius * 89 // 100, PAPER)
-    wide, tall = radius * 118 // 100, radius * 80 // 100
-    title = fit(
-        headline(_SOLID.sub("", action.prompt)) or "(empty prompt)", wide, tall, _sizes(unit, (110, 96, 84, 72, 62, 54, 46))
-    )
-    _lines(canvas, title, x - wide // 2, y - title.height // 2 - radius // 12, BODY, centre=wide)
-    size = max(unit * 30 // 1328, 7)
-    facts = [f"{canvas.width}×{canvas.height}  seed {action.seed}", f"#{action_key(action)[:10]}"]
-    _lines(canvas, Setting(tuple(facts), size), x - wide // 2, y + radius * 42 // 100, QUIET, centre=wide)
+    scenes.draw(canvas, action.seed + dice[1], _dice_of(action_key(action)))
+    scenes.framed(canvas, kind, x, y, (radius, radius * 93 // 100, radius * 90 // 100), (GROUND, BAND, ACCENT))
+    inset, small = max(unit // 40, 2), max(unit * 30 // 1328, 7)
+    words = headline(_SOLID.sub("", action.prompt)) or "(empty prompt)"
+    title = fit(words, radius * 136 // 100, radius * 70 // 100, _sizes(unit, (110, 96, 84, 72, 62, 54, 46)))
+    facts = Setting((f"{canvas.width}×{canvas.height}  seed {action.seed}", f"#{action_key(action)[:10]}"), small)
+    half = max(widest(title.lines, title.size), widest(facts.lines, small)) // 2 + inset
+    top = y - (title.height + facts.height) // 2
+    bottom = top + title.height + facts.height
+    canvas.rounded(x - half, top - inset, x + half, bottom + inset, inset, PAPER)
+    _lines(canvas, title, x - half, top, BODY, centre=2 * half)
+    _lines(canvas, facts, x - half, bottom - facts.height, QUIET, centre=2 * half)

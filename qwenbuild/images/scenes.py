@@ -111,6 +111,26 @@ def _pebbles(canvas: Canvas, dice: bytes) -> None:
 _SCENES: tuple[Callable[[Canvas, bytes], None], ...] = (_hills, _arches, _skyline, _tiles, _pebbles, _beams)
 
 
+def framed(canvas: Canvas, kind: int, x: int, y: int, radii: tuple[int, int, int], tones: tuple[int, int, int]) -> None:
+    """Cut what is drawn to a shape round a middle: ground outside of it, then a rim and a line inside its edge.
+
+    `radii` are the shape's, the line's and the picture's, in pixels; `tones` the ground's, the rim's and the line's.
+    """
+    for radius, tone in zip(reversed(radii), reversed(tones), strict=True):
+        mask = Canvas(canvas.width, canvas.height)
+        solid(mask, kind, x, y, radius, 1)
+        _outside(canvas, mask, tone)
+
+
+def _outside(canvas: Canvas, mask: Canvas, tone: int) -> None:
+    width = canvas.width
+    for start in range(0, width * canvas.height, width):
+        left, right = mask.pixels.find(1, start, start + width), mask.pixels.rfind(1, start, start + width) + 1
+        left, right = (left, right) if left >= 0 else (start + width, start + width)
+        canvas.pixels[start:left] = bytes([tone]) * (left - start)
+        canvas.pixels[right : start + width] = bytes([tone]) * (start + width - right)
+
+
 def solid(canvas: Canvas, which: int, x: int, y: int, radius: int, tone: int) -> None:
     """One closed shape round a middle: disc, rounded square, hexagon or octagon."""
     kind = which % 4

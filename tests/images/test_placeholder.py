@@ -36,7 +36,7 @@ def opened(data: bytes) -> Image.Image:
     [
         (POTION, "8304bf690ea75665479c66b7e090d25994c3f648a6fc38d68e6a0d8f0fa3fdaf"),
         (POSTER, "057226362efb53cec6e7c8e71a4b4a8c75ae0e20dd0775153fe14903c2bd5dd7"),
-        (ICON, "f81d4cafaac37f6c2220d0f14a8127d99a1499e5dfb9cdf8b27326526b631063"),
+        (ICON, "f0919260fc25a593196ea0e14893c193180738e6a97adbfa978780d2f325a23e"),
         (KNIGHT, "057a1947e1accf237b063b4760b9b7fa991c3063f9804d7473a4c3c84eb2fa7f"),
     ],
 )
@@ -121,8 +121,19 @@ def test_a_solid_background_in_the_prompt_is_that_colour_and_the_object_is_not()
     counts = picture.getcolors(64)
     assert counts is not None
     ground = next(count for count, colour in counts if colour == key)
-    assert 0.3 < ground / 512**2 < 0.6
+    assert 0.25 < ground / 512**2 < 0.6
     assert all(max(abs(a - b) for a, b in zip(colour, key, strict=True)) > 60 for _, colour in counts if colour != key)
+
+
+@pytest.mark.parametrize("ground", ["ffffff", "000000", "808080", "ff00ff", "f2e9e4", "333f70"])
+def test_on_any_ground_the_object_keeps_its_distance(ground: str) -> None:
+    red, green, blue = bytes.fromhex(ground)
+    for number in range(12):
+        action = replace(POTION, prompt=f"Thing {number}, solid #{ground} background", size="256*256", seed=number)
+        counts = opened(placeholder_png(action)).getcolors(64)
+        assert counts is not None
+        distances = {max(abs(a - b) for a, b in zip(colour, (red, green, blue), strict=True)) for _, colour in counts}
+        assert min(distances - {0}) >= 72
 
 
 def test_threads_draw_the_same_bytes() -> None:

@@ -5,6 +5,8 @@ Knows events only; never writes to stdout, and never raises into the run.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from qwenbuild.ports import Event
@@ -13,10 +15,10 @@ from qwenbuild.report.plan_text import counted_lines
 from qwenbuild.report.streams import Lines
 from qwenbuild.report.tally import Tally
 from qwenbuild.report.terminal import Terminal
-from qwenbuild.report.words import price_words
+from qwenbuild.report.words import duration, price_words
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, Task, TaskID
+    from rich.progress import Progress, TaskID
 
 SCROLLED = 20
 """After so many plain lines nobody sees the first ones any more: failures are said again at the end."""
@@ -112,12 +114,17 @@ class Plain:
 class Live:
     """A line that moves, by rich, on `stream` (stderr, a terminal): count, rate, time left, money, requests in flight."""
 
-    def __init__(self, stream: IO[str], terminal: Terminal, *, asks: bool = False) -> None:
+    def __init__(
+        self, stream: IO[str], terminal: Terminal, *, asks: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._progress = _progress(stream, terminal)
         self._terminal = terminal
+        self._asks = asks
+        self._clock = clock
         self._plan = _PlanLine(terminal, asks=asks)
         self._tally = Tally()
         self._task: TaskID | None = None
+        self._start = 0.0
         self._told: set[str] = set()
 
     @property
@@ -134,23 +141,28 @@ class Live:
         if said and (event.event != "retry" or self._terminal.verbose):
             self._print(said, _ROLE.get(event.event, ""))
             self._told.add(event_message(event))
-        if event.event not in ("plan", "message", "summary"):
+        if event.event not in ("plan", "message", "summary") or (event.event == "plan" and not self._asks):
             self._move()
 
     def plan_shown(self) -> None:
-        """A person has just read the plan."""
+        """A person has just read the plan, and answered."""
         self._plan.drop()
+        self._move()
 
     def close(self) -> None:
         """Take the line away."""
         self._progress.stop()
 
     def _move(self) -> None:
-        """The line starts with the first work, not before: a question may stand in its place until then."""
+        """The line starts with the work, not before: a question may stand in its place until then."""
+        if not self._tally.total and not self._tally.finished:
+            return
         if self._task is None:
+            self._start = self._clock()
             self._task = self._progress.add_task("", total=self._total(), tail="")
             self._progress.start()
-        self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=tail(self._tally))
+        said = tail(self._tally, self._clock() - self._start)
+        self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=said)
 
     def _total(self) -> int:
         return max(self._tally.total, len(self._tally.finished))
@@ -158,30 +170,25 @@ class Live:
     def _print(self, text: str, role: str) -> None:
         from rich.text import Text
 
-        self._progress.console.print(Text(text, style=role), soft_wrap=True)
+        self._progress.console.print(Text(text, style=role))
 
     def _print_painted(self, text: str) -> None:
         from rich.text import Text
 
-        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
+        self._progress.console.print(Text.from_ansi(text))
 
 
 def _progress(stream: IO[str], terminal: Terminal) -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.text import Text
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:.1f}/s" if speed else "", style="dim")
-
-    console = Console(file=stream, force_terminal=True, no_color=not terminal.paint, highlight=False, markup=False)
+    console = Console(
+        file=stream, force_terminal=True, no_color=not terminal.paint, highlight=False, markup=False, width=terminal.width
+    )
     columns = (
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(compact=True),
+        TimeElapsedColumn(),
         TextColumn("{task.fields[tail]}", markup=False),
     )
     return Progress(*columns, console=console, transient=True, refresh_per_second=5)
@@ -203,9 +210,12 @@ def how(event: Event, tally: Tally) -> str:
     return visible(str(said)) if said else "generated" if event.id in tally.bought else "written"
 
 
-def tail(tally: Tally) -> str:
-    """What stands behind the live line: money so far, requests in flight, failures."""
-    parts = [price_words(tally.spent) if any(tally.spent.values()) else ""]
+def tail(tally: Tally, seconds: float) -> str:
+    """What stands behind the live line after `seconds` of work: rate, time left, money, requests in flight, failures."""
+    left = tally.left(seconds)
+    parts = [f"{len(tally.finished) / seconds:.2g}/s" if tally.finished and seconds >= 1 else ""]
+    parts += [f"{duration(round(left))} left" if left else ""]
+    parts += [price_words(tally.spent) if any(tally.spent.values()) else ""]
     parts += [f"{len(tally.flying)} in flight" if tally.flying else ""]
     parts += [f"{len(tally.failed)} failed" if tally.failed else ""]
     parts += [f"{len(tally.doubtful)} in doubt" if tally.doubtful else ""]

@@ -52,14 +52,30 @@ def summary_json(sums: Sums) -> dict[str, Any]:
 
 
 def failure_lines(sums: Sums, terminal: Terminal, told: frozenset[str] = frozenset()) -> Iterator[str]:
-    """A line for each failure whose message was not `told` before, at most FAILURES of them."""
-    untold = [failure for failure in sums.failures if failure[2] not in told]
-    for identity, code, message in untold[:FAILURES]:
-        head = f"{terminal.style(visible(identity), 'red')}: " if identity else ""
-        coded = f"{visible(code)}: " if code and not message.startswith((code, "refused")) else ""
-        yield f"{head}{once(coded + visible(message))}"
-    if len(untold) > FAILURES:
-        yield f"… and {len(untold) - FAILURES:,} more (`qwenbuild status` lists them)"
+    """A line for each failure whose message was not `told` before, one for those that share theirs; at most FAILURES."""
+    by_words: dict[str, list[str]] = {}
+    for identity, code, message in sums.failures:
+        if message not in told:
+            by_words.setdefault(_failure_words(code, message), []).append(identity)
+    for words, ids in list(by_words.items())[:FAILURES]:
+        yield f"{_named(ids, terminal)}{words}"
+    rest = sum(len(ids) for ids in list(by_words.values())[FAILURES:])
+    if rest:
+        yield f"… and {rest:,} more (`qwenbuild status` lists them)"
+
+
+def _failure_words(code: str, message: str) -> str:
+    coded = f"{visible(code)}: " if code and not message.startswith((code, "refused")) else ""
+    return once(coded + visible(message))
+
+
+def _named(ids: list[str], terminal: Terminal) -> str:
+    """Whom a failure concerns: up to three ids, then how many more."""
+    named = [visible(identity) for identity in ids if identity]
+    if not named:
+        return ""
+    more = f" and {len(named) - 3:,} more" if len(named) > 3 else ""
+    return terminal.style(", ".join(named[:3]) + more, "red") + ": "
 
 
 def summary_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:

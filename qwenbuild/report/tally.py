@@ -12,6 +12,8 @@ from typing import Any
 
 from qwenbuild.ports import Event
 
+BOUGHT = ("generate", "recover", "resume")
+"""The verdicts that a provider takes its time for."""
 WORK = ("generate", "recover", "resume", "restore", "derive")
 """The verdicts of a plan that a run has something to do for."""
 
@@ -21,6 +23,7 @@ class Tally:
     """Counts of one run. An entry is finished when its files are written, or when it failed or is in doubt."""
 
     total: int = 0
+    to_buy: int = 0
     flying: set[str] = field(default_factory=set)
     bought: set[str] = field(default_factory=set)
     finished: set[str] = field(default_factory=set)
@@ -32,7 +35,7 @@ class Tally:
         """Take an event in; whether an entry has just finished."""
         before = len(self.finished)
         if event.event == "plan":
-            self.total = planned(event.data)
+            self.total, self.to_buy = planned(event.data, WORK), planned(event.data, BOUGHT)
         elif event.event == "submitted":
             self.flying.add(event.id)
         elif event.event == "stored":
@@ -53,11 +56,17 @@ class Tally:
         if event.event != "written":
             (self.failed if event.event == "failed" else self.doubtful).add(event.id)
 
+    def left(self, seconds: float) -> float | None:
+        """Seconds until the end, after `seconds` of work; None while nothing can be said. Bought pictures set the pace."""
+        done = len(self.bought | self.failed | self.doubtful) if self.to_buy else len(self.finished)
+        whole = self.to_buy or self.total
+        return seconds / done * max(0, whole - done) if done else None
 
-def planned(data: Mapping[str, Any]) -> int:
-    """How many entries of a `plan` event have something to do."""
+
+def planned(data: Mapping[str, Any], verdicts: tuple[str, ...]) -> int:
+    """How many entries of a `plan` event have one of the verdicts."""
     counts = data.get("summary", data)
-    return sum(int(counts.get(name, 0)) for name in WORK)
+    return sum(int(counts.get(name, 0)) for name in verdicts)
 
 
 def money(data: Mapping[str, Any]) -> dict[str, Decimal]:

@@ -66,6 +66,12 @@ def test_a_failure_that_is_still_in_sight_is_not_said_twice(call: Call, walk: Wa
     assert call("build").err.count("inappropriate") == 2
 
 
+def test_failures_that_share_their_message_are_one_line(call: Call, walk: Walk) -> None:
+    walk.summary = make_summary(5, skipped=6)
+    walk.summary.failures = tuple((f"a/{number}", "credentials", "the key was refused") for number in range(6))
+    assert call("build").err == "a/0, a/1, a/2 and 3 more: credentials: the key was refused\n"
+
+
 def test_json_events_are_lines_and_the_summary_is_the_last(call: Call, walk: Walk) -> None:
     walk.events = (*EVENTS, Event("message", "", {"text": "for people"}))
     walk.summary = make_summary(1, generated=1, restored=1, refused=1)
@@ -154,27 +160,34 @@ def test_where_nobody_was_asked_the_plan_comes_with_the_first_work() -> None:
     assert out.getvalue().startswith("Plan: 2 to generate")
 
 
-def test_the_live_line_shows_count_money_and_flight() -> None:
+def test_the_live_line_shows_count_rate_time_money_and_flight() -> None:
     out = Terminalish()
-    live = Live(out, Terminal(paint=False))
-    for event in EVENTS:
+    now = iter([0.0, *([10.0] * 20)])
+    live = Live(out, Terminal(paint=False), clock=lambda: next(now))
+    for event in EVENTS[:4]:
         live.event(event)
     live.event(Event("submitted", "a/w", {}))
     live._progress.refresh()
+    live.event(EVENTS[6])
+    live._progress.refresh()
     live.close()
     said = out.getvalue()
-    assert "3/3" in said
-    assert "$0.03 · 1 in flight · 1 failed" in said
+    assert "1/3" in said
+    assert "0.1/s · 10 s left · $0.03 · 1 in flight" in said
+    assert "1 failed" in said
     assert "inappropriate \\x1b[2J[/b]" in said
 
 
-def test_the_live_line_does_not_start_before_work_does() -> None:
+def test_the_live_line_does_not_start_before_the_question_is_answered() -> None:
     out = Terminalish()
     live = Live(out, Terminal(paint=False), asks=True)
     live.event(PLAN)
     live.event(Event("message", "", {"text": "hello"}))
     assert "0/3" not in out.getvalue()
+    live.plan_shown()
+    live._progress.refresh()
     live.close()
+    assert "0/3" in out.getvalue()
 
 
 class Broken(io.StringIO):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +17,10 @@ import pytest
 from fakewalk import KEY, Ended, Walk
 
 from qwenbuild import lockfile
+from qwenbuild.cache import Cache
 from qwenbuild.cli.lockmerge import merge, sides_of
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.model import LockEntry, OutputPlan, OutputSpec, Reason, Verdict
+from qwenbuild.model import ActionResult, LockEntry, OutputPlan, OutputSpec, Reason, Verdict
 
 Call = Callable[..., Ended]
 
@@ -247,14 +250,41 @@ def test_an_empty_cache_is_whole_and_has_nothing_to_remove(call: Call) -> None:
 
 
 def test_gc_stops_when_a_lockfile_it_must_ask_is_not_there(call: Call, project: Path) -> None:
-    from qwenbuild.cache import Cache
-
     gone = project / "gone" / "qwenbuild.lock"
     Cache.open(Path(os.environ["QWENBUILD_CACHE_DIR"])).add_root(gone)
     ended = call("cache", "gc", "--yes")
     assert ended.code == 2
     assert str(gone) in ended.err
     assert call("cache", "gc", "--forget", str(gone)).code == 0
+
+
+def stored(cache: Cache, color: bytes) -> tuple[str, str]:
+    """A picture of two days ago in the cache: its key and its digest."""
+    digest = cache.put_blob(b"picture " + color)
+    key = hashlib.sha256(color).hexdigest()
+    cache.put_result(ActionResult(key, digest, "image/png", 1, 1, 9, "2026-11-18", billed={"usd": Decimal("0.03")}))
+    past = time.time() - 2 * 24 * 3600
+    os.utime(cache.blob_path(digest), (past, past))
+    return key, digest
+
+
+def test_gc_keeps_what_a_lockfile_names_and_removes_the_rest_only_after_a_yes(call: Call, project: Path) -> None:
+    cache = Cache.open(Path(os.environ["QWENBUILD_CACHE_DIR"]))
+    (kept, kept_digest), (_, lost_digest) = stored(cache, b"red"), stored(cache, b"blue")
+    path = project / "qwenbuild.lock"
+    path.write_bytes(lockfile.text({"a": LockEntry(kept, kept_digest, {"family": "placeholder"})}, "qwenbuild.yaml"))
+    cache.add_root(path)
+    cache.close()
+    looked = call("cache", "gc", "-n")
+    assert looked.out.splitlines()[:2] == [
+        "1 picture that no lockfile names (12 B).",
+        "To make them again would cost $0.03.",
+    ]
+    assert call("cache", "gc").code == 4
+    assert cache.has_blob(lost_digest)
+    assert call("cache", "gc", "--yes").code == 0
+    assert not cache.has_blob(lost_digest)
+    assert cache.has_blob(kept_digest)
 
 
 def entry(key: str, **more: object) -> LockEntry:

@@ -50,12 +50,14 @@ def _text(options: Options) -> int:
     from qwenbuild.report.progress import reporter
     from qwenbuild.report.terminal import is_terminal
 
-    asks = show.may_ask(as_json=False)
+    asks = show.may_ask(as_json=False) and not options.yes
     told = reporter(sys.stderr, current().err(), live=is_terminal(sys.stderr), asks=asks)
 
     def ask(planned: Planned) -> bool:
-        told.plan_shown()
-        return show.ask(planned)
+        agreed = show.ask(planned)
+        if agreed:
+            told.plan_shown()
+        return agreed
 
     try:
         summary = build.build(options, told, ask if asks else None)

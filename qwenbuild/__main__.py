@@ -10,7 +10,12 @@ import sys
 
 def main() -> None:
     """The console script. Ends the process with the command's exit code."""
-    # A remembered "nothing to do" would be tried here: only sys is imported so far.
+    from qwenbuild.recall import answer
+
+    code = answer(sys.argv[1:])
+    if code is not None:
+        sys.stdout.flush()
+        sys.exit(code)
     from qwenbuild.cli.ending import leave, run
 
     leave(run(sys.argv[1:]))

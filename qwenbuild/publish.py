@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qwenbuild import tree
@@ -36,7 +36,7 @@ class Files:
 class Publisher:
     """Everything publishing needs. `found` is the tree as the plan saw it; `lock` the records as read.
 
-    `fetch` brings the bytes of a digest from the shared cache, None when it has none.
+    `fetch` brings the bytes of a digest from the shared cache, None when it has none; `placed` notes every file written.
     """
 
     root: Path
@@ -47,6 +47,7 @@ class Publisher:
     wanted: frozenset[str]
     provenance: str = "off"
     fetch: Callable[[str], bytes | None] = lambda digest: None
+    placed: dict[str, tree.Found] = field(default_factory=dict)
 
     def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, Files]:
         """Write what the step's outputs lack. Raises CacheError when the picture's bytes are not to be had."""
@@ -117,7 +118,7 @@ class Publisher:
         data = self._derive(output, candidate_step=step, digest=digest, media_type=media_type)
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": output.spec.path, "picture": digest})
-        self._place(output.spec.path, lambda file: tree.write_all(file, data))
+        self._place(output.spec.path, fresh, lambda file: tree.write_all(file, data))
         return LockOutput(made or fresh, recipe), True, True
 
     def _derive(self, output: OutputPlan, *, candidate_step: Step, digest: str, media_type: str) -> bytes:
@@ -142,14 +143,15 @@ class Publisher:
             return False
         if not self.cache.has_blob(digest):
             self.adopt(digest)
-        self._place(path, lambda file: self.cache.fill(digest, file))
+        self._place(path, digest, lambda file: self.cache.fill(digest, file))
         return True
 
-    def _place(self, path: str, fill: Callable[[int], None]) -> None:
+    def _place(self, path: str, digest: str, fill: Callable[[int], None]) -> None:
         there = self.found.get(path)
         if there is not None:
             self._save(path, there)
-        tree.place(self.root, path, fill, there.signature if there else None)
+        signature = tree.place(self.root, path, fill, there.signature if there else None)
+        self.placed[path] = tree.Found(digest, signature)
 
     def _save(self, path: str, there: tree.Found) -> None:
         """No file is replaced until its own bytes are in the vault, known to be ours, or kept aside."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from qwenbuild import expand, gate, lockfile, manifest, resolve
+from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
@@ -23,6 +23,7 @@ from qwenbuild.model import Entry, Keyed, Manifest, Plan
 from qwenbuild.observe import Seen, observe
 from qwenbuild.plan import Wishes, make_plan
 from qwenbuild.select import pulled, select
+from qwenbuild.tree import Remembered
 
 STATE = ".qwenbuild"
 """The project's own folder beside the manifest: locks, remembered state, what --overwrite replaced. Never committed."""
@@ -221,6 +222,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
             whole=chosen is None,
             project=loaded.project,
             recoverable=recoverable(loaded),
+            remembered=recalled(loaded),
         )
         wishes = Wishes(
             forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
@@ -233,6 +235,15 @@ def make(loaded: Loaded, options: Options) -> Planned:
         made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
     made = replace(made, notices=(*made.notices, *(Problem("cache", notice) for notice in cache.notices)))
     return Planned(loaded, made, seen, cache, wishes, chosen, extra)
+
+
+def recalled(loaded: Loaded) -> Remembered:
+    """The tree's digests as the last build knew them, by signature; empty when there is nothing to be trusted."""
+    state = recall.read(str(loaded.state / f"{loaded.lock_path.stem}.state"))
+    same = state is not None and os.path.realpath(loaded.manifest.folder / state.values["root"]) == os.path.realpath(
+        loaded.root
+    )
+    return state.outputs() if state is not None and same else {}
 
 
 def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, frozenset[str]]:

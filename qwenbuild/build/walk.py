@@ -14,12 +14,14 @@ from qwenbuild import lockfile
 from qwenbuild.build.beside import orphan_changes, remove_orphans
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
+from qwenbuild.build.remembering import remember
 from qwenbuild.build.worlds import make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.gate import Gate
 from qwenbuild.model import LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.run import RunResult, run
+from qwenbuild.tree import Found
 
 STOP_CODES = {
     "credentials": 5,
@@ -58,8 +60,10 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     if not options.offline:
         _gate(planned, options, ask)
     if is_done(planned, options):
+        remember(planned, options, {}, idle=True)
         return Summary(0, _fresh_counts(planned), {}, planned.notices, time.monotonic() - start)
-    with make_world(planned, options, reporter) as world:
+    placed: dict[str, Found] = {}
+    with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
     records = {**_records(result), **orphan_changes(planned)}
     failures = _failures(planned, result)
@@ -69,6 +73,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         failures += _lock(planned, records)
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
+    remember(planned, options, placed, idle=code == 0)
     return Summary(code, counts, result.spent, planned.notices, time.monotonic() - start, tuple(failures))
 
 

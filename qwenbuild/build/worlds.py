@@ -21,20 +21,24 @@ from qwenbuild.plan import make_plan, purchases, substituted
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
 from qwenbuild.publish import Publisher
 from qwenbuild.run import Published, World
+from qwenbuild.tree import Found
 
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
 
 
 @contextmanager
-def make_world(planned: Planned, options: Options, reporter: Reporter) -> Iterator[World]:
-    """The world of one run; its build is alive on this machine as long as the block runs."""
+def make_world(planned: Planned, options: Options, reporter: Reporter, placed: dict[str, Found]) -> Iterator[World]:
+    """The world of one run; its build is alive on this machine as long as the block runs.
+
+    `placed` is told every file that is written.
+    """
     cache = planned.cache
     buying = any(plan.verdict in NETWORK for step in planned.plan.steps for plan in step.candidates)
     providers = Providers(planned)
     if buying and not options.offline:
         cache.write_probe()
         providers.require(planned)
-    publisher = make_publisher(planned)
+    publisher = make_publisher(planned, placed)
     with cache.start_build() as running:
         build = running.id
         if planned.manifest.budget and buying:
@@ -65,8 +69,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter) -> Iterat
             cache.journal.close_budget(build)
 
 
-def make_publisher(planned: Planned) -> Publisher:
-    """The publisher of this plan's files."""
+def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:
+    """The publisher of this plan's files; it notes in `placed` what it writes."""
     wanted = frozenset(spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
     return Publisher(
         root=planned.loaded.root,
@@ -76,6 +80,7 @@ def make_publisher(planned: Planned) -> Publisher:
         lock=planned.loaded.lock.entries,
         wanted=wanted,
         provenance=planned.manifest.provenance,
+        placed=placed,
     )
 
 

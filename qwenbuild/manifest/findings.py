@@ -113,10 +113,13 @@ def _unknown(path: Path, schema: dict[str, Any]) -> Finding:
     if SECRET_NAME.search(name) and "api_key_env" in known:
         hint = "name the variable that holds it: `api_key_env: DASHSCOPE_API_KEY`"
         return Finding("key-in-manifest", f"`{shown}`: a key never stands in a manifest", path, hint, True)
-    return Finding("unknown-key", f"`{shown}` is not known here", path, _suggestion(name, known, parent, schema), True)
+    return Finding("unknown-key", f"`{shown}` is not known here", path, _suggestion(name, path, schema), True)
 
 
-def _suggestion(name: str, known: list[str], parent: dict[str, Any], schema: dict[str, Any]) -> str:
+def _suggestion(name: str, path: Path, schema: dict[str, Any]) -> str:
+    """The near miss; else the block nearby that has such a key; else all that is known."""
+    parent = _node(schema, path[:-1])
+    known = list(parent.get("properties", {}))
     plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
     close = get_close_matches(plain, known, 1, 0.6)
     if plain in known or (close and len(close[0]) > 2):
@@ -124,6 +127,8 @@ def _suggestion(name: str, known: list[str], parent: dict[str, Any], schema: dic
     for key in known:
         if name in _resolved(schema, parent["properties"][key]).get("properties", {}):
             return f"it stands under `{key}`: `{key}: {{{name}: …}}`"
+    if len(path) > 2 and name in _node(schema, path[:-2]).get("properties", {}):
+        return f"it stands beside `{path[-2]}`"
     if name in schema["properties"]:
         return "it stands at the top level"
     return _ELSEWHERE.get(name) or listed("known here:", known)

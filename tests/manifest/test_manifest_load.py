@@ -372,6 +372,23 @@ def test_a_param_may_not_be(params: str, write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("params: {sead: 5}", "known here: size,"),
+        ("params: {seed: 5}", "it stands beside `params`"),
+        ("params: {Size: 5}", "did you mean `size`?"),
+        ("watermark: true", "it stands under `params`: `params: {watermark: …}`"),
+        ("budget: {usd: 1}", "it stands at the top level"),
+        ("promptFile: x", "did you mean `prompt_file`?"),
+    ],
+)
+def test_an_unknown_key_is_told_where_it_belongs(line: str, hint: str, write: Write) -> None:
+    (problem,) = problems(write(asset(line)))
+    assert problem.code == "unknown-key"
+    assert problem.hint.startswith(hint)
+
+
 def test_all_problems_are_said_at_once_in_the_file_s_order(write: Write) -> None:
     text = asset("seed: true\nmatrix: {a: []}\nvrs: {}\nprompt_file: y\nprompt: z", "provider: nobody\nbudgt: {}")
     with pytest.raises(InputError) as caught:

@@ -105,6 +105,7 @@ class Walk:
     ledger: Any = None
     doubts: list[dict[str, Any]] = field(default_factory=list)
     cleaned: Any = None
+    account: Any = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     consent: bool | None = None
 
@@ -176,8 +177,13 @@ def _functions(state: Walk) -> dict[str, Any]:
         asked("spend", options)
         return state.ledger
 
+    def check_provider(options: FakeOptions, name: str | None) -> Any:
+        asked("check_provider", options, name)
+        return state.account
+
     return {
         "Options": FakeOptions,
+        "check_provider": check_provider,
         "plan": planned,
         "status": planned,
         "load": load,

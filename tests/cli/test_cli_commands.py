@@ -21,6 +21,7 @@ from qwenbuild.cache import Cache
 from qwenbuild.cli.lockmerge import merge, sides_of
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.model import ActionResult, LockEntry, OutputPlan, OutputSpec, Reason, Verdict
+from qwenbuild.providers.account import AccountReport
 
 Call = Callable[..., Ended]
 
@@ -127,6 +128,23 @@ def test_providers_lists_every_row_of_the_model_table(call: Call) -> None:
     out = call("providers").out
     assert "retires 2026-10-10" in out
     assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    ("reachable", "key", "code"),
+    [(True, "accepted", 0), (True, "not needed", 0), (True, "refused", 5), (False, "", 1)],
+)
+def test_an_accounts_check_ends_with_its_own_code(call: Call, walk: Walk, reachable: bool, key: str, code: int) -> None:
+    walk.account = [
+        AccountReport("dashscope", "dashscope", "https://h.example", "beijing", reachable, key, Decimal(7), "hello")
+    ]
+    ended = call("providers", "check", "dashscope")
+    assert ended.code == code
+    assert walk.asked[-1][2] == "dashscope"
+    assert "  credits: 7\n  hello\n" in ended.out
+    assert ("does not answer" in ended.out) is not reachable
+    said = json.loads(call("providers", "check", "--json").out)["providers"][0]
+    assert (said["reachable"], said["key"], said["credits"]) == (reachable, key, "7")
 
 
 def test_schema_is_the_grammars(call: Call) -> None:

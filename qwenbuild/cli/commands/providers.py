@@ -45,8 +45,11 @@ def command(ctx: click.Context, as_json: bool) -> int:
 
 @command.command("check", short_help="Is the key there, and does it open the account?")
 @click.argument("name", required=False, metavar="[NAME]")
-def check(name: str | None) -> int:
-    """Check a provider of the manifest (default: the manifest's own): is its key there, does it open the account. Pays nothing.
+@opt.json_option
+def check(name: str | None, as_json: bool) -> int:
+    """Check a provider of the manifest (default: the manifest's own): is its key there, does it open the account.
+
+    Pays nothing. Exit 5 when the key is refused, 1 when the API does not answer.
 
     \b
     Examples:
@@ -55,9 +58,47 @@ def check(name: str | None) -> int:
     """
     from qwenbuild import build
 
-    said = build.check_provider(opt.walk(), name)
-    say.result([str(said)] if isinstance(said, str) else [str(line) for line in said or ()])
-    return 0
+    said: Any = build.check_provider(opt.walk(), name)
+    reports = said if isinstance(said, (list, tuple)) else [said]
+    if as_json:
+        say.as_json({"v": 1, "providers": [_account_json(report) for report in reports]})
+    else:
+        say.result(line for report in reports for line in _account_lines(report))
+    return max((_account_code(report) for report in reports), default=0)
+
+
+def _account_lines(report: Any) -> Iterable[str]:
+    from qwenbuild.report.escape import visible
+
+    if isinstance(report, str):
+        yield visible(report)
+        return
+    out = current().out()
+    state = "answers" if report.reachable else "does not answer"
+    where = ", ".join(visible(part) for part in (report.type, report.region, report.base_url) if part)
+    yield f"{visible(report.name)} ({where}): {out.style(state, 'green' if report.reachable else 'red')}"
+    if report.key:
+        yield f"  key: {report.key}"
+    if report.credits is not None:
+        yield f"  credits: {report.credits}"
+    if report.message:
+        yield f"  {visible(report.message)}"
+
+
+def _account_json(report: Any) -> Any:
+    from dataclasses import asdict, is_dataclass
+
+    if not is_dataclass(report) or isinstance(report, type):
+        return str(report)
+    return {
+        name: value if value is None or isinstance(value, (bool, str)) else str(value) for name, value in asdict(report).items()
+    }
+
+
+def _account_code(report: Any) -> int:
+    if isinstance(report, str) or report.good:
+        return 0
+    return 5 if report.key == "refused" else 1
 
 
 def _lines(rows: Sequence[Model]) -> Iterable[str]:

@@ -28,6 +28,9 @@ NODE_UNITS = 40
 MOST_BITS = 256
 """Largest integer a template may make, in bits."""
 
+MOST_NESTING = 100
+"""Lists inside lists: Python compares and hashes them by recursion in C."""
+
 MOST_DEPTH = 40
 """Macros, blocks, includes and recursive loops that may be open inside each other."""
 
@@ -116,19 +119,28 @@ class Budget:
         return value
 
     def _walk(self, value: Any) -> None:
-        waiting = [value]
-        while waiting:
-            item = waiting.pop()
-            if isinstance(item, str):
-                self.spend(1 + (len(item) >> 4))
-            elif isinstance(item, dict):
-                self.spend(1 + len(item))
-                waiting += [*item.keys(), *item.values()]
-            elif isinstance(item, (list, tuple)):
-                self.spend(1 + len(item))
-                waiting += item
-            else:
-                self.spend(1)
+        level, depth = [value], 0
+        while level:
+            depth += 1
+            if depth > MOST_NESTING:
+                raise Overspent(f"lists are nested deeper than {MOST_NESTING}")
+            below: list[Any] = []
+            for item in level:
+                below += self._counted(item)
+            level = below
+
+    def _counted(self, item: Any) -> Iterable[Any]:
+        if isinstance(item, str):
+            self.spend(1 + (len(item) >> 4))
+        elif isinstance(item, dict):
+            self.spend(1 + len(item))
+            return [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple)):
+            self.spend(1 + len(item))
+            return item
+        else:
+            self.spend(1)
+        return ()
 
     def each(self, items: Iterable[Any], weight: int) -> Iterator[Any]:
         """The items, each counted with the weight of the loop's body."""

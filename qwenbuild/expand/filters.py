@@ -118,7 +118,7 @@ class Filters:
 
     def title(self, value: Any) -> str:
         """Each word with a capital."""
-        return re.sub(r"[^-\s({\[<]+", lambda word: word[0][0].upper() + word[0][1:].lower(), self.text(value))
+        return re.sub(r"[^-\s({\[<]+", lambda word: word[0][0].upper() + word[0][1:].lower(), self._words(value))
 
     def trim(self, value: Any, chars: str | None = None) -> str:
         """Both ends stripped."""
@@ -130,7 +130,7 @@ class Filters:
 
     def wordcount(self, value: Any) -> int:
         """How many words."""
-        return len(_WORD.findall(self.text(value)))
+        return len(_WORD.findall(self._words(value)))
 
     def length(self, value: Any) -> int:
         """How many items or characters."""
@@ -236,6 +236,11 @@ class Filters:
             return float(self.text(value) if isinstance(_known(value), str) else _number(value))
         except (ValueError, OverflowError):
             return self._instead(default, value, "a number")
+
+    def _words(self, value: Any) -> str:
+        text = self.text(value)
+        self._budget.spend(len(text) >> 3)
+        return text
 
     def _instead(self, default: Any, value: Any, wanted: str) -> Any:
         if default is MISSING:

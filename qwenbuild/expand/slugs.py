@@ -11,15 +11,21 @@ import unicodedata
 _ASCII_RUN = re.compile(r"[^a-z0-9]+")
 
 
+LONGEST = 1000
+"""Characters of a text that may name something; the longest part of a path has 200 bytes."""
+
+
 class EmptySlug(ValueError):
-    """A text without a letter or digit: it cannot name anything."""
+    """A text that cannot name anything: without a letter or digit, or far too long."""
 
 
 def slug(text: str) -> str:
     """NFC, lower case; letters with their marks and decimal digits stay, any other run becomes one `-`, ends trimmed.
 
-    Raises EmptySlug when nothing is left.
+    Raises EmptySlug when nothing is left, and for a text of more than LONGEST characters.
     """
+    if len(text) > LONGEST:
+        raise EmptySlug(f"a text of {len(text):,} characters is too long for a name; name the entry with `id:`")
     if text.isascii():
         found = _ASCII_RUN.sub("-", text.lower()).strip("-")
     else:

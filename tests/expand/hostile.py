@@ -20,6 +20,10 @@ DEEP_LISTS = (
     "{% for i in range(200) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}"
 )
 DEEP_TUPLES = "{% set ns = namespace(a=(1,)) %}{% for i in range(200) %}{% set ns.a = (ns.a, ns.a) %}{% endfor %}"
+DEEP = (
+    "{% set ns = namespace(a=(1,), b=(1,)) %}{% for i in range(90) %}{% for j in range(90) %}"
+    "{% set ns.a = (ns.a,) %}{% set ns.b = (ns.b,) %}{% endfor %}{% endfor %}"
+)
 LONG_LOOP = "{% set ns = namespace(n=0) %}{% for i in range(1000) %}{% for j in range(1000) %}STEP{% endfor %}{% endfor %}"
 SQUARE = "{% set ns = namespace(x=9) %}{% for i in range(1000) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}"
 
@@ -72,6 +76,12 @@ COSTLY = {
     "lists sorted that share their parts": DEEP_LISTS + "{{ [ns.a, ns.b]|sort|length }}",
     "lists searched that share their parts": DEEP_LISTS + "{{ ns.a in [ns.b] }}",
     "tuples as keys that share their parts": DEEP_TUPLES + "{{ {ns.a: 1}|length }}",
+    "deep tuples as keys": DEEP + "{{ [ns.a]|unique|length }}",
+    "deep arguments as keys": "{% set ns = namespace(a=1) %}{% macro m() %}{% set ns.a = varargs %}{% endmacro %}"
+    "{% for i in range(90) %}{% for j in range(90) %}{% set x = m(ns.a) %}{% endfor %}{% endfor %}{{ {}.get(ns.a, 1) }}",
+    "deep lists compared": DEEP + "{{ [ns.a] == [ns.b] }}",
+    "a long text made a title": "{% for i in range(1000) %}{% set y = words|title %}{% endfor %}",
+    "a long text made a slug": "{% for i in range(1000) %}{{ words|slug }}{% endfor %}",
     "tuples made unique that share their parts": DEEP_TUPLES + "{{ [ns.a, ns.a]|unique|length }}",
     "a loop that looks for changes": DEEP_LISTS + "{% for x in [ns.a, ns.b] %}{{ loop.changed(x) }}{% endfor %}",
     "a great many parts": "{{ [" + "1," * 100_000 + "]|length }}",
@@ -175,7 +185,9 @@ def main(folder: Path) -> dict[str, Any]:
     from qwenbuild.model import Asset, Manifest
 
     def render(text: str) -> tuple[str, str]:
-        one = Asset("a", prompt=text, vars={"long": "x" * 200_000, "other": "x" * 199_999 + "y", "a": 1})
+        one = Asset(
+            "a", prompt=text, vars={"long": "x" * 200_000, "other": "x" * 199_999 + "y", "a": 1, "words": "é " * 99_999}
+        )
         try:
             return "rendered", expand(Manifest("qwenbuild.yaml", folder, assets=(one,))).entries[0].prompt[:100]
         except InputError as error:

@@ -11,16 +11,22 @@ from datetime import UTC, datetime, timedelta, timezone
 
 
 class Clock:
-    """Wall-clock seconds since 1970 that never run backwards, plus an offset."""
+    """Wall-clock seconds since 1970 that never run backwards, plus an offset; it can stand still."""
 
     def __init__(self) -> None:
         self._start = time.time() - time.monotonic()
         self._offset = 0.0
+        self._stopped: float | None = None
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def now(self) -> float:
         """The moment, in seconds since 1970."""
-        return self._start + time.monotonic() + self._offset
+        flowing = self._start + time.monotonic() if self._stopped is None else self._stopped
+        return flowing + self._offset
+
+    def freeze(self) -> None:
+        """Stand still; from now on only `advance` moves the clock."""
+        self._stopped = self._start + time.monotonic() if self._stopped is None else self._stopped
 
     def advance(self, seconds: float) -> None:
         """Push the clock forward and wake whoever waits; callable from any thread."""
@@ -30,7 +36,7 @@ class Clock:
 
     def reset(self) -> None:
         """Back to real time."""
-        self._offset = 0.0
+        self._offset, self._stopped = 0.0, None
 
     async def until(self, moment: float) -> None:
         """Wait until the clock shows the moment."""

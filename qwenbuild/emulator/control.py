@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qwenbuild.emulator.core import Emulator
 
 READS = ("state", "ledger", "prompts", "requests", "leaks", "webhooks", "limits_seen", "spent")
-WRITES = ("configure", "fault", "clear_faults", "advance", "reset")
+WRITES = ("configure", "fault", "clear_faults", "advance", "freeze", "reset")
 
 
 def control(world: Emulator, request: Request) -> Reply:

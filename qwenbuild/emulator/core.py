@@ -364,6 +364,10 @@ class Emulator:
         """Push the clock forward."""
         self.clock.advance(seconds)
 
+    def freeze(self) -> None:
+        """Stop the clock: from now on only `advance` lets jobs start and end, and synchronous calls answer."""
+        self.clock.freeze()
+
     def reset(self) -> None:
         """Back to the beginning: no jobs, no log, no faults, real time, the settings it was made with."""
         self.clock.reset()

@@ -94,6 +94,10 @@ class Remote:
         """Push the clock forward."""
         self._call("advance", {"seconds": seconds})
 
+    def freeze(self) -> None:
+        """Stop the clock."""
+        self._call("freeze", {})
+
     def reset(self) -> None:
         """Back to the beginning."""
         self._call("reset", {})

@@ -119,12 +119,12 @@ def test_a_lost_answer_is_found_again_by_its_key(emulator: Served, caller: Calle
 
 
 def test_credits_run_out_with_numbers_and_come_back_after_a_failure(emulator: Served, caller: Caller) -> None:
-    emulator.configure(accounts={"apiframe": {"credits": 5}}, refuse_words=("forbidden",))
+    emulator.configure(latency=60, accounts={"apiframe": {"credits": 5}}, refuse_words=("forbidden",))
     job = caller.job(prompt="a forbidden thing")
     answer = caller.submit()
     assert answer.status_code == 402
     assert answer.json() == {"error": "Insufficient credits", "creditsRequired": 3, "creditsAvailable": 2}
-    emulator.advance(1)
+    emulator.advance(61)
     failed = caller.get(f"/jobs/{job}").json()
     assert (failed["status"], failed["creditCost"], failed["result"]) == ("FAILED", 0, None)
     assert "content policy" in failed["error"]
@@ -133,6 +133,7 @@ def test_credits_run_out_with_numbers_and_come_back_after_a_failure(emulator: Se
 
 
 def test_too_many_at_once_get_429_with_a_retry_after(strict_emulator: Served) -> None:
+    strict_emulator.freeze()
     caller = Caller(strict_emulator)
     answers = [caller.submit() for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202, 202, 429]

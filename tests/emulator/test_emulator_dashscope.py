@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -64,6 +66,7 @@ def caller(emulator: Served) -> Caller:
 
 def test_a_task_goes_from_pending_over_running_to_a_picture_of_the_size_asked(emulator: Served, caller: Caller) -> None:
     emulator.configure(pending=10, latency=10)
+    emulator.freeze()
     accepted = caller.text(size="928*1664", prompt_extend=False).json()
     assert set(accepted) == {"output", "request_id"}
     assert accepted["output"]["task_status"] == "PENDING"
@@ -239,6 +242,7 @@ def test_a_watermark_can_be_seen(emulator: Served, caller: Caller) -> None:
 
 
 def test_the_third_submission_within_a_second_is_refused(strict_emulator: Served) -> None:
+    strict_emulator.freeze()
     caller = Caller(strict_emulator)
     answers = [caller.text() for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -252,6 +256,7 @@ def test_the_third_submission_within_a_second_is_refused(strict_emulator: Served
 
 def test_the_third_unfinished_task_waits_in_the_queue(strict_emulator: Served) -> None:
     strict_emulator.configure(latency=10, pending=0)
+    strict_emulator.freeze()
     caller = Caller(strict_emulator)
     tasks = []
     for _ in range(3):
@@ -264,6 +269,7 @@ def test_the_third_unfinished_task_waits_in_the_queue(strict_emulator: Served) -
 
 def test_the_third_unfinished_task_is_refused_when_so_configured(strict_emulator: Served) -> None:
     strict_emulator.configure(latency=60, overflow="refuse", retry_after="7")
+    strict_emulator.freeze()
     caller = Caller(strict_emulator)
     answers = []
     for _ in range(3):
@@ -275,12 +281,14 @@ def test_the_third_unfinished_task_is_refused_when_so_configured(strict_emulator
 
 
 def test_two_keys_of_an_account_share_its_limits(strict_emulator: Served) -> None:
+    strict_emulator.freeze()
     first, second = Caller(strict_emulator), Caller(strict_emulator, key="sk-emulated-singapore-0002")
     assert [caller.text().status_code for caller in (first, second, first)] == [200, 200, 429]
 
 
 def test_only_a_pending_task_can_be_canceled(emulator: Served, caller: Caller) -> None:
     emulator.configure(pending=10, latency=10)
+    emulator.freeze()
     first, second = (caller.text().json()["output"]["task_id"] for _ in range(2))
     answer = caller.post(f"/tasks/{first}/cancel")
     assert (answer.status_code, set(answer.json())) == (200, {"request_id"})
@@ -294,10 +302,37 @@ def test_only_a_pending_task_can_be_canceled(emulator: Served, caller: Caller) -
 
 def test_canceling_lets_the_next_in_the_queue_move_up(emulator: Served, caller: Caller) -> None:
     emulator.configure(concurrency=1, pending=0, latency=10)
+    emulator.freeze()
     _, second, third = (caller.text().json()["output"]["task_id"] for _ in range(3))
     assert caller.post(f"/tasks/{second}/cancel").status_code == 200
     emulator.advance(11)
     assert caller.task(third)["output"]["task_status"] == "RUNNING"
+
+
+def test_a_job_that_moved_up_and_failed_gives_back_what_it_had_reserved(emulator: Served, caller: Caller) -> None:
+    emulator.configure(concurrency=1, pending=0, latency=10, accounts={"singapore": {"free": 5}}, refuse_words=["forbidden"])
+    emulator.freeze()
+    _, second, _ = (caller.text(prompt=prompt).json()["output"]["task_id"] for prompt in ("one", "two", "forbidden"))
+    caller.post(f"/tasks/{second}/cancel")
+    assert free_used(emulator) == 2
+    emulator.advance(20)
+    caller.task(second)
+    assert free_used(emulator) == 1
+
+
+def free_used(served: Served) -> int:
+    return int(next(one for one in served.state()["accounts"] if one["name"] == "singapore")["used"]["qwen-image-plus"])
+
+
+def test_a_synchronous_call_answers_when_the_clock_is_pushed_past_its_end(emulator: Served, caller: Caller) -> None:
+    emulator.configure(latency=300)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(caller.sync)
+        deadline = time.monotonic() + 10
+        while not emulator.prompts() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        emulator.advance(301)
+        assert answer.result(timeout=5).status_code == 200
 
 
 def test_after_a_day_the_task_is_forgotten_and_the_link_is_dead(emulator: Served, caller: Caller) -> None:

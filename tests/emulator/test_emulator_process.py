@@ -85,6 +85,8 @@ def test_the_control_surface_and_the_log_say_the_same(emulator: Served) -> None:
     remote = Remote(emulator.url)
     httpx.get(emulator.environ()["QWENBUILD_DASHSCOPE_BASE_URL"] + "/tasks/x")
     assert remote.requests() == emulator.requests()
+    remote.freeze()
+    assert remote.state()["now"] == remote.state()["now"]
     remote.fault("poll", "reset")
     assert [fault["kind"] for fault in remote.state()["faults"]] == ["reset"]
     remote.clear_faults()

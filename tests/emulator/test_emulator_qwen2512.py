@@ -32,6 +32,7 @@ def caller(emulator: Served) -> Caller:
 
 def test_a_task_runs_with_its_credits_taken_and_ends_with_a_picture(emulator: Served, caller: Caller) -> None:
     emulator.configure(latency=30)
+    emulator.freeze()
     answer = caller.submit(prompt="a lantern", size="768*1024", seed=3, output_format="png")
     assert answer.status_code == 200
     envelope = answer.json()
@@ -76,12 +77,12 @@ def test_a_bad_field_is_a_400_in_the_envelope_and_costs_nothing(
 
 
 def test_a_failed_task_is_a_200_and_gives_its_credits_back(emulator: Served, caller: Caller) -> None:
-    emulator.configure(accounts={"qwen2512": {"credits": 9}}, refuse_words=("forbidden",))
+    emulator.configure(latency=60, accounts={"qwen2512": {"credits": 9}}, refuse_words=("forbidden",))
     task = caller.task(prompt="forbidden")
     answer = caller.submit(prompt="a lantern")
     assert (answer.status_code, answer.json()["code"]) == (402, 402)
     assert "credits" in answer.json()["message"]
-    emulator.advance(1)
+    emulator.advance(61)
     failed = caller.status(task).json()
     assert failed["code"] == 200
     assert (failed["data"]["status"], failed["data"]["consumed_credits"]) == ("FAILED", 0)
@@ -103,6 +104,7 @@ def test_strangers_and_old_tasks_are_not_found(emulator: Served, caller: Caller)
 
 
 def test_the_second_submission_within_a_second_is_refused(strict_emulator: Served) -> None:
+    strict_emulator.freeze()
     caller = Caller(strict_emulator)
     assert [caller.submit(prompt="x").status_code for _ in range(2)] == [200, 429]
 

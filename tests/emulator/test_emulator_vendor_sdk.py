@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from qwenbuild.emulator import Served
+from tests.walking import Project
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 
@@ -94,3 +95,29 @@ def test_a_task_of_the_other_region_is_unknown_to_it(sdk: Any, emulator: Served,
     assert sdk.ImageSynthesis.fetch(accepted).status_code == 401
     monkeypatch.setattr(sdk, "api_key", beijing["DASHSCOPE_API_KEY"])
     assert sdk.ImageSynthesis.fetch(accepted).output.task_status == "UNKNOWN"
+
+
+SAME = """\
+version: 1
+provider: dashscope
+providers: {dashscope: {limits: {rps: 200, concurrency: 20}}}
+assets:
+  lantern:
+    prompt: a lantern
+    model: qwen-image-plus
+    seed: 3
+    params: {size: "9:16", negative_prompt: blurry, prompt_extend: false, watermark: false}
+"""
+
+
+def test_it_and_our_client_get_the_same_picture_for_the_same_request(sdk: Any, emulated: Served, walked: Project) -> None:
+    emulated.configure(unique=False)
+    accepted = submit(sdk)
+    emulated.advance(1)
+    theirs = httpx.get(sdk.ImageSynthesis.wait(accepted).output.results[0].url).content
+    walked.manifest(SAME)
+    assert walked.build().exit_code == 0
+    assert (walked.out / "lantern.png").read_bytes() == theirs
+    first, second = emulated.ledger()
+    assert first["pictures"] == second["pictures"]
+    assert first["fields"] == second["fields"]

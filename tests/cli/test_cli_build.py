@@ -96,6 +96,13 @@ def test_json_events_are_lines_and_the_summary_is_the_last(call: Call, walk: Wal
     assert ended.err == "for people\n"
 
 
+def test_a_summary_that_comes_early_is_printed_last_and_once(call: Call, walk: Walk) -> None:
+    walk.events = (PLAN, Event("summary", data={"generated": 1}), EVENTS[3])
+    said = [json.loads(line) for line in call("build", "--json").out.splitlines()]
+    assert [line["event"] for line in said] == ["plan", "written", "summary"]
+    assert said[-1]["generated"] == 1
+
+
 def test_a_build_with_nothing_to_do_says_so_in_one_line(call: Call, walk: Walk) -> None:
     walk.summary = make_summary(0, fresh=230)
     ended = call("build")
@@ -213,5 +220,8 @@ def test_money_is_added_by_unit() -> None:
     prices: list[dict[str, Any]] = [{"usd": "0.03"}, {"usd": "0.075"}, {"apiframe": "12"}]
     for number, price in enumerate(prices):
         tally.note(Event("stored", f"a/{number}", {"price": price}))
+    tally.note(Event("submitted", "a/unknown", {}))
+    assert tally.flying == {"a/unknown"}
     tally.note(Event("stored", "a/unknown", {"price": None}))
+    assert tally.flying == set()
     assert tally.spent == {"usd": Decimal("0.105"), "apiframe": Decimal(12)}

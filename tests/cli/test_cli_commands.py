@@ -19,8 +19,9 @@ from fakewalk import KEY, Ended, Walk
 from qwenbuild import lockfile
 from qwenbuild.cache import Cache
 from qwenbuild.cli.lockmerge import merge, sides_of
+from qwenbuild.cli.reach import reachable
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.model import ActionResult, LockEntry, OutputPlan, OutputSpec, Reason, Verdict
+from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.providers.account import AccountReport
 
 Call = Callable[..., Ended]
@@ -303,6 +304,25 @@ def test_gc_keeps_what_a_lockfile_names_and_removes_the_rest_only_after_a_yes(ca
     assert call("cache", "gc", "--yes").code == 0
     assert not cache.has_blob(lost_digest)
     assert cache.has_blob(kept_digest)
+
+
+def test_everything_that_a_lockfile_names_is_reachable(project: Path) -> None:
+    names = [digit * 64 for digit in "123456789ab"]
+    record = LockEntry(
+        names[0],
+        names[1],
+        {"family": "placeholder"},
+        outputs={"a.png": LockOutput(names[2], names[3])},
+        picked=names[4],
+        rejected=(names[5],),
+        accepted={names[6]: names[7]},
+        candidates={names[8]: names[9]},
+    )
+    path = project / "qwenbuild.lock"
+    path.write_bytes(lockfile.text({"a": record}, "qwenbuild.yaml"))
+    found = reachable([path])
+    assert found.keys == {names[0], names[4], names[5], names[6], names[7], names[8]}
+    assert found.digests == {names[1], names[2], names[3], names[9]}
 
 
 def entry(key: str, **more: object) -> LockEntry:

@@ -197,6 +197,11 @@ def test_a_bug_leaves_a_log_without_secrets(call: Call, walk: Walk, monkeypatch:
     assert log.stat().st_mode & 0o077 == 0
 
 
+def test_a_key_of_no_known_look_is_blanked_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_API_KEY", "plainwordsonly")
+    assert redacted("sent plainwordsonly to x") == "sent *** to x"
+
+
 def test_redaction_knows_headers_and_links() -> None:
     text = redacted("{'Authorization': 'Bearer abcdefghijkl', 'X-API-Key': 'afk_123456789'} https://u:pw@h.example/p?q=1")
     for secret in ("abcdefghijkl", "afk_123456789", "pw@", "q=1"):

@@ -5,7 +5,6 @@ Does not know the README's prose; `…` on a line of its own stands for lines th
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-KEYS = (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIMES = re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|min|h)\b(?: \d+ s\b)?")
 ELSEWHERE = re.compile(r"^(?:https?:|mailto:|#)")
@@ -30,8 +28,8 @@ class Command:
     output: tuple[str, ...]
 
 
-def fences(language: str, page: str = README) -> list[str]:
-    return [body for name, body in FENCE.findall(page) if name == language]
+def fences(language: str) -> list[str]:
+    return [body for name, body in FENCE.findall(README) if name == language]
 
 
 def session(body: str) -> list[Command]:
@@ -126,21 +124,3 @@ def test_every_option_named_in_the_readme_exists() -> None:
     verbs = ["build", "plan", "status", "explain", "clean"]
     known = "\n".join("\n".join(shell(f"qwenbuild {verb} --help", ROOT)) for verb in verbs)
     assert sorted(option for option in said if option not in known) == []
-
-
-def test_the_page_of_the_key_names_every_field() -> None:
-    from qwenbuild.key import FIELDS
-
-    table = KEYS.partition("## What is not in it")[0]
-    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(named) == sorted(["v", *FIELDS])
-
-
-def test_the_worked_example_of_the_key_can_be_recomputed(tmp_path: Path) -> None:
-    from qwenbuild.key import action_key, from_document
-
-    [command] = [command for body in fences("console", KEYS) for command in session(body)]
-    assert matches(command.output, shell(command.line, tmp_path))
-    written = re.search(r"'(\{.*\})'", command.line)
-    assert written
-    assert command.output[0].startswith(action_key(from_document(json.loads(written[1]))))

@@ -13,8 +13,8 @@ from typing import Any
 
 from qwenbuild.key import decimal_text
 
-MAX_SIDE = 16384
-"""No side of a picture that a step makes may be longer (pixels)."""
+MAX_SIDE = 16383
+"""No side of a picture that a step makes may be longer (pixels): WebP can say no more."""
 
 Value = str | int | bool
 Read = Callable[[Any], Value]

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from qwenbuild.images.structure import dimensions, refuse_bomb, sniff
+from qwenbuild.images.structure import refuse_bomb, size_of
 
 _PILLOW = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/avif": "AVIF", "image/gif": "GIF"}
 
@@ -19,10 +19,8 @@ def decode(data: bytes) -> Image.Image:
 
     The format that Pillow may use is the one that the first bytes promise and no other.
     """
-    media_type = sniff(data)
-    if media_type is None:
-        raise ValueError(f"these {len(data)} bytes are no PNG, JPEG, WebP or AVIF")
-    refuse_bomb(*dimensions(data, media_type))
+    media_type, width, height = size_of(data)
+    refuse_bomb(width, height)
     try:
         image = Image.open(BytesIO(data), formats=[_PILLOW[media_type]])
         image.load()

@@ -48,7 +48,10 @@ def derive(
         image = apply(image, step.kind, step.args, palettes or {})
     settings = _settings(steps, media_type)
     few = any(step.kind == "quantize" for step in steps)
-    return _encode(image, settings, profile, carried(data, marks), few)
+    try:
+        return _encode(image, settings, profile, carried(data, marks), few)
+    except OSError as error:
+        raise ValueError(f"the {settings.args['type']} cannot be written: {error}") from error
 
 
 def convert(data: bytes, format: str) -> bytes:

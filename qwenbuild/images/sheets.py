@@ -15,6 +15,7 @@ from qwenbuild.images.opening import decode
 from qwenbuild.images.pipeline import derive
 from qwenbuild.images.pixels import flattened, plain
 from qwenbuild.images.steps import normalise
+from qwenbuild.images.structure import size_of
 from qwenbuild.images.typeset import shorten
 
 _PAPER, _INK, _QUIET, _CELL = (250, 250, 248), (28, 30, 34), (110, 114, 122), (236, 236, 232)
@@ -23,7 +24,7 @@ _PAPER, _INK, _QUIET, _CELL = (250, 250, 248), (28, 30, 34), (110, 114, 122), (2
 def thumbnail(data: bytes, width: int) -> bytes:
     """A WebP whose width is at most `width` pixels. Raises ValueError with one sentence."""
     steps = [normalise("format", {"type": "webp", "quality": 80})]
-    if decode(data).width > width:
+    if size_of(data)[1] > width:
         steps.insert(0, normalise("resize", {"width": width}))
     return derive(data, steps, "image/webp")
 

@@ -85,6 +85,14 @@ def check(data: bytes, expected: tuple[int, int] | None, accept: Collection[str]
     return Checked(media_type, width, height)
 
 
+def size_of(data: bytes) -> tuple[str, int, int]:
+    """Media type, width and height in pixels by the header alone. Raises ValueError when the bytes are no picture."""
+    media_type = sniff(data)
+    if media_type is None:
+        raise ValueError(f"these {len(data)} bytes are no PNG, JPEG, WebP or AVIF")
+    return (media_type, *dimensions(data, media_type))
+
+
 def dimensions(data: bytes, media_type: str) -> tuple[int, int]:
     """Width and height in pixels as the header says them, nothing decoded. Raises ValueError."""
     reader = {"image/png": _png_size, "image/jpeg": _jpeg_size, "image/webp": _webp_size}.get(media_type, _other_size)
@@ -195,7 +203,7 @@ def _whole(data: bytes, media_type: str) -> None:
     if media_type == "image/webp":
         _whole_riff(data)
     if media_type == "image/jpeg" and not data.endswith(b"\xff\xd9"):
-        raise ValueError(f"the JPEG is cut off: {len(data)} bytes and no end marker")
+        raise ValueError(f"the JPEG is cut off: its {len(data)} bytes do not end with an end marker")
     from qwenbuild.images.opening import decode
 
     decode(data)

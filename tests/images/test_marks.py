@@ -87,6 +87,15 @@ def test_marking_a_finished_file_touches_no_pixel(kind: str, options: dict[str, 
     assert write_marks(after, Marks(model="m")) == after
 
 
+@pytest.mark.parametrize(("mode", "alpha"), [("RGB", False), ("RGBA", True)])
+def test_a_marked_webp_says_in_its_header_whether_it_has_alpha_and_that_it_has_marks(mode: str, alpha: bool) -> None:
+    clear = saved(Image.new(mode, (9, 9), (1, 2, 3, 40)[: len(mode)]), "WEBP", lossless=True)
+    marked = write_marks(clear, Marks())
+    assert marked[12:16] == b"VP8X"
+    assert bool(marked[20] & 0x10) is alpha
+    assert marked[20] & 0x04
+
+
 def test_marks_without_steps_are_put_into_the_picture_as_it_is() -> None:
     data = picture()
     marked = derive(data, (), "image/png", marks=Marks())

@@ -29,6 +29,12 @@ def test_blank_and_one_colour(data: bytes, blank: bool, one_colour: bool) -> Non
     assert (found.blank, found.one_colour) == (blank, one_colour)
 
 
+def test_a_picture_of_which_nothing_can_be_seen_is_blank_whatever_its_hidden_colours() -> None:
+    hidden = Image.linear_gradient("L").convert("RGBA")
+    hidden.putalpha(0)
+    assert measure(saved(hidden)).blank
+
+
 @pytest.mark.parametrize(
     ("expect", "sentences"),
     [
@@ -65,7 +71,7 @@ def test_bytes_that_are_no_picture_fail_every_expectation() -> None:
         ({"sise": "1*1"}, "expect has no 'sise'; did you mean 'size'?; it takes size, width"),
         ({"size": "1:1"}, "expect: size must be W*H in pixels such as 512*512, got '1:1'"),
         ({"size": 512}, "got 512"),
-        ({"width": 0}, "expect: width must be a whole number from 1 to 16384, got 0"),
+        ({"width": 0}, "expect: width must be a whole number from 1 to 16383, got 0"),
         ({"mode": "rgb"}, "expect: mode must be one of L, LA, RGB, RGBA, got 'rgb'"),
         ({"alpha": 0.5}, "expect: alpha must be a mapping"),
         ({"alpha": {"min": 2}}, "expect: alpha: min must be a number from 0 to 1, got 2"),

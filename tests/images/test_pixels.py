@@ -180,6 +180,13 @@ def test_without_despill_edges_keep_their_colour() -> None:
     assert alpha == raw.getpixel((0, 1))[3]
 
 
+def test_key_out_of_a_picture_with_alpha_keeps_what_was_transparent_already() -> None:
+    assert letters_of(step(png("gr.", "grr", mode="RGBA"), "key_out", color="#00ff00")) == (".r.", ".rr")
+    half = drawn("gr", mode="RGBA")
+    half.putpixel((1, 0), (255, 0, 0, 100))
+    assert opened(step(saved(half), "key_out", color="#00ff00")).getpixel((1, 0)) == (255, 0, 0, 100)
+
+
 def test_key_out_leaves_a_green_object_on_blue_as_it_is() -> None:
     assert letters_of(step(png("bbb", "bgb", "bbb"), "key_out", color="#0000ff")) == ("...", ".g.", "...")
 
@@ -220,7 +227,7 @@ def test_round_more_than_half_is_an_error() -> None:
         ("crop", {"box": [2, 0, 3, 1]}, r"the box \[2, 0, 3, 1\] leaves the picture, which is 4x4 pixels"),
         ("pad", {"width": 3, "height": 9}, "the picture is already 4x4 pixels"),
         ("tile", {"columns": 3, "rows": 2}, "3x2 cells do not divide a picture of 4x4 pixels"),
-        ("resize", {"width": 16384}, "16384x16384 pixels, more than is allowed"),
+        ("resize", {"width": 16383}, "16383x16383 pixels, more than is allowed"),
         ("resize", {"width": 9000, "height": 9000}, "9000x9000 pixels, more than is allowed"),
         ("pad", {"all": 16000}, "32004x32004 pixels, more than is allowed"),
     ],

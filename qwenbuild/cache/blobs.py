@@ -140,6 +140,15 @@ class Blobs:
         finally:
             os.close(source)
 
+    def fill(self, digest: str, fd: int) -> None:
+        """Write a blob's bytes into an open, empty file; BlobCorrupt when they are wrong, and the file is nobody's then."""
+        source = os.open(self.path(digest), READING)
+        try:
+            if self._fill(source, fd) != digest:
+                raise self.set_aside(digest)
+        finally:
+            os.close(source)
+
     def _fill(self, source: int, fd: int) -> str:
         cloned = _clone(source, fd)
         hasher = hashlib.sha256()

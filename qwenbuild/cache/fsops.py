@@ -166,6 +166,9 @@ class Writer:
         self._settled = {folder for folder in self._settled if not folder.is_relative_to(path)}
 
     def _make_root(self) -> None:
+        if self.root.exists():
+            with contextlib.suppress(PermissionError):  # a parent that may not be listed was synced by whoever made the root
+                self.ops.fsync_folder(self.root.parent)
         missing = []
         folder = self.root
         while not folder.exists():

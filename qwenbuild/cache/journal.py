@@ -191,6 +191,8 @@ class Journal:
             holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (now.key,))
             if holder is not None:
                 return Busy(holder)
+            if not now.body:
+                raise CacheError(f"attempt {now.id} cannot be sent again, a later one took its place", code="journal-edge")
             return self._change(db, now.id, AttemptState.INTENT, code="", message="", sent=self._clock())
 
     def takeover(self, attempt: str, build: str) -> bool:

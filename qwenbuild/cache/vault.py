@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from qwenbuild.cache.blobs import Blobs
 from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
 from qwenbuild.cache.location import check_place
-from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, result_record, stored_of
+from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, result_record
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
 from qwenbuild.errors import CacheError
 from qwenbuild.model import ActionResult
@@ -159,6 +159,11 @@ class Cache:
         """
         self.blobs.copy(digest, target, mode=mode, dir_fd=dir_fd)
 
+    @_told
+    def fill(self, digest: str, fd: int) -> None:
+        """Write a blob's bytes into an open, empty file: a reflink or a copy, hashed. Raises BlobCorrupt, CacheError."""
+        self.blobs.fill(digest, fd)
+
     # ------------------------------------------------ results
 
     @_told
@@ -199,18 +204,27 @@ class Cache:
                 record = unseal(value)
                 if record.get("kind") != "results" or record.get("key") != key:
                     raise BrokenSeal("of another key")
-                found[key] = (int(record["folder"]), tuple(stored_of(item) for item in record["results"]))
+                found[key] = (int(record["folder"]), tuple([indexed_of(item) for item in record["results"]]))
             except (BrokenSeal, KeyError, TypeError, ValueError) as error:
                 self.notices.append(f"the index entry of {key} is broken ({error}); its receipts are read")
         return found
 
-    @_told
     def put_result(self, result: ActionResult) -> None:
         """Write a result's receipt durably, then the index. Raises CacheError."""
+        self.put_receipt(result)
+        self.index_result(result.key)
+
+    @_told
+    def put_receipt(self, result: ActionResult) -> None:
+        """Write a result's receipt durably. Raises CacheError."""
         self._prepare()
-        items = self.receipts.put(result)
-        self.index.set(result.key, self.index_record(result.key, items))
-        self._to_mend.pop(result.key, None)
+        self.receipts.put(result)
+
+    @_told
+    def index_result(self, key: str) -> None:
+        """Bring the index to what the receipts of a key say: after the journal says stored. Raises CacheError."""
+        self.index.set(key, self.index_record(key, self.receipts.read(key)))
+        self._to_mend.pop(key, None)
         if len(self._to_mend) <= MEND_AT_MOST:
             self.mend()
 
@@ -299,6 +313,10 @@ class Cache:
             self._journal = Journal(self.root, self.writer, self.builds.is_alive, self._clock)
         return self._journal
 
+    def has_journal(self) -> bool:
+        """Whether anything was ever written down on this machine; asking opens nothing."""
+        return self.journal.path.exists()
+
     @functools.cached_property
     def builds(self) -> Builds:
         """Which builds are alive over this cache."""
@@ -334,6 +352,10 @@ class Cache:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+    def room_for(self, in_flight: int) -> int:
+        """Bytes that must be free before one more picture is submitted, with so many in flight."""
+        return in_flight * PLACE_IN_FLIGHT + PLACE_BESIDE
 
     def write_probe(self, in_flight: int = 2) -> None:
         """Before the first submit: can a picture be stored? Raises CacheError with the cause in one line."""

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIMES = re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|min|h)\b(?: \d+ s\b)?")
 ELSEWHERE = re.compile(r"^(?:https?:|mailto:|#)")
@@ -124,3 +125,15 @@ def test_every_option_named_in_the_readme_exists() -> None:
     verbs = ["build", "plan", "status", "explain", "clean"]
     known = "\n".join("\n".join(shell(f"qwenbuild {verb} --help", ROOT)) for verb in verbs)
     assert sorted(option for option in said if option not in known) == []
+
+
+def test_every_command_named_in_the_pages_exists() -> None:
+    pages = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "examples").glob("*/README.md"))]
+    said = {verb for text in pages for verb in re.findall(r"(?:^|`|\$ |run: )qwenbuild ([a-z]+)", text, re.MULTILINE)}
+    known = "\n".join(shell("qwenbuild --help", ROOT))
+    assert sorted(verb for verb in said if not re.search(rf"^  {verb} ", known, re.MULTILINE)) == []
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([a-z_]+(?:/[a-z_]*)*(?:/|\.py|\.json))`", ARCHITECTURE))))
+def test_every_module_named_in_the_architecture_is_there(named: str) -> None:
+    assert (ROOT / named).exists() or (ROOT / "qwenbuild" / named).exists()

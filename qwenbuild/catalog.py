@@ -319,5 +319,8 @@ def _table() -> tuple[dict[str, Family], dict[tuple[str, str], Model]]:
         merged = {**base, **record}
         merged.pop("like", None)
         raw[record["family"], record["id"]] = merged
+    for record in raw.values():
+        if record["family"] == "dashscope":
+            record["resumable"] = "async" in record.get("calls", ())  # a synchronous call leaves no task to ask for
     rows = {key: Model(**_typed(record), any_param=families[record["family"]].any_param) for key, record in raw.items()}
     return families, rows

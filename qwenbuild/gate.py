@@ -77,8 +77,11 @@ def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> Gate:
 
 
 def money(unit: str, amount: Decimal) -> str:
-    """An amount with its unit as a person reads it."""
-    return f"{amount} USD" if unit == "usd" else f"{amount} {unit} credits"
+    """An amount with its unit as a person reads it: dollars with at least two places."""
+    if unit != "usd":
+        return f"{amount.normalize():f} {unit} credits"
+    places = max(2, -int(amount.normalize().as_tuple().exponent))
+    return f"{amount:.{places}f} USD"
 
 
 def total(price: Mapping[str, Decimal]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbuild import lockfile, manifest, resolve
 from qwenbuild.build.loading import Options, load
@@ -19,6 +19,9 @@ from qwenbuild.build.worlds import environ_of
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.model import Price, Ticket
+
+if TYPE_CHECKING:
+    from qwenbuild.providers.account import AccountReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +141,23 @@ def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
 # ---------------------------------------------------------------- accounts
 
 
-def check_provider(options: Options, name: str | None) -> list[str]:
-    """Whether a provider's key is there and its account answers; nothing is spent. Lines to show.
+def check_provider(options: Options, name: str | None) -> list[AccountReport]:
+    """Whether a provider's key is there and its account answers; nothing is spent.
 
     Raises CredentialsError when the key is missing or refused.
     """
-    from qwenbuild.providers import build_provider
-    from qwenbuild.providers.account import check_account
+    from qwenbuild.providers import Reports, build_provider, check_account
 
     loaded = load(options)
     settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
     provider = build_provider(settings, loaded.catalog, environ_of(loaded.manifest.folder))
 
-    async def asked() -> Any:
+    async def asked() -> AccountReport:
         try:
+            assert isinstance(provider, Reports), f"{provider.name} tells nothing of its account"
             return await check_account(provider)
         finally:
             await provider.close()
 
     report = asyncio.run(asked())
-    return [str(report)]
+    return [report]

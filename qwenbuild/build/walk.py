@@ -100,8 +100,12 @@ def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | N
     decision = planned.decide(options)
     if options.limit is not None and decision.code == "budget":
         decision = Gate("open") if options.yes or options.max_cost else Gate("ask", "consent", decision.message)
-    if decision.answer == "open" or (decision.answer == "ask" and ask is not None and ask(planned)):
+    if decision.answer == "open":
         return
+    if decision.answer == "ask" and ask is not None:
+        if ask(planned):
+            return
+        raise GateStop("declined: nothing was sent", code=decision.code)
     raise GateStop(decision.message, code=decision.code)
 
 

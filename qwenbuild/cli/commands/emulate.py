@@ -5,8 +5,6 @@ Does not know the APIs.
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 import click
@@ -36,8 +34,18 @@ def _setting(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the APIs; 0 lets the system choose.")
 @click.option("--storage-port", type=click.IntRange(0, 65535), default=0, help="Of the pictures' links.")
 @click.option("--region", type=click.Choice(["singapore", "beijing"]), default="singapore", show_default=True)
+@click.option("--latency", type=float, default=15.0, show_default=True, metavar="SECONDS", help="How long a picture takes.")
+@click.option("--export-file", metavar="FILE", help="Write what to export there once it listens; gone when it ends.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_setting, help="A setting, such as latency=2.")
-def command(host: str, port: int, storage_port: int, region: str, settings: dict[str, Any]) -> int:
+def command(
+    host: str,
+    port: int,
+    storage_port: int,
+    region: str,
+    latency: float,
+    export_file: str | None,
+    settings: dict[str, Any],
+) -> int:
     """Play DashScope, Apiframe, qwen-image-2512.org and an OpenAI-style server on loopback until Ctrl-C.
 
     What to export so that qwenbuild talks to it is printed first. Needs `pip install 'qwenbuild[emulator]'`.
@@ -45,34 +53,31 @@ def command(host: str, port: int, storage_port: int, region: str, settings: dict
     \b
     Examples:
       qwenbuild emulate --port 8010
-      qwenbuild emulate --port 8010 --set latency=2 --set rate=0.5
+      qwenbuild emulate --latency 0.1 --export-file emulator.env &
     """
-    serve = _served()
+    run_emulator = _runner()
     try:
-        with serve(host, port, storage_port, **settings) as emulator:
-            say.result(f"export {name}={value}" for name, value in sorted(emulator.environ(region).items()) if value)
-            say.message(f"# listening on {emulator.url}; Ctrl-C ends it")
-            _until_told()
+        code: int = run_emulator(
+            port,
+            storage_port,
+            host=host,
+            region=region,
+            latency=latency,
+            export_file=export_file,
+            say=lambda text: say.result(text.splitlines()),
+            **settings,
+        )
     except (OSError, ValueError, TypeError) as error:
         raise click.UsageError(f"cannot emulate: {error}") from error
-    return 0
+    return code
 
 
-def _served() -> Any:
+def _runner() -> Any:
     from qwenbuild.errors import InputError
 
     try:
-        from qwenbuild.emulator import serve
+        from qwenbuild.emulator import run_emulator
     except ModuleNotFoundError as error:
         text = f"the emulator needs {error.name}: pip install 'qwenbuild[emulator]'"
         raise InputError(text, code="missing-extra") from error
-    return serve
-
-
-def _until_told() -> None:
-    """Wait for SIGINT or SIGTERM."""
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-    while not told.wait(timeout=1.0):
-        continue
+    return run_emulator

@@ -12,8 +12,9 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +23,11 @@ from qwenbuild.providers.waits import Waits
 
 MARGIN = 1.02
 """Exact spacing is refused now and then by a server that counts per second."""
+FAST = 5.0
+"""Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
+TRAVEL, TRAVEL_CAP = 0.02, 0.1
+"""Seconds after which a submission is taken to have arrived: as a guess, and at most when its answer took longer."""
+HAIR = 0.002
 PAUSE_CAP = 120.0
 """Seconds that a server's Retry-After can hold us at most."""
 SLOWEST = 64.0
@@ -32,6 +38,28 @@ ROOM_AFTER = 8
 LOOK_FIRST, LOOK_LAST = 0.05, 1.0
 """Seconds between looks for a place that another process holds."""
 KNOCK = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a lane keeps to. `interval` seconds between submissions, of which `forgiven` may be made up for after a delay, and
+    at most `count` in any `span` of seconds (0: spacing alone does).
+    """
+
+    interval: float = 0.0
+    forgiven: float = 0.0
+    count: int = 0
+    span: float = 0.0
+
+    @classmethod
+    def of(cls, rps: float) -> Pace:
+        """The pace for so many submissions a second; 0 and infinity mean none. Slow ones keep 1/rps apart without exception."""
+        if rps <= 0 or math.isinf(rps):
+            return cls()
+        if rps <= FAST:
+            return cls(MARGIN / rps, (MARGIN - 1) / rps)
+        count = int(rps)
+        return cls(MARGIN / rps, 0.5 / rps, count, count / rps)
 
 
 @dataclass(slots=True)
@@ -48,16 +76,32 @@ class State:
     factor: float = 1.0
     fewer: int = 0
     streak: int = 0
+    recent: list[tuple[float, float]] = field(default_factory=list)
 
-    def wait(self, steady: float, wall: float, interval: float) -> float:
+    def wait(self, steady: float, wall: float, pace: Pace) -> float:
         """Seconds until a submission may leave."""
-        spaced = min(self.next_steady - steady, self.next_wall - wall, interval)
+        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor)
         paused = min(self.until_steady - steady, self.until_wall - wall, PAUSE_CAP)
-        return max(spaced, paused, 0.0)
+        return max(spaced, paused, self._crowded(steady, pace), 0.0)
 
-    def left(self, steady: float, wall: float, interval: float) -> None:
-        """A submission leaves now."""
-        self.next_steady, self.next_wall = steady + interval, wall + interval
+    def _crowded(self, steady: float, pace: Pace) -> float:
+        """Seconds until as many as may come in one span have surely arrived longer ago than that span."""
+        if not pace.count or len(self.recent) < pace.count:
+            return 0.0
+        left, arrived = self.recent[-pace.count]
+        return min(arrived + pace.span + HAIR - steady, pace.span) if left <= steady else 0.0
+
+    def left(self, steady: float, wall: float, pace: Pace) -> None:
+        """A submission leaves now, `interval` after the time of the one before or a little late."""
+        interval = pace.interval * self.factor
+        self.next_steady = max(min(self.next_steady, steady), steady - pace.forgiven) + interval
+        self.next_wall = max(min(self.next_wall, wall), wall - pace.forgiven) + interval
+        if pace.count:
+            self.recent = [*self.recent[-pace.count :], (steady, steady + TRAVEL)]
+
+    def arrived(self, left: float, steady: float) -> None:
+        """The submission that left at `left` was answered now."""
+        self.recent = [(out, min(steady, out + TRAVEL_CAP) if out == left else there) for out, there in self.recent]
 
     def refused(self, steady: float, wall: float, pause: float, narrow: bool) -> None:
         """The server refused for pace."""
@@ -106,12 +150,13 @@ class FileLane:
     def __init__(self, path: Path | None, limits: Limits, waits: Waits) -> None:
         self._path = path
         self._waits = waits
-        self._interval = 0.0 if limits.rps <= 0 or math.isinf(limits.rps) else MARGIN / limits.rps
+        self._pace = Pace.of(limits.rps)
         self._places = max(1, limits.concurrency)
         self._door, self._gate = asyncio.Lock(), asyncio.Lock()
         self._freed = asyncio.Event()
         self._held: dict[int, FileLock | None] = {}
         self._state = State()
+        self._left: dict[asyncio.Task[Any] | None, float] = {}
         self._late: list[Callable[[State], None]] = []
         self._refused_at = -math.inf
 
@@ -127,6 +172,7 @@ class FileLane:
         try:
             yield
         finally:
+            self._left.pop(asyncio.current_task(), None)
             lock = self._held.pop(number)
             if lock is not None:
                 lock.release()
@@ -181,7 +227,7 @@ class FileLane:
 
     async def turn(self) -> None:
         """Wait until the next submission may leave. Whoever leaves sets the time of the next, so nobody's delay bunches up."""
-        if self._path is None and not self._interval:
+        if self._path is None and not self._pace.interval:
             return
         async with self._gate:
             while True:
@@ -195,20 +241,21 @@ class FileLane:
         steady, wall = self._waits.steady(), self._waits.wall()
 
         def leave(state: State) -> float:
-            interval = self._interval * state.factor
-            pause = state.wait(steady, wall, interval)
+            pause = state.wait(steady, wall, self._pace)
             if pause <= 0:
-                state.left(steady, wall, interval)
+                state.left(steady, wall, self._pace)
             return pause
 
         pause = self._changed(leave)
+        if pause is not None and pause <= 0 and self._pace.count:
+            self._left[asyncio.current_task()] = steady
         return KNOCK if pause is None else pause
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace. Several refusals of one moment narrow once."""
         steady, wall = self._waits.steady(), self._waits.wall()
         pause = min(PAUSE_CAP, retry_after if retry_after is not None else 1.0)
-        again = steady - self._refused_at < max(1.0, self._interval)
+        again = steady - self._refused_at < max(1.0, self._pace.interval)
         self._refused_at = steady
 
         def refuse(state: State) -> None:
@@ -220,7 +267,11 @@ class FileLane:
         self._note(refuse)
 
     def accepted(self) -> None:
-        """The server accepted a submission."""
+        """The server accepted the submission of this task."""
+        left = self._left.pop(asyncio.current_task(), None)
+        if left is not None:
+            steady = self._waits.steady()
+            self._note(lambda state: state.arrived(left, steady))
         if self._state.factor > 1 or self._state.fewer:
             self._note(State.went_well)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +143,14 @@ def test_tokens_are_estimated_and_wide_characters_count_one_each() -> None:
     model = row("dashscope", "qwen-image-2.0")
     assert model.length("提" * 1301) == 1301
     assert model.length("a" * 1301) == 434
+
+
+def test_the_page_of_the_providers_names_each_type_variable_and_address() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "providers.md").read_text(encoding="utf-8")
+    for family in Catalog.load().families.values():
+        assert f"| `{family.name}` |" in page
+        assert all(address in page for address in family.regions.values())
+        assert family.key_env in page or family.name == "openai"
 
 
 def test_asking_the_table_imports_nothing_heavy() -> None:

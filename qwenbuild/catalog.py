@@ -272,7 +272,8 @@ class Catalog:
         values = self._overrides.get(row.id)
         if not values or values.get("family", row.family) != row.family:
             return row
-        return replace(row, **values)
+        merged = {"aliases": {**row.aliases, **values["aliases"]}} if "aliases" in values else {}
+        return replace(row, **{**values, **merged})
 
 
 def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:

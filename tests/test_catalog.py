@@ -93,6 +93,11 @@ def test_a_manifest_corrects_the_table() -> None:
     assert unknown.price_of("beijing", False) is None
 
 
+def test_a_corrected_ratio_leaves_the_others_as_they_are() -> None:
+    corrected = row("dashscope", "qwen-image-plus", aliases={"4:3": "1472*1104"})
+    assert (corrected.size("4:3")[0], corrected.size("16:9")[0]) == ("1472*1104", "1664*928")
+
+
 def test_a_manifest_can_describe_a_model_the_table_does_not_know() -> None:
     described = {"family": "dashscope", "price": {"usd": "0.5"}, "rps": 5}
     new = Catalog.load({"qwen-image-9": described}).find("dashscope", "qwen-image-9")

@@ -218,7 +218,8 @@ class Journal:
     def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:
         """Open attempts, oldest first: of these keys, of this project, or all."""
         found = self._all(f"WHERE a.state IN ({_LIVE}) ORDER BY a.sent, a.rowid")
-        return [item for item in found if (keys is None or item.key in keys) and project in (None, item.project)]
+        wanted = None if keys is None else frozenset(keys)
+        return [item for item in found if (wanted is None or item.key in wanted) and project in (None, item.project)]
 
     def doubts(self) -> list[Attempt]:
         """Attempts in doubt, oldest first."""
@@ -245,6 +246,14 @@ class Journal:
     def attempts(self, project: str | None = None) -> Iterator[Attempt]:
         """The ledger: every attempt, oldest first."""
         yield from (item for item in self._all("ORDER BY a.sent, a.rowid") if project in (None, item.project))
+
+    def stored_entries(self, project: str) -> set[str]:
+        """The ids of this project's entries for which a picture was bought and stored; quick, however long the ledger."""
+        with self._file.reading() as db:
+            if db is None:
+                return set()
+            rows = db.execute("SELECT DISTINCT entry FROM attempts WHERE project = ? AND state = 'stored'", (project,))
+            return {entry for (entry,) in rows}
 
     def claimed_tasks(self, account: str) -> set[str]:
         """The task ids of this account that some attempt of this machine already has."""

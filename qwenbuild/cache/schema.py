@@ -45,7 +45,7 @@ CREATE TABLE attempts (
   CHECK (state <> 'stored' OR url = '')
 );
 CREATE UNIQUE INDEX one_live_attempt ON attempts (key) WHERE state IN ({_quoted(LIVE)});
-CREATE INDEX attempts_by_state ON attempts (state) WHERE state <> 'stored';
+CREATE INDEX attempts_by_state ON attempts (state);
 CREATE INDEX attempts_by_session ON attempts (session);
 CREATE TABLE bodies (attempt TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, project TEXT NOT NULL, opened REAL NOT NULL, closed REAL);

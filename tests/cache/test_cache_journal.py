@@ -157,6 +157,8 @@ def test_questions_about_many_keys_take_one_query(cache: Cache) -> None:
     assert cache.journal.live(project="/other.lock") == []
     assert cache.journal.live(project="/p/qwenbuild.lock") == [open_again]
     assert len(list(cache.journal.attempts())) == 4
+    assert cache.journal.stored_entries("/p/qwenbuild.lock") == {"e2"}
+    assert cache.journal.stored_entries("/q/qwenbuild.lock") == set()
     assert cache.journal.by_key([]) == {}
 
 

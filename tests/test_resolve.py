@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,11 @@ def test_a_retired_model_is_said_and_stops_nothing() -> None:
     assert len(resolved.keyed) == 1
     assert [notice.code for notice in one(entry(), today="2026-06-01").notices] == ["model-retires"]
     assert one(entry(), today="2025-06-01").notices == ()
+
+
+def test_a_retired_model_is_said_once_however_many_assets_use_it() -> None:
+    given = [replace(entry(), asset=name, id=name) for name in "abc"]
+    assert len(resolve(given, manifest(), today=TODAY).notices) == 1
 
 
 def test_an_unknown_model_needs_to_be_allowed_and_then_has_no_price() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from qwenbuild.catalog import Catalog, Family, Model
 from qwenbuild.errors import Problem
 from qwenbuild.key import action_key
-from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, Price, ProviderSettings
-from qwenbuild.resolve.findings import Findings, param_place, place
+from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
+from qwenbuild.resolve.findings import Findings, param_place, place, step_place
 from qwenbuild.resolve.hosts import host_allowed, settings_faults, variable
 from qwenbuild.resolve.params import Params, earlier
 
@@ -118,6 +118,7 @@ class _Resolver:
         self.by_identity: dict[tuple[str, str, str | None, int], Pattern | None] = {}
         self.by_content: dict[tuple[str, str, str | None, str], Pattern | None] = {}
         self.checked: set[str] = set()
+        self.sizes: dict[tuple[int, str], bool] = {}
 
     # ------------------------------------------------------------ one entry
 
@@ -149,7 +150,26 @@ class _Resolver:
             good = False
         if entry.inputs or pattern.model.inputs_min:
             good = self.inputs_fit(entry, pattern) and good
+        for spec in entry.outputs:
+            if spec.steps:
+                good = self.steps_fit(entry, spec, pattern.base["size"]) and good
         return good
+
+    def steps_fit(self, entry: Entry, spec: OutputSpec, size: str) -> bool:
+        """Whether the steps suit the size that will be drawn, where that is known in pixels."""
+        known = self.sizes.get((id(spec.steps), size))
+        if known is None:
+            from qwenbuild.images import SizeFault, final_size
+
+            width, star, height = size.partition("*")
+            known = True
+            try:
+                final_size(spec.steps, (int(width), int(height)) if star else None)
+            except SizeFault as fault:
+                self.findings.add("bad-step", str(fault), step_place(self.manifest, entry, spec, fault.at))
+                known = False
+            self.sizes[id(spec.steps), size] = known
+        return known
 
     def prompt_fits(self, entry: Entry, model: Model) -> bool:
         assert model.prompt_limit is not None

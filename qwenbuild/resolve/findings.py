@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbuild.errors import Problem
-from qwenbuild.model import Entry, Manifest
+from qwenbuild.model import Entry, Manifest, OutputSpec
 
 
 @dataclass(slots=True)
@@ -20,8 +20,9 @@ class Findings:
     found: dict[tuple[Any, ...], list[Any]] = field(default_factory=dict)
 
     def add(self, code: str, message: str, path: tuple[str | int, ...], *, hint: str = "", notice: bool = False) -> None:
-        """Take note once for each code and path."""
-        known = self.found.setdefault((code, path), [code, message, path, hint, notice, 0])
+        """Take note once for each code and place; of a model, once for all places."""
+        where = (message,) if code.startswith("model-") else path
+        known = self.found.setdefault((code, where), [code, message, path, hint, notice, 0])
         known[5] += 1
 
     def said(self, notice: bool, counted: tuple[str, ...] = ("prompt-too-long",)) -> tuple[Problem, ...]:
@@ -64,4 +65,15 @@ def param_place(manifest: Manifest, entry: Entry, name: str) -> tuple[str, ...]:
         return ("providers", entry.provider, "params", name)
     if name in manifest.defaults.params:
         return ("defaults", "params", name)
+    return ("assets", entry.asset)
+
+
+def step_place(manifest: Manifest, entry: Entry, spec: OutputSpec, at: int) -> tuple[str | int, ...]:
+    """Where the step number `at` (from 0) of a file was written."""
+    asset = next((item for item in manifest.assets if item.name == entry.asset), None)
+    for holder, path in ((asset, ("assets", entry.asset)), (manifest.defaults, ("defaults",))):
+        if holder is not None and holder.outputs is not None:
+            return (*path, "outputs", spec.item, "steps", at, spec.steps[at].kind)
+        if holder is not None and holder.steps is not None:
+            return (*path, "steps", at, spec.steps[at].kind)
     return ("assets", entry.asset)

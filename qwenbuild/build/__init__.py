@@ -3,7 +3,7 @@
 Knows no terminal: results are values, questions are asked through a callable.
 """
 
-from qwenbuild.build.beside import clean, explain, status
+from qwenbuild.build.beside import clean, explain, shown, status
 from qwenbuild.build.loading import Loaded, Options, Planned, load, plan
 from qwenbuild.build.money import check_provider, doubts, resolve_doubt, spend
 from qwenbuild.build.walk import Summary, build
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "plan",
     "resolve_doubt",
+    "shown",
     "spend",
     "status",
 ]

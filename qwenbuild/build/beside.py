@@ -6,12 +6,13 @@ Knows no network; nothing here spends.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 from qwenbuild import lockfile, tree
+from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
@@ -41,7 +42,17 @@ class Cleaned:
 
 def status(options: Options) -> Planned:
     """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return plan(options)
+    return _noting(plan(options), only_in_tree)
+
+
+def shown(options: Options) -> Planned:
+    """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
+    return _noting(plan(options), only_here)
+
+
+def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
+    notices = (*planned.plan.notices, *look(planned))
+    return replace(planned, plan=replace(planned.plan, notices=notices))
 
 
 def explain(options: Options, entry_id: str) -> Explanation:

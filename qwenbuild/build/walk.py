@@ -14,6 +14,7 @@ from qwenbuild import lockfile
 from qwenbuild.build.beside import orphan_changes, remove_orphans
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
+from qwenbuild.build.probing import bring_home
 from qwenbuild.build.remembering import remember
 from qwenbuild.build.worlds import make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
@@ -53,6 +54,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     """
     start = time.monotonic()
     loaded = load(options)
+    homecoming = bring_home(loaded)
     planned = make(loaded, options)
     reporter.event(Event("plan", data=plan_data(planned)))
     if options.locked:
@@ -61,7 +63,8 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         _gate(planned, options, ask)
     if is_done(planned, options):
         remember(planned, options, {}, idle=True)
-        return Summary(0, _fresh_counts(planned), {}, planned.notices, time.monotonic() - start)
+        notices = (*homecoming, *planned.notices)
+        return Summary(0, _fresh_counts(planned), {}, notices, time.monotonic() - start)
     placed: dict[str, Found] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
@@ -74,7 +77,8 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
     remember(planned, options, placed, idle=code == 0)
-    return Summary(code, counts, result.spent, planned.notices, time.monotonic() - start, tuple(failures))
+    notices = (*homecoming, *planned.notices)
+    return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures))
 
 
 def plan_data(planned: Planned) -> dict[str, object]:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from qwenbuild import resolve
+from qwenbuild import resolve, tree
 from qwenbuild.build.loading import Options, Planned, recoverable, today
+from qwenbuild.build.probing import probe_tree
 from qwenbuild.cache import AttemptState, Cache
 from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
 from qwenbuild.observe import standing
@@ -37,8 +38,11 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     providers = Providers(planned)
     if buying and not options.offline:
         cache.write_probe()
+        if any(_may_cost(step) for step in planned.plan.steps):
+            probe_tree(planned.loaded)
         providers.require(planned)
     publisher = make_publisher(planned, placed)
+    tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running:
         build = running.id
         if planned.manifest.budget and buying:
@@ -53,7 +57,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             inputs=lambda action: _inputs(publisher, action),
             reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
             give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
-            rescue=lambda data, key: cache.rescue(data, key, planned.manifest.folder),
+            rescue=lambda data, result: cache.rescue(data, result.key, planned.manifest.folder, result),
             names=lambda key: retried(cache, key),
             today=today,
             close=providers.close,
@@ -67,6 +71,15 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         )
         if planned.manifest.budget and buying:
             cache.journal.close_budget(build)
+
+
+def _may_cost(step: Step) -> bool:
+    return step.keyed.price != {} and any(plan.verdict in NETWORK for plan in step.candidates)
+
+
+def _to_write(planned: Planned) -> list[str]:
+    outputs = (output for step in planned.plan.steps for output in step.outputs)
+    return [output.spec.path for output in outputs if output.verdict not in (Verdict.FRESH, Verdict.MODIFIED)]
 
 
 def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:

@@ -185,6 +185,7 @@ def _functions(state: Walk) -> dict[str, Any]:
         "Options": FakeOptions,
         "check_provider": check_provider,
         "plan": planned,
+        "shown": planned,
         "status": planned,
         "load": load,
         "build": build,

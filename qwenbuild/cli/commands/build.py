@@ -41,7 +41,7 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
     opt.force_needs_a_choice(said["force"], select, said["all"])
     if dry:
         options = opt.walk(select=select, **said)
-        return show.plan(build.plan(options), options, as_json=as_json, check=False)
+        return show.plan(build.shown(options), options, as_json=as_json, check=False)
     return _json(opt.walk(select=select, **said)) if as_json else _text(opt.walk(select=select, **said))
 
 

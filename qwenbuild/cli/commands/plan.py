@@ -33,4 +33,4 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, **said: Any) ->
 
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
-    return show.plan(build.plan(options), options, as_json=as_json, check=check)
+    return show.plan(build.shown(options), options, as_json=as_json, check=check)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ Remembered = Mapping[str, tuple[Signature, str]]
 CHUNK = 1024 * 1024
 BATCH = 64
 SUFFIX = ".qwb-tmp"
+STALE = 600.0
+"""Seconds after which a temporary file is nobody's: writing one takes milliseconds."""
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
@@ -154,13 +157,37 @@ def remove(root: Path, path: str, expected: Signature) -> bool:
     return True
 
 
+def probe(folder: Path) -> None:
+    """Make `folder` if it is not there, write a file into it, rename it and remove it. Raises NotWritten with a sentence."""
+    stem = f".probe.{secrets.token_hex(4)}"
+    first, second = folder / f"{stem}.1{SUFFIX}", folder / f"{stem}.2{SUFFIX}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            first.write_bytes(b"qwenbuild")
+            os.replace(first, second)
+        finally:
+            for path in (first, second):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotWritten(_why(error)) from error
+
+
 def sweep(root: Path, paths: Collection[str]) -> None:
-    """Remove temporary files that a killed build left beside `paths`."""
+    """Remove temporary files that a killed build left beside `paths`; young ones may belong to a build that runs."""
+    real: dict[str, bool] = {"": True}
     for folder in {path.rpartition("/")[0] for path in paths}:
+        if not _is_real_folder(str(root), folder, real):
+            continue
         with contextlib.suppress(OSError), os.scandir(root / folder) as items:
             for item in items:
-                if item.name.endswith(SUFFIX) and item.is_file(follow_symlinks=False):
+                if item.name.endswith(SUFFIX) and _is_stale(item):
                     os.unlink(item.path)
+
+
+def _is_stale(item: os.DirEntry[str]) -> bool:
+    status = item.stat(follow_symlinks=False)
+    return stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE
 
 
 Place = tuple["int | str", str]

@@ -16,7 +16,7 @@ from qwenbuild.cache.blobs import check_digest
 from qwenbuild.cache.fsops import FileOps, Writer, read_file
 from qwenbuild.cache.receipts import Stored, result_record, stored_of
 from qwenbuild.cache.seal import BrokenSeal, seal, sha256, unseal
-from qwenbuild.model import ActionResult
+from qwenbuild.model import ActionResult, Ticket
 
 if TYPE_CHECKING:
     from qwenbuild.cache.vault import Cache
@@ -50,23 +50,24 @@ def rescue(data: bytes, key: str, project: Path, result: ActionResult | None, op
 
 def adopt(cache: Cache, project: Path) -> tuple[Adopted, ...]:
     """Store each rescued picture as if it had just come; its files go when the vault has it. Raises OSError, CacheError."""
-    return tuple(_adopt_one(cache, path, key, digest) for path, key, digest in _rescued(project))
+    return tuple(_adopt_one(cache, path, key, data) for path, key, data in _rescued(project))
 
 
-def _rescued(project: Path) -> Iterator[tuple[Path, str, str]]:
+def _rescued(project: Path) -> Iterator[tuple[Path, str, bytes]]:
     folder = folder_of(project)
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
         match = _NAME.match(path.name)
-        if match is not None and sha256(read_file(path)) == match[2]:
-            yield path, match[1], match[2]
+        with contextlib.suppress(FileNotFoundError):  # another build brought it home
+            if match is not None and sha256(data := read_file(path)) == match[2]:
+                yield path, match[1], data
 
 
-def _adopt_one(cache: Cache, path: Path, key: str, digest: str) -> Adopted:
+def _adopt_one(cache: Cache, path: Path, key: str, data: bytes) -> Adopted:
     beside = path.with_name(f"{path.name}.json")
+    digest = cache.put_blob(data)
     result = _receipt(beside, key, digest)
-    cache.put_blob(read_file(path))
     if result is not None:
         cache.put_result(result)
         _settle(cache, result)
@@ -77,10 +78,13 @@ def _adopt_one(cache: Cache, path: Path, key: str, digest: str) -> Adopted:
 
 
 def _settle(cache: Cache, result: ActionResult) -> None:
-    """Its attempt, where the journal still has it open, is stored now."""
-    attempt = cache.journal.get(result.attempt) if result.attempt else None
-    if attempt is not None and attempt.live and attempt.ticket is not None:
-        cache.journal.stored(attempt.id, result.digest, result.billed)
+    """Its attempt, where the journal still has it open, is stored now; a ticket that was never written down is, too."""
+    attempt = cache.journal.get(result.attempt) if result.attempt and cache.has_journal() else None
+    if attempt is None or not attempt.live or (attempt.build and cache.journal.is_alive(attempt.build)):
+        return
+    if attempt.ticket is None:
+        cache.journal.ticket(attempt.id, Ticket(attempt.provider, attempt.base_url, result.task_id, result.request_id))
+    cache.journal.stored(attempt.id, result.digest, result.billed)
 
 
 def _receipt(path: Path, key: str, digest: str) -> ActionResult | None:

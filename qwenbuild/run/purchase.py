@@ -6,6 +6,7 @@ Knows no entries and no files: a key goes in, an Outcome comes out.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -305,7 +306,7 @@ async def _store(
     try:
         result = await progress.off_loop(keep, progress, attempt, action, picture)
     except (CacheError, OSError, sqlite3.Error) as error:
-        return await _rescued(progress, purchase, picture, error)
+        return await _rescued(progress, attempt, action, picture, purchase, error)
     progress.spend(picture.billed if picture.billed is not None else attempt.price)
     progress.tell("stored", purchase.entry, key=purchase.key, digest=result.digest, price=_price(attempt.price))
     return Outcome(OutcomeKind.DONE, purchase.key, result, how)
@@ -343,11 +344,14 @@ def _result(progress: Progress, attempt: Attempt, action: Action, picture: Pictu
     )
 
 
-async def _rescued(progress: Progress, purchase: Purchase, picture: Picture, error: Exception) -> Outcome:
+async def _rescued(
+    progress: Progress, attempt: Attempt, action: Action, picture: Picture, purchase: Purchase, error: Exception
+) -> Outcome:
     """The cache refuses the bytes of a paid picture: keep them in the project, and submit nothing more."""
     progress.stop_all("cache", f"the cache could not be written ({error}); nothing more is submitted")
+    result = _result(progress, attempt, action, picture, hashlib.sha256(picture.data).hexdigest())
     try:
-        where = await progress.off_loop(progress.world.rescue, picture.data, purchase.key)
+        where = await progress.off_loop(progress.world.rescue, picture.data, result)
         words = f"the cache could not be written ({error}); the picture was saved as {where}"
     except OSError as second:
         words = (

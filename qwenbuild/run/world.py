@@ -57,7 +57,8 @@ class World:
     `publish` makes an entry's files (blocking); `settle` plans an entry again once its inputs are known;
     `inputs` reads an Action's reference images; `allowed` are the keys that may be bought (None: all);
     `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
-    `rescue` keeps paid bytes that the cache cannot take; `names` gives the attempt of a key that a person gave up;
+    `rescue` keeps paid bytes that the cache cannot take, with their receipt;
+    `names` gives the attempt of a key that a person gave up;
     `patience` is the pause in seconds between looks at another build's attempt.
     """
 
@@ -70,7 +71,7 @@ class World:
     inputs: Callable[[Action], tuple[tuple[bytes, str], ...]]
     reserve: Callable[[Price | None], bool]
     give_back: Callable[[Price | None], None]
-    rescue: Callable[[bytes, str], Path]
+    rescue: Callable[[bytes, ActionResult], Path]
     names: Callable[[str], str]
     today: Callable[[], str]
     close: Callable[[], Awaitable[None]]

@@ -23,10 +23,11 @@ Price = Mapping[str, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A provider's pace: submissions a second, and jobs in flight from submit to their end."""
+    """A provider's pace: submissions a second, jobs in flight from submit to their end, seconds that one job may take."""
 
     rps: float
     concurrency: int
+    timeout: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +144,27 @@ class ImageStep:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One file the user wants from the picture. `path` is relative to the output root, POSIX, NFC."""
+    """One file the user wants from the picture. `path` is relative to the output root, POSIX, NFC.
+
+    `item` counts the items of `outputs` from 0: which of them the file comes from.
+    """
 
     path: str
     steps: tuple[ImageStep, ...] = ()
     name: str | None = None
     expect: Mapping[str, Any] | None = None
+    item: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class InputRef:
-    """A reference image: a file (with the digest of its bytes) or another entry's picture."""
+    """A reference image: a file (with the digest, number and type of its bytes) or another entry's picture."""
 
     file: str | None = None
     digest: str | None = None
     entry: str | None = None
+    size: int = field(default=0, compare=False)
+    media_type: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

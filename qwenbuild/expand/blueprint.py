@@ -32,8 +32,9 @@ from qwenbuild.expand.fields import Fields
 from qwenbuild.expand.findings import Findings
 from qwenbuild.expand.inputs import References
 from qwenbuild.expand.outputs import Output, expect_cell, outputs_of
+from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.templates import Templates
-from qwenbuild.model import Entry
+from qwenbuild.model import Entry, OutputSpec
 
 HIGHEST_SEED = 2**31 - 1
 """The highest seed that all hosted APIs take (DashScope documents 0 to 2147483647)."""
@@ -61,7 +62,9 @@ DUE: dict[str, Convert] = {
 class Blueprint:
     """The compiled fields of one asset."""
 
-    def __init__(self, fields: Fields, templates: Templates, references: References, findings: Findings) -> None:
+    def __init__(
+        self, fields: Fields, templates: Templates, references: References, palettes: Palettes, findings: Findings
+    ) -> None:
         self._fields = fields
         self._templates = templates
         self._findings = findings
@@ -74,7 +77,7 @@ class Blueprint:
         self._tags = self._try(self._tags_cell, Cell(()))
         self._inputs = self._try(lambda: self._inputs_cell(references), Cell(()))
         self._expect = self._try(self._expect_cell, Cell(None))
-        self._outputs: list[Output] = self._try(lambda: outputs_of(fields, templates), [])
+        self._outputs: list[Output] = self._try(lambda: outputs_of(fields, templates, palettes), [])
         self.id: Cell | None = self._try(self._id_cell, None)
         self._id_path = (*fields.path, "id")
 
@@ -98,12 +101,18 @@ class Blueprint:
             prompt,
             self._params.get(context),
             seed,
-            tuple([output.get(context, name) for output in self._outputs]),
+            self._files(context, name),
             variants,
             self._inputs.get(context),
             self._expect.get(context),
             self._tags.get(context),
         )
+
+    def _files(self, context: Context, name: str) -> tuple[OutputSpec, ...]:
+        outputs = self._outputs
+        if len(outputs) == 1:
+            return outputs[0].get(context, name)
+        return tuple([spec for output in outputs for spec in output.get(context, name)])
 
     def faults(self, context: Context, default_id: str) -> list[Fault]:
         """Every fault of one combination, field by field."""

@@ -5,8 +5,8 @@ Knows no key, no price and no network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
@@ -17,6 +17,7 @@ from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
 from qwenbuild.expand.inputs import References, check_graph
 from qwenbuild.expand.occupied import Occupied, Origin
+from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.rows import Data
 from qwenbuild.expand.templates import Templates
@@ -29,11 +30,15 @@ MOST_FAULTY = 60
 
 @dataclass(frozen=True)
 class Expansion:
-    """The entries in the manifest's order, the warnings, and every file that was read, relative to the manifest's folder."""
+    """The entries in the manifest's order, the warnings, and every file that was read, relative to the manifest's folder.
+
+    `palettes` maps a palette's digest to its file.
+    """
 
     entries: tuple[Entry, ...]
     warnings: tuple[Problem, ...]
     read: tuple[str, ...]
+    palettes: Mapping[str, str] = field(default_factory=dict)
 
 
 def expand(manifest: Manifest) -> Expansion:
@@ -54,6 +59,7 @@ class _Expander:
         self._findings = Findings(manifest, self._templates)
         self._data = Data(manifest)
         self._references = References(manifest.folder)
+        self._palettes = Palettes(manifest.folder)
         self._occupied = Occupied()
         self._entries: list[Entry] = []
 
@@ -67,7 +73,8 @@ class _Expander:
                 self._findings.fault(Fault("template-too-costly", str(error)))
         self._check_whole()
         self._findings.stop()
-        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())))
+        palettes = {digest: path for path, digest in self._palettes.read_files().items()}
+        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes)
 
     def _table(self, asset: Asset) -> Table | None:
         fields = Fields(self._manifest, asset)
@@ -113,7 +120,7 @@ class _Expander:
             base = {**fields.variables(), RESERVED: asset.name}
         except Fault as fault:
             return self._findings.fault(fault)
-        blueprint = Blueprint(fields, self._templates, self._references, self._findings)
+        blueprint = Blueprint(fields, self._templates, self._references, self._palettes, self._findings)
         combinations = table.combinations()
         out = table.left_out(combinations) if table.exclude else set()
         for found in table.faults:
@@ -143,7 +150,8 @@ class _Expander:
             return Fault("bad-output-path", str(error))
 
     def _read(self) -> set[str]:
-        return {*self._templates.read_files(), *self._data.read_files(), *self._references.read_files()}
+        read = {*self._templates.read_files(), *self._data.read_files(), *self._references.read_files()}
+        return read | self._palettes.read_files().keys()
 
     def _protected(self) -> list[str]:
         name = self._manifest.file.replace("\\", "/").rpartition("/")[2]

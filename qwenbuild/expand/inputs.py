@@ -1,6 +1,6 @@
 """Reference images: files by the digest of their bytes, other entries by their ids, and the graph these make.
 
-Knows nothing of pictures: a file's bytes are hashed and not looked at.
+Knows nothing of models: what a file is and how large is noted, and judged by whoever knows what an API takes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from typing import Any
 from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
+from qwenbuild.images import sniff
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
+
+HEAD = 64
+"""Bytes of a file that tell its type."""
 
 
 class References:
@@ -23,11 +27,11 @@ class References:
 
     def __init__(self, folder: File) -> None:
         self._folder = folder
-        self._digests: dict[str, str] = {}
+        self._known: dict[str, InputRef] = {}
 
     def read_files(self) -> list[str]:
         """The files that were read, relative to the manifest's folder."""
-        return list(self._digests)
+        return list(self._known)
 
     def cell(self, items: Sequence[Any], templates: Templates, where: Path) -> Cell:
         """The cell of an asset's `inputs`."""
@@ -45,29 +49,34 @@ class References:
         return grouped(cells, build)
 
     def _file(self, relative: str, where: Path) -> InputRef:
-        digest = self._digests.get(relative)
-        if digest is None:
-            digest = self._digests[relative] = self._digest(relative, where)
-        return InputRef(file=relative, digest=digest)
+        found = self._known.get(relative)
+        if found is None:
+            found = self._known[relative] = self._read(relative, where)
+        return found
 
-    def _digest(self, relative: str, where: Path) -> str:
+    def _read(self, relative: str, where: Path) -> InputRef:
         try:
             path = inside(self._folder, relative)
             with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+                head = file.read(HEAD)
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return InputRef(file=relative, digest=digest, size=file.tell(), media_type=sniff(head) or "")
         except ValueError as error:
             raise placed(Fault("outside-folder", str(error)), where) from None
         except FileNotFoundError:
-            raise placed(self._missing(relative), where) from None
+            raise placed(missing_file(self._folder, relative), where) from None
         except OSError as error:
             raise placed(Fault("unreadable", f"`{relative}` cannot be read: {error.strerror}"), where) from error
 
-    def _missing(self, relative: str) -> Fault:
-        folder = (self._folder / relative).parent
-        known = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        near = difflib.get_close_matches(File(relative).name, known, 1)
-        hint = f"did you mean `{relative.removesuffix(File(relative).name)}{near[0]}`?" if near else ""
-        return Fault("no-such-file", f"there is no file `{relative}`", hint=hint)
+
+def missing_file(folder: File, relative: str) -> Fault:
+    """The fault of a file that is not there, with the near miss in its folder."""
+    beside = (folder / relative).parent
+    known = [path.name for path in beside.iterdir()] if beside.is_dir() else []
+    near = difflib.get_close_matches(File(relative).name, known, 1)
+    hint = f"did you mean `{relative.removesuffix(File(relative).name)}{near[0]}`?" if near else ""
+    return Fault("no-such-file", f"there is no file `{relative}`", hint=hint)
 
 
 def check_graph(entries: Sequence[Entry], paths: Mapping[str, Path]) -> list[Fault]:

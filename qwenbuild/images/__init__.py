@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
     from qwenbuild.images.sheets import contact_sheet, difference, thumbnail
+    from qwenbuild.images.sizes import SizeFault, final_size
     from qwenbuild.images.steps import normalise, step_schemas
 
 _LATER = {
     "FoundMark": "marks",
     "Marks": "marks",
     "Measures": "measuring",
+    "SizeFault": "sizes",
     "check_expect": "measuring",
     "contact_sheet": "sheets",
     "convert": "pipeline",
     "derive": "pipeline",
     "difference": "sheets",
+    "final_size": "sizes",
     "find_marks": "marks",
     "judge": "measuring",
     "measure": "measuring",
@@ -44,6 +47,7 @@ __all__ = [
     "FoundMark",
     "Marks",
     "Measures",
+    "SizeFault",
     "check",
     "check_expect",
     "contact_sheet",
@@ -51,6 +55,7 @@ __all__ = [
     "derive",
     "difference",
     "extension_of",
+    "final_size",
     "find_marks",
     "judge",
     "measure",

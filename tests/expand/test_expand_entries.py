@@ -10,7 +10,8 @@ import pytest
 from expand_making import asset, entries, expanded, ids, manifest, problem, problems
 
 from qwenbuild.expand import expand
-from qwenbuild.model import Atlas, Entry, ImageStep, InputRef, OutputSpec, ProviderSettings
+from qwenbuild.images import normalise
+from qwenbuild.model import Atlas, Entry, InputRef, OutputSpec, ProviderSettings
 
 COLORS = ({"id": "red", "name": "crimson"}, {"id": "blue", "name": "azure"})
 POTIONS = asset(
@@ -260,20 +261,20 @@ def test_an_empty_prompt_is_an_error(text: str) -> None:
 
 def test_several_outputs_with_steps_and_expectations() -> None:
     items = (
-        {"as": "web", "path": "web/{{ asset }}.webp", "steps": ({"resize": {"width": "{{ 5 * 2 }}", "fit": "cover"}},)},
+        {"as": "web", "path": "web/{{ asset }}.webp", "steps": ({"resize": {"width": "{{ 5 * 2 }}", "fit": "inside"}},)},
         {"path": "full.png", "expect": {"max_bytes": "{{ 2 }}000", "mode": "RGBA"}},
     )
     (entry,) = entries(asset(outputs=items))
     assert entry.outputs == (
-        OutputSpec("web/potions.webp", (ImageStep("resize", {"width": 10, "fit": "cover"}),), "web"),
+        OutputSpec("web/potions.webp", (normalise("resize", {"width": 10, "fit": "inside"}),), "web"),
         OutputSpec("full.png", (), None, {"max_bytes": 2000, "mode": "RGBA"}),
     )
 
 
 def test_the_expectation_of_an_asset_is_of_its_picture() -> None:
     (entry,) = entries(asset(expect={"alpha": {"min": "{{ 0.2 }}"}}, steps=("grayscale", {"trim": None})))
-    assert entry.expect == {"alpha": {"min": 0.2}}
-    assert entry.outputs == (OutputSpec("potions.png", (ImageStep("grayscale", {}), ImageStep("trim", {}))),)
+    assert entry.expect == {"alpha": {"min": "0.2", "max": "1"}}
+    assert entry.outputs == (OutputSpec("potions.png", (normalise("grayscale"), normalise("trim"))),)
 
 
 def test_tags_are_rendered_once_each_and_empty_ones_dropped() -> None:

@@ -45,6 +45,10 @@ async def _finish_one(progress: Progress, attempt: Attempt) -> None:
     journal = progress.world.cache.journal
     if attempt.state is AttemptState.DOUBT or not journal.takeover(attempt.id, progress.world.build):
         return
+    kept = _kept(progress, attempt)
+    if kept is not None:
+        progress.drained[attempt.key] = kept
+        return
     try:
         provider = progress.world.provider(attempt.provider)
     except (CredentialsError, InputError) as error:
@@ -59,10 +63,23 @@ async def _finish_one(progress: Progress, attempt: Attempt) -> None:
         progress.in_flight.pop(attempt.id, None)
 
 
+def _kept(progress: Progress, attempt: Attempt) -> Outcome | None:
+    """Done without asking anybody, when its blob and receipt are there and only the journal's last word is missing."""
+    cache = progress.world.cache
+    made = [result for result in cache.results([attempt.key]).get(attempt.key, ()) if result.attempt == attempt.id]
+    if attempt.ticket is None or not made or not cache.has_blob(made[0].digest):
+        return None
+    cache.journal.stored(attempt.id, made[0].digest, made[0].billed)
+    return Outcome(OutcomeKind.DONE, attempt.key, made[0], "resumed")
+
+
 async def take_over(progress: Progress, provider: Provider, purchase: buying.Purchase, attempt: Attempt) -> Outcome:
     """Carry on an attempt whose build died. Raises Again when it came to nothing."""
     if attempt.build != progress.world.build and not progress.world.cache.journal.takeover(attempt.id, progress.world.build):
         raise buying.Again("another build carries it on")
+    kept = _kept(progress, attempt)
+    if kept is not None:
+        return kept
     return await _settled(progress, provider, purchase, attempt)
 
 

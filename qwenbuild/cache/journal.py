@@ -184,13 +184,17 @@ class Journal:
         """A person gives the attempt up, perhaps charged. Its code and message stay for the ledger."""
         return self._move(attempt, AttemptState.DROPPED)
 
-    def reopen(self, attempt: str) -> Attempt | Busy:
-        """The same attempt, same generation and body, is sent again after "nothing was sent"."""
+    def reopen(self, attempt: str) -> Attempt:
+        """The same attempt, same generation and body, is sent again after "nothing was sent".
+
+        Raises CacheError when another build began one in between: an answer that could be overlooked would be paid twice.
+        """
         with self._file.writing() as db:
             now = self._must(db, attempt)
             holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (now.key,))
             if holder is not None:
-                return Busy(holder)
+                words = "another build is buying this picture now; the next build finds it in the cache"
+                raise CacheError(words, code="journal-busy")
             if not now.body:
                 raise CacheError(f"attempt {now.id} cannot be sent again, a later one took its place", code="journal-edge")
             return self._change(db, now.id, AttemptState.INTENT, code="", message="", sent=self._clock())

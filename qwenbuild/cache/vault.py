@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from qwenbuild.cache.blobs import Blobs
 from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
+from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
 from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, result_record
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
@@ -80,6 +81,7 @@ class Cache:
         self.writer = Writer(root, ops)
         self.blobs = Blobs(root, self.writer)
         self.receipts = Receipts(root, self.writer, self.notices, clock)
+        self.judgements = Judgements(root, self.writer)
         self._clock = clock
         self._index: Index | None = None
         self._journal: Journal | None = None
@@ -282,6 +284,17 @@ class Cache:
     def is_ours(self, digests: Collection[str]) -> set[str]:
         """Those of the digests that are a blob or a derived file that we made."""
         return {digest for digest in digests if self.blobs.has(digest) or self.receipts.is_derived(digest)}
+
+    @_told
+    def judgement(self, key: str) -> str | None:
+        """What fails of an expectation, "" when nothing does, None when nobody looked yet."""
+        return self.judgements.read(key)
+
+    @_told
+    def put_judgement(self, key: str, fails: str) -> None:
+        """Note what bytes fail of an expectation, "" for nothing; not synced, it is free to find again."""
+        self._prepare()
+        self.judgements.write(key, fails)
 
     # ------------------------------------------------ what is opened when needed
 

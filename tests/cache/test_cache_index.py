@@ -150,7 +150,10 @@ def test_a_tampered_row_runs_nothing_deletes_nothing_and_loses_nothing(
     assert victim.read_bytes() == b"somebody's file"
 
 
-@pytest.mark.parametrize("name", ["pickled", "foreign_file", "setting_as_method", "eviction_on", "trigger", "garbage"])
+@pytest.mark.parametrize(
+    "name",
+    ["pickled", "foreign_file", "setting_as_method", "setting_as_pragma", "pragma_text", "eviction_on", "trigger", "garbage"],
+)
 def test_a_tampered_index_is_set_aside_and_said_so(
     cache: Cache, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

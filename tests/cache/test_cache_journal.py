@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenbuild.cache import Cache
-from qwenbuild.cache.attempts import COSTS, EDGES, LIVE, AttemptState, Busy, follow
+from qwenbuild.cache.attempts import COSTS, EDGES, AttemptState, Busy, follow
 from qwenbuild.cache.schema import USER_VERSION
 from qwenbuild.errors import CacheError
 
@@ -109,14 +109,16 @@ def test_an_attempt_that_never_left_is_opened_again_under_its_own_generation(cac
     attempt = begun(cache, 1)
     cache.journal.fail(attempt.id, "unavailable", "connection refused")
     again = cache.journal.reopen(attempt.id)
-    assert (again.state, again.generation, again.body) == (AttemptState.INTENT, 0, attempt.body)  # type: ignore[union-attr]
+    assert (again.state, again.generation, again.body) == (AttemptState.INTENT, 0, attempt.body)
 
 
-def test_reopening_waits_for_whoever_came_in_between(cache: Cache) -> None:
+def test_reopening_is_refused_when_another_build_came_in_between(cache: Cache) -> None:
     attempt = begun(cache, 1)
     cache.journal.fail(attempt.id, "unavailable", "")
     other = begun(cache, 1)
-    assert cache.journal.reopen(attempt.id) == Busy(other)
+    with pytest.raises(CacheError, match="another build"):
+        cache.journal.reopen(attempt.id)
+    assert cache.journal.live() == [other]
 
 
 def test_retrying_a_doubt_names_it_and_gives_it_up_in_one_step(cache: Cache) -> None:
@@ -214,7 +216,7 @@ def test_only_legal_edges_are_taken_whatever_is_asked(
             except CacheError:
                 moved = False
             then = cache.journal.get(attempt.id).state  # type: ignore[union-attr]
-            twice = (now, move) == (AttemptState.STORED, AttemptState.STORED) or (move is AttemptState.INTENT and now in LIVE)
+            twice = (now, move) == (AttemptState.STORED, AttemptState.STORED)
             assert then == (move if move in EDGES[now] else now)
             assert moved == (move in EDGES[now] or twice)
         cache.journal.check()

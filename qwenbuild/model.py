@@ -310,7 +310,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, unpicked, file, refused, doubt."""
+    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, file, refused, doubt; and what a person
+    has still to choose: unpicked, pick-void (`old` and `new` are both pictures), rejected (every candidate is).
+    """
 
     code: str
     field: str = ""
@@ -353,6 +355,7 @@ class Step:
     used: int = 0
     held: bool = False
     moved_from: str = ""
+    approved: bool = False
 
     @property
     def id(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.key import short_document
-from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, LockOutput, OutputPlan, Step, Verdict
-from qwenbuild.plan import implied_steps, marks_of, output_recipe
+from qwenbuild.model import ActionResult, Candidate, CandidatePlan, LockEntry, LockOutput, OutputPlan, Step, Verdict
+from qwenbuild.plan import implied_steps, marks_of, output_recipe, same_request
 
 ASIDE = "overwritten"
 """Folder below the project's own one where --overwrite keeps what it replaced."""
@@ -184,7 +184,8 @@ class Publisher:
             action=short_document(candidate.action) if not step.held else base.action,
             made=made or self._made(candidate.key, digest),
             outputs={**self._old_paths(base, files), **files.outputs},
-            candidates=_others(step, results),
+            candidates=_others(step, base, candidate, results),
+            seeds=base.seeds if step.held else tuple(seed for seed in base.seeds if seed in _seeds(step)),
             orphan=False,
         )
 
@@ -200,14 +201,26 @@ class Publisher:
         }
 
 
-def _others(step: Step, results: Mapping[str, ActionResult]) -> dict[str, str]:
-    """The other candidates' keys and digests."""
-    found = {}
-    for index, plan in enumerate(step.candidates):
-        digest = _digest_of(plan, results)
-        if index != step.used and digest:
-            found[plan.candidate.key] = digest
+def _others(step: Step, record: LockEntry, used: Candidate, results: Mapping[str, ActionResult]) -> dict[str, str]:
+    """The other candidates' keys and digests: those wanted now, earlier ones of the same request, and one that was picked."""
+    found = dict(_earlier(record, used))
+    found.update((plan.candidate.key, digest) for plan in step.candidates if (digest := _digest_of(plan, results)))
+    found.pop(used.key, None)
     return found
+
+
+def _earlier(record: LockEntry, used: Candidate) -> Iterator[tuple[str, str]]:
+    """Lowering `variants` loses nothing; of another request only a picture that somebody picked is still named."""
+    if not record.key:
+        return
+    same = same_request(record, used.action)
+    for key, digest in ((record.key, record.digest), *record.candidates.items()):
+        if same or key == record.picked:
+            yield key, digest
+
+
+def _seeds(step: Step) -> set[int]:
+    return {plan.candidate.seed for plan in step.candidates}
 
 
 def _digest_of(plan: CandidatePlan, results: Mapping[str, ActionResult]) -> str:

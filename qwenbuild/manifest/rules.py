@@ -159,7 +159,7 @@ def _shared(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
     if "vars" in block:
         yield from _reserved(_mapping(block["vars"]), (*path, "vars"), "a variable")
     for key in _PARTS:
-        if key in block and key in NOT_BUILT and not (key == "variants" and block[key] == 1):
+        if key in block and key in NOT_BUILT:
             yield _not_built(key, (*path, key))
 
 
@@ -197,13 +197,12 @@ def _rows(rows: list[Any], path: Path) -> Iterator[Finding]:
 
 # ---------------------------------------------------------------- not built yet
 
-_PARTS = ("variants", "inputs", "steps", "outputs", "expect")
+_PARTS = ("inputs", "steps", "outputs", "expect")
 
 
 def _not_built(key: str, path: Path) -> Finding:
-    what = "`variants` over 1 is" if key == "variants" else f"`{key}` is"
     hint = f"remove it, or keep it as `x-{key}` until then"
-    return Finding("not-built-yet", f"{what} not built yet in this version of qwenbuild", path, hint, True)
+    return Finding("not-built-yet", f"`{key}` is not built yet in this version of qwenbuild", path, hint, True)
 
 
 def _not_built_at_top(data: Mapping[str, Any]) -> Iterator[Finding]:

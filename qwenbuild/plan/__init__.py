@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qwenbuild.model import Keyed, Plan
+from qwenbuild.plan.choices import same_request
 from qwenbuild.plan.entries import in_order, picture_digest, substituted
 from qwenbuild.plan.facts import Facts, Observed, Wishes, lock_digests, orphan_keys
 from qwenbuild.plan.files import implied_steps, marks_of, output_recipe
@@ -23,6 +24,7 @@ __all__ = [
     "output_recipe",
     "picture_digest",
     "purchases",
+    "same_request",
     "step_price",
     "substituted",
 ]

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from qwenbuild.key import action_key, from_document, with_inputs
-from qwenbuild.model import Candidate, Keyed, LockEntry, Reason, Step, Verdict
+from qwenbuild.key import action_key, with_inputs
+from qwenbuild.model import Candidate, CandidatePlan, Keyed, LockEntry, Reason, Step, Verdict
+from qwenbuild.plan.choices import offered, open_choices, recorded, used_index
 from qwenbuild.plan.facts import Facts
+from qwenbuild.plan.files import awaiting
 from qwenbuild.plan.pictures import changes_of, plan_pictures
 
 ENTRY_REF = "entry:"
@@ -18,8 +20,35 @@ ENTRY_REF = "entry:"
 COSTLIEST = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
+BLOCKED = (Verdict.REFUSED, Verdict.DOUBT, Verdict.MODIFIED)
+"""An input with such a picture gets none in this build: nothing that builds on it can be made."""
+
+
 def in_order(wanted: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
-    """Plan each entry after its inputs; the result stands in the manifest's order."""
+    """Plan each entry after its inputs; the result stands in the manifest's order.
+
+    An input whose picture is lost is made again only when something that builds on it must be submitted.
+    """
+    needed: frozenset[str] = frozenset()
+    while True:
+        steps = _in_order(wanted, replace(facts, needed=needed) if needed else facts)
+        more = _needed(steps, facts) - needed
+        if not more:
+            return steps
+        needed |= more
+
+
+def _needed(steps: Sequence[Step], facts: Facts) -> frozenset[str]:
+    """Inputs whose bytes are nowhere, of entries that must be submitted."""
+    buying = [step for step in steps if step.verdict is Verdict.GENERATE and step.keyed.entry.inputs]
+    names = {ref.entry for step in buying for ref in step.keyed.entry.inputs if ref.entry}
+    if not names:
+        return frozenset()
+    lost = (step.id for step in steps if step.id in names and (digest := picture_digest(step)) and not facts.at_hand(digest))
+    return frozenset(lost)
+
+
+def _in_order(wanted: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
     done: dict[str, Step] = {}
     by_id = {keyed.entry.id: keyed for keyed in wanted}
     taken: set[str] = set()
@@ -34,23 +63,32 @@ def in_order(wanted: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
 
 def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, Step]) -> Iterator[Keyed]:
     """The entry's inputs that are not planned yet, deepest first, then the entry. Cycles were refused when loading."""
-    if keyed.entry.id in done:
-        return
-    for reference in keyed.entry.inputs:
-        if reference.entry and reference.entry in by_id and reference.entry not in done:
-            yield from _inputs_first(by_id[reference.entry], by_id, done)
-    if keyed.entry.id not in done:
-        yield keyed
+    waiting = [keyed]
+    while waiting:
+        item = waiting[-1]
+        open_inputs = [by_id[ref.entry] for ref in item.entry.inputs if ref.entry in by_id and ref.entry not in done]
+        if open_inputs and item.entry.id not in done:
+            waiting += open_inputs
+            continue
+        waiting.pop()
+        if item.entry.id not in done:
+            yield item
 
 
 def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Container[str]) -> Step:
     """The entry's Step. `done` has its inputs' steps; `taken` the orphans that other entries took over."""
     keyed, causes = _with_known_inputs(keyed, done)
+    blocked = next((done[id] for id in causes if done[id].candidates[done[id].used].verdict in BLOCKED), None)
     record, moved_from = _lock_record(keyed, facts, taken)
-    held = record is not None and record.approved and record.key not in {c.key for c in keyed.candidates}
-    candidates = (_candidate_of(record),) if held and record else keyed.candidates
-    used = _used(candidates, record)
+    candidates = keyed.candidates if record is None else offered(keyed, record)
+    held = record is not None and record.approved and record.key not in {c.key for c in candidates}
+    if held and record:
+        candidates = (recorded(record),)
+    used = used_index(candidates, record)
+    if blocked is not None and not held:
+        return _blocked(keyed, blocked, used, record, facts)
     pictures, outputs, reasons = plan_pictures(keyed, candidates, used, record, facts)
+    reasons = tuple(dict.fromkeys((*reasons, *open_choices(record, pictures, used, held=held)))) if record else reasons
     if moved_from:
         reasons = (Reason("moved", "id", moved_from, keyed.entry.id), *reasons)
     if held and record:
@@ -60,15 +98,26 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Cont
         )
     reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *reasons)
     verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
-    shown = replace(keyed, candidates=candidates) if held else keyed
-    return Step(shown, verdict, reasons, pictures, outputs, used, held, moved_from)
+    shown = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
+    approved = record is not None and record.approved
+    return Step(shown, verdict, reasons, pictures, outputs, used, held, moved_from, approved)
+
+
+def _blocked(keyed: Keyed, by: Step, used: int, record: LockEntry | None, facts: Facts) -> Step:
+    """An entry that waits for a person, because an input does: nothing is paid for it, its files stay."""
+    verdict = by.candidates[by.used].verdict
+    pictures = tuple(CandidatePlan(candidate, verdict, "", {}) for candidate in keyed.candidates)
+    outputs = tuple(awaiting(spec, record, facts) for spec in keyed.entry.outputs)
+    reason = Reason(verdict.value, "inputs", None, f"its input {by.id} has no picture")
+    return Step(keyed, verdict, (reason,), pictures, outputs, used)
 
 
 def _with_known_inputs(keyed: Keyed, done: Mapping[str, Step]) -> tuple[Keyed, tuple[str, ...]]:
     """The entry with its input entries' digests in its Actions where they are known, and the inputs that are not."""
     if not any(reference.entry for reference in keyed.entry.inputs):
         return keyed, ()
-    known = {step.id: picture_digest(step) for step in done.values()}
+    names = [reference.entry for reference in keyed.entry.inputs if reference.entry]
+    known = {id: picture_digest(done[id]) for id in names if id in done}
     unknown = tuple(ref.entry for ref in keyed.entry.inputs if ref.entry and not known.get(ref.entry))
     if unknown:
         return replace(keyed, candidates=tuple(replace(c, key="") for c in keyed.candidates)), unknown
@@ -84,7 +133,8 @@ def substituted(candidate: Candidate, digests: Mapping[str, str]) -> Candidate:
 
 def picture_digest(step: Step) -> str:
     """The digest of the picture that the entry's files are made from, "" while it is not known."""
-    return step.candidates[step.used].digest
+    plan = step.candidates[step.used]
+    return "" if plan.verdict is Verdict.REFUSED else plan.digest
 
 
 def _lock_record(keyed: Keyed, facts: Facts, taken: Container[str]) -> tuple[LockEntry | None, str]:
@@ -97,18 +147,3 @@ def _lock_record(keyed: Keyed, facts: Facts, taken: Container[str]) -> tuple[Loc
         if orphan is not None and orphan not in taken:
             return facts.seen.lock[orphan], orphan
     return None, ""
-
-
-def _candidate_of(record: LockEntry) -> Candidate:
-    action = from_document(record.action)
-    return Candidate(action.seed, action, record.key)
-
-
-def _used(candidates: Sequence[Candidate], record: LockEntry | None) -> int:
-    """The picked candidate, else the first that nobody rejected, else the first."""
-    if record is None:
-        return 0
-    keys = [candidate.key for candidate in candidates]
-    if record.picked in keys:
-        return keys.index(record.picked)
-    return next((index for index, key in enumerate(keys) if key not in record.rejected), 0)

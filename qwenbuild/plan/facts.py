@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from qwenbuild.key import judgement_key
 from qwenbuild.model import ActionResult, LockEntry, Verdict
 
 
@@ -17,7 +19,7 @@ class Observed:
 
     `results` are newest first; `standing` maps a key to resume, recover, doubt or refused with the reason's words;
     `ours` holds digests whose bytes the vault or its records of derived files know; `shared` those the shared cache has;
-    `unfit` maps a picture's digest to why it fails `expect`; `once` are entry ids this machine has stored before.
+    `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing; `once` are entry ids this machine has stored before.
     """
 
     lock: Mapping[str, LockEntry] = field(default_factory=dict)
@@ -28,7 +30,7 @@ class Observed:
     files: Mapping[str, str] = field(default_factory=dict)
     ours: Container[str] = frozenset()
     standing: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
-    unfit: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    judgements: Mapping[str, str] = field(default_factory=dict)
     once: Container[str] = frozenset()
 
 
@@ -44,17 +46,27 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Observed and Wishes, with what is asked of them often worked out once."""
+    """Observed and Wishes, with what is asked of them often worked out once.
+
+    `needed` are entries whose picture's very bytes are wanted, because an entry that builds on them must be submitted.
+    """
 
     seen: Observed
     wishes: Wishes
     in_tree: Container[str]
     lock_digests: Container[str]
     orphan_keys: Mapping[str, str]
+    needed: Container[str] = frozenset()
 
     def at_hand(self, digest: str) -> bool:
         """Whether the bytes can be had without paying."""
         return digest in self.seen.blobs or digest in self.in_tree or digest in self.seen.shared
+
+    def unfit(self, expect: Mapping[str, Any] | None, digest: str) -> str | None:
+        """What bytes fail of an expectation: "" for nothing, None when nobody looked yet."""
+        if expect is None:
+            return ""
+        return self.seen.judgements.get(judgement_key(expect, digest)) if digest else None
 
     def is_ours(self, digest: str) -> bool:
         """Whether a file of these bytes is ours, and not a person's work."""
@@ -65,6 +77,8 @@ def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:
     """Every digest that the lockfile names, for pictures and files at any path."""
     found = {entry.digest for entry in lock.values()}
     for entry in lock.values():
+        if entry.candidates:
+            found.update(entry.candidates.values())
         for output in entry.outputs.values():
             if output.digest:
                 found.add(output.digest)
@@ -72,5 +86,7 @@ def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:
 
 
 def orphan_keys(lock: Mapping[str, LockEntry], ids: Container[str]) -> dict[str, str]:
-    """Key to id of the lock entries that the manifest has no more."""
-    return {entry.key: id for id, entry in lock.items() if id not in ids}
+    """Key to id of the lock entries that the manifest has no more; the pictures in use count before other candidates."""
+    gone = [(id, entry) for id, entry in lock.items() if id not in ids]
+    others = {key: id for id, entry in gone for key in entry.candidates}
+    return others | {entry.key: id for id, entry in gone}

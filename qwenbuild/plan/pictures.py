@@ -46,15 +46,24 @@ def _used_picture(
     digest, media_type = _known_digest(candidate, entry.outputs, record, facts, moved)
     if not digest:
         return _without_picture(keyed, candidate, record, facts)
-    unfit = facts.seen.unfit.get((entry.id, digest))
-    if unfit and not facts.wishes.retry_failed:
+    unfit = facts.unfit(entry.expect, digest)
+    if unfit:
+        if facts.wishes.retry_failed and not (record is not None and record.approved):
+            return _bought(keyed, candidate, record, facts, (Reason("forced", "expect", None, unfit),))
         return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("refused", "expect", None, unfit), digest)
     outputs = plan_outputs(entry.outputs, digest, media_type, candidate, record, facts)
     agrees = record is not None and record.key == candidate.key and record.digest == digest and not record.orphan
     verdict = _known_verdict(digest, outputs, agrees, facts)
+    if entry.id in facts.needed and not facts.at_hand(digest):
+        verdict = Verdict.GENERATE
     if verdict is Verdict.GENERATE:
         return _without_picture(keyed, candidate, record, facts)
-    reasons = () if verdict is Verdict.FRESH else _restore_reasons(candidate, record, outputs, moved)
+    unjudged = verdict is Verdict.FRESH and unfit is None and facts.at_hand(digest)
+    if unjudged:
+        verdict, reasons = Verdict.RESTORE, (Reason("unjudged", "expect"),)
+    else:
+        reasons = _restore_reasons(candidate, record, outputs, moved) if verdict is not Verdict.FRESH else ()
+    reasons += tuple(Reason("refused", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.REFUSED)
     return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, reasons
 
 
@@ -70,6 +79,8 @@ def _known_digest(
             return record.digest, named.media_type if named else default
     if record is not None and candidate.key in record.candidates:
         return record.candidates[candidate.key], default
+    if record is not None and record.accepted.get(record.key) == candidate.key:
+        return record.digest, default
     in_place = {facts.seen.files.get(spec.path) for spec in specs}
     usable = [result for result in results if facts.at_hand(result.digest)]
     chosen = next((result for result in usable if result.digest in in_place), usable[0] if usable else None)
@@ -103,7 +114,7 @@ def _other_picture(keyed: Keyed, candidate: Candidate, record: LockEntry | None,
     digest, media_type = _known_digest(candidate, (), record, facts, False)
     if digest:
         return CandidatePlan(candidate, Verdict.RESTORE, digest, {}, media_type)
-    if record is not None and candidate.key in record.rejected:
+    if record is not None and (record.approved or candidate.key in record.rejected):
         return CandidatePlan(candidate, Verdict.FRESH, "", {})
     verdict, _ = _standing(candidate, facts)
     return CandidatePlan(candidate, verdict, "", keyed.price if verdict is Verdict.GENERATE else {})
@@ -118,6 +129,8 @@ def _without_picture(
         return _stopped(keyed, candidate, record, facts, verdict, Reason(verdict.value, "", None, words))
     if record is not None and record.approved:
         return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("lost", "approved"))
+    if record is not None and candidate.key in record.rejected and record.key != candidate.key:
+        return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("rejected"))
     return _bought(keyed, candidate, record, facts, _why_bought(candidate, record))
 
 
@@ -166,7 +179,11 @@ def _restore_reasons(
     if record.key != candidate.key:
         code = "table-moved" if moved else "changed"
         return tuple(Reason(code, name, old, new) for name, old, new in changes_of(record, candidate.action))
-    return tuple(Reason("file", output.spec.path, None, output.reason) for output in outputs if output.reason)
+    return tuple(
+        Reason("file", output.spec.path, None, output.reason)
+        for output in outputs
+        if output.reason and output.verdict is not Verdict.REFUSED
+    )
 
 
 def changes_of(record: LockEntry, action: Action) -> tuple[tuple[str, Any, Any], ...]:

@@ -188,7 +188,6 @@ def test_anchors_and_free_keys_work(write: Write) -> None:
 # ---------------------------------------------------------------- not built yet
 
 REFUSED = {
-    "variants": asset("variants: 3"),
     "inputs": asset("inputs: [refs/a.png]"),
     "steps": asset("steps: [{resize: {width: 1}}]"),
     "outputs": asset("outputs: [{path: a.png}]"),

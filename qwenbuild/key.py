@@ -111,3 +111,8 @@ def recipe_key(picture: str, steps: Sequence[ImageStep], provenance: str, marks:
     if marks:
         record["marks"] = dict(marks)
     return hashlib.sha256(canonical(record)).hexdigest()
+
+
+def judgement_key(expect: Mapping[str, Any], digest: str) -> str:
+    """What stands for an expectation and the bytes that are held against it."""
+    return hashlib.sha256(canonical({"digest": digest, "expect": dict(expect)})).hexdigest()

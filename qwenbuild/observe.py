@@ -51,6 +51,25 @@ class Derived(Mapping[str, str]):
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Judged(Mapping[str, str]):
+    """What bytes fail of an expectation, asked one by one: few entries expect anything."""
+
+    cache: Cache
+
+    def __getitem__(self, key: str) -> str:
+        found = self.cache.judgement(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def observe(
     cache: Cache,
     lock: Lock,
@@ -74,6 +93,7 @@ def observe(
         results=cache.results(keys),
         blobs=blobs,
         derived=Derived(cache),
+        judgements=Judged(cache),
         files={path: item.digest for path, item in found.items()},
         ours=Ours(cache, blobs),
         standing=standing(cache, keys, recoverable),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.key import action_key, document, recipe_key, short_document
+from qwenbuild.key import action_key, document, judgement_key, recipe_key, short_document
 from qwenbuild.model import (
     Action,
     ActionResult,
@@ -79,7 +79,6 @@ ROWS: list[tuple[str, Observed, Verdict]] = [
     ("an intent can be settled", Observed(standing=standing(Verdict.RECOVER)), Verdict.RECOVER),
     ("an intent cannot be settled", Observed(standing=standing(Verdict.DOUBT)), Verdict.DOUBT),
     ("the provider refused this key", Observed(standing=standing(Verdict.REFUSED)), Verdict.REFUSED),
-    ("its picture fails what is expected", replace(FRESH, unfit={("a", PICTURE): "too dark"}), Verdict.REFUSED),
     ("nothing is known", Observed(), Verdict.GENERATE),
     ("its bytes are nowhere", Observed(lock=LOCK), Verdict.GENERATE),
 ]  # fmt: skip
@@ -88,6 +87,27 @@ ROWS: list[tuple[str, Observed, Verdict]] = [
 @pytest.mark.parametrize(("seen", "verdict"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_each_row_of_the_table(seen: Observed, verdict: Verdict) -> None:
     assert step(seen).verdict is verdict
+
+
+EXPECT = {"not_blank": True}
+
+
+def judged(words: str | None, wishes: Wishes | None = None, **seen: Any) -> Step:
+    item = keyed()
+    wanted = replace(item, entry=replace(item.entry, expect=EXPECT))
+    judgements = {} if words is None else {judgement_key(EXPECT, PICTURE): words}
+    return step(replace(FRESH, judgements=judgements, **seen), wishes, wanted)
+
+
+def test_a_picture_that_fails_what_is_expected_is_refused_and_bought_again_only_when_asked() -> None:
+    assert (judged("it is blank").verdict, judged("it is blank").candidates[0].price) == (Verdict.REFUSED, {})
+    assert judged("it is blank", Wishes(retry_failed=True)).verdict is Verdict.GENERATE
+    assert judged("").verdict is Verdict.FRESH
+
+
+def test_a_picture_that_nobody_held_against_its_expectation_is_not_fresh_while_its_bytes_are_at_hand() -> None:
+    assert (judged(None).verdict, codes(judged(None))) == (Verdict.RESTORE, ["unjudged"])
+    assert judged(None, blobs=frozenset(), files={}, lock={}, results={}).verdict is Verdict.GENERATE
 
 
 NEIGHBOURS: list[tuple[str, Observed, Verdict]] = [

@@ -18,8 +18,6 @@ from qwenbuild.plan.pictures import changes_of, plan_pictures
 ENTRY_REF = "entry:"
 """Stands in an Action's inputs before the digest of another entry's picture."""
 COSTLIEST = {verdict: rank for rank, verdict in enumerate(Verdict)}
-
-
 BLOCKED = (Verdict.REFUSED, Verdict.DOUBT, Verdict.MODIFIED)
 """An input with such a picture gets none in this build: nothing that builds on it can be made."""
 
@@ -66,7 +64,8 @@ def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, S
     waiting = [keyed]
     while waiting:
         item = waiting[-1]
-        open_inputs = [by_id[ref.entry] for ref in item.entry.inputs if ref.entry in by_id and ref.entry not in done]
+        names = [ref.entry for ref in item.entry.inputs if ref.entry and ref.entry not in done]
+        open_inputs = [by_id[name] for name in names if name in by_id]
         if open_inputs and item.entry.id not in done:
             waiting += open_inputs
             continue
@@ -78,7 +77,7 @@ def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, S
 def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Container[str]) -> Step:
     """The entry's Step. `done` has its inputs' steps; `taken` the orphans that other entries took over."""
     keyed, causes = _with_known_inputs(keyed, done)
-    blocked = next((done[id] for id in causes if done[id].candidates[done[id].used].verdict in BLOCKED), None)
+    blocked = next((done[id] for id in causes if id in done and done[id].candidates[done[id].used].verdict in BLOCKED), None)
     record, moved_from = _lock_record(keyed, facts, taken)
     candidates = keyed.candidates if record is None else offered(keyed, record)
     held = record is not None and record.approved and record.key not in {c.key for c in candidates}

@@ -19,7 +19,8 @@ class Observed:
 
     `results` are newest first; `standing` maps a key to resume, recover, doubt or refused with the reason's words;
     `ours` holds digests whose bytes the vault or its records of derived files know; `shared` those the shared cache has;
-    `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing; `once` are entry ids this machine has stored before.
+    `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing;
+    `once` are entry ids this machine has stored before.
     """
 
     lock: Mapping[str, LockEntry] = field(default_factory=dict)

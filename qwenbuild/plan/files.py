@@ -68,7 +68,12 @@ def _output(
         return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, "modified")
     if recipe and there is not None and there != digest and there == facts.seen.derived.get(recipe):
         digest = there  # the same recipe made it, perhaps under another version of an encoder
+    unfit = facts.unfit(spec.expect, digest)
+    if unfit and not facts.wishes.retry_failed:
+        return OutputPlan(spec, Verdict.REFUSED, digest, recipe, picture, unfit)
     agrees = locked is not None and not locked.orphan and locked.recipe == recipe
+    if there is not None and there == digest and agrees and unfit is None:
+        return OutputPlan(spec, Verdict.RESTORE, digest, recipe, picture, "unjudged")
     if there is not None and there == digest and agrees:
         return OutputPlan(spec, Verdict.FRESH, digest, recipe, picture)
     reason = "missing" if there is None else "differs" if there != digest else "unlocked"

@@ -58,13 +58,11 @@ def _used_picture(
         verdict = Verdict.GENERATE
     if verdict is Verdict.GENERATE:
         return _without_picture(keyed, candidate, record, facts)
-    unjudged = verdict is Verdict.FRESH and unfit is None and facts.at_hand(digest)
-    if unjudged:
+    reasons = () if verdict is Verdict.FRESH else _restore_reasons(candidate, record, outputs, moved)
+    if verdict is Verdict.FRESH and unfit is None and facts.at_hand(digest):
         verdict, reasons = Verdict.RESTORE, (Reason("unjudged", "expect"),)
-    else:
-        reasons = _restore_reasons(candidate, record, outputs, moved) if verdict is not Verdict.FRESH else ()
-    reasons += tuple(Reason("refused", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.REFUSED)
-    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, reasons
+    failing = tuple(Reason("refused", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.REFUSED)
+    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing)
 
 
 def _known_digest(

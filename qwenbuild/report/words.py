@@ -124,6 +124,7 @@ _FILES = {
     "differs": "another version is there",
     "unlocked": "not in the lockfile yet",
     "no-picture": "waits for its picture",
+    "unjudged": "not held against its `expect` yet",
 }
 
 
@@ -156,6 +157,7 @@ _PHRASES = {
     "moved": _moved,
     "table-moved": _table_moved,
     "held": _held,
+    "unjudged": lambda reason: "not held against `expect` yet",
     "unpicked": lambda reason: "no candidate is picked yet",
     "file": _file,
     "refused": _refused,

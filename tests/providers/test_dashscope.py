@@ -435,6 +435,8 @@ async def test_each_code_of_the_table_leads_where_the_table_says(wire: respx.Moc
         (429, {"code": "Whatever", "message": "m"}, Throttled, ""),
         (200, {"code": "InvalidParameter", "message": "m", "request_id": "r"}, Refused, ""),
         (200, {"code": "Throttling", "message": "m", "request_id": "r"}, Throttled, ""),
+        (504, {"code": "InternalError", "message": "m"}, Uncertain, ""),
+        (408, {"code": "InvalidParameter", "message": "m"}, Uncertain, ""),
         (403, None, Uncertain, ""),
         (500, None, Uncertain, ""),
         (200, {"request_id": "r"}, Uncertain, ""),

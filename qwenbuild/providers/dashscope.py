@@ -247,7 +247,8 @@ class DashScope(Hosted):
             return await self._task(task, [0])
 
         try:
-            output = await until_done(ask, self._cadence, self.waits, patience=SETTLE)
+            at_once, asking = CADENCE[0][1], Cadence(CADENCE, loopback=self.site.loopback)
+            output = await until_done(ask, asking, self.waits, patience=SETTLE, age=at_once)
         except Lost:
             return None
         except (Unavailable, Throttled, AccountStop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -507,9 +508,9 @@ async def test_a_task_of_a_lost_answer_is_found_in_the_list(emulator: Served) ->
 async def test_pages_and_other_models_are_gone_through(emulator: Served) -> None:
     emulator.configure(enforce=False, concurrency=1000, query_rate=1000)
     made = live(emulator)
-    for number in range(120):
-        asked = order("dashscope", prompt=f"lantern {number}", model="qwen-image" if number % 40 == 0 else "qwen-image-plus")
-        await made.submit(asked, made.body(asked))
+    models = {number: "qwen-image" if number % 40 == 0 else "qwen-image-plus" for number in range(105)}
+    orders = [order("dashscope", prompt=f"lantern {number}", model=model) for number, model in models.items()]
+    await asyncio.gather(*(made.submit(asked, made.body(asked)) for asked in orders))
     assert len(await found(emulator, order("dashscope", prompt="lantern 1"))) == 1
     assert await found(emulator, order("dashscope", prompt="lantern 0")) == ()
     await made.close()

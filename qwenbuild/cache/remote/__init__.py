@@ -1,0 +1,102 @@
+"""The shared cache: where a team's pictures lie, named by their content, so that whoever comes second need not pay.
+
+Knows neither manifest nor lockfile; a store can only save money, so an error here is never the same as "not there".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from qwenbuild.errors import CacheError, InputError
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes; nothing in a shared cache is larger."""
+VERSION = b"1\n"
+EXTRA = "pip install 'qwenbuild[remote]'"
+
+
+class RemoteError(CacheError):
+    """The shared cache did not say whether it has something, or could not take it."""
+
+
+class Unlisted(RemoteError):
+    """This kind of store cannot list what it holds."""
+
+
+class Remote(Protocol):
+    """A store of named bytes. Names are relative POSIX paths; every method raises RemoteError and may run in a thread."""
+
+    url: str
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes, or None when the store says that it has no such name."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """The size in bytes, or None when the store says that it has no such name."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write, or overwrite: names are immutable, so both hold the same."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool | None:
+        """Write only where nothing is: True when written, False when something was there, None when it cannot be told."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove; no error when it is not there."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Names below a folder with their sizes. Raises Unlisted."""
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
+    """The store behind an address: file://, https://, s3://, gs:// or az://. Nothing is asked yet.
+
+    Raises InputError for an address that is none of these, and where the extra that it needs is not installed.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        from qwenbuild.cache.remote.folder import Folder
+
+        return Folder(url, os.path.abspath(unquote(parts.path)))
+    if parts.scheme in ("https", "http"):
+        from qwenbuild.cache.remote.web import Web
+
+        return Web(url, environ)
+    if parts.scheme in ("s3", "gs", "az"):
+        return _object_store(url, environ)
+    raise InputError(f"a shared cache is s3://, gs://, az://, https:// or file://, not {url!r}", code="remote-url")
+
+
+def _object_store(url: str, environ: Mapping[str, str]) -> Remote:
+    try:
+        from qwenbuild.cache.remote.objects import Objects
+    except ModuleNotFoundError as error:
+        raise InputError(f"{url} needs {error.name}: {EXTRA}", code="missing-extra") from error
+    return Objects(url, environ)
+
+
+def blob_name(digest: str) -> str:
+    """Where a picture lies."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def receipt_name(key: str) -> str:
+    """Where the receipt of a key lies: what was asked, what came, what it cost."""
+    return f"receipts/{key[:2]}/{key}.json"
+
+
+def claim_name(key: str) -> str:
+    """Where a claim on a key lies while somebody makes its picture."""
+    return f"claims/{key[:2]}/{key}.json"

@@ -1,0 +1,137 @@
+"""A shared cache behind plain GET, HEAD, PUT and DELETE, as a web server with DAV or a Bazel-style cache serves it.
+
+Knows no digest and no key. Credentials come from QWENBUILD_REMOTE_TOKEN, or a user and password in the address; never netrc.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from qwenbuild.cache.remote import LARGEST, RemoteError, Unlisted
+from qwenbuild.errors import InputError
+
+TRIES = 3
+PAUSES = (0.2, 1.0)
+"""Seconds before a request that failed on the server's side is made again."""
+AT_ONCE = 32
+
+
+class Web:
+    """One address; connections are kept and shared by threads."""
+
+    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise InputError(f"{_shown(url)} must be https://; http:// is for this machine only", code="remote-url")
+        self.url = _shown(url)
+        self._base = self.url.rstrip("/")
+        self._client = httpx.Client(
+            auth=_credentials(url, environ),
+            headers={"Accept-Encoding": "identity", "User-Agent": "qwenbuild"},
+            timeout=httpx.Timeout(60, connect=10),
+            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
+            follow_redirects=False,
+        )
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes of a name; what is cut short is an error."""
+        answer = self._ask("GET", name)
+        return None if answer is None else answer.content
+
+    def size(self, name: str) -> int | None:
+        """The size that the server announces, 0 when it announces none."""
+        answer = self._ask("HEAD", name)
+        return None if answer is None else int(answer.headers.get("content-length", 0))
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+        if self._ask("PUT", name, data) is None:
+            raise RemoteError(f"the shared cache {self.url} takes no PUT at {name}: is writing switched on?", code="remote-put")
+
+    def create(self, name: str, data: bytes) -> bool | None:
+        """Plain web servers cannot promise that: unknown."""
+        return None
+
+    def delete(self, name: str) -> None:
+        """Remove a name."""
+        self._ask("DELETE", name)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Web servers do not list."""
+        raise Unlisted(f"the shared cache {self.url} cannot list what it holds", code="remote-list")
+
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
+    def _ask(self, method: str, name: str, data: bytes | None = None) -> httpx.Response | None:
+        """The answer, None for "not there". Raises RemoteError."""
+        error = RemoteError("never asked")
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(PAUSES[attempt - 1])
+            try:
+                answer = self._client.request(method, f"{self._base}/{quote(name)}", content=data)
+            except httpx.HTTPError as fault:
+                error = self._error(name, f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__)
+                continue
+            if answer.status_code in (404, 410):
+                return None
+            if answer.is_success and len(answer.content) <= LARGEST:
+                return answer
+            error = self._refused(name, answer)
+            if answer.status_code < 500 and answer.status_code not in (408, 429):
+                break
+        raise error
+
+    def _refused(self, name: str, answer: httpx.Response) -> RemoteError:
+        if answer.status_code in (401, 403):
+            words = "refused the credentials (QWENBUILD_REMOTE_TOKEN, or a user in QWENBUILD_REMOTE)"
+            return RemoteError(f"the shared cache {self.url} {words}", code="remote-credentials")
+        return self._error(name, f"HTTP {answer.status_code}")
+
+    def _error(self, name: str, why: str) -> RemoteError:
+        return RemoteError(f"the shared cache {self.url} did not answer for {name}: {why}", code="remote-io")
+
+
+def _shown(url: str) -> str:
+    """The address without credentials."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl()
+
+
+def _credentials(url: str, environ: Mapping[str, str]) -> httpx.Auth | None:
+    token = environ.get("QWENBUILD_REMOTE_TOKEN", "").strip()
+    parts = urlsplit(url)
+    if token:
+        return _Bearer(token)
+    return httpx.BasicAuth(parts.username, parts.password or "") if parts.username else None
+
+
+class _Bearer(httpx.Auth):
+    """A token in the Authorization header; the client's own netrc is never looked at where an Auth is given."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __repr__(self) -> str:
+        return "Bearer ***"
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -90,7 +90,8 @@ class Lanes(Protocol):
         ...
 
 
-EventKind = Literal["plan", "submitted", "stored", "written", "retry", "failed", "doubt", "message", "summary"]
+EventKind = Literal["plan", "sending", "submitted", "stored", "written", "retry", "failed", "doubt", "message", "summary"]
+"""`sending` and `message` are for people: a request leaves this machine, and a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

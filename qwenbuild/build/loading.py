@@ -27,7 +27,7 @@ from qwenbuild.tree import Remembered
 
 STATE = ".qwenbuild"
 """The project's own folder beside the manifest: locks, remembered state, what --overwrite replaced. Never committed."""
-RETENTION = 24 * 3600.0
+RETENTION = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
 
 

@@ -157,7 +157,7 @@ def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> list[tup
 
 def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
     failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
-    said = {message for _, _, message in failures}
+    said = {message for _, message in result.stops}
     for step in planned.plan.steps:
         outcome = result.outcomes.get(step.id)
         if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:

@@ -5,8 +5,8 @@ Knows no order of events.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +20,7 @@ from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
 from qwenbuild.observe import standing
 from qwenbuild.plan import make_plan, purchases, substituted
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
-from qwenbuild.publish import Publisher
+from qwenbuild.publish import Publisher, Unfit
 from qwenbuild.run import Published, World
 from qwenbuild.tree import Found
 
@@ -42,6 +42,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             probe_tree(planned.loaded)
         providers.require(planned)
     publisher = make_publisher(planned, placed)
+    settler, files = Settler(planned), _reference_files(planned)
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running:
         build = running.id
@@ -53,15 +54,14 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             lanes=providers.lanes(options.jobs),
             reporter=reporter,
             publish=lambda step, results: _published(publisher, step, results),
-            settle=lambda step, digests: settle(planned, step, digests),
-            inputs=lambda action: _inputs(publisher, action),
+            settle=settler,
+            inputs=lambda action: _inputs(publisher, files, action),
             reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
             give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
             rescue=lambda data, result: cache.rescue(data, result.key, planned.manifest.folder, result),
             names=lambda key: retried(cache, key),
             today=today,
             close=providers.close,
-            wall=time.time,
             project=planned.loaded.project,
             build=build,
             allowed=_allowed(planned, options),
@@ -94,22 +94,41 @@ def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:
         wanted=wanted,
         provenance=planned.manifest.provenance,
         placed=placed,
+        palettes={digest: planned.manifest.folder / path for digest, path in planned.loaded.palettes.items()},
     )
 
 
 def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionResult]) -> Published:
-    record, files = publisher.publish(step, results)
-    return Published(record, files.written, files.derived, files.failures)
+    try:
+        record, files = publisher.publish(step, results)
+    except Unfit as error:
+        return Published(None, unfit=(("", str(error)),))
+    return Published(record, files.written, files.derived, files.failures, files.unfit, files.unsigned)
 
 
-def _inputs(publisher: Publisher, action: Action) -> tuple[tuple[bytes, str], ...]:
+def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
+    """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
     from qwenbuild.images import sniff
 
     found = []
     for digest in action.inputs:
-        data = publisher.bytes_of(digest)
+        data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
         found.append((data, sniff(data) or "application/octet-stream"))
     return tuple(found)
+
+
+def _reference(path: Path, digest: str) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise CacheError(f"the reference image {path.name} changed while the build ran; the next build plans with it")
+    return data
+
+
+def _reference_files(planned: Planned) -> dict[str, Path]:
+    """Digest to file of every reference image that is a file of the project."""
+    folder = planned.manifest.folder
+    refs = (ref for keyed in planned.loaded.keyed if keyed.entry.inputs for ref in keyed.entry.inputs)
+    return {ref.digest: folder / ref.file for ref in refs if ref.file and ref.digest}
 
 
 def _allowed(planned: Planned, options: Options) -> frozenset[str] | None:
@@ -137,25 +156,6 @@ def _forced(planned: Planned, options: Options) -> frozenset[str]:
     if not options.force:
         return frozenset()
     return frozenset(c.candidate.key for step in planned.plan.steps for c in step.candidates if c.verdict is Verdict.GENERATE)
-
-
-def settle(planned: Planned, step: Step, digests: Mapping[str, str]) -> Step:
-    """Plan one entry again now that its inputs' pictures are known: the same pictures mean nothing to do downstream."""
-    candidates = tuple(substituted(candidate, digests) for candidate in step.keyed.candidates)
-    entry = replace(step.keyed.entry, inputs=tuple(ref for ref in step.keyed.entry.inputs if not ref.entry))
-    keyed = replace(step.keyed, candidates=candidates, entry=entry)
-    keys = [candidate.key for candidate in candidates]
-    record = planned.loaded.lock.entries.get(step.id)
-    wanted = [*keys, *([record.key, *record.accepted.values()] if record else [])]
-    cache, facts = planned.cache, planned.seen.facts
-    facts = replace(
-        facts,
-        results={**facts.results, **cache.results(wanted)},
-        blobs=cache.known_blobs(),
-        standing=standing(cache, keys, recoverable(planned.loaded)),
-    )
-    settled = make_plan([keyed], facts, planned.wishes, planned.loaded.keyed).steps[0]
-    return replace(settled, keyed=replace(settled.keyed, entry=step.keyed.entry))
 
 
 class Providers:

@@ -41,7 +41,7 @@ class Then(StrEnum):
     REFUSE = "refuse"  # remember it for this key; not charged
     FAIL = "fail"  # this build gives the entry up; not charged
     STOP = "stop"  # no more submissions for this account and model
-    KEEP = "keep"  # the ticket lives on; the next build goes on with it
+    KEEP = "keep"  # the attempt stays open; the next build goes on with it
     DOUBT = "doubt"  # perhaps charged: a person decides
 
 
@@ -66,19 +66,19 @@ TABLE: Mapping[tuple[type[ProviderError], Phase], Rule] = {
     (AccountStop, "submit"): Rule(Then.STOP),
     (AccountStop, "collect"): Rule(Then.STOP),
     (Uncertain, "submit"): Rule(Then.DOUBT),
-    (Uncertain, "collect"): Rule(Then.DOUBT),
+    (Uncertain, "collect"): Rule(Then.KEEP),
     (Lost, "submit"): Rule(Then.DOUBT),
     (Lost, "collect"): Rule(Then.DOUBT),
     (Waiting, "submit"): Rule(Then.KEEP),
     (Waiting, "collect"): Rule(Then.KEEP),
-    (BadPicture, "submit"): Rule(Then.FAIL),
-    (BadPicture, "collect"): Rule(Then.FAIL),
+    (BadPicture, "submit"): Rule(Then.REFUSE),
+    (BadPicture, "collect"): Rule(Then.REFUSE),
 }
 """A submit that failed at the provider was answered, and not accepted: the same attempt goes again. A task that failed is
 over: only a new attempt can follow. Unavailable has no count, because the job's time ends it."""
 
 UNCERTAIN: Mapping[Recovery, Rule] = {
-    "resend": Rule(Then.AGAIN, 4, Then.DOUBT),
+    "resend": Rule(Then.AGAIN, 4, Then.KEEP),
     "listing": Rule(Then.LOOK_UP),
     "none": Rule(Then.DOUBT),
 }
@@ -109,6 +109,10 @@ class Retries:
     tries: Counter[tuple[type[ProviderError], Phase]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self.started = self.waits.steady()
+
+    def restart(self) -> None:
+        """The job's time begins now: waiting for a place in the lane does not count. What was tried stays counted."""
         self.started = self.waits.steady()
 
     def after(self, error: ProviderError, phase: Phase) -> Decision:

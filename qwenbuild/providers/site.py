@@ -84,7 +84,8 @@ class Hosted:
         """The pace: the manifest's, else the table's."""
         row, settings = self.row(model), self.settings
         rps = settings.rps if settings.rps is not None else row.rps
-        return Limits(rps, settings.concurrency if settings.concurrency is not None else row.in_flight)
+        places = settings.concurrency if settings.concurrency is not None else row.in_flight
+        return Limits(rps, places, settings.timeout)
 
     def check(self, action: Action) -> tuple[str, ...]:
         """What this API cannot express of the Action."""

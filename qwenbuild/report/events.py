@@ -30,7 +30,7 @@ class JsonLines:
             self._message(event)
         elif event.event == "summary":
             self._held_back = event
-        else:
+        elif event.event != "sending":
             self._out.line(event_json(event))
 
     def summary(self, data: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ class Tally:
         before = len(self.finished)
         if event.event == "plan":
             self.total, self.to_buy = planned(event.data, WORK), planned(event.data, BOUGHT)
-        elif event.event == "submitted":
+        elif event.event in ("sending", "submitted"):
             self.flying.add(event.id)
         elif event.event == "stored":
             self._stored(event)

@@ -5,120 +5,116 @@ Knows no entries and no files: a key goes in, an Outcome comes out.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from qwenbuild.cache import Attempt, AttemptState, Busy
-from qwenbuild.errors import (
-    AccountStop,
-    BadPicture,
-    CacheError,
-    FailedAtProvider,
-    Lost,
-    ProviderError,
-    Refused,
-    Throttled,
-    Unavailable,
-    Uncertain,
-    Waiting,
+from qwenbuild.errors import AccountStop, BadPicture, CacheError, FailedAtProvider, ProviderError
+from qwenbuild.key import document
+from qwenbuild.model import Action, ActionResult, Order, Outcome, OutcomeKind, Picture, Price, Ticket
+from qwenbuild.providers.retry import Then
+from qwenbuild.run.submit import (
+    NO_ROOM,
+    Again,
+    Job,
+    Purchase,
+    Sending,
+    anew,
+    failed,
+    in_doubt,
+    price_text,
+    refused,
+    send,
+    skipped,
 )
-from qwenbuild.key import document, from_document
-from qwenbuild.model import Action, ActionResult, Candidate, Order, Outcome, OutcomeKind, Picture, Price, Ticket
-from qwenbuild.ports import Lane, Provider
-from qwenbuild.run.world import Progress
-
-NEW_ATTEMPTS = 2
-"""How often a picture that the provider failed to make is asked for again."""
-SAME_ATTEMPTS = 5
-"""How often one attempt is sent again after it provably did not arrive or was throttled."""
-RESENDS = 3
-"""How often an uncertain submission with an idempotency key is resent."""
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before the same attempt is sent again, when the server names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """One picture to buy, and for whom: `entry` names the first entry that wants it."""
-
-    entry: str
-    settings: str
-    candidate: Candidate
-    price: Price | None
-    names: str = ""
-
-    @property
-    def key(self) -> str:
-        """The ActionKey."""
-        return self.candidate.key
-
-    @property
-    def action(self) -> Action:
-        """The Action."""
-        return self.candidate.action
-
-
-class Again(Exception):
-    """The provider failed to make the picture; a new attempt may follow."""
+from qwenbuild.run.world import Progress, Stopped
 
 
 async def buy(progress: Progress, purchase: Purchase) -> Outcome:
     """Make the picture of one key. Every failure is an Outcome; only bugs raise."""
-    provider = progress.world.provider(purchase.settings)
-    lane = progress.world.lanes.lane(provider.account, purchase.action.model, provider.limits(purchase.action.model))
-    async with lane.slot():
-        last = ""
-        for _ in range(1 + NEW_ATTEMPTS):
-            try:
-                return await _attempt(progress, provider, lane, purchase)
-            except Again as error:
-                last = str(error)
-                progress.tell("retry", purchase.entry, message=last)
-        return _failed(progress, purchase, "failed", last)
+    job = Job.of(progress, purchase, progress.world.provider(purchase.settings))
+    while True:
+        try:
+            job.check()
+            holder = _holder(job)
+            settled = await _attempt(job) if holder is None else await _after(job, holder)
+            if settled is not None:
+                return settled
+        except Again as again:
+            progress.tell("retry", purchase.entry, message=str(again))
+            with contextlib.suppress(Stopped):
+                await job.pause(again.pause)
+        except Stopped as stopped:
+            return skipped(purchase, stopped.reason)
 
 
-async def _attempt(progress: Progress, provider: Provider, lane: Lane, purchase: Purchase) -> Outcome:
-    """One attempt with its own generation, from the turn in the lane to the stored picture."""
-    await lane.turn()
-    stop = progress.stop_for(provider, purchase.action.model) or _no_room(progress)
-    if stop:
-        return Outcome(OutcomeKind.SKIPPED, purchase.key, code=stop[0], message=stop[1], stop=stop[0])
+def _holder(job: Job) -> Attempt | None:
+    """The open attempt of this key, whoever has it: waited for outside of the lane, whose places others need."""
+    return next(iter(job.progress.world.cache.journal.live([job.purchase.key])), None)
+
+
+async def _attempt(job: Job) -> Outcome | None:
+    """One attempt with its own generation, in a place of the lane; None when another attempt of the key came first."""
+    async with contextlib.AsyncExitStack() as place:
+        with job.progress.until_stopped(job.provider, job.purchase.action.model):
+            await place.enter_async_context(job.lane.slot())
+        job.retries.restart()
+        made = _made_meanwhile(job)
+        if made is not None:
+            return made
+        return await _submit(job)
+
+
+async def _submit(job: Job) -> Outcome | None:
+    """Everything that can be done before is done before the turn: what follows it must leave at once."""
+    progress, purchase = job.progress, job.purchase
     inputs = await progress.off_loop(progress.world.inputs, purchase.action)
     order = Order(purchase.action, purchase.key, 0, inputs)
-    body = provider.body(order)
-    if not progress.world.reserve(purchase.price):
-        message = "the budget leaves no room for this picture"
-        return Outcome(OutcomeKind.SKIPPED, purchase.key, code="budget", message=message, stop="budget")
-    begun = _begin(progress, provider, purchase, body)
-    if isinstance(begun, Busy):
-        progress.world.give_back(purchase.price)
-        return await _wait_for(progress, provider, purchase, begun.attempt)
-    made = _made_meanwhile(progress, purchase)
+    body = job.provider.body(order)
+    _check_room(progress)
+    await job.turn()
+    begun = _begin(job, body)
+    if not isinstance(begun, Attempt):
+        return begun
+    made = _made_meanwhile(job)
     if made is not None:
         progress.world.cache.journal.fail(begun.id, "made-meanwhile", "another build stored this picture")
-        return Outcome(OutcomeKind.DONE, purchase.key, made, "restored")
-    return await _carry_out(progress, provider, lane, purchase, replace(order, generation=begun.generation), body, begun)
+        return made
+    return await _carry_out(job, Sending(begun, replace(order, generation=begun.generation), body))
 
 
-async def _carry_out(
-    progress: Progress, provider: Provider, lane: Lane, purchase: Purchase, order: Order, body: bytes, attempt: Attempt
-) -> Outcome:
-    progress.in_flight[attempt.id] = (purchase.entry, progress.world.wall())
+async def _carry_out(job: Job, sending: Sending) -> Outcome:
+    progress, attempt = job.progress, sending.attempt
+    progress.in_flight[attempt.id] = (job.purchase.entry, progress.world.waits.wall())
+    progress.tell("sending", job.purchase.entry)
     try:
-        sent = await send(progress, provider, lane, purchase, order, body, attempt)
-        if isinstance(sent, Outcome):
-            return sent
-        return await collect(progress, provider, attempt, sent, purchase.action, purchase, "generated")
+        sent = await send(job, sending)
+        return await collect(job, attempt, sent, "generated") if isinstance(sent, Ticket) else sent
     finally:
         progress.in_flight.pop(attempt.id, None)
 
 
-def _begin(progress: Progress, provider: Provider, purchase: Purchase, body: bytes) -> Attempt | Busy:
-    world = progress.world
+def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
+    """The intent, with its price held; None when another attempt of the key is open."""
+    world, purchase = job.progress.world, job.purchase
+    if not world.reserve(purchase.price):
+        return skipped(purchase, NO_ROOM)
+    try:
+        begun = _intent(job, body)
+    except BaseException:
+        world.give_back(purchase.price)
+        raise
+    if isinstance(begun, Busy):
+        world.give_back(purchase.price)
+        return None
+    return begun
+
+
+def _intent(job: Job, body: bytes) -> Attempt | Busy:
+    world, purchase, provider = job.progress.world, job.purchase, job.provider
     return world.cache.journal.begin(
         key=purchase.key,
         build=world.build,
@@ -136,179 +132,74 @@ def _begin(progress: Progress, provider: Provider, purchase: Purchase, body: byt
     )
 
 
-def _made_meanwhile(progress: Progress, purchase: Purchase) -> ActionResult | None:
+def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
     """A miss never pays by itself: another build may have stored the picture since the plan was made."""
-    if purchase.key in progress.world.forced:
+    key, world = job.purchase.key, job.progress.world
+    if key in world.forced:
         return None
-    results = progress.world.cache.results([purchase.key]).get(purchase.key, ())
-    return next((result for result in results if progress.world.cache.has_blob(result.digest)), None)
+    results = world.cache.results([key]).get(key, ())
+    result = next((result for result in results if world.cache.has_blob(result.digest)), None)
+    return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
 
 
-def _no_room(progress: Progress) -> tuple[str, str] | None:
-    """Stop submitting while there is still room for what is in flight."""
+def _check_room(progress: Progress) -> None:
+    """Stop submitting while there is still room for what is in flight. Raises Stopped."""
     needed = progress.world.cache.room_for(len(progress.in_flight) + 1)
-    if progress.world.cache.free_bytes() >= needed:
-        return None
-    progress.stop_all("disk", "the disk under the cache is nearly full: nothing more is submitted until there is room")
-    return progress.stopped
-
-
-# ---------------------------------------------------------------- submit
-
-
-async def send(
-    progress: Progress, provider: Provider, lane: Lane, purchase: Purchase, order: Order, body: bytes, attempt: Attempt
-) -> Ticket | Outcome:
-    """Submit until the attempt is accepted or its fate is an Outcome. Never resent after an ambiguous answer
-    unless the provider keeps idempotency keys. Raises Again when the provider failed before accepting.
-    """
-    journal = progress.world.cache.journal
-    resends = 0
-    for tries in range(SAME_ATTEMPTS + RESENDS):
-        pause = PAUSES[min(tries, len(PAUSES) - 1)]
-        try:
-            ticket = await submit_once(progress, provider, order, body, attempt)
-        except (Throttled, Unavailable) as error:
-            journal.fail(attempt.id, error.code or type(error).__name__.lower(), error.message)
-            if tries >= SAME_ATTEMPTS or progress.stop_for(provider, purchase.action.model):
-                return _failed(
-                    progress, purchase, "throttled" if isinstance(error, Throttled) else "unavailable", error.message
-                )
-            if isinstance(error, Throttled):
-                lane.throttled(error.retry_after, error.narrow)
-            progress.tell("retry", purchase.entry, message=error.message)
-            await progress.world.sleep(pause)
-            await lane.turn()
-            journal.reopen(attempt.id)
-        except Uncertain as error:
-            resends += 1
-            if provider.recovery != "resend" or resends > RESENDS:
-                return await uncertain(progress, provider, purchase, order, body, attempt, error)
-            await progress.world.sleep(pause)
-        except ProviderError as error:
-            return _not_accepted(progress, provider, purchase, attempt, error)
-        else:
-            lane.accepted()
-            progress.tell("submitted", purchase.entry, key=purchase.key, provider=provider.name, task=ticket.task_id)
-            return ticket
-    return _failed(progress, purchase, "throttled", "the provider refused every try for pace")
-
-
-async def submit_once(progress: Progress, provider: Provider, order: Order, body: bytes, attempt: Attempt) -> Ticket:
-    """One POST, shielded from cancellation; its ticket is committed before anything else is awaited."""
-
-    async def committed() -> Ticket:
-        return _commit(progress, attempt, await provider.submit(order, body))
-
-    return await asyncio.shield(asyncio.ensure_future(committed()))
-
-
-def _commit(progress: Progress, attempt: Attempt, ticket: Ticket) -> Ticket:
-    """Write the ticket down. When the disk refuses, the ticket stays in memory and nothing more is submitted."""
-    cache = progress.world.cache
-    try:
-        if ticket.data:
-            ticket = replace(ticket, digest=cache.put_blob(ticket.data))
-        cache.journal.ticket(attempt.id, replace(ticket, data=b""))
-    except (CacheError, OSError, sqlite3.Error) as error:
-        progress.stop_all("cache", f"the journal could not be written ({error}); nothing more is submitted")
-    return ticket
-
-
-def _not_accepted(
-    progress: Progress, provider: Provider, purchase: Purchase, attempt: Attempt, error: ProviderError
-) -> Outcome:
-    """A parsed answer that nothing was accepted, or that the account can submit no more."""
-    journal = progress.world.cache.journal
-    code = error.code or type(error).__name__.lower()
-    if isinstance(error, Refused):
-        return refused(progress, purchase, attempt, error)
-    journal.fail(attempt.id, code, error.message)
-    if isinstance(error, AccountStop):
-        progress.stop_lane(provider.account, purchase.action.model, error.kind, error.message)
-        return Outcome(OutcomeKind.SKIPPED, purchase.key, code=code, message=error.message, stop=error.kind)
-    if isinstance(error, FailedAtProvider):
-        raise Again(error.message)
-    return _failed(progress, purchase, code, error.message)
-
-
-def refused(progress: Progress, purchase: Purchase, attempt: Attempt, error: ProviderError) -> Outcome:
-    """The provider refused this very key: remembered, so that the next build does not ask again."""
-    code = error.code or "refused"
-    progress.world.cache.journal.refuse(attempt.id, code, error.message)
-    progress.tell("failed", purchase.entry, code=code, message=error.message, refused=True)
-    return Outcome(OutcomeKind.REFUSED, purchase.key, code=code, message=error.message)
-
-
-async def uncertain(
-    progress: Progress,
-    provider: Provider,
-    purchase: Purchase,
-    order: Order,
-    body: bytes,
-    attempt: Attempt,
-    error: ProviderError,
-) -> Outcome | Ticket:
-    """Sent, and no answer: look it up where the provider lists tasks, else a person decides."""
-    from qwenbuild.run.recover import look_up
-
-    if provider.recovery == "listing":
-        found = await look_up(progress, provider, order, body, attempt)
-        if isinstance(found, Ticket):
-            return _commit(progress, attempt, found)
-    return in_doubt(progress, purchase, attempt, error.code or "no-answer", error.message)
-
-
-def in_doubt(progress: Progress, purchase: Purchase, attempt: Attempt, code: str, message: str) -> Outcome:
-    """Perhaps charged, and nobody can know: never resent, never resolved by itself."""
-    progress.world.cache.journal.doubt(attempt.id, code, message)
-    progress.tell("doubt", purchase.entry, code=code, message=message, attempt=attempt.id)
-    return Outcome(OutcomeKind.DOUBT, purchase.key, code=code, message=message)
+    if progress.world.cache.free_bytes() < needed:
+        progress.stop_all("disk", "the disk under the cache is nearly full: nothing more is submitted until there is room")
+    if progress.stopped:
+        raise Stopped(progress.stopped)
 
 
 # ---------------------------------------------------------------- collect
 
 
-async def collect(
-    progress: Progress,
-    provider: Provider,
-    attempt: Attempt,
-    ticket: Ticket,
-    action: Action,
-    purchase: Purchase,
-    how: str,
-) -> Outcome:
-    """Wait for the picture of a ticket and store it. Raises Again when the provider failed to make it."""
-    journal = progress.world.cache.journal
-    try:
-        picture = await provider.collect(ticket, action)
-    except Refused as error:
+async def collect(job: Job, attempt: Attempt, ticket: Ticket, how: str) -> Outcome:
+    """Wait for the picture of a ticket and store it. Raises Again when the provider failed to make it, or Stopped."""
+    while True:
+        try:
+            picture = await job.provider.collect(ticket, job.purchase.action)
+        except BadPicture as error:
+            return await _bad_picture(job, attempt, error)
+        except ProviderError as error:
+            settled = await _no_picture(job, attempt, error)
+            if settled is not None:
+                return settled
+        else:
+            return await _store(job, attempt, picture, how)
+
+
+async def _no_picture(job: Job, attempt: Attempt, error: ProviderError) -> Outcome | None:
+    """Do what the table says; None: ask again. Only what is over is closed: every other ticket lives on."""
+    progress, purchase = job.progress, job.purchase
+    if isinstance(error, FailedAtProvider):
+        progress.world.cache.journal.fail(attempt.id, error.code or "failed", error.message)
+        return anew(job, error)
+    decision = job.retries.after(error, "collect")
+    if decision.then is Then.AGAIN:
+        await job.pause(decision.pause)
+        return None
+    if decision.then is Then.REFUSE:
         return refused(progress, purchase, attempt, error)
-    except Lost as error:
+    if decision.then is Then.DOUBT:
         return in_doubt(progress, purchase, attempt, error.code or "lost", error.message)
-    except FailedAtProvider as error:
-        journal.fail(attempt.id, error.code or "failed", error.message)
-        raise Again(error.message) from error
-    except BadPicture as error:
-        return await _bad_picture(progress, purchase, attempt, error)
-    except AccountStop as error:
-        progress.stop_lane(provider.account, action.model, error.kind, error.message)
-        return _failed(progress, purchase, error.code or error.kind, error.message)
-    except (Waiting, ProviderError) as error:
-        words = f"{error.message} (it stays with the provider; the next build collects it)"
-        return _failed(progress, purchase, error.code or "waiting", words)
-    return await _store(progress, attempt, action, picture, purchase, how)
+    if isinstance(error, AccountStop):
+        progress.stop_lane(job.provider.account, purchase.action.model, error.kind, error.message)
+    words = f"{error.message} (it stays with the provider; the next build collects it)"
+    return failed(progress, purchase, error.code or "waiting", words)
 
 
-async def _store(
-    progress: Progress, attempt: Attempt, action: Action, picture: Picture, purchase: Purchase, how: str
-) -> Outcome:
+async def _store(job: Job, attempt: Attempt, picture: Picture, how: str) -> Outcome:
+    progress, purchase = job.progress, job.purchase
     try:
-        result = await progress.off_loop(keep, progress, attempt, action, picture)
+        result = await progress.off_loop(keep, progress, attempt, purchase.action, picture)
     except (CacheError, OSError, sqlite3.Error) as error:
-        return await _rescued(progress, attempt, action, picture, purchase, error)
-    progress.spend(picture.billed if picture.billed is not None else attempt.price)
-    progress.tell("stored", purchase.entry, key=purchase.key, digest=result.digest, price=_price(attempt.price))
+        return await _rescued(progress, attempt, purchase.action, picture, purchase, error)
+    paid: Price | None = {}
+    if how == "generated":
+        paid = picture.billed if picture.billed is not None else attempt.price
+        progress.spend(paid)
+    progress.tell("stored", purchase.entry, key=purchase.key, digest=result.digest, price=price_text(paid))
     return Outcome(OutcomeKind.DONE, purchase.key, result, how)
 
 
@@ -320,9 +211,24 @@ def keep(progress: Progress, attempt: Attempt, action: Action, picture: Picture)
     digest = cache.put_blob(picture.data)
     result = _result(progress, attempt, action, picture, digest)
     cache.put_receipt(result)
-    cache.journal.stored(attempt.id, digest, picture.billed)
-    cache.index_result(result.key)
+    close_attempt(progress, attempt, result)
+    with contextlib.suppress(CacheError):  # an accelerator only: the next look-up reads the receipt and mends it
+        cache.index_result(result.key)
     return result
+
+
+def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult, *, found: bool = False) -> None:
+    """The picture and its receipt are durable: say so in the journal, with the ticket where that is still missing.
+
+    `found`: an earlier build stored them, and died before the journal knew.
+    """
+    journal = progress.world.cache.journal
+    missing = progress.unwritten.get(attempt.id)
+    if missing is None and attempt.state in (AttemptState.INTENT, AttemptState.DOUBT) and found:
+        missing = Ticket(attempt.provider, attempt.base_url, result.task_id, request_id=result.request_id)
+    if missing is not None:
+        journal.ticket(attempt.id, replace(missing, digest=result.digest))
+    journal.stored(attempt.id, result.digest, result.billed)
 
 
 def _result(progress: Progress, attempt: Attempt, action: Action, picture: Picture, digest: str) -> ActionResult:
@@ -357,56 +263,40 @@ async def _rescued(
         words = (
             f"the cache could not be written ({error}), nor the project ({second}); the next build fetches the picture again"
         )
-    return _failed(progress, purchase, "cache", words)
+    return failed(progress, purchase, "cache", words)
 
 
-async def _bad_picture(progress: Progress, purchase: Purchase, attempt: Attempt, error: BadPicture) -> Outcome:
+async def _bad_picture(job: Job, attempt: Attempt, error: BadPicture) -> Outcome:
     """Paid, and not what was asked for: the bytes are kept aside, and nothing is bought again by itself."""
+    progress, purchase = job.progress, job.purchase
     note = {"key": purchase.key, "attempt": attempt.id, "problem": error.message, "action": document(purchase.action)}
     where = await progress.off_loop(progress.world.cache.quarantine, error.data, note)
     message = f"{error.message}; the bytes are kept in {where}"
     return refused(progress, purchase, attempt, BadPicture(message, code="bad-picture"))
 
 
-def _failed(progress: Progress, purchase: Purchase, code: str, message: str) -> Outcome:
-    progress.tell("failed", purchase.entry, code=code, message=message)
-    return Outcome(OutcomeKind.FAILED, purchase.key, code=code, message=message)
+# ---------------------------------------------------------------- another attempt of the key
 
 
-def _price(price: Price | None) -> Mapping[str, str] | None:
-    return None if price is None else {unit: str(amount) for unit, amount in price.items()}
+async def _after(job: Job, other: Attempt) -> Outcome | None:
+    """What comes of the open attempt: a dead build's is carried on, a living one's is waited for. None: look again."""
+    from qwenbuild.run.recover import carry_on, taken_over
+
+    world = job.progress.world
+    journal = world.cache.journal
+    if other.state is AttemptState.DOUBT:
+        return Outcome(OutcomeKind.DOUBT, job.purchase.key, code=other.code, message=other.message)
+    mine = taken_over(job.progress, other)
+    if mine is not None:
+        return await carry_on(job, mine)
+    while (now := _now(job, other)).live and now.state is not AttemptState.DOUBT and journal.is_alive(now.build):
+        await job.pause(world.times.patience)
+    if now.state is AttemptState.REFUSED:
+        return Outcome(OutcomeKind.REFUSED, now.key, code=now.code, message=now.message)
+    return _made_meanwhile(job, "resumed") if now.state is AttemptState.STORED else None
 
 
-# ---------------------------------------------------------------- another build
-
-
-async def _wait_for(progress: Progress, provider: Provider, purchase: Purchase, other: Attempt) -> Outcome:
-    """Another attempt for this key lives: take over a dead build's, wait for a living one's picture."""
-    from qwenbuild.run.recover import take_over
-
-    world = progress.world
-    while True:
-        now: Any = world.cache.journal.get(other.id)
-        if now is None or now.state in (AttemptState.FAILED, AttemptState.DROPPED):
-            raise Again("the other build did not get the picture")
-        if now.state is AttemptState.STORED:
-            made = _made_meanwhile(progress, purchase)
-            if made is None:
-                raise Again("the other build's picture is not in the cache")
-            return Outcome(OutcomeKind.DONE, purchase.key, made, "resumed")
-        if now.state is AttemptState.REFUSED:
-            return Outcome(OutcomeKind.REFUSED, purchase.key, code=now.code, message=now.message)
-        if now.state is AttemptState.DOUBT:
-            return Outcome(OutcomeKind.DOUBT, purchase.key, code=now.code, message=now.message)
-        if now.build == world.build or not world.cache.journal.is_alive(now.build):
-            return await take_over(progress, provider, purchase, now)
-        stop = progress.stopped
-        if stop:
-            return Outcome(OutcomeKind.SKIPPED, purchase.key, code=stop[0], message=stop[1], stop=stop[0])
-        await world.sleep(world.patience)
-
-
-def purchase_of(attempt: Attempt) -> Purchase:
-    """The purchase that an attempt of the journal stands for."""
-    action = from_document(attempt.action)
-    return Purchase(attempt.entry, attempt.provider, Candidate(action.seed, action, attempt.key), attempt.price)
+def _now(job: Job, attempt: Attempt) -> Attempt:
+    """The attempt as it stands now; the ledger forgets none."""
+    now: Any = job.progress.world.cache.journal.get(attempt.id)
+    return now if now is not None else attempt

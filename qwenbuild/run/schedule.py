@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from qwenbuild.errors import CacheError, CredentialsError, InputError, QwenbuildError
 from qwenbuild.model import ActionResult, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
 from qwenbuild.plan import picture_digest
-from qwenbuild.run.purchase import Again, Purchase, buy
+from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.signals import listening
+from qwenbuild.run.submit import Purchase
 from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
 
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
@@ -32,7 +33,9 @@ def run(plan: Plan, world: World) -> RunResult:
         schedule = _Schedule(progress, plan)
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(progress, schedule))
-    return RunResult(schedule.outcomes, progress.stops(), progress.interrupted, progress.spent, progress.bought)
+    return RunResult(
+        schedule.outcomes, progress.stops(), progress.interrupted, progress.spent, progress.bought, tuple(progress.doubts)
+    )
 
 
 async def _run(progress: Progress, schedule: _Schedule) -> None:
@@ -156,8 +159,6 @@ class _Schedule:
         except CredentialsError as error:
             self.progress.stop_all("credentials", str(error))
             return Outcome(OutcomeKind.SKIPPED, purchase.key, code="credentials", message=str(error), stop="credentials")
-        except Again as error:
-            return Outcome(OutcomeKind.FAILED, purchase.key, code="failed", message=str(error))
         except (CacheError, InputError, OSError) as error:
             self.progress.tell("failed", step.id, code="cache", message=str(error))
             return Outcome(OutcomeKind.FAILED, purchase.key, code="cannot-tell", message=str(error))
@@ -180,11 +181,11 @@ class _Schedule:
         self._published(step, outcomes, published, worst)
 
     def _published(self, step: Step, outcomes: Sequence[Outcome], published: Published, worst: Outcome | None) -> None:
+        how = _how(step, outcomes)
         for path in published.written:
-            self.progress.tell("written", step.id, path=path)
+            self.progress.tell("written", step.id, path=path, how="resumed" if how == "recovered" else how)
         for path, why in published.failures:
             self.progress.tell("failed", step.id, code="not-written", message=f"{path}: {why}")
-        how = _how(step, outcomes)
         if published.failures:
             message = "; ".join(f"{path}: {why}" for path, why in published.failures)
             self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "not-written", message, published)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a run: the first stops submitting, the second leaves.
+"""Ctrl-C and SIGTERM during a run: the first stops submitting, the second leaves; SIGTERM leaves by itself after a while.
 
 Knows nothing of entries; what is in flight it reads from the run's Progress.
 """
@@ -23,7 +23,7 @@ def listening(progress: Progress) -> Iterator[None]:
     added = []
     for number in SIGNALS:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, _caught, progress, task)
+            loop.add_signal_handler(number, _caught, progress, task, number)
             added.append(number)
     try:
         yield
@@ -32,11 +32,14 @@ def listening(progress: Progress) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _caught(progress: Progress, task: asyncio.Task[object] | None) -> None:
+def _caught(progress: Progress, task: asyncio.Task[object] | None, number: signal.Signals) -> None:
+    """The first signal stops submitting. SIGTERM has no second: what is in flight gets a while, then the program leaves."""
     if progress.interrupted:
         if task is not None:
             task.cancel()
         return
+    if number is signal.SIGTERM and task is not None:
+        asyncio.get_running_loop().call_later(progress.world.times.farewell, task.cancel)
     progress.interrupted = True
     progress.stop_all("interrupted", "interrupted: nothing more is submitted")
     progress.tell("message", "", text=_in_flight(progress), level="warning")
@@ -45,7 +48,7 @@ def _caught(progress: Progress, task: asyncio.Task[object] | None) -> None:
 def _in_flight(progress: Progress) -> str:
     if not progress.in_flight:
         return "Interrupted: nothing is in flight; finishing what is stored."
-    now = progress.world.wall()
+    now = progress.world.waits.wall()
     waits = [f"{entry} ({max(0, int(now - since))} s)" for entry, since in list(progress.in_flight.values())[:5]]
     more = f" and {len(progress.in_flight) - 5} more" if len(progress.in_flight) > 5 else ""
     return (

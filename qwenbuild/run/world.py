@@ -6,25 +6,58 @@ Knows no order of events: `schedule`, `purchase` and `recover` do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qwenbuild.cache import Cache
-from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step
-from qwenbuild.ports import Event, EventKind, Lanes, Provider, Reporter
+from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
+from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
+from qwenbuild.providers.waits import Waits
+
+
+class Stopped(Exception):
+    """Submitting has stopped while something waited for its turn; `reason` is (kind, sentence)."""
+
+    def __init__(self, reason: tuple[str, str]) -> None:
+        super().__init__(reason[1])
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds. After a lost answer a task list is believed once `settle` has passed and two looks, `pause` apart, agree;
+    it is searched from `before` the sending until `after` it, because clocks differ. `patience` lies between looks at
+    another build's attempt. Providers keep tasks and idempotency keys for a day; `retention` is a little less.
+    `farewell` is what SIGTERM leaves to what is in flight.
+    """
+
+    settle: float = 60.0
+    pause: float = 30.0
+    before: float = 300.0
+    after: float = 900.0
+    patience: float = 0.5
+    retention: float = 23 * 3600.0
+    farewell: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of one entry's files. `failures` are (path, sentence)."""
+    """What became of one entry's files. `failures` and `unfit` are (path, sentence); a path of "" is the picture.
 
-    record: LockEntry
+    Without a `record` nothing was published: the picture is not what is expected of it, and stays in the vault.
+    `unsigned` are files that could not carry their picture's signature.
+    """
+
+    record: LockEntry | None
     written: tuple[str, ...] = ()
     derived: int = 0
     failures: tuple[tuple[str, str], ...] = ()
+    unfit: tuple[tuple[str, str], ...] = ()
+    unsigned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +74,16 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How the run ended. `stops` are (kind, sentence) of accounts that can submit no more."""
+    """How the run ended. `stops` are (kind, sentence) of accounts that can submit no more; `doubts` are (entry, sentence)
+    of earlier builds' requests that came to be in doubt, wanted by this build or not.
+    """
 
     outcomes: Mapping[str, StepOutcome]
     stops: tuple[tuple[str, str], ...] = ()
     interrupted: bool = False
     spent: Price = field(default_factory=dict)
     bought: int = 0
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +95,7 @@ class World:
     `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
     `rescue` keeps paid bytes that the cache cannot take, with their receipt;
     `names` gives the attempt of a key that a person gave up;
-    `patience` is the pause in seconds between looks at another build's attempt.
+    `waits` and `times` are the clock and how long is waited; tests switch waiting off.
     """
 
     cache: Cache
@@ -75,15 +111,14 @@ class World:
     names: Callable[[str], str]
     today: Callable[[], str]
     close: Callable[[], Awaitable[None]]
-    wall: Callable[[], float]
     project: str
     build: str
     allowed: frozenset[str] | None = None
     forced: frozenset[str] = frozenset()
     offline: bool = False
     fail_fast: bool = False
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    patience: float = 0.5
+    waits: Waits = field(default_factory=Waits)
+    times: Times = field(default_factory=Times)
 
 
 class Progress:
@@ -96,24 +131,62 @@ class Progress:
         self.drained: dict[str, Outcome] = {}
         self.in_flight: dict[str, tuple[str, float]] = {}
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.unwritten: dict[str, Ticket] = {}
+        self.doubts: list[tuple[str, str]] = []
         self.stopped: tuple[str, str] | None = None
         self.interrupted = False
+        self._waiting: dict[asyncio.Task[Any], tuple[str, str]] = {}
+        self._woken: set[asyncio.Task[Any]] = set()
         self.spent: dict[str, Any] = {}
         self.bought = 0
 
     def stop_all(self, kind: str, message: str) -> None:
-        """Submit nothing more; the first reason stands."""
+        """Submit nothing more; the first reason stands. Whoever waits for a turn is woken."""
         self.stopped = self.stopped or (kind, message)
+        self._wake()
 
     def stop_lane(self, account: str, model: str, kind: str, message: str) -> None:
         """Submit nothing more for this account and model, and say so once."""
         if (account, model) not in self.stopped_lanes:
             self.stopped_lanes[account, model] = (kind, message)
             self.tell("message", "", text=message, level="error")
+            self._wake()
 
     def stop_for(self, provider: Provider, model: str) -> tuple[str, str] | None:
         """Why nothing may be submitted through this provider now, or None."""
-        return self.stopped or self.stopped_lanes.get((provider.account, model))
+        return self._stop_of((provider.account, model))
+
+    def _stop_of(self, lane: tuple[str, str]) -> tuple[str, str] | None:
+        return self.stopped or self.stopped_lanes.get(lane)
+
+    def _wake(self) -> None:
+        for task, lane in self._waiting.items():
+            if task not in self._woken and self._stop_of(lane):
+                self._woken.add(task)
+                task.cancel()
+
+    @contextlib.contextmanager
+    def until_stopped(self, provider: Provider, model: str) -> Iterator[None]:
+        """Wait for something in the block; a stop of this lane ends the waiting. Raises Stopped."""
+        lane, task = (provider.account, model), asyncio.current_task()
+        assert task is not None
+        if stop := self._stop_of(lane):
+            raise Stopped(stop)
+        self._waiting[task] = lane
+        try:
+            yield
+        except asyncio.CancelledError:
+            stop = self._stop_of(lane)
+            if task not in self._woken or stop is None or task.uncancel() > 0:
+                raise
+            raise Stopped(stop) from None
+        finally:
+            del self._waiting[task]
+            self._woken.discard(task)
+
+    def lane(self, provider: Provider, model: str) -> Lane:
+        """The way through this provider's limits."""
+        return self.world.lanes.lane(provider.account, model, provider.limits(model))
 
     def tell(self, event: EventKind, id: str, **data: Any) -> None:
         """Tell the reporter."""

@@ -1,0 +1,252 @@
+"""Send one attempt until its fate is known: accepted with a ticket, or an Outcome. What follows each error is a table's.
+
+Knows no picture and no file; the journal is written before and after each step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from qwenbuild.cache import Attempt
+from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
+from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
+from qwenbuild.ports import Lane, Provider
+from qwenbuild.providers.retry import Decision, Retries, Then
+from qwenbuild.run.world import Progress, Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One picture to buy, and for whom: `entry` names the first entry that wants it."""
+
+    entry: str
+    settings: str
+    candidate: Candidate
+    price: Price | None
+    names: str = ""
+
+    @property
+    def key(self) -> str:
+        """The ActionKey."""
+        return self.candidate.key
+
+    @property
+    def action(self) -> Action:
+        """The Action."""
+        return self.candidate.action
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One purchase on its way: who makes it, through which lane, and what has been tried for it so far."""
+
+    progress: Progress
+    purchase: Purchase
+    provider: Provider
+    lane: Lane
+    retries: Retries
+
+    @classmethod
+    def of(cls, progress: Progress, purchase: Purchase, provider: Provider) -> Job:
+        """A job that has tried nothing yet."""
+        model = purchase.action.model
+        retries = Retries(provider.recovery, provider.limits(model).timeout, progress.world.waits)
+        return cls(progress, purchase, provider, progress.lane(provider, model), retries)
+
+    def check(self) -> None:
+        """Raises Stopped when submitting has stopped."""
+        if stop := self.progress.stop_for(self.provider, self.purchase.action.model):
+            raise Stopped(stop)
+
+    async def turn(self) -> None:
+        """Wait until the next submission may leave. Raises Stopped."""
+        with self.progress.until_stopped(self.provider, self.purchase.action.model):
+            await self.lane.turn()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait. Raises Stopped."""
+        with self.progress.until_stopped(self.provider, self.purchase.action.model):
+            await self.progress.world.waits.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt and the exact bytes that go out for it. `perhaps_sent`: an earlier try may have arrived."""
+
+    attempt: Attempt
+    order: Order
+    body: bytes
+    perhaps_sent: bool = False
+
+
+class Again(Exception):
+    """The provider failed to make the picture; a new attempt may follow after `pause` seconds."""
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+async def send(job: Job, sending: Sending) -> Ticket | Outcome:
+    """Submit until the attempt is accepted or its fate is an Outcome.
+
+    After an answer that settles nothing it is resent only where the provider keeps idempotency keys, and from then on
+    nothing but a ticket or a refusal closes the attempt. Raises Again when a task list proves that nothing arrived, or
+    another build's attempt took this one's place.
+    """
+    while True:
+        try:
+            ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
+        except ProviderError as error:
+            sending = replace(sending, perhaps_sent=sending.perhaps_sent or isinstance(error, Uncertain))
+            try:
+                settled = await _follow(job, sending, error, job.retries.after(error, "submit"))
+            except Stopped as stopped:
+                return skipped(job.purchase, stopped.reason)
+            if settled is not None:
+                return settled
+        else:
+            job.lane.accepted()
+            data = {"key": job.purchase.key, "provider": job.provider.name, "task": ticket.task_id}
+            job.progress.tell("submitted", job.purchase.entry, **data)
+            return ticket
+
+
+async def submit_once(progress: Progress, provider: Provider, order: Order, body: bytes, attempt: Attempt) -> Ticket:
+    """One POST, shielded from cancellation; its ticket is committed before anything else is awaited."""
+
+    async def committed() -> Ticket:
+        return commit(progress, attempt, await provider.submit(order, body))
+
+    return await asyncio.shield(asyncio.ensure_future(committed()))
+
+
+def commit(progress: Progress, attempt: Attempt, ticket: Ticket) -> Ticket:
+    """Write the ticket down. When the disk refuses, the ticket stays in memory and nothing more is submitted."""
+    cache = progress.world.cache
+    try:
+        if ticket.data:
+            ticket = replace(ticket, digest=cache.put_blob(ticket.data))
+        cache.journal.ticket(attempt.id, replace(ticket, data=b""))
+    except (CacheError, OSError, sqlite3.Error) as error:
+        progress.unwritten[attempt.id] = replace(ticket, data=b"")
+        progress.stop_all("cache", f"the journal could not be written ({error}); nothing more is submitted")
+    return ticket
+
+
+async def _follow(job: Job, sending: Sending, error: ProviderError, decision: Decision) -> Ticket | Outcome | None:
+    """Do what the table says after an error; None: send again."""
+    if decision.then is Then.AGAIN:
+        return await _again(job, sending, error, decision.pause)
+    if decision.then is Then.REFUSE:
+        return refused(job.progress, job.purchase, sending.attempt, error)
+    if decision.then is Then.LOOK_UP:
+        return await _looked_up(job, sending, error)
+    if decision.then is Then.DOUBT:
+        return in_doubt(job.progress, job.purchase, sending.attempt, error.code or "no-answer", error.message)
+    _not_accepted(job, sending, error)
+    if decision.then is Then.STOP:
+        return _stopped(job, error)
+    words = error.message + (" (the next build asks under the same idempotency key)" if sending.perhaps_sent else "")
+    return failed(job.progress, job.purchase, _code(error), words)
+
+
+def _not_accepted(job: Job, sending: Sending, error: ProviderError) -> None:
+    """Close the attempt, unless an earlier try of it may have been accepted: that must not be forgotten."""
+    if not sending.perhaps_sent:
+        job.progress.world.cache.journal.fail(sending.attempt.id, _code(error), error.message)
+
+
+async def _again(job: Job, sending: Sending, error: ProviderError, pause: float) -> Outcome | None:
+    """Pause and take another turn. Meanwhile the journal says that nothing was sent, where that is proven."""
+    _not_accepted(job, sending, error)
+    if isinstance(error, Throttled):
+        job.lane.throttled(error.retry_after, error.narrow)
+    job.progress.tell("retry", job.purchase.entry, message=error.message)
+    await job.pause(pause)
+    await job.turn()
+    return None if sending.perhaps_sent else _reopened(job, sending)
+
+
+def _reopened(job: Job, sending: Sending) -> Outcome | None:
+    """The attempt is an intent again, and its price is held again. Raises Again when another build has begun one of its own."""
+    world, purchase = job.progress.world, job.purchase
+    if not world.reserve(purchase.price):
+        return skipped(purchase, NO_ROOM)
+    try:
+        world.cache.journal.reopen(sending.attempt.id)
+    except CacheError as error:
+        if error.code not in ("journal-busy", "journal-edge"):
+            raise
+        raise Again("another build has begun to buy this picture") from error
+    finally:
+        world.give_back(purchase.price)
+    return None
+
+
+async def _looked_up(job: Job, sending: Sending, error: ProviderError) -> Ticket | Outcome:
+    """Sent, and no answer: the provider's task list may tell."""
+    from qwenbuild.run.recover import look_up
+
+    found = await look_up(job, sending)
+    if isinstance(found, Ticket):
+        return commit(job.progress, sending.attempt, found)
+    return found or in_doubt(job.progress, job.purchase, sending.attempt, error.code or "no-answer", error.message)
+
+
+# ---------------------------------------------------------------- how it can end
+
+NO_ROOM = ("budget", "the budget leaves no room for this picture")
+
+
+def _stopped(job: Job, error: ProviderError) -> Outcome:
+    kind = error.kind if isinstance(error, AccountStop) else "quota"
+    job.progress.stop_lane(job.provider.account, job.purchase.action.model, kind, error.message)
+    return Outcome(OutcomeKind.SKIPPED, job.purchase.key, code=_code(error), message=error.message, stop=kind)
+
+
+def skipped(purchase: Purchase, stop: tuple[str, str]) -> Outcome:
+    """Nothing was sent, because submitting has stopped."""
+    return Outcome(OutcomeKind.SKIPPED, purchase.key, code=stop[0], message=stop[1], stop=stop[0])
+
+
+def refused(progress: Progress, purchase: Purchase, attempt: Attempt, error: ProviderError) -> Outcome:
+    """The provider refused this very key: remembered, so that the next build does not ask again."""
+    code = error.code or "refused"
+    progress.world.cache.journal.refuse(attempt.id, code, error.message)
+    progress.tell("failed", purchase.entry, code=code, message=error.message, refused=True)
+    return Outcome(OutcomeKind.REFUSED, purchase.key, code=code, message=error.message)
+
+
+def in_doubt(progress: Progress, purchase: Purchase, attempt: Attempt, code: str, message: str) -> Outcome:
+    """Perhaps charged, and nobody can know: never resent, never resolved by itself."""
+    progress.world.cache.journal.doubt(attempt.id, code, message)
+    progress.doubts.append((purchase.entry, message))
+    progress.tell("doubt", purchase.entry, code=code, message=message, attempt=attempt.id)
+    return Outcome(OutcomeKind.DOUBT, purchase.key, code=code, message=message)
+
+
+def failed(progress: Progress, purchase: Purchase, code: str, message: str) -> Outcome:
+    """This build gives the picture up."""
+    progress.tell("failed", purchase.entry, code=code, message=message)
+    return Outcome(OutcomeKind.FAILED, purchase.key, code=code, message=message)
+
+
+def _code(error: ProviderError) -> str:
+    return error.code or type(error).__name__.lower()
+
+
+def price_text(price: Price | None) -> Mapping[str, str] | None:
+    """A price as an event has it."""
+    return None if price is None else {unit: str(amount) for unit, amount in price.items()}
+
+
+def anew(job: Job, error: ProviderError) -> Outcome:
+    """The provider failed after it had accepted. Raises Again while a new attempt may follow, else the Outcome."""
+    decision = job.retries.after(FailedAtProvider(error.message, code=error.code), "collect")
+    if decision.then is Then.ANEW:
+        raise Again(error.message, decision.pause)
+    return failed(job.progress, job.purchase, _code(error), error.message)

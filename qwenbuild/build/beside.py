@@ -16,7 +16,7 @@ from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
-from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason
+from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def explain(options: Options, entry_id: str) -> Explanation:
         lock=None if record is None else lockfile.record(record),
         reasons=step.reasons,
         outputs=step.outputs,
-        facts=_facts(planned, used.candidate.key, used.digest),
+        facts={**_facts(planned, used.candidate.key, used.digest), **_candidates(step, record)},
     )
 
 
@@ -95,6 +95,27 @@ def _facts(planned: Planned, key: str, digest: str) -> dict[str, Any]:
         "pixels": f"{result.width}*{result.height}",
     }
     return {name: value for name, value in said.items() if value}
+
+
+def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:
+    """The candidates by their numbers, where there is anything to choose."""
+    if len(step.candidates) == 1 and not (record and (record.picked or record.rejected)):
+        return {"approved": "yes"} if step.approved else {}
+    found = {f"candidate {number + 1}": _candidate(step, number, record) for number in range(len(step.candidates))}
+    return {**found, "approved": "yes"} if step.approved else found
+
+
+def _candidate(step: Step, number: int, record: LockEntry | None) -> str:
+    plan = step.candidates[number]
+    rejected = record is not None and plan.candidate.key in record.rejected
+    said = {
+        "in use": number == step.used and bool(plan.digest),
+        "picked": record is not None and plan.candidate.key == record.picked,
+        "rejected": rejected,
+        plan.verdict.value: plan.verdict.value != "fresh",
+    }
+    words = ", ".join(name for name, holds in said.items() if holds)
+    return f"seed {plan.candidate.seed}  {plan.digest[:12] or 'not made'}" + (f"  ({words})" if words else "")
 
 
 # ---------------------------------------------------------------- orphans

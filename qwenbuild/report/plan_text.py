@@ -38,6 +38,8 @@ _ROLE = {
     "unpicked": "magenta",
     "orphan": "yellow",
 }
+OPEN = frozenset({"unpicked", "pick-void", "rejected"})
+"""Reasons that a person has still to choose; nothing is out of date by them."""
 _ORDER = [*(verdict.value for verdict in Verdict), "held", "unpicked"]
 
 
@@ -81,13 +83,24 @@ def _busy(counts: Mapping[str, int], *idle: str) -> bool:
 
 def status_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
     """The state in all, for `status`."""
+    chosen = choice_words(plan)
     if not _busy(plan.counts, "fresh", "held"):
-        held = plan.counts.get("held", 0)
-        kept = f", {held:,} of them held" if held else ""
         fresh = count(plan.counts.get("fresh", 0), "entry", "entries")
-        yield terminal.style(f"Up to date: {fresh}{kept}.", "bold")
+        yield terminal.style(f"Up to date: {fresh}{f' ({chosen})' if chosen else ''}.", "bold")
         return
     yield from wrapped("Not up to date: ", count_words(plan.counts), terminal)
+    if chosen:
+        yield f"Choices: {chosen}."
+
+
+def choice_words(plan: Plan) -> str:
+    """How many entries people approved, how many of them are held, and how many wait for a pick."""
+    numbers = {
+        "approved": sum(step.approved for step in plan.steps),
+        "held": sum(step.held for step in plan.steps),
+        "unpicked": sum(label(step) == "unpicked" for step in plan.steps),
+    }
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
 
 
 def cost_words(cost: Price, unknown_price: int) -> str:
@@ -124,8 +137,7 @@ def label(step: Step) -> str:
         return step.verdict.value
     if step.held:
         return "held"
-    codes = {reason.code for reason in step.reasons}
-    return "unpicked" if "unpicked" in codes else Verdict.FRESH.value
+    return "unpicked" if any(reason.code in OPEN for reason in step.reasons) else Verdict.FRESH.value
 
 
 def wrapped(head: str, parts: Sequence[str], terminal: Terminal) -> Iterator[str]:

@@ -114,6 +114,12 @@ def _held(reason: Reason) -> str:
     return f"approved, keeps its picture{changed}"
 
 
+def _pick_void(reason: Reason) -> str:
+    changed = f" ({visible(reason.field)} changed)" if reason.field else ""
+    old, new = (value_words(value or "?")[:12] for value in (reason.old, reason.new))
+    return f"the pick is void{changed}: picked was {old}, now it is {new}"
+
+
 def _file(reason: Reason) -> str:
     return file_words(reason.field, value_words(reason.new) if reason.new else "")
 
@@ -159,6 +165,8 @@ _PHRASES = {
     "held": _held,
     "unjudged": lambda reason: "not held against `expect` yet",
     "unpicked": lambda reason: "no candidate is picked yet",
+    "pick-void": _pick_void,
+    "rejected": lambda reason: "every candidate is rejected; `qwenbuild reroll` adds one",
     "file": _file,
     "refused": _refused,
     "doubt": _standing("sent before, no answer was stored: perhaps charged"),

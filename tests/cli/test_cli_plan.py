@@ -186,7 +186,7 @@ def test_held_and_unpicked_entries_have_their_lines(call: Call, walk: Walk) -> N
     out = call("status").out
     assert "  held      heroes/knight  approved, keeps its picture (prompt: added “tired”)" in out
     assert "  unpicked  heroes/mage    no candidate is picked yet" in out
-    assert out.endswith("Up to date: 2 entries, 1 of them held.\n")
+    assert out.endswith("Up to date: 2 entries (1 held, 1 unpicked).\n")
 
 
 def test_orphans_are_named_with_what_removes_them(call: Call, walk: Walk) -> None:

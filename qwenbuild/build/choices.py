@@ -1,0 +1,261 @@
+"""What people choose: pick, approve, release, reject, reroll. Each verb reads the plan, changes lock records, and pays nothing.
+
+Draws nothing and writes no file of the output tree: the next build does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from qwenbuild import lockfile
+from qwenbuild.build import records
+from qwenbuild.build.loading import Options, Planned, plan
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.model import CandidatePlan, LockEntry, Price, Step
+from qwenbuild.plan.choices import used_index
+
+NEXT = "the next build makes its files"
+Change = Callable[[LockEntry], LockEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What became of one entry, as a phrase; `changed` is False where nothing was to do. `price`: of one picture more."""
+
+    id: str
+    words: str
+    changed: bool = True
+    price: Price | None = None
+
+
+# ---------------------------------------------------------------- the verbs
+
+
+def pick(options: Options, entry: str, number: int) -> Choice:
+    """Use candidate `number` (from 1, as in `explain`). Raises InputError when it is not made, or the entry approved."""
+    planned, step = _one(options, entry)
+    _refuse_approved(step)
+    chosen = _made(step, number)
+    record = _record(planned, step)
+
+    def change(old: LockEntry) -> LockEntry:
+        return records.picked(_unpicked(step, old), chosen.candidate, chosen.digest, _day(planned, chosen))
+
+    _write(planned, {step.id: change})
+    now = change(record)
+    then = f"; {NEXT}" if now.key != record.key else ""
+    words = f"candidate {number} is picked (seed {chosen.candidate.seed}, {chosen.digest[:12]}){then}"
+    return Choice(step.id, words, now != record)
+
+
+def _unpicked(step: Step, old: LockEntry) -> LockEntry:
+    return records.unpicked(old, [plan.candidate.key for plan in step.candidates])
+
+
+def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
+    """Take picks back: the first candidate that nobody rejected is used again. Raises InputError for an approved entry."""
+    planned = _planned(options, select)
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step) and _record(planned, step).picked]
+    for step in steps:
+        _refuse_approved(step)
+    _write(planned, {step.id: _settling(planned, step, partial(_unpicked, step)) for step in steps})
+    if not steps and len(select) == 1:
+        return (Choice(select[0], "nothing was picked", False),)
+    return tuple(Choice(step.id, "no longer picked") for step in steps)
+
+
+def approve(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
+    """Keep the pictures in use whatever the manifest says, until they are released. Raises InputError when there is none."""
+    planned = _planned(options, select)
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+    ready = [step for step in steps if _record(planned, step).key]
+    if steps and not ready:
+        names = ", ".join(step.id for step in steps[:5])
+        raise _problem("not-made", f"nothing is made yet of {names}", "`qwenbuild build` makes it")
+    _write(planned, {step.id: lambda old: replace(old, approved=True) for step in ready})
+    return tuple(_approved(planned, step) for step in steps)
+
+
+def _approved(planned: Planned, step: Step) -> Choice:
+    record = _record(planned, step)
+    if not record.key:
+        return Choice(step.id, "not made yet, so not approved", False)
+    if record.approved:
+        return Choice(step.id, "was approved already", False)
+    other = record.key not in {candidate.candidate.key for candidate in step.candidates}
+    kept = "; the manifest wants another picture now, so it is held" if other else ""
+    return Choice(step.id, f"approved ({record.digest[:12]}){kept}")
+
+
+def release(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
+    """Let the manifest decide again. The next build makes, and pays for, what it wants."""
+    planned = _planned(options, select)
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step) and step.approved]
+    _write(planned, {step.id: lambda old: replace(old, approved=False) for step in steps})
+    if not steps and len(select) == 1:
+        return (Choice(select[0], "was not approved", False),)
+    return tuple(_released(step) for step in steps)
+
+
+def _released(step: Step) -> Choice:
+    if not step.held:
+        return Choice(step.id, "released")
+    return Choice(step.id, "released; the next build makes what the manifest wants", price=step.keyed.price)
+
+
+def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (), *, undo: bool = False) -> tuple[Choice, ...]:
+    """Hide candidates for good: those of one entry by number, else the picture in use of each. `undo` takes it back.
+
+    Raises InputError for an approved entry, a candidate that is not there, or numbers with several entries.
+    """
+    if not select:
+        raise _problem("usage", "say which entry", "qwenbuild reject ENTRY [N]")
+    planned = _planned(options, select)
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+    if numbers and len(steps) != 1:
+        raise _problem("usage", f"candidate numbers go with one entry; {len(steps)} are selected")
+    wanted = {step.id: _numbered(step, numbers) for step in steps}
+    if not undo:
+        for step in steps:
+            _refuse_approved(step)
+            _refuse_unmade(planned, step)
+            wanted[step.id] = wanted[step.id] or frozenset({_record(planned, step).key})
+    verb = records.admitting if undo else records.rejecting
+    changes = {step.id: _settling(planned, step, _of(verb, wanted[step.id])) for step in steps}
+    results = {step.id: changes[step.id](_record(planned, step)) for step in steps}
+    _write(planned, changes)
+    return tuple(_rejected(_record(planned, step), results[step.id], step, undo=undo) for step in steps)
+
+
+def _numbered(step: Step, numbers: Sequence[int]) -> frozenset[str]:
+    return frozenset(_candidate(step, number).candidate.key for number in numbers)
+
+
+def _of(verb: Callable[[LockEntry, frozenset[str]], LockEntry], keys: frozenset[str]) -> Change:
+    return lambda old: verb(old, keys)
+
+
+def _rejected(old: LockEntry, new: LockEntry, step: Step, *, undo: bool) -> Choice:
+    if old.rejected == new.rejected:
+        return Choice(step.id, "nothing was rejected" if undo else "was rejected already", False)
+    if undo:
+        return Choice(step.id, "no longer rejected")
+    if all(plan.candidate.key in new.rejected for plan in step.candidates):
+        return Choice(step.id, "rejected; no other candidate is left: `qwenbuild reroll` adds one")
+    if new.key != old.key:
+        number = [plan.candidate.key for plan in step.candidates].index(new.key) + 1
+        return Choice(step.id, f"rejected; candidate {number} is used instead; {NEXT}")
+    return Choice(step.id, "rejected")
+
+
+def reroll(options: Options, entry: str) -> Choice:
+    """Add a candidate with a fresh seed; the next build makes it, and pays `price`. Raises InputError before a first build."""
+    planned, step = _one(options, entry)
+    _refuse_approved(step)
+    record = _record(planned, step)
+    keys = {plan.candidate.key for plan in step.candidates}
+    if keys.isdisjoint({record.key, *record.candidates, *record.accepted}):
+        message = f"{step.id} is not made yet as the manifest wants it now"
+        raise _problem("not-made", message, "`qwenbuild build` makes it; `variants: 2` in the manifest makes two at once")
+    seed = records.fresh_seed([plan.candidate for plan in step.candidates])
+    _write(planned, {step.id: lambda old: replace(old, seeds=(*(s for s in old.seeds if s != seed), seed))})
+    words = f"candidate {len(step.candidates) + 1} is added (seed {seed}); the next build makes it"
+    return Choice(step.id, words, price=step.keyed.price)
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _planned(options: Options, select: Sequence[str]) -> Planned:
+    return plan(replace(options, select=tuple(select)))
+
+
+def _one(options: Options, entry: str) -> tuple[Planned, Step]:
+    """The plan of one entry. Raises InputError when the word names none, or several."""
+    planned = _planned(options, (entry,))
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+    if len(steps) != 1:
+        raise _problem("usage", f"{entry!r} names {len(steps)} entries; this takes one")
+    return planned, steps[0]
+
+
+def _is_chosen(planned: Planned, step: Step) -> bool:
+    return planned.selected is None or step.id in planned.selected
+
+
+def _record(planned: Planned, step: Step) -> LockEntry:
+    return planned.loaded.lock.entries.get(step.moved_from or step.id, records.EMPTY)
+
+
+def _candidate(step: Step, number: int) -> CandidatePlan:
+    if not 1 <= number <= len(step.candidates):
+        have = "one candidate" if len(step.candidates) == 1 else f"candidates 1 to {len(step.candidates)}"
+        message = f"{step.id} has {have}, not {number}"
+        raise _problem("no-candidate", message, f"`qwenbuild explain {step.id}` lists them; `qwenbuild reroll` adds one")
+    return step.candidates[number - 1]
+
+
+def _made(step: Step, number: int) -> CandidatePlan:
+    found = _candidate(step, number)
+    if not found.digest:
+        raise _problem("not-made", f"candidate {number} of {step.id} is not made yet", "`qwenbuild build` makes it")
+    return found
+
+
+def _refuse_approved(step: Step) -> None:
+    if step.approved:
+        raise _problem("approved", f"{step.id} is approved", f"`qwenbuild release {step.id}` comes first")
+
+
+def _refuse_unmade(planned: Planned, step: Step) -> None:
+    if not _record(planned, step).key:
+        raise _problem("not-made", f"nothing is made yet of {step.id}", "`qwenbuild build` makes it")
+
+
+def _problem(code: str, message: str, hint: str = "") -> InputError:
+    return InputError(message, code=code, problems=(Problem(code, message, hint=hint),))
+
+
+def _day(planned: Planned, chosen: CandidatePlan) -> str:
+    results = planned.seen.facts.results.get(chosen.candidate.key, ())
+    return next((result.made for result in results if result.digest == chosen.digest), "")
+
+
+def _settling(planned: Planned, step: Step, change: Change) -> Change:
+    """The change, and then the picture in use that follows from it, where it is known."""
+
+    def settled(old: LockEntry) -> LockEntry:
+        new = change(old)
+        if new.approved or not new.key:
+            return new
+        wanted = step.candidates[used_index([plan.candidate for plan in step.candidates], new)]
+        if not wanted.digest or wanted.candidate.key == new.key:
+            return new
+        return records.using(new, wanted.candidate, wanted.digest, _day(planned, wanted))
+
+    return settled
+
+
+def _write(planned: Planned, changes: Mapping[str, Change]) -> None:
+    """Change the records named, as the lockfile has them at that moment; a moved entry takes its record along."""
+    moved = {step.id: step.moved_from for step in planned.plan.steps if step.moved_from}
+    loaded = planned.loaded
+
+    def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
+        return dict(_changed(now, changes, moved))
+
+    if changes:
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change)
+
+
+def _changed(
+    now: Mapping[str, LockEntry], changes: Mapping[str, Change], moved: Mapping[str, str]
+) -> Iterator[tuple[str, LockEntry | None]]:
+    for id, change in changes.items():
+        before = moved.get(id, "")
+        yield id, change(now.get(id) or now.get(before) or records.EMPTY)
+        if before in now:
+            yield before, None

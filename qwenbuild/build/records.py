@@ -1,0 +1,128 @@
+"""What each choice makes of a lock record: pure functions from a record to a record.
+
+Knows no plan and no disk. A record's `key` always names the picture that its files are made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from qwenbuild.key import action_key, from_document, short_document
+from qwenbuild.model import Candidate, LockEntry
+from qwenbuild.plan import same_request
+
+SEEDS = 1 << 31
+"""Seeds are 0 to 2147483647."""
+EMPTY = LockEntry("", "", {})
+
+
+def using(record: LockEntry, candidate: Candidate, digest: str, made: str) -> LockEntry:
+    """The record with another candidate's picture in use; the one before it stays a candidate of the same request."""
+    others: dict[str, str] = {}
+    if record.key and same_request(record, candidate.action):
+        others = {**record.candidates, record.key: record.digest}
+        others.pop(candidate.key, None)
+    kept = record.made if digest == record.digest else made
+    return replace(
+        record, key=candidate.key, digest=digest, action=short_document(candidate.action), made=kept, candidates=others
+    )
+
+
+def picked(record: LockEntry, candidate: Candidate, digest: str, made: str) -> LockEntry:
+    """A person chose this candidate; a rejection of it is taken back."""
+    moved = using(record, candidate, digest, made)
+    return replace(moved, picked=candidate.key, rejected=without(record.rejected, (candidate.key,)))
+
+
+def unpicked(record: LockEntry, standing: Collection[str]) -> LockEntry:
+    """Nobody chose. A picture that only a void pick still named is no candidate of the keys `standing` now."""
+    kept = {key: digest for key, digest in record.candidates.items() if key != record.picked or key in standing}
+    return replace(record, picked="", candidates=kept)
+
+
+def rejecting(record: LockEntry, keys: Collection[str]) -> LockEntry:
+    """A person never wants these candidates; a pick among them is void."""
+    pick = "" if record.picked in keys else record.picked
+    return replace(record, rejected=tuple(sorted({*record.rejected, *keys})), picked=pick)
+
+
+def admitting(record: LockEntry, keys: Collection[str]) -> LockEntry:
+    """Rejections of these candidates are taken back; of all when none is named."""
+    return replace(record, rejected=without(record.rejected, keys or record.rejected))
+
+
+def without(names: Sequence[str], gone: Collection[str]) -> tuple[str, ...]:
+    """The names that are not gone."""
+    return tuple(name for name in names if name not in gone)
+
+
+def fresh_seed(candidates: Sequence[Candidate]) -> int:
+    """A seed that none of the candidates has; the same on every machine, so that its picture can be shared."""
+    taken = {candidate.seed for candidate in candidates}
+    number = len(candidates)
+    while True:
+        text = f"{candidates[0].key}:{number}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % SEEDS
+        if seed not in taken:
+            return seed
+        number += 1
+
+
+# ---------------------------------------------------------------- accept
+
+
+def accepting(record: LockEntry, wanted: Sequence[Candidate]) -> LockEntry:
+    """The record under the keys wanted now, with the pictures it has: the edit between them was cosmetic."""
+    pairs = matched(record, wanted)
+    new_of = {old: candidate.key for candidate, old in pairs}
+    digests = {record.key: record.digest, **record.candidates}
+    used = next(candidate for candidate, old in pairs if old == record.key)
+    return replace(
+        record,
+        key=used.key,
+        action=short_document(used.action),
+        candidates={candidate.key: digests[old] for candidate, old in pairs if old != record.key},
+        picked=new_of.get(record.picked, record.picked),
+        rejected=tuple(sorted({*record.rejected, *(new_of[old] for old in record.rejected if old in new_of)})),
+        accepted={**record.accepted, **{candidate.key: record.accepted.get(old, old) for candidate, old in pairs}},
+    )
+
+
+def matched(record: LockEntry, wanted: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
+    """Each candidate wanted with the key of the picture it keeps: by seed; the picture in use always finds one."""
+    action = from_document(record.action)
+    known = {record.key, *record.candidates}
+    pairs = []
+    for candidate in wanted:
+        old = record.key if candidate.seed == action.seed else action_key(replace(action, seed=candidate.seed))
+        if old in known:
+            pairs.append((candidate, old))
+    if all(old != record.key for _, old in pairs):
+        taken = {candidate.key for candidate, _ in pairs}
+        free = next((candidate for candidate in wanted if candidate.key not in taken), wanted[0])
+        pairs = [(free, record.key), *(pair for pair in pairs if pair[0] is not free)]
+    return pairs
+
+
+# ---------------------------------------------------------------- beside a build
+
+
+def reconciled(before: LockEntry | None, now: LockEntry | None, made: LockEntry) -> LockEntry:
+    """What to lock when a build made `made` from the record `before`, and the lockfile says `now`.
+
+    What people chose meanwhile stays. Where they chose another picture than the build's, theirs stays in use and the
+    build's is a candidate; the next build settles the files, for nothing.
+    """
+    if now is None or now == before:
+        return made
+    chosen = replace(
+        made, picked=now.picked, approved=now.approved, rejected=now.rejected, seeds=now.seeds, accepted=now.accepted
+    )
+    old = before or EMPTY
+    repicked = now.key != old.key and now.picked != old.picked
+    if now.key == made.key or not (repicked or (now.approved and not old.approved)):
+        return chosen
+    found: Mapping[str, str] = {**made.candidates, made.key: made.digest, **now.candidates}
+    return replace(now, candidates={key: digest for key, digest in found.items() if key != now.key})

@@ -12,9 +12,11 @@ def main() -> None:
     """The console script. Ends the process with the command's exit code."""
     from qwenbuild.recall import answer
 
-    code = answer(sys.argv[1:])
+    try:
+        code = answer(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
     if code is not None:
-        sys.stdout.flush()
         sys.exit(code)
     from qwenbuild.cli.ending import leave, run
 

@@ -10,24 +10,41 @@ mtime_ns, ctime_ns, inode) and their digests (32 bytes each). Inputs come first,
 from __future__ import annotations
 
 import os
+import stat as modes
 import sys
+import time
 from array import array
 
 from qwenbuild import __version__
 
-MAGIC = "qwenbuild-state 1"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+MAGIC = "qwenbuild-state 2"
 FOLDER = ".qwenbuild"
 NAMES = ("qwenbuild.yaml", "qwenbuild.yml")
 BOOT = "/proc/sys/kernel/random/boot_id"
 RACY_NS = 20_000_000
-"""A file that changed later than this before the state was written may change again unseen: it is not trusted."""
+"""A file that changed later than this before it was looked at may change again with the same times: it is not trusted."""
+COARSE_NS = 2_100_000_000
+"""The same where the file system counts whole milliseconds or seconds (FAT counts in twos)."""
+LARGEST = 1 << 28
+"""Bytes; a larger state is not read. One of 200,000 entries has about 30 MB."""
 HARMLESS = frozenset({"-q", "--quiet", "--locked", "--offline", "--yes", "--fail-fast"})
 """Options under which "nothing to do" is still the whole answer."""
+LOUD = frozenset(
+    "QWENBUILD_" + name for name in ["DIRECTORY", "FILE", "QUIET", "VERBOSE", "COLOR", "JSON", "DRY_RUN", "LOCKED"]
+)
+"""Variables that stand for options which the quick answer does not know."""
+LAST_DAY = "9999-12-31"
+ABSENT = (-1, 0, 0, 0)
+"""The signature of an input that is not there."""
 Signature = tuple[int, int, int, int]
 
 
 class State:
-    """A state file that is whole and of this tool, boot and environment."""
+    """A state file that is whole and of this boot."""
 
     __slots__ = ("digests", "inputs", "paths", "signatures", "values")
 
@@ -51,13 +68,21 @@ class State:
             found[self.paths[index]] = (self.signature(index), digest.hex())
         return found
 
+    def says(self, name: str) -> bool:
+        """Whether a fact was true when the state was written: idle, plain, locked."""
+        return self.values.get(name) == "1"
+
+
+# ---------------------------------------------------------------- what an answer hangs on besides files
+
 
 def environment() -> str:
     """Everything of the environment that could change the answer, as one digest."""
     import hashlib
 
     said = sorted((name, value) for name, value in os.environ.items() if name.startswith(("QWENBUILD_", "XDG_DATA_HOME")))
-    said.append(("HOME", "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get("HOME", "")))
+    homes = ("HOME", "USERPROFILE", "LOCALAPPDATA")
+    said += [(name, "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get(name, "")) for name in homes]
     return hashlib.sha256(repr(said).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -71,30 +96,110 @@ def boot() -> str:
 
 
 def tool() -> str:
-    """What reads and writes states of this kind: version, Python, and whether the package itself changed."""
-    status = os.stat(os.path.dirname(os.path.abspath(__file__)))
-    return f"{__version__} {sys.hexversion:x} {status.st_mtime_ns}"
+    """What writes states of this kind: version, Python, and when files of the package were last added or replaced."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    try:
+        with os.scandir(package) as items:
+            folders = sorted((item.name, item.path) for item in items if item.is_dir(follow_symlinks=False))
+        changed = [os.stat(path).st_mtime_ns for name, path in folders if name != "__pycache__"]
+        return f"{__version__} {sys.hexversion:x} {os.stat(package).st_mtime_ns:x} {hash(tuple(changed)):x}"
+    except OSError:
+        return f"{__version__} {sys.hexversion:x}"
+
+
+def today() -> str:
+    """The day, UTC, as the lockfile writes it."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def vault(folder: str) -> str:
+    """Which blobs a cache has, told by the times of its folders of blobs."""
+    try:
+        with os.scandir(folder) as items:
+            shards = sorted((item.name, item.path) for item in items)
+        return f"{hash(tuple((int(name, 16), os.stat(path).st_mtime_ns) for name, path in shards)):x}"
+    except FileNotFoundError:
+        return "none"
+    except (OSError, ValueError):
+        return ""
+
+
+# ---------------------------------------------------------------- signatures
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """What a file is recognised by."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def settled(signature: Signature, moment: int) -> bool:
+    """Whether a file that had this signature at `moment` (wall nanoseconds) cannot have changed since and still have it."""
+    changed = signature[2] if os.name == "posix" else max(signature[1:3])
+    return changed < moment - (RACY_NS if changed % 1_000_000 else COARSE_NS) or signature == ABSENT
+
+
+def look(folder: str, paths: list[str]) -> tuple[list[tuple[str, Signature]], str]:
+    """The signatures of inputs, and one word for where the links among them lead. Paths are relative to `folder`."""
+    found, leads = [], {}
+    for path in paths:
+        signature, lead = _input(os.path.join(folder, path))
+        found.append((path, signature))
+        if lead:
+            leads[path] = lead
+        parent = os.path.dirname(path)
+        if parent and parent not in leads:
+            leads[parent] = os.path.relpath(os.path.realpath(os.path.join(folder, parent)), os.path.realpath(folder))
+    return found, "\0".join(f"{path}\0{lead}" for path, lead in sorted(leads.items()))
+
+
+def _input(path: str) -> tuple[Signature, str]:
+    """A file's signature, and where it leads when it is a link."""
+    try:
+        status, lead = os.lstat(path), ""
+        if modes.S_ISLNK(status.st_mode):
+            status, lead = os.stat(path), os.path.realpath(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT, ""
+    return signature_of(status), lead
+
+
+# ---------------------------------------------------------------- reading
+
+
+def path_of(manifest: str) -> str:
+    """The state's file, beside the manifest."""
+    stem = os.path.splitext(os.path.basename(manifest))[0]
+    return os.path.join(os.path.dirname(manifest), FOLDER, stem + ".state")
 
 
 def read(path: str) -> State | None:
-    """The state in a file; None when it is absent, broken, foreign, or of another boot or environment."""
+    """The state in a file; None when it is absent, broken, foreign or of another boot. Its digests can be believed."""
     import hashlib
 
     try:
-        with open(path, "rb") as file:
-            raw = file.read()
+        raw = _bytes(path)
         head, _, rest = raw.partition(b"\n")
         if head.decode() != f"{MAGIC} {hashlib.sha256(rest).hexdigest()}":
             return None
         return _parsed(rest)
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, KeyError, IndexError, MemoryError):
         return None
+
+
+def _bytes(path: str) -> bytes:
+    """The bytes of a regular file of a sane size; what stands there may be anything."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not modes.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise ValueError("not a state")
+        return file.read()
 
 
 def _parsed(rest: bytes) -> State | None:
     names, _, body = rest.partition(b"\n\n")
-    values = dict(line.partition("=")[::2] for line in names.decode().split("\n"))
-    if values["tool"] != tool() or values["boot"] != boot() or not values["boot"] or values["environment"] != environment():
+    values = dict(line.partition("=")[::2] for line in names.decode("utf-8", "surrogateescape").split("\n"))
+    if values["boot"] != boot() or not values["boot"]:
         return None
     count, length = int(values["count"]), int(values["length"])
     signatures = array("q")
@@ -106,83 +211,33 @@ def _parsed(rest: bytes) -> State | None:
     return State(values, paths, signatures, digests)
 
 
-# ---------------------------------------------------------------- the quick answer
-
-
-def answer(args: list[str]) -> int | None:
-    """The exit code of a `build` that has nothing to do, its last line printed; None when the walk must look."""
-    asked = _asked(args)
-    if asked is None:
+def proven(manifest: str) -> State | None:
+    """The state of a manifest when a build would have nothing to do, proven by looking at every file; else None."""
+    state = read(path_of(manifest))
+    if state is None or not state.says("idle") or state.paths[0] != os.path.basename(manifest):
         return None
-    folder, name, quiet = asked
-    manifest = _manifest(folder, name)
-    if manifest is None:
+    values = state.values
+    if values["tool"] != tool() or values["environment"] != environment() or values["until"] <= today():
         return None
-    state = read(_state_path(manifest))
-    if state is None or state.values.get("idle") != "1" or not _untouched(state, os.path.dirname(manifest)):
+    folder = os.path.dirname(manifest)
+    inputs, leads = look(folder, state.paths[: state.inputs])
+    same = all(signature == state.signature(index) for index, (_, signature) in enumerate(inputs))
+    if not same or _word(leads) != values["leads"] or vault(values["blobs"]) != values["vault"]:
         return None
-    if not quiet:
-        _say(state)
-    return 0
+    return state if _same_tree(os.path.join(folder, values["root"]), state) else None
 
 
-def _asked(args: list[str]) -> tuple[str, str, bool] | None:
-    """Folder, manifest's name and quietness of a plain `build`; None for anything else."""
-    folder, name, quiet, verb = "", "", False, False
-    words = iter(args)
-    for word in words:
-        if word == "build" and not verb:
-            verb = True
-        elif word in ("-C", "--directory"):
-            folder = next(words, "")
-        elif word in ("-f", "--file"):
-            name = next(words, "")
-        elif word in HARMLESS:
-            quiet = quiet or word in ("-q", "--quiet")
-        else:
-            return None
-    if any(
-        variable in os.environ for variable in ("QWENBUILD_DIRECTORY", "QWENBUILD_FILE", "QWENBUILD_QUIET", "QWENBUILD_COLOR")
-    ):
-        return None
-    return (folder, name, quiet) if verb else None
+def _word(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _manifest(folder: str, name: str) -> str | None:
-    if name:
-        return os.path.join(folder, name)
-    there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
-    return there[0] if len(there) == 1 else None
-
-
-def _state_path(manifest: str) -> str:
-    stem = os.path.splitext(os.path.basename(manifest))[0]
-    return os.path.join(os.path.dirname(manifest), FOLDER, stem + ".state")
-
-
-def _untouched(state: State, folder: str) -> bool:
-    """Whether every input and every output still has its signature, and no folder of the tree became a link."""
-    root = os.path.join(folder, state.values["root"])
-    inputs = state.inputs
-    for index in range(inputs):
-        if not _same_input(os.path.join(folder, state.paths[index]), state.signature(index)):
-            return False
-    return _same_tree(root, state, inputs) if len(state.paths) > inputs else True
-
-
-def _same_input(path: str, signature: Signature) -> bool:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return signature == (-1, 0, 0, 0)
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == signature
-
-
-def _same_tree(root: str, state: State, first: int) -> bool:
-    signatures = state.signatures
-    paths = state.paths
+def _same_tree(root: str, state: State) -> bool:
+    """Whether every output still has its signature, and no folder of the tree became a link."""
+    signatures, paths, first = state.signatures, state.paths, state.inputs
+    if len(paths) == first:
+        return True
     stat = os.stat
     try:
         descriptor = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
@@ -212,8 +267,6 @@ def _same_tree(root: str, state: State, first: int) -> bool:
 
 def _is_folder(folder: str, descriptor: int) -> bool:
     """Whether no part of a folder's path below the tree's root is a link."""
-    import stat as modes
-
     while folder:
         if not modes.S_ISDIR(os.stat(folder, dir_fd=descriptor, follow_symlinks=False).st_mode):
             return False
@@ -221,71 +274,114 @@ def _is_folder(folder: str, descriptor: int) -> bool:
     return True
 
 
-def _say(state: State) -> None:
+# ---------------------------------------------------------------- the quick answer
+
+
+def answer(args: list[str]) -> int | None:
+    """The exit code of a `build` that has nothing to do, its words printed; None when the walk must look."""
+    asked = _asked(args)
+    manifest = _manifest(asked[0], asked[1]) if asked is not None else None
+    if asked is None or manifest is None:
+        return None
+    state = proven(manifest)
+    if state is None or ("--locked" in args and not state.says("locked")):
+        return None
+    _say(state, quiet=asked[2])
+    return 0
+
+
+def _asked(args: list[str]) -> tuple[str, str, bool] | None:
+    """Folder, manifest's name and quietness of a plain `build`; None for anything else."""
+    folder, name, quiet, verb = "", "", False, False
+    words = iter(args)
+    for word in words:
+        if word == "build" and not verb:
+            verb = True
+        elif word in ("-C", "--directory", "-f", "--file"):
+            value = next(words, "")
+            if not value:
+                return None
+            folder, name = (value, name) if word in ("-C", "--directory") else (folder, value)
+        elif word in HARMLESS and (verb or word in ("-q", "--quiet")):
+            quiet = quiet or word in ("-q", "--quiet")
+        else:
+            return None
+    if not verb or any(variable in os.environ for variable in LOUD):
+        return None
+    return folder, name, quiet
+
+
+def _manifest(folder: str, name: str) -> str | None:
+    if name:
+        return os.path.join(folder, name)
+    there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
+    return there[0] if len(there) == 1 else None
+
+
+def _say(state: State, *, quiet: bool) -> None:
+    """What the walk would say: the notices of the build that found nothing to do, and the last line."""
+    notices = [] if quiet else state.values["notices"].split("\r")
+    for notice in notices:
+        if notice:
+            _line(sys.stderr, "note: ", "33", notice)
+    more = int(state.values["more"])
+    if more and not quiet:
+        _line(sys.stderr, "", "", f"note: and {more:,} more (-v shows them)")
     count = int(state.values["entries"])
     entries = f"{count:,} entry is" if count == 1 else f"{count:,} entries are"
-    print(f"Nothing to do: {entries} fresh.")
+    _line(sys.stdout, f"Nothing to do: {entries} fresh.", "1", "")
 
 
-# ---------------------------------------------------------------- remembering
-
-
-def remember(
-    manifest: str,
-    root: str,
-    inputs: list[str],
-    outputs: dict[str, tuple[Signature, str]],
-    *,
-    entries: int,
-    idle: bool,
-    clock: int,
-) -> None:
-    """Write the state beside the manifest. `inputs` are paths relative to its folder (an absent one counts as absent).
-
-    `clock` is wall time in nanoseconds, read after the outputs' signatures were: a file not older than it is left out,
-    and then the state is no answer by itself. Failing to write is no failure: the next build looks in full.
-    """
-    folder = os.path.dirname(manifest)
-    known = [(path, _input_signature(os.path.join(folder, path)), "0" * 64) for path in inputs]
-    racy = any(max(signature[1:3]) >= clock - RACY_NS for _, signature, _ in known)
-    for path, (signature, digest) in outputs.items():
-        if max(signature[1], signature[2]) < clock - RACY_NS:
-            known.append((path, signature, digest))
-        else:
-            racy = True
-    values = {
-        "tool": tool(),
-        "boot": boot(),
-        "environment": environment(),
-        "root": os.path.relpath(root, folder or "."),
-        "entries": str(entries),
-        "idle": "1" if idle and not racy else "0",
-        "inputs": str(len(inputs)),
-    }
-    _write(_state_path(manifest), values, known)
-
-
-def _input_signature(path: str) -> Signature:
+def _line(stream: TextIO | None, head: str, code: str, rest: str) -> None:
+    """A line, its head coloured for a person's terminal. A reader that has gone away is no error."""
+    if stream is None:
+        return
     try:
-        status = os.stat(path)
+        plain = not code or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not stream.isatty()
+        stream.write(f"{head}{rest}\n" if plain else f"\x1b[{code}m{head}\x1b[0m{rest}\n")
+        stream.flush()
     except OSError:
-        return -1, 0, 0, 0
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except ValueError:
+        return
 
 
-def _write(path: str, values: dict[str, str], known: list[tuple[str, Signature, str]]) -> None:
+# ---------------------------------------------------------------- writing
+
+
+def write(
+    manifest: str,
+    inputs: list[tuple[str, Signature]],
+    leads: str,
+    outputs: dict[str, tuple[Signature, str]],
+    values: dict[str, str],
+) -> None:
+    """Write the state beside the manifest. `inputs` begin with it; `values` are what `proven` asks for.
+
+    Failing to write is no failure: the next build looks in full.
+    """
+    known = [(path, signature, "0" * 64) for path, signature in inputs]
+    known += [(path, signature, digest) for path, (signature, digest) in outputs.items()]
+    facts = {"tool": tool(), "boot": boot(), "environment": environment(), "leads": _word(leads), "inputs": str(len(inputs))}
+    facts |= values
+    if not any("\n" in value for value in facts.values()):
+        _replace(path_of(manifest), facts, known)
+
+
+def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature, str]]) -> None:
     import contextlib
     import hashlib
     import secrets
 
     paths = "\0".join(name for name, _, _ in known).encode("utf-8", "surrogateescape")
     signatures = array("q", [number for _, signature, _ in known for number in signature]).tobytes()
-    digests = b"".join(bytes.fromhex(digest) for _, _, digest in known)
+    digests = bytes.fromhex("".join(digest for _, _, digest in known))
     values = {**values, "count": str(len(known)), "length": str(len(paths))}
-    rest = "\n".join(f"{name}={value}" for name, value in values.items()).encode() + b"\n\n" + paths + signatures + digests
+    lines = "\n".join(f"{name}={value}" for name, value in values.items()).encode("utf-8", "surrogateescape")
+    rest = lines + b"\n\n" + paths + signatures + digests
     temporary = f"{path}.{secrets.token_hex(4)}.tmp"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(f"{MAGIC} {hashlib.sha256(rest).hexdigest()}\n".encode() + rest)
         os.replace(temporary, path)

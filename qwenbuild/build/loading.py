@@ -239,7 +239,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
 
 def recalled(loaded: Loaded) -> Remembered:
     """The tree's digests as the last build knew them, by signature; empty when there is nothing to be trusted."""
-    state = recall.read(str(loaded.state / f"{loaded.lock_path.stem}.state"))
+    state = recall.read(recall.path_of(str(loaded.manifest.folder / os.path.basename(loaded.manifest.file))))
     same = state is not None and os.path.realpath(loaded.manifest.folder / state.values["root"]) == os.path.realpath(
         loaded.root
     )

@@ -15,7 +15,7 @@ from qwenbuild.build.beside import orphan_changes, remove_orphans
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
 from qwenbuild.build.probing import bring_home
-from qwenbuild.build.remembering import remember
+from qwenbuild.build.remembering import Look, remember_idle, remember_made
 from qwenbuild.build.worlds import make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.gate import Gate
@@ -52,9 +52,10 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
 
     Raises InputError (2), NotUpToDate (3), GateStop (4), CredentialsError (5), CacheError (1) before anything is spent.
     """
-    start = time.monotonic()
+    start, began = time.monotonic(), time.time_ns()
     loaded = load(options)
     homecoming = bring_home(loaded)
+    look = Look.at(loaded, began)
     planned = make(loaded, options)
     reporter.event(Event("plan", data=plan_data(planned)))
     if options.locked:
@@ -62,7 +63,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     if not options.offline:
         _gate(planned, options, ask)
     if is_done(planned, options):
-        remember(planned, options, {}, idle=True)
+        remember_idle(planned, options, look)
         notices = (*homecoming, *planned.notices)
         return Summary(0, _fresh_counts(planned), {}, notices, time.monotonic() - start)
     placed: dict[str, Found] = {}
@@ -76,7 +77,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         failures += _lock(planned, records)
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
-    remember(planned, options, placed, idle=code == 0)
+    remember_made(planned, options, look, placed, records, done=code == 0)
     notices = (*homecoming, *planned.notices)
     return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures))
 

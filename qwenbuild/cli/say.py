@@ -14,9 +14,6 @@ from qwenbuild.cli.call import current
 if TYPE_CHECKING:
     from qwenbuild.errors import Problem
 
-NOTICES = 8
-"""So many notices are printed without `-v`."""
-
 
 def result(lines: Iterable[str]) -> None:
     """Lines on stdout."""
@@ -58,7 +55,7 @@ def problem_text(text: str) -> None:
 
 def notices(problems: Sequence[Problem]) -> None:
     """Warnings and notices on stderr, unless `-q`; without `-v` the first few, a line each."""
-    from qwenbuild.report.problems import format_problem
+    from qwenbuild.report.problems import NOTICES, format_problem
 
     call = current()
     shown = problems if call.verbose else problems[:NOTICES]

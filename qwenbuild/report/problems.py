@@ -10,6 +10,8 @@ import unicodedata
 from qwenbuild.errors import Problem
 from qwenbuild.report.escape import visible
 
+NOTICES = 8
+"""So many notices are printed without `-v`."""
 WIDEST = 100
 """Characters of a line that are shown; a longer one is cut around the caret."""
 

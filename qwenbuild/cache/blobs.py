@@ -74,17 +74,20 @@ class Blobs:
             raise self.set_aside(digest)
         return data
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes, *, durable: bool = True) -> str:
         """Store bytes durably and read them back; storing the same twice is harmless. Returns their digest.
+
+        Without `durable` nothing is synced: a power cut may leave a blob that is set aside when it is read.
 
         Raises BlobCorrupt when the disk gives other bytes back than were written.
         """
         digest = sha256(data)
         path = self.path(digest)
         if self._holds(path, digest):
-            self._writer.settle(path)
+            if durable:
+                self._writer.settle(path)
             return digest
-        self._writer.write(path, data, mode=READ_ONLY)
+        self._writer.write(path, data, mode=READ_ONLY, durable=durable)
         if sha256(read_file(path)) != digest:
             raise self.set_aside(digest)
         return digest

@@ -142,10 +142,13 @@ class Cache:
         return self.blobs.read(digest)
 
     @_told
-    def put_blob(self, data: bytes) -> str:
-        """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`."""
+    def put_blob(self, data: bytes, *, durable: bool = True) -> str:
+        """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`.
+
+        Without `durable` nothing is synced: for bytes that can be had again at no cost.
+        """
         self._prepare()
-        return self.blobs.put(data)
+        return self.blobs.put(data, durable=durable)
 
     @_told
     def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:

@@ -57,9 +57,9 @@ def ours(options: argparse.Namespace, work: Path, size: int) -> Contender:
     folder = work / f"qwenbuild-{size}"
     env = {"QWENBUILD_CACHE_DIR": str(work / f"cache-{size}")}
     if not (folder / "qwenbuild.lock").exists():
-        print(f"  {US}: first build of {size:,}", file=sys.stderr, flush=True)
+        print(f"  {US}: seeding {size:,}", file=sys.stderr, flush=True)
         workload.project(folder, size)
-        workload.built(folder, options.command, env)
+        workload.built(folder, env["QWENBUILD_CACHE_DIR"])
     return Contender(US, [options.command, "build"], folder, env)
 
 

@@ -59,9 +59,9 @@ class Projects:
     def built(self, size: int) -> Path:
         folder = self.work / f"qwenbuild-{size}"
         if not (folder / "qwenbuild.lock").exists():
-            print(f"  first build of {size:,}", file=sys.stderr, flush=True)
+            print(f"  seeding {size:,}", file=sys.stderr, flush=True)
             workload.project(folder, size)
-            workload.built(folder, self.command, self.env(size))
+            workload.built(folder, self.env(size)["QWENBUILD_CACHE_DIR"])
         return folder
 
     def copy(self, size: int, name: str, *, state: bool = False) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from qwenbuild import lockfile
@@ -23,12 +23,15 @@ Change = Callable[[LockEntry], LockEntry]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What became of one entry, as a phrase; `changed` is False where nothing was to do. `price`: of one picture more."""
+    """What became of one entry, as a phrase; `changed` is False where nothing was to do.
+
+    `price` is what each picture will cost that a next build makes for it, None when unknown.
+    """
 
     id: str
     words: str
     changed: bool = True
-    price: Price | None = None
+    price: Price | None = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- the verbs

@@ -30,6 +30,14 @@ SECTIONS: dict[str, dict[str, str]] = {
         "providers": "qwenbuild.cli.commands.providers",
         "schema": "qwenbuild.cli.commands.schema",
     },
+    "Choose": {
+        "pick": "qwenbuild.cli.commands.pick",
+        "unpick": "qwenbuild.cli.commands.unpick",
+        "approve": "qwenbuild.cli.commands.approve",
+        "release": "qwenbuild.cli.commands.release",
+        "reject": "qwenbuild.cli.commands.reject",
+        "reroll": "qwenbuild.cli.commands.reroll",
+    },
     "Keep": {
         "clean": "qwenbuild.cli.commands.clean",
         "cache": "qwenbuild.cli.commands.cache",

@@ -79,8 +79,16 @@ def open_choices(record: LockEntry | None, pictures: Sequence[CandidatePlan], us
         return
     if record.picked:
         yield _void(record, pictures[used], used)
-    elif _choosable(pictures, record.rejected) > 1:
-        yield Reason("unpicked")
+    elif (number := _choosable(pictures, record.rejected)) > 1:
+        yield Reason("unpicked", "", None, number)
+
+
+def plain_reasons(reasons: Sequence[Reason], keyed: Keyed, record: LockEntry) -> tuple[Reason, ...]:
+    """The reasons without a changed seed where something else changed and the record's seed is still one of the candidates'."""
+    fields = {reason.field for reason in reasons if reason.code in ("changed", "held")}
+    if "seed" not in fields or len(fields) == 1 or record.action.get("seed") not in {c.seed for c in keyed.candidates}:
+        return tuple(reasons)
+    return tuple(reason for reason in reasons if reason.field != "seed")
 
 
 def _void(record: LockEntry, now: CandidatePlan, used: int) -> Reason:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from qwenbuild.key import action_key, with_inputs
 from qwenbuild.model import Candidate, CandidatePlan, Keyed, LockEntry, Reason, Step, Verdict
-from qwenbuild.plan.choices import offered, open_choices, recorded, used_index
+from qwenbuild.plan.choices import offered, open_choices, plain_reasons, recorded, used_index
 from qwenbuild.plan.facts import Facts
 from qwenbuild.plan.files import awaiting
 from qwenbuild.plan.pictures import changes_of, plan_pictures
@@ -95,6 +95,8 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Cont
             *reasons,
             *(Reason("held", name, old, new) for name, old, new in changes_of(record, keyed.candidates[0].action)),
         )
+    if record is not None and len(keyed.candidates) > 1:
+        reasons = plain_reasons(reasons, keyed, record)
     reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *reasons)
     verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
     shown = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)

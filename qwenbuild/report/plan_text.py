@@ -60,9 +60,17 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
         return
     yield from wrapped("Plan: ", count_words(plan.counts), terminal)
     if plan.counts.get("generate", 0):
-        yield terminal.style(f"Cost: {cost_words(plan.cost, plan.unknown_price)}{_time_words(plan.seconds)}.", "bold")
+        cost = cost_words(plan.cost, plan.unknown_price)
+        yield terminal.style(f"Cost: {cost}{_picture_words(plan)}{_time_words(plan.seconds)}.", "bold")
     else:
         yield terminal.style("Cost: nothing.", "bold")
+
+
+def _picture_words(plan: Plan) -> str:
+    """How many pictures are made where entries have several candidates."""
+    keys = [item.candidate.key for step in plan.steps for item in step.candidates if item.verdict is Verdict.GENERATE]
+    pictures = len(set(keys) - {""}) + keys.count("")
+    return f" for {count(pictures, 'picture')}" if pictures > plan.counts.get("generate", 0) else ""
 
 
 def counted_lines(summary: Mapping[str, Any], terminal: Terminal) -> Iterator[str]:

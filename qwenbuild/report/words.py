@@ -164,7 +164,7 @@ _PHRASES = {
     "table-moved": _table_moved,
     "held": _held,
     "unjudged": lambda reason: "not held against `expect` yet",
-    "unpicked": lambda reason: "no candidate is picked yet",
+    "unpicked": lambda reason: f"none of {reason.new} candidates is picked" if reason.new else "no candidate is picked yet",
     "pick-void": _pick_void,
     "rejected": lambda reason: "every candidate is rejected; `qwenbuild reroll` adds one",
     "file": _file,

@@ -1,0 +1,27 @@
+"""`qwenbuild release`: let the manifest decide about approved pictures again.
+
+Does not know how a choice is kept.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli.chosen import show
+from qwenbuild.cli.group import Verb
+
+
+@click.command("release", cls=Verb, short_help="Take approvals back.")
+@opt.select_argument
+def command(select: tuple[str, ...]) -> int:
+    """Take approvals back: the next build makes, and pays for, what the manifest says.
+
+    \b
+    Examples:
+      qwenbuild release heroes/knight
+      qwenbuild release && qwenbuild plan
+    """
+    from qwenbuild.build import choices
+
+    return show(choices.release(opt.walk(), select), "released")

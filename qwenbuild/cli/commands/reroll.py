@@ -1,0 +1,29 @@
+"""`qwenbuild reroll`: add a candidate with a fresh seed.
+
+Does not know how a choice is kept.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli.chosen import show
+from qwenbuild.cli.complete import entries
+from qwenbuild.cli.group import Verb
+
+
+@click.command("reroll", cls=Verb, short_help="Add a candidate with a fresh seed.")
+@click.argument("entry", metavar="ENTRY", shell_complete=entries)
+def command(entry: str) -> int:
+    """Add a candidate with a fresh seed to ENTRY. The next build makes it, and asks before it costs.
+
+    The seed stands in the lockfile. A new prompt does not pay for added candidates again.
+
+    \b
+    Examples:
+      qwenbuild reroll heroes/knight && qwenbuild build heroes/knight
+    """
+    from qwenbuild.build import choices
+
+    return show([choices.reroll(opt.walk(), entry)], "added")

@@ -1,0 +1,27 @@
+"""`qwenbuild unpick`: take picks back.
+
+Does not know how a choice is kept.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli.chosen import show
+from qwenbuild.cli.group import Verb
+
+
+@click.command("unpick", cls=Verb, short_help="Take picks back.")
+@opt.select_argument
+def command(select: tuple[str, ...]) -> int:
+    """Take picks back: the first candidate that nobody rejected is used again.
+
+    \b
+    Examples:
+      qwenbuild unpick heroes/knight
+      qwenbuild unpick 'heroes/*'
+    """
+    from qwenbuild.build import choices
+
+    return show(choices.unpick(opt.walk(), select), "unpicked")

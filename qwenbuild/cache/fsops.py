@@ -163,7 +163,7 @@ class Writer:
 
     def forget(self, path: Path) -> None:
         """A folder was moved or removed: make it again when it is next written to."""
-        self._settled = {folder for folder in self._settled if not folder.is_relative_to(path)}
+        self._settled = {folder for folder in tuple(self._settled) if not folder.is_relative_to(path)}
 
     def _make_root(self) -> None:
         if self.root.exists():

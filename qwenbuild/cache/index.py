@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -117,6 +118,7 @@ class Index:
         self._writer = writer
         self._notices = notices
         self._settings = {**SETTINGS, "sqlite_synchronous": synchronous}
+        self._starting = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
         self._store: diskcache.Cache | None = None
         self._off = False
@@ -166,9 +168,10 @@ class Index:
     # ------------------------------------------------ on the thread
 
     def _on_thread(self, work: Callable[[], _T]) -> Future[_T]:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qwenbuild-index")
-        return self._thread.submit(work)
+        with self._starting:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qwenbuild-index")
+            return self._thread.submit(work)
 
     def _guarded(self, work: Callable[[], _T], otherwise: Callable[[], _T]) -> _T:
         """Do `work`. A broken index is moved away; one that is only unavailable is left alone for this process."""

@@ -10,6 +10,7 @@ import functools
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -83,6 +84,7 @@ class Cache:
         self.receipts = Receipts(root, self.writer, self.notices, clock)
         self.judgements = Judgements(root, self.writer)
         self._clock = clock
+        self._opening = threading.RLock()
         self._index: Index | None = None
         self._journal: Journal | None = None
         self._prepared = False
@@ -248,7 +250,7 @@ class Cache:
     def mend(self) -> None:
         """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
         mending, self._to_mend = self._to_mend, {}
-        for key, items in mending.items():
+        for key, items in list(mending.items()):
             there = {path.name for path in self.receipts.files(key)}
             for item in items:
                 if f"{item.result.attempt}.json" not in there and item.result.attempt:
@@ -304,11 +306,12 @@ class Cache:
     @property
     def index(self) -> Index:
         """The accelerator; making this object opens nothing."""
-        if self._index is None:
-            from qwenbuild.cache.index import Index
+        with self._opening:
+            if self._index is None:
+                from qwenbuild.cache.index import Index
 
-            self._index = Index(self.root, self.writer, self.notices)
-        return self._index
+                self._index = Index(self.root, self.writer, self.notices)
+            return self._index
 
     def _existing_index(self) -> Index | None:
         """The index when there is one on the disk: diskcache is not even imported for a lookup in nothing."""
@@ -323,11 +326,12 @@ class Cache:
     @property
     def journal(self) -> Journal:
         """Attempts and money; looking makes no file."""
-        if self._journal is None:
-            from qwenbuild.cache.journal import Journal
+        with self._opening:
+            if self._journal is None:
+                from qwenbuild.cache.journal import Journal
 
-            self._journal = Journal(self.root, self.writer, self.builds.is_alive, self._clock)
-        return self._journal
+                self._journal = Journal(self.root, self.writer, self.builds.is_alive, self._clock)
+            return self._journal
 
     def has_journal(self) -> bool:
         """Whether anything was ever written down on this machine; asking opens nothing."""

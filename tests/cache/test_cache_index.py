@@ -286,6 +286,7 @@ def test_all_access_is_on_one_thread_whoever_asks(cache: Cache, monkeypatch: pyt
     real = Index._get
     monkeypatch.setattr(Index, "_get", lambda self, keys: (threads.add(threading.current_thread().name), real(self, keys))[1])
     store(cache, 1)
+    cache.close()
     workers = [threading.Thread(target=lambda: cache.results([key(1)])) for _ in range(5)]
     for worker in workers:
         worker.start()

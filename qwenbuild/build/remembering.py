@@ -120,7 +120,7 @@ def _is_plain(planned: Planned, records: Records | None = None) -> bool:
 
 def _is_simple(step: Step) -> bool:
     fresh = step.verdict is Verdict.FRESH
-    return len(step.candidates) == 1 and not step.held and not (fresh and step.reasons)
+    return len(step.candidates) == 1 and not step.approved and not (fresh and step.reasons)
 
 
 def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Mapping[str, bool]) -> None:

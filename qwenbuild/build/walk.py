@@ -15,6 +15,7 @@ from qwenbuild.build.beside import orphan_changes, remove_orphans
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
 from qwenbuild.build.probing import bring_home
+from qwenbuild.build.records import reconciled
 from qwenbuild.build.remembering import Look, remember_idle, remember_made
 from qwenbuild.build.worlds import make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
@@ -73,11 +74,13 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     failures = _failures(planned, result)
     if options.prune:
         records |= remove_orphans(planned, failures)
+    agreed = True
     if not options.locked:
-        failures += _lock(planned, records)
+        failed, agreed = _lock(planned, records)
+        failures += failed
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
-    remember_made(planned, options, look, placed, records, done=code == 0)
+    remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
     notices = (*homecoming, *planned.notices)
     return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures))
 
@@ -141,19 +144,26 @@ def _records(result: RunResult) -> dict[str, LockEntry | None]:
     return {id: outcome.published.record for id, outcome in result.outcomes.items() if outcome.published is not None}
 
 
-def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> list[tuple[str, str, str]]:
-    """Write the lockfile; a failure is reported, the pictures are in the vault."""
+def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> tuple[list[tuple[str, str, str]], bool]:
+    """Write the lockfile; a failure is reported, the pictures are in the vault. True: nobody else wrote it meanwhile."""
     loaded = planned.loaded
     moved = {step.moved_from: None for step in planned.plan.steps if step.moved_from and step.id in records}
+    before = {step.id: loaded.lock.entries.get(step.moved_from or step.id) for step in planned.plan.steps}
+    agreed = True
+
+    def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
+        nonlocal agreed
+        agreed = now == loaded.lock.entries
+        kept = {id: made and reconciled(before.get(id), now.get(id), made) for id, made in records.items()}
+        return {**moved, **kept}
+
     try:
         loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lockfile.update(
-            loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: {**moved, **records}
-        )
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change)
         planned.cache.add_root(loaded.lock_path)
     except (OSError, CacheError) as error:
-        return [("", "lock-not-written", f"the lockfile could not be written: {error}")]
-    return []
+        return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False
+    return [], agreed
 
 
 def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:

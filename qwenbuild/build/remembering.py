@@ -71,6 +71,7 @@ def remember_made(
     """After a build that did something; `done`: all of it, so that the next one has nothing to do."""
     if _partial(options):
         return
+    locked = _lock_stamp(planned.loaded)
     now = _settled_time(placed)
     there = {path: item for path, item in placed.items() if recall.settled(item.signature, now)}
     found = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | there
@@ -78,6 +79,7 @@ def remember_made(
     modified = any(output.verdict is Verdict.MODIFIED for step in planned.plan.steps for output in step.outputs)
     whole = len(found) == len(planned.seen.found.keys() | placed.keys())
     idle = done and whole and not modified and not options.locked and after.began > 0
+    idle = idle and locked == _lock_stamp(planned.loaded)
     facts = {"idle": idle, "plain": _is_plain(planned, records), "locked": False}
     _write(planned, after, found, facts)
 
@@ -96,6 +98,15 @@ def _inputs(loaded: Loaded) -> list[str]:
 
 def _lock_name(loaded: Loaded) -> str:
     return os.path.splitext(os.path.basename(loaded.manifest.file))[0] + ".lock"
+
+
+def _lock_stamp(loaded: Loaded) -> tuple[int, int]:
+    """By what a lockfile that a person's choice replaced, while this build waited for the clock, is told apart."""
+    try:
+        found = loaded.lock_path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_ino, found.st_mtime_ns
 
 
 def _journal() -> str:

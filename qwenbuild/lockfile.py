@@ -26,7 +26,7 @@ SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a lockfile of 100,000 entries stays under 60 MB."""
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan")
+LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type")
 MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
 
 

@@ -248,6 +248,8 @@ class ActionResult:
     billed: Price | None = None
     attempt: str = ""
     action: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+    """What the picture says of its origin, a line each: the kind (c2pa, aigc, source-type, xmp, text), where, what."""
 
 
 # ---------------------------------------------------------------- lockfile
@@ -288,6 +290,8 @@ class LockEntry:
     accepted: Mapping[str, str] = field(default_factory=dict)
     candidates: Mapping[str, str] = field(default_factory=dict)
     orphan: bool = False
+    media_type: str = ""
+    """Only where the picture is of another type than its Action's output format says."""
 
 
 # ---------------------------------------------------------------- plan

@@ -86,11 +86,12 @@ def observe(
     Raises CacheError, InputError or OSError: an error is never the same as "not there".
     """
     found = tree.observe(root, _paths(keyed, lock, whole), remembered)
-    keys = _keys(keyed, lock)
     blobs = cache.known_blobs()
+    keys = _keys(keyed, lock)
+    unsettled = _unsettled(keyed, lock, keys, blobs, {item.digest for item in found.values()})
     facts = Observed(
         lock=lock.entries,
-        results=cache.results(keys),
+        results=cache.results(unsettled),
         blobs=blobs,
         derived=Derived(cache),
         judgements=Judged(cache),
@@ -124,6 +125,18 @@ def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
     return keys
 
 
+def _unsettled(
+    keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], blobs: Collection[str], in_tree: Collection[str]
+) -> Collection[str]:
+    """The keys whose receipts matter: not those for which the lockfile names a picture whose bytes are at hand."""
+    settled = set()
+    for item in keyed:
+        record = lock.entries.get(item.entry.id)
+        if record is not None and (record.digest in blobs or record.digest in in_tree):
+            settled.add(record.key)
+    return [key for key in keys if key not in settled]
+
+
 def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt], bool]) -> dict[str, tuple[Verdict, str]]:
     """Key to resume, recover, doubt or refused, as the journal says."""
     if not cache.has_journal():
@@ -145,6 +158,4 @@ def _live(attempt: Attempt, cache: Cache, recoverable: Callable[[Attempt], bool]
 
 
 def _once(cache: Cache, project: str) -> Collection[str]:
-    if not cache.has_journal():
-        return frozenset()
-    return {a.entry for a in cache.journal.attempts(project) if a.state is AttemptState.STORED}
+    return cache.journal.stored_entries(project) if cache.has_journal() else frozenset()

@@ -7,36 +7,65 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
-from qwenbuild.key import short_document
-from qwenbuild.model import ActionResult, Candidate, CandidatePlan, LockEntry, LockOutput, OutputPlan, Step, Verdict
-from qwenbuild.plan import implied_steps, marks_of, output_recipe, same_request
+from qwenbuild.key import judgement_key, short_document
+from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
+from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
 
 ASIDE = "overwritten"
 """Folder below the project's own one where --overwrite keeps what it replaced."""
 
 
+class Unfit(Exception):
+    """A picture or a file is not what the manifest expects of it; the sentence says why. Its picture stays in the vault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What was published of one entry: the lock's words for its files, and what happened to each."""
+    """What was published of one entry: the lock's words for its files, and what happened to each.
+
+    `unfit` are (path, sentence) of files that are not what is expected; `unsigned` are files made from a signed picture,
+    whose signature they cannot carry.
+    """
 
     outputs: Mapping[str, LockOutput]
     written: tuple[str, ...]
     derived: int
     failures: tuple[tuple[str, str], ...]
+    unfit: tuple[tuple[str, str], ...] = ()
+    unsigned: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What happened to the files of one entry, as it happens."""
+
+    outputs: dict[str, LockOutput] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    unfit: list[tuple[str, str]] = field(default_factory=list)
+    unsigned: list[str] = field(default_factory=list)
+    derived: int = 0
+
+    def files(self) -> Files:
+        return Files(
+            self.outputs, tuple(self.written), self.derived, tuple(self.failures), tuple(self.unfit), tuple(self.unsigned)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Everything publishing needs. `found` is the tree as the plan saw it; `lock` the records as read.
 
-    `fetch` brings the bytes of a digest from the shared cache, None when it has none; `placed` notes every file written.
+    `fetch` brings the bytes of a digest from the shared cache, None when it has none; `placed` notes every file written;
+    `palettes` maps the digest of a palette's bytes to its file.
     """
 
     root: Path
@@ -48,16 +77,23 @@ class Publisher:
     provenance: str = "off"
     fetch: Callable[[str], bytes | None] = lambda digest: None
     placed: dict[str, tree.Found] = field(default_factory=dict)
+    palettes: Mapping[str, Path] = field(default_factory=dict)
 
     def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, Files]:
-        """Write what the step's outputs lack. Raises CacheError when the picture's bytes are not to be had."""
+        """Write what the step's outputs lack.
+
+        Raises Unfit when the picture is not what the entry expects, CacheError when its bytes are not to be had.
+        """
         record = self.lock.get(step.moved_from or step.id)
         used = step.candidates[step.used]
         result = results.get(used.candidate.key)
         digest = result.digest if result else used.digest
         media_type = result.media_type if result else used.media_type
+        self._judge_picture(step.keyed.entry.expect, digest)
         files = self._files(step, record, digest, media_type)
-        return self._record(step, record, digest, result, results, files), files
+        known = media_type_for(used.candidate.action)
+        told = "" if media_type == known else media_type
+        return replace(self._record(step, record, digest, result, results, files), media_type=told), files
 
     # ------------------------------------------------------------ bytes
 
@@ -78,64 +114,109 @@ class Publisher:
         path = next((path for path, found in self.found.items() if found.digest == digest), None)
         return tree.read(self.root, path) if path is not None else None
 
+    # ------------------------------------------------------------ what is expected
+
+    def _judge_picture(self, expect: Mapping[str, Any] | None, digest: str) -> None:
+        """Hold the picture against what is expected of it. Where only files made from it are left, nothing can be said."""
+        if expect is None:
+            return
+        try:
+            self._judge(expect, digest, lambda: self.bytes_of(digest))
+        except CacheError:
+            return
+
+    def _judge(self, expect: Mapping[str, Any] | None, digest: str, read: Callable[[], bytes]) -> None:
+        """Raises Unfit with every sentence; bytes that were judged before are not decoded again."""
+        if expect is None:
+            return
+        key = judgement_key(expect, digest)
+        fails = self.cache.judgement(key)
+        if fails is None:
+            from qwenbuild.images import judge
+
+            fails = "; ".join(judge(read(), expect))
+            self.cache.put_judgement(key, fails)
+        if fails:
+            raise Unfit(fails)
+
     # ------------------------------------------------------------ files
 
     def _files(self, step: Step, record: LockEntry | None, digest: str, media_type: str) -> Files:
-        outputs: dict[str, LockOutput] = {}
-        written: list[str] = []
-        failures: list[tuple[str, str]] = []
-        derived = 0
+        tally = _Tally()
         for output in step.outputs:
             path = output.spec.path
             locked = record.outputs.get(path) if record is not None else None
             if output.verdict is Verdict.MODIFIED:
                 if locked is not None:
-                    outputs[path] = locked
+                    tally.outputs[path] = locked
                 continue
             try:
-                outputs[path], wrote, made = self._file(step, output, locked, digest, media_type)
-            except tree.NotWritten as error:
-                failures.append((path, str(error)))
-                if locked is not None:
-                    outputs[path] = locked
+                tally.outputs[path] = self._file(tally, step, output, locked, digest, media_type)
                 continue
-            written += [path] if wrote else []
-            derived += made
-        return Files(outputs, tuple(written), derived, tuple(failures))
+            except tree.NotWritten as error:
+                tally.failures.append((path, str(error)))
+            except (Unfit, ValueError) as error:
+                tally.unfit.append((path, str(error)))
+            if locked is not None:
+                tally.outputs[path] = locked
+        return tally.files()
 
     def _file(
-        self, step: Step, output: OutputPlan, locked: LockOutput | None, digest: str, media_type: str
-    ) -> tuple[LockOutput, bool, bool]:
-        """The lock's words for one file, whether it was written, and whether it was derived anew."""
-        candidate = step.candidates[step.used].candidate
-        recipe = output_recipe(output.spec, digest, media_type, candidate, self.provenance)
-        if not recipe:
-            return LockOutput(), self._place_picture(output.spec.path, digest), False
-        made = locked.digest if locked is not None and locked.recipe == recipe else ""
-        there = self.found.get(output.spec.path)
-        if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
-            return LockOutput(made or there.digest, recipe), False, False
-        data = self._derive(output, candidate_step=step, digest=digest, media_type=media_type)
-        fresh = hashlib.sha256(data).hexdigest()
-        self.cache.put_derived(recipe, fresh, {"path": output.spec.path, "picture": digest})
-        self._place(output.spec.path, fresh, lambda file: tree.write_all(file, data))
-        return LockOutput(made or fresh, recipe), True, True
+        self, tally: _Tally, step: Step, output: OutputPlan, locked: LockOutput | None, digest: str, media_type: str
+    ) -> LockOutput:
+        """The lock's words for one file, which is written where it is not there yet.
 
-    def _derive(self, output: OutputPlan, *, candidate_step: Step, digest: str, media_type: str) -> bytes:
-        from qwenbuild.images import Marks, derive
+        Raises NotWritten, Unfit, ValueError (the steps do not suit the picture), CacheError.
+        """
+        spec = output.spec
+        recipe = output_recipe(spec, digest, media_type, step.candidates[step.used].candidate, self.provenance)
+        if not recipe:
+            self._judge(spec.expect, digest, lambda: self.bytes_of(digest))
+            tally.written += [spec.path] if self._place_picture(spec.path, digest) else []
+            return LockOutput()
+        made = locked.digest if locked is not None and locked.recipe == recipe else output.digest
+        there = self.found.get(spec.path)
+        if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
+            self._judge(spec.expect, made or there.digest, lambda: tree.read(self.root, spec.path))
+            return LockOutput(made or there.digest, recipe)
+        data = self._copied(made) or self._derive(tally, step, output, digest, media_type)
+        fresh = hashlib.sha256(data).hexdigest()
+        self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
+        self._judge(spec.expect, made or fresh, lambda: data)
+        self._place(spec.path, fresh, lambda file: tree.write_all(file, data))
+        tally.derived += 1
+        tally.written.append(spec.path)
+        return LockOutput(made or fresh, recipe)
+
+    def _copied(self, digest: str) -> bytes | None:
+        """The very file from another place of the tree, when it only moved."""
+        data = self._from_tree(digest) if digest else None
+        return data if data is not None and hashlib.sha256(data).hexdigest() == digest else None
+
+    def _derive(self, tally: _Tally, step: Step, output: OutputPlan, digest: str, media_type: str) -> bytes:
+        from qwenbuild.images import Marks, derive, media_type_of, signed
 
         steps = implied_steps(output.spec, media_type)
-        says = marks_of(candidate_step.candidates[candidate_step.used].candidate, self.provenance)
-        marks = None if self.provenance == "off" else Marks(**(says or {}))
-        palettes = {}
-        for step in steps:
-            name = step.args.get("palette")
-            if name:
-                palettes[name] = (self.state.parent / name).read_bytes()
-        suffix = output.spec.path.rpartition(".")[2]
-        from qwenbuild.images import media_type_of
+        says = marks_of(step.candidates[step.used].candidate, self.provenance) or {}
+        said = Marks(model=says.get("model", ""), prompt_digest=says.get("prompt_digest", ""), key=says.get("key", ""))
+        marks = None if self.provenance == "off" else said
+        picture = self.bytes_of(digest)
+        if signed(picture):
+            if not steps:
+                return picture
+            tally.unsigned.append(output.spec.path)
+        wanted = media_type_of(output.spec.path) or media_type
+        return derive(picture, steps, wanted, palettes=self._palettes(steps), marks=marks)
 
-        return derive(self.bytes_of(digest), steps, media_type_of("x." + suffix) or media_type, palettes=palettes, marks=marks)
+    def _palettes(self, steps: Sequence[ImageStep]) -> dict[str, bytes]:
+        """The bytes of the palettes that the steps name by digest."""
+        found = {}
+        for digest in {step.args["palette"] for step in steps if step.args.get("palette")}:
+            data = self.palettes[digest].read_bytes()
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise tree.NotWritten(f"the palette {self.palettes[digest].name} changed while the build ran")
+            found[digest] = data
+        return found
 
     def _place_picture(self, path: str, digest: str) -> bool:
         there = self.found.get(path)

@@ -17,6 +17,7 @@ from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
 from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason, Step
+from qwenbuild.report.explain_text import picture_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,10 @@ def _unknown(entry_id: str, ids: list[str]) -> InputError:
 
 def _facts(planned: Planned, key: str, digest: str) -> dict[str, Any]:
     """What the receipt says of the picture in use."""
-    result = next((r for r in planned.seen.facts.results.get(key, ()) if r.digest == digest), None)
+    result = next((r for r in planned.cache.results([key]).get(key, ()) if r.digest == digest), None)
     if result is None:
         return {}
-    said = {
-        "picture": result.digest,
-        "made": result.made,
-        "provider": result.provider,
-        "task": result.task_id,
-        "rewritten": result.actual_prompt,
-        "pixels": f"{result.width}*{result.height}",
-    }
-    return {name: value for name, value in said.items() if value}
+    return picture_facts(result)
 
 
 def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qwenbuild.model import Keyed, Plan
+from qwenbuild.model import Keyed, Plan, Step
 from qwenbuild.plan.choices import same_request
-from qwenbuild.plan.entries import in_order, picture_digest, substituted
+from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
 from qwenbuild.plan.facts import Facts, Observed, Wishes, lock_digests, orphan_keys
-from qwenbuild.plan.files import implied_steps, marks_of, output_recipe
+from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
 from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
 
 __all__ = [
     "Observed",
     "Wishes",
+    "facts_of",
     "implied_steps",
     "make_plan",
     "marks_of",
+    "media_type_for",
     "output_recipe",
     "picture_digest",
+    "plan_one",
     "purchases",
     "same_request",
     "step_price",
@@ -30,14 +33,23 @@ __all__ = [
 ]
 
 
+def facts_of(seen: Observed, wishes: Wishes, everything: Iterable[Keyed]) -> Facts:
+    """What a plan asks again and again, worked out once."""
+    ids = {keyed.entry.id for keyed in everything}
+    return Facts(seen, wishes, frozenset(seen.files.values()), lock_digests(seen.lock), orphan_keys(seen.lock, ids))
+
+
+def plan_one(keyed: Keyed, facts: Facts) -> Step:
+    """The step of one entry whose inputs are known."""
+    return plan_entry(keyed, facts, {}, ())
+
+
 def make_plan(
     wanted: Sequence[Keyed], seen: Observed, wishes: Wishes | None = None, everything: Iterable[Keyed] | None = None
 ) -> Plan:
     """The Plan for the `wanted` entries, in their order; `everything` are all entries of the manifest when that is more."""
-    wishes = wishes or Wishes()
     whole = list(everything) if everything is not None else wanted
-    ids = {keyed.entry.id for keyed in whole}
-    facts = Facts(seen, wishes, frozenset(seen.files.values()), lock_digests(seen.lock), orphan_keys(seen.lock, ids))
+    facts = facts_of(seen, wishes or Wishes(), whole)
     steps = priced(in_order(wanted, facts))
     complete = len(whole) == len(wanted)
     orphans = tuple(find_orphans(whole, facts, {step.moved_from for step in steps})) if complete else ()

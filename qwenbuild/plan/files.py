@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwenbuild.key import recipe_key
-from qwenbuild.model import Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
+from qwenbuild.model import Action, Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
 from qwenbuild.plan.facts import Facts
 
 MEDIA_TYPES = {
@@ -18,6 +18,11 @@ MEDIA_TYPES = {
     "webp": "image/webp",
     "avif": "image/avif",
 }
+
+
+def media_type_for(action: Action) -> str:
+    """The type that an Action's picture has unless the provider sent another."""
+    return MEDIA_TYPES.get(action.output_format, "image/png")
 
 
 def implied_steps(spec: OutputSpec, media_type: str) -> tuple[ImageStep, ...]:

@@ -22,7 +22,7 @@ from qwenbuild.model import (
     Verdict,
 )
 from qwenbuild.plan.facts import Facts
-from qwenbuild.plan.files import MEDIA_TYPES, awaiting, plan_outputs
+from qwenbuild.plan.files import awaiting, media_type_for, plan_outputs
 
 
 def plan_pictures(
@@ -70,11 +70,11 @@ def _known_digest(
 ) -> tuple[str, str]:
     """The picture to use and its media type, "" when nothing is known for the key."""
     results = _results(candidate, record, facts)
-    default = MEDIA_TYPES.get(candidate.action.output_format, "image/png")
+    default = media_type_for(candidate.action)
     if record is not None and (moved or record.key == candidate.key):
         named = next((r for r in results if r.digest == record.digest), None)
         if facts.at_hand(record.digest) or not any(facts.at_hand(r.digest) for r in results):
-            return record.digest, named.media_type if named else default
+            return record.digest, named.media_type if named else record.media_type or default
     if record is not None and candidate.key in record.candidates:
         return record.candidates[candidate.key], default
     if record is not None and record.accepted.get(record.key) == candidate.key:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
+from qwenbuild.build.marking import losing
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
@@ -69,6 +70,7 @@ class Loaded:
     root: Path
     state: Path
     read: tuple[str, ...] = ()
+    palettes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def project(self) -> str:
@@ -156,6 +158,7 @@ def load(options: Options) -> Loaded:
         root=_output_root(asked, options),
         state=asked.folder / STATE,
         read=expansion.read,
+        palettes=expansion.palettes,
     )
 
 
@@ -233,7 +236,8 @@ def make(loaded: Loaded, options: Options) -> Planned:
             provenance=loaded.manifest.provenance,
         )
         made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
-    made = replace(made, notices=(*made.notices, *(Problem("cache", notice) for notice in cache.notices)))
+    lost = losing(made.steps, cache.results)
+    made = replace(made, notices=(*made.notices, *lost, *(Problem("cache", notice) for notice in cache.notices)))
     return Planned(loaded, made, seen, cache, wishes, chosen, extra)
 
 

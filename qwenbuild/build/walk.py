@@ -14,6 +14,7 @@ from qwenbuild import lockfile
 from qwenbuild.build.beside import orphan_changes, remove_orphans
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
+from qwenbuild.build.marking import marks_lost
 from qwenbuild.build.probing import bring_home
 from qwenbuild.build.records import reconciled
 from qwenbuild.build.remembering import Look, remember_idle, remember_made
@@ -81,7 +82,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
     remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
-    notices = (*homecoming, *planned.notices)
+    notices = (*homecoming, *planned.notices, *_marks_lost(result))
     return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures))
 
 
@@ -141,7 +142,14 @@ def _fresh_counts(planned: Planned) -> dict[str, int]:
 
 
 def _records(result: RunResult) -> dict[str, LockEntry | None]:
-    return {id: outcome.published.record for id, outcome in result.outcomes.items() if outcome.published is not None}
+    done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
+    return {id: published.record for id, published in done if published.record is not None}
+
+
+def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
+    """Named once the pictures are there: nobody can know before what a provider puts into a file."""
+    files = [path for outcome in result.outcomes.values() if outcome.published for path in outcome.published.unsigned]
+    return (marks_lost(files),) if files else ()
 
 
 def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> tuple[list[tuple[str, str, str]], bool]:

@@ -9,16 +9,16 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from qwenbuild import resolve, tree
-from qwenbuild.build.loading import Options, Planned, recoverable, today
+from qwenbuild.build.loading import Options, Planned, today
 from qwenbuild.build.probing import probe_tree
+from qwenbuild.build.settling import Settler
 from qwenbuild.cache import AttemptState, Cache
+from qwenbuild.errors import CacheError
 from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
-from qwenbuild.observe import standing
-from qwenbuild.plan import make_plan, purchases, substituted
+from qwenbuild.plan import purchases
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
 from qwenbuild.publish import Publisher, Unfit
 from qwenbuild.run import Published, World
@@ -138,10 +138,10 @@ def _allowed(planned: Planned, options: Options) -> frozenset[str] | None:
 
 
 def spread(planned: Planned, limit: int) -> frozenset[str]:
-    """The keys that --limit lets through: one from each asset in turn."""
+    """The keys that --limit lets through: one from each asset in turn. Entries without a key yet as `entry:` and id."""
     by_asset: dict[str, list[str]] = {}
     for step, plan in purchases(planned.plan.steps):
-        by_asset.setdefault(step.keyed.entry.asset, []).append(plan.candidate.key)
+        by_asset.setdefault(step.keyed.entry.asset, []).append(plan.candidate.key or f"entry:{step.id}")
     chosen: list[str] = []
     queues = list(by_asset.values())
     while queues and len(chosen) < limit:
@@ -153,9 +153,15 @@ def spread(planned: Planned, limit: int) -> frozenset[str]:
 
 
 def _forced(planned: Planned, options: Options) -> frozenset[str]:
+    """The keys that are bought although there is a picture: --force, and --retry-failed where it fails `expect`.
+
+    An entry whose key is not known yet stands here as `entry:` and its id.
+    """
+    steps = planned.plan.steps
     if not options.force:
-        return frozenset()
-    return frozenset(c.candidate.key for step in planned.plan.steps for c in step.candidates if c.verdict is Verdict.GENERATE)
+        steps = tuple(step for step in steps if any(reason.code == "forced" for reason in step.reasons))
+    bought = ((step, c.candidate.key) for step in steps for c in step.candidates if c.verdict is Verdict.GENERATE)
+    return frozenset(key or f"entry:{step.id}" for step, key in bought)
 
 
 class Providers:

@@ -53,7 +53,9 @@ def price_of(value: Any) -> Price | None:
 def result_record(stored: Stored) -> dict[str, Any]:
     """The JSON object of one result."""
     result = stored.result
+    marks = {"marks": list(result.marks)} if result.marks else {}
     return {
+        **marks,
         "kind": "result",
         "v": VERSION,
         "key": result.key,
@@ -98,7 +100,7 @@ def stored_of(record: Mapping[str, Any]) -> Stored:
         raise BrokenSeal("key or digest is no SHA-256")
     if billed is not None:
         values[11] = price_of(billed)
-    return Stored(ActionResult(*values), stored)
+    return Stored(ActionResult(*values, *_marks(record)), stored)
 
 
 def indexed_of(record: Mapping[str, Any]) -> Stored:
@@ -106,7 +108,13 @@ def indexed_of(record: Mapping[str, Any]) -> Stored:
     values = [record[name] for name in _FIELDS]
     if values[11] is not None:
         values[11] = price_of(values[11])
-    return Stored(ActionResult(*values), float(record["stored"]))
+    return Stored(ActionResult(*values, *_marks(record)), float(record["stored"]))
+
+
+def _marks(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What the picture says of its origin, as the field that follows; most pictures say nothing."""
+    marks = record.get("marks")
+    return [tuple([str(mark) for mark in marks])] if isinstance(marks, list) else []
 
 
 def newest_first(items: Collection[Stored]) -> tuple[Stored, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbuild.images.structure import Checked, check, extension_of, media_type_of, sniff
 
 if TYPE_CHECKING:
-    from qwenbuild.images.marks import FoundMark, Marks, find_marks, write_marks
+    from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks
     from qwenbuild.images.measuring import Measures, check_expect, judge, measure
     from qwenbuild.images.palettes import read_palette
     from qwenbuild.images.pipeline import convert, derive
@@ -33,10 +33,12 @@ _LATER = {
     "final_size": "sizes",
     "find_marks": "marks",
     "judge": "measuring",
+    "mark_lines": "marks",
     "measure": "measuring",
     "normalise": "steps",
     "placeholder_png": "placeholder",
     "read_palette": "palettes",
+    "signed": "marks",
     "step_schemas": "steps",
     "thumbnail": "sheets",
     "write_marks": "marks",
@@ -58,11 +60,13 @@ __all__ = [
     "final_size",
     "find_marks",
     "judge",
+    "mark_lines",
     "measure",
     "media_type_of",
     "normalise",
     "placeholder_png",
     "read_palette",
+    "signed",
     "sniff",
     "step_schemas",
     "thumbnail",

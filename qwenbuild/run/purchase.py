@@ -13,6 +13,7 @@ from typing import Any
 
 from qwenbuild.cache import Attempt, AttemptState, Busy
 from qwenbuild.errors import AccountStop, BadPicture, CacheError, FailedAtProvider, ProviderError
+from qwenbuild.images import mark_lines
 from qwenbuild.key import document
 from qwenbuild.model import Action, ActionResult, Order, Outcome, OutcomeKind, Picture, Price, Ticket
 from qwenbuild.providers.retry import Then
@@ -135,7 +136,7 @@ def _intent(job: Job, body: bytes) -> Attempt | Busy:
 def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
     """A miss never pays by itself: another build may have stored the picture since the plan was made."""
     key, world = job.purchase.key, job.progress.world
-    if key in world.forced:
+    if not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
         return None
     results = world.cache.results([key]).get(key, ())
     result = next((result for result in results if world.cache.has_blob(result.digest)), None)
@@ -247,6 +248,7 @@ def _result(progress: Progress, attempt: Attempt, action: Action, picture: Pictu
         billed=picture.billed,
         attempt=attempt.id,
         action=document(action),
+        marks=mark_lines(picture.data),
     )
 
 

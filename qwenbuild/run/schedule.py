@@ -69,8 +69,8 @@ class _Schedule:
 
     async def carry_out(self) -> None:
         work = [step for step in self.steps.values() if step.verdict not in IDLE]
-        bound = [step for step in work if _needs_network(step) or self._waits(step)]
-        names = {step.id for step in bound}
+        names = self._bound(work)
+        bound = [step for step in work if step.id in names]
         self.ready = {id: asyncio.get_running_loop().create_future() for id in names}
         tasks = [asyncio.ensure_future(self._entry(step)) for step in bound]
         try:
@@ -82,12 +82,14 @@ class _Schedule:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    def _waits(self, step: Step) -> bool:
-        return any(
-            ref.entry and self.steps[ref.entry].verdict not in IDLE
-            for ref in step.keyed.entry.inputs
-            if ref.entry in self.steps
-        )
+    def _bound(self, work: Sequence[Step]) -> frozenset[str]:
+        """The entries that need the network, that wait for others with something to do, or that others wait for."""
+        busy = {step.id for step in work}
+        names = {step.id for step in work if _needs_network(step)}
+        for step in work:
+            inputs = {ref.entry for ref in step.keyed.entry.inputs if ref.entry in busy}
+            names |= {step.id, *inputs} if inputs else set()
+        return frozenset(name for name in names if name)
 
     async def _locals(self, steps: Iterable[Step]) -> None:
         """Entries whose bytes are at hand, a few at a time: there may be 100,000 of them."""
@@ -115,10 +117,15 @@ class _Schedule:
             if isinstance(settled, StepOutcome):
                 self.outcomes[step.id] = settled
                 return
+            if settled.verdict in IDLE:
+                digest = picture_digest(settled)
+                self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, settled.verdict.value)
+                return
             outcomes = await asyncio.gather(*(self._candidate(settled, plan) for plan in settled.candidates))
-            main = outcomes[settled.used]
-            digest = main.result.digest if main.result else picture_digest(settled)
             await self._finish(settled, outcomes)
+            main = outcomes[settled.used]
+            if self._is_fit(step.id):
+                digest = main.result.digest if main.result else picture_digest(settled)
         finally:
             if not self.ready[step.id].done():
                 self.ready[step.id].set_result(digest)
@@ -131,10 +138,16 @@ class _Schedule:
         for id in wanted:
             digests[id] = await self.ready[id] if id in self.ready else picture_digest(self.steps[id])
             if not digests[id]:
-                return self._skipped(step, "input", f"its input {id} has no picture")
+                return self._skipped(step, id)
         if all(plan.candidate.key for plan in step.candidates):
             return step
-        return self.world.settle(step, digests)
+        settled: Step = await self.progress.off_loop(self.world.settle, step, digests)
+        return settled
+
+    def _is_fit(self, id: str) -> bool:
+        """Whether the entry's picture is what is expected of it, so that others may build on it."""
+        outcome = self.outcomes.get(id)
+        return outcome is None or outcome.published is None or outcome.published.record is not None
 
     async def _candidate(self, step: Step, plan: CandidatePlan) -> Outcome:
         key = plan.candidate.key
@@ -144,12 +157,15 @@ class _Schedule:
             return self.progress.drained[key]
         if self.world.offline:
             return Outcome(OutcomeKind.SKIPPED, key, code="offline", message="not in the cache, and --offline sends nothing")
-        if plan.verdict is Verdict.GENERATE and self.world.allowed is not None and key not in self.world.allowed:
+        if plan.verdict is Verdict.GENERATE and not self._may_buy(step, key):
             return Outcome(OutcomeKind.SKIPPED, key, code="limit", message="left for a later build by --limit", stop="limit")
         task = self.progress.jobs.get(key)
         if task is None:
             task = self.progress.jobs[key] = asyncio.ensure_future(self._bought(step, plan))
         return await asyncio.shield(task)
+
+    def _may_buy(self, step: Step, key: str) -> bool:
+        return self.world.allowed is None or not self.world.allowed.isdisjoint((key, f"entry:{step.id}"))
 
     async def _bought(self, step: Step, plan: CandidatePlan) -> Outcome:
         names = self.world.names(plan.candidate.key)
@@ -186,7 +202,12 @@ class _Schedule:
             self.progress.tell("written", step.id, path=path, how="resumed" if how == "recovered" else how)
         for path, why in published.failures:
             self.progress.tell("failed", step.id, code="not-written", message=f"{path}: {why}")
-        if published.failures:
+        for path, why in published.unfit:
+            self.progress.tell("failed", step.id, code="expect", message=_unfit_words(path, why), refused=True)
+        if published.unfit:
+            message = "; ".join(_unfit_words(path, why) for path, why in published.unfit)
+            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.REFUSED, how, "expect", message, published)
+        elif published.failures:
             message = "; ".join(f"{path}: {why}" for path, why in published.failures)
             self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "not-written", message, published)
         elif worst is not None:
@@ -198,9 +219,18 @@ class _Schedule:
         if self.world.fail_fast and outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
             self.progress.stop_all("fail-fast", "stopped at the first failure by --fail-fast")
 
-    def _skipped(self, step: Step, code: str, message: str) -> StepOutcome:
+    def _skipped(self, step: Step, input: str) -> StepOutcome:
+        """An entry whose input has no picture; what stopped the input, such as --limit, stopped this one too."""
+        cause = self.outcomes.get(input)
+        code = cause.code if cause is not None and cause.kind is OutcomeKind.SKIPPED else "input"
+        why = f": {cause.message}" if cause is not None and cause.code != "input" else ""
+        message = f"its input {input} has no picture{why}"
         self.progress.tell("failed", step.id, code=code, message=message)
         return StepOutcome(step.id, OutcomeKind.SKIPPED, code=code, message=message)
+
+
+def _unfit_words(path: str, why: str) -> str:
+    return f"{path}: {why}" if path else f"the picture is not what is expected: {why}"
 
 
 def _needs_network(step: Step) -> bool:

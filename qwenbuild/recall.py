@@ -2,7 +2,7 @@
 
 Knows no manifest and no plan. It may only save work: whatever is not exactly as it was is looked at in full again.
 
-The file `.qwenbuild/<stem>.state`, in this order: a line with magic, tool and SHA-256 of all that follows; lines of
+The file `.qwenbuild/<stem>.state`, in this order: a line with magic and the BLAKE2b of all that follows; lines of
 names and values; a blank line; then the paths (NUL-separated), their signatures (four 64-bit integers each: size,
 mtime_ns, ctime_ns, inode) and their digests (32 bytes each). Inputs come first, outputs after them.
 """
@@ -14,8 +14,15 @@ import stat as modes
 import sys
 import time
 from array import array
+from functools import partial
+from operator import attrgetter, eq
 
 from qwenbuild import __version__
+
+try:
+    from _blake2 import blake2b  # hashlib loads OpenSSL first, which costs more than all that is done here
+except ImportError:
+    from hashlib import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,12 +85,10 @@ class State:
 
 def environment() -> str:
     """Everything of the environment that could change the answer, as one digest."""
-    import hashlib
-
     said = sorted((name, value) for name, value in os.environ.items() if name.startswith(("QWENBUILD_", "XDG_DATA_HOME")))
     homes = ("HOME", "USERPROFILE", "LOCALAPPDATA")
     said += [(name, "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get(name, "")) for name in homes]
-    return hashlib.sha256(repr(said).encode("utf-8", "surrogateescape")).hexdigest()
+    return _word(repr(said))
 
 
 def boot() -> str:
@@ -174,12 +179,10 @@ def path_of(manifest: str) -> str:
 
 def read(path: str) -> State | None:
     """The state in a file; None when it is absent, broken, foreign or of another boot. Its digests can be believed."""
-    import hashlib
-
     try:
         raw = _bytes(path)
         head, _, rest = raw.partition(b"\n")
-        if head.decode() != f"{MAGIC} {hashlib.sha256(rest).hexdigest()}":
+        if head.decode() != f"{MAGIC} {blake2b(rest).hexdigest()}":
             return None
         return _parsed(rest)
     except (OSError, ValueError, KeyError, IndexError, MemoryError):
@@ -228,41 +231,29 @@ def proven(manifest: str) -> State | None:
 
 
 def _word(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _same_tree(root: str, state: State) -> bool:
     """Whether every output still has its signature, and no folder of the tree became a link."""
-    signatures, paths, first = state.signatures, state.paths, state.inputs
-    if len(paths) == first:
+    paths, numbers = state.paths[state.inputs :], iter(state.signatures[4 * state.inputs :])
+    if not paths:
         return True
-    stat = os.stat
     try:
         descriptor = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError:
         return False
     try:
-        folders = {path.rpartition("/")[0] for path in paths[first:]}
+        folders = {path.rpartition("/")[0] for path in paths}
         if not all(_is_folder(folder, descriptor) for folder in folders if folder):
             return False
-        place = 4 * first
-        for index in range(first, len(paths)):
-            status = stat(paths[index], dir_fd=descriptor, follow_symlinks=False)
-            if (
-                status.st_mtime_ns != signatures[place + 1]
-                or status.st_size != signatures[place]
-                or status.st_ctime_ns != signatures[place + 2]
-                or status.st_ino != signatures[place + 3]
-            ):
-                return False
-            place += 4
+        look = partial(os.stat, dir_fd=descriptor, follow_symlinks=False)
+        found = map(attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"), map(look, paths))
+        return all(map(eq, found, zip(numbers, numbers, numbers, numbers, strict=True)))
     except (OSError, NotImplementedError):
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def _is_folder(folder: str, descriptor: int) -> bool:
@@ -280,7 +271,7 @@ def _is_folder(folder: str, descriptor: int) -> bool:
 def answer(args: list[str]) -> int | None:
     """The exit code of a `build` that has nothing to do, its words printed; None when the walk must look."""
     asked = _asked(args)
-    manifest = _manifest(asked[0], asked[1]) if asked is not None else None
+    manifest = manifest_of(asked[0], asked[1]) if asked is not None else None
     if asked is None or manifest is None:
         return None
     state = proven(manifest)
@@ -311,7 +302,8 @@ def _asked(args: list[str]) -> tuple[str, str, bool] | None:
     return folder, name, quiet
 
 
-def _manifest(folder: str, name: str) -> str | None:
+def manifest_of(folder: str, name: str) -> str | None:
+    """The manifest that `-C` and `-f` name; None when there is none, or two."""
     if name:
         return os.path.join(folder, name)
     there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
@@ -370,7 +362,6 @@ def write(
 
 def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature, str]]) -> None:
     import contextlib
-    import hashlib
     import secrets
 
     paths = "\0".join(name for name, _, _ in known).encode("utf-8", "surrogateescape")
@@ -383,7 +374,7 @@ def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(f"{MAGIC} {hashlib.sha256(rest).hexdigest()}\n".encode() + rest)
+            file.write(f"{MAGIC} {blake2b(rest).hexdigest()}\n".encode() + rest)
         os.replace(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):

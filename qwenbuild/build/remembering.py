@@ -149,7 +149,14 @@ def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Ma
         **_said(planned.notices),
     }
     path = os.path.join(loaded.manifest.folder, os.path.basename(loaded.manifest.file))
-    recall.write(path, look.inputs, look.leads, {name: (item.signature, item.digest) for name, item in outputs.items()}, values)
+    recall.write(path, look.inputs, look.leads, _ordered(planned, outputs), values)
+
+
+def _ordered(planned: Planned, outputs: Mapping[str, Found]) -> dict[str, tuple[recall.Signature, str]]:
+    """The files in the manifest's order, then those that it no longer names."""
+    wanted = (spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
+    names = dict.fromkeys([*(path for path in wanted if path in outputs), *outputs])
+    return {path: (outputs[path].signature, outputs[path].digest) for path in names}
 
 
 def _said(notices: Collection[Problem]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from qwenbuild.model import OutputPlan, Reason
+from qwenbuild.model import ActionResult, OutputPlan, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import reason_json
 from qwenbuild.report.terminal import Terminal, pad, wrap
@@ -55,6 +55,19 @@ class Explained(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """Further facts by name, for people."""
         ...
+
+
+def picture_facts(result: ActionResult) -> dict[str, Any]:
+    """What the receipt says of the picture in use."""
+    said = {
+        "picture": result.digest,
+        "made": result.made,
+        "provider": result.provider,
+        "task": result.task_id,
+        "rewritten": result.actual_prompt,
+        "pixels": f"{result.width}*{result.height}",
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def explain_json(explained: Explained) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Does not know how keys are made.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from qwenbuild.cli import options as opt
@@ -12,6 +14,9 @@ from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+
+if TYPE_CHECKING:
+    from qwenbuild.report.explain_text import Explained
 
 
 @click.command("explain", cls=Verb, short_help="An entry's Action and key, and what changed.")
@@ -25,12 +30,18 @@ def command(entry: str, as_json: bool) -> int:
       qwenbuild explain potions/red-small
       qwenbuild explain potions/red-small --json
     """
-    from qwenbuild import build
+    from qwenbuild.cli import explaining
     from qwenbuild.report.explain_text import explain_json, explain_lines
 
-    explained = build.explain(opt.walk(), entry)
+    explained = explaining.explain(entry) or _walked(entry)
     if as_json:
         say.as_json(explain_json(explained))
     else:
         say.result(explain_lines(explained, current().out()))
     return 0
+
+
+def _walked(entry: str) -> Explained:
+    from qwenbuild import build
+
+    return build.explain(opt.walk(), entry)

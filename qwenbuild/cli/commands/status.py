@@ -25,6 +25,10 @@ def command(select: tuple[str, ...], check: bool, offline: bool, as_json: bool) 
       qwenbuild status
       qwenbuild status --check      exit 3 unless everything is up to date
     """
+    from qwenbuild.cli import quick
+
+    if not select and not as_json and quick.status():
+        return 0
     from qwenbuild import build
 
     return show.status(build.status(opt.walk(select=select, offline=offline)), as_json=as_json, check=check)

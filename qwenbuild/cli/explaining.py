@@ -1,0 +1,81 @@
+"""What `explain` can say without the walk, when the remembered state proves that nothing changed.
+
+Never says anything else than the walk would: an entry of which anything was chosen, held or rejected is left to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbuild import lockfile, recall
+from qwenbuild.cli.call import current
+from qwenbuild.cli.quick import plain_state
+from qwenbuild.key import document, from_document
+from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
+from qwenbuild.report.explain_text import picture_facts
+
+SIMPLE = frozenset({"action", "digest", "key", "made", "outputs"})
+"""The fields of a record of which nothing was chosen, held or rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An entry whose picture and files are what lockfile and manifest name."""
+
+    id: str
+    action: Mapping[str, Any]
+    key: str
+    lock: Mapping[str, Any]
+    outputs: tuple[OutputPlan, ...]
+    facts: Mapping[str, Any]
+    reasons: tuple[Reason, ...] = field(default=())
+
+
+def explain(id: str) -> Explained | None:
+    """What the lockfile says of one fresh entry; None when the walk must look."""
+    call = current()
+    state = plain_state(call)
+    manifest = recall.manifest_of(str(call.folder), call.file or "")
+    if state is None or manifest is None:
+        return None
+    try:
+        record = _record(lockfile.path_of(Path(manifest)).read_bytes(), id)
+        result = None if record is None else _result(Path(state.values["blobs"]).parent, record)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if record is None or result is None:
+        return None
+    action = document(from_document(record.action))
+    return Explained(id, action, record.key, lockfile.record(record), _outputs(record, state), picture_facts(result))
+
+
+def _record(raw: bytes, id: str) -> LockEntry | None:
+    """One entry of a lockfile as this program writes it, found by its line; None for any other layout."""
+    start = raw.find(b"\n    " + json.dumps(id, ensure_ascii=False).encode() + b": {\n")
+    end = raw.find(b"\n    }", start)
+    if start < 0 or end < 0:
+        return None
+    said = json.loads(b"{" + raw[start : end + 6] + b"}")[id]
+    if not said.keys() <= SIMPLE:
+        return None
+    outputs = {path: LockOutput(**output) for path, output in said.pop("outputs").items()}
+    return LockEntry(outputs=outputs, **said)
+
+
+def _outputs(record: LockEntry, state: recall.State) -> tuple[OutputPlan, ...]:
+    """The entry's files in the order in which the state has them, which is the manifest's."""
+    place = {path: index for index, path in enumerate(state.paths)}
+    paths = sorted(record.outputs, key=lambda path: place.get(path, 0))
+    return tuple(OutputPlan(OutputSpec(path, ()), Verdict.FRESH, "", "", "", "") for path in paths)
+
+
+def _result(root: Path, record: LockEntry) -> ActionResult | None:
+    """The receipt of the picture in use. Its index is not opened: one key's receipts are as quickly read."""
+    from qwenbuild.cache import Cache
+
+    results = Cache.open(root).receipts.read(record.key)
+    return next((item.result for item in results if item.result.digest == record.digest), None)

@@ -290,6 +290,8 @@ class LockEntry:
     accepted: Mapping[str, str] = field(default_factory=dict)
     candidates: Mapping[str, str] = field(default_factory=dict)
     orphan: bool = False
+    media_type: str = ""
+    """Only where the picture is of another type than its Action's output format says."""
 
 
 # ---------------------------------------------------------------- plan

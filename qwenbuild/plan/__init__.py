@@ -11,7 +11,7 @@ from qwenbuild.model import Keyed, Plan, Step
 from qwenbuild.plan.choices import same_request
 from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
 from qwenbuild.plan.facts import Facts, Observed, Wishes, lock_digests, orphan_keys
-from qwenbuild.plan.files import implied_steps, marks_of, output_recipe
+from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
 from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
 
@@ -22,6 +22,7 @@ __all__ = [
     "implied_steps",
     "make_plan",
     "marks_of",
+    "media_type_for",
     "output_recipe",
     "picture_digest",
     "plan_one",

@@ -76,7 +76,8 @@ def _known_digest(
         if facts.at_hand(record.digest) or not any(facts.at_hand(r.digest) for r in results):
             return record.digest, named.media_type if named else record.media_type or default
     if record is not None and candidate.key in record.candidates:
-        return record.candidates[candidate.key], default
+        digest = record.candidates[candidate.key]
+        return digest, next((result.media_type for result in results if result.digest == digest), default)
     if record is not None and record.accepted.get(record.key) == candidate.key:
         return record.digest, default
     in_place = {facts.seen.files.get(spec.path) for spec in specs}

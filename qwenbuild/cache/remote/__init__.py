@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from qwenbuild.errors import CacheError, InputError
 
@@ -24,6 +25,15 @@ class RemoteError(CacheError):
 
 class Unlisted(RemoteError):
     """This kind of store cannot list what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a listing says of one name: its size in bytes, and when it was written in wall seconds (0 when unknown)."""
+
+    name: str
+    size: int
+    written: float = 0.0
 
 
 class Remote(Protocol):
@@ -51,8 +61,8 @@ class Remote(Protocol):
         """Remove; no error when it is not there."""
         ...
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Names below a folder with their sizes. Raises Unlisted."""
+    def list(self, prefix: str) -> Iterator[Item]:
+        """What lies below a folder, which need not exist. Raises Unlisted."""
         ...
 
     def close(self) -> None:
@@ -69,7 +79,7 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
     if parts.scheme == "file":
         from qwenbuild.cache.remote.folder import Folder
 
-        return Folder(url, os.path.abspath(unquote(parts.path)))
+        return Folder(url, os.path.abspath(_path(url, parts)))
     if parts.scheme in ("https", "http"):
         from qwenbuild.cache.remote.web import Web
 
@@ -79,12 +89,34 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
     raise InputError(f"a shared cache is s3://, gs://, az://, https:// or file://, not {url!r}", code="remote-url")
 
 
+def _path(url: str, parts: SplitResult) -> str:
+    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise InputError(f"{url!r} names no folder of this machine: write file:///mnt/share", code="remote-url")
+    path = unquote(parts.path)
+    return path[1:] if os.name == "nt" and path[2:3] == ":" else path
+
+
 def _object_store(url: str, environ: Mapping[str, str]) -> Remote:
     try:
         from qwenbuild.cache.remote.objects import Objects
     except ModuleNotFoundError as error:
         raise InputError(f"{url} needs {error.name}: {EXTRA}", code="missing-extra") from error
     return Objects(url, environ)
+
+
+def check_version(remote: Remote) -> bool:
+    """Whether anything was ever put there; one request. Raises RemoteError where it is no shared cache, or a newer one."""
+    said = remote.get("VERSION")
+    if said is None:
+        return False
+    if said != VERSION:
+        found = said[:20].decode("ascii", "replace").strip()
+        newer = found.isdigit() and int(found) > int(VERSION)
+        words = (
+            f"has version {found}; update qwenbuild to use it" if newer else "is no shared cache: its VERSION is another file"
+        )
+        raise RemoteError(f"{remote.url} {words}", code="remote-version")
+    return True
 
 
 def blob_name(digest: str) -> str:

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from qwenbuild.cache.remote import RemoteError
+from qwenbuild.cache.remote import LARGEST, Item, RemoteError
 
 SUFFIX = ".tmp"
 
@@ -38,6 +38,8 @@ class Folder:
         self._must_be_there()
         try:
             with open(self._path(name), "rb") as file:
+                if os.fstat(file.fileno()).st_size > LARGEST:
+                    raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
                 return file.read()
         except FileNotFoundError:
             return None
@@ -88,23 +90,38 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Remove a file."""
+        self._must_be_there()
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(name))
         except OSError as error:
             raise self._failed(error, name) from error
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def list(self, prefix: str) -> Iterator[Item]:
         """Every file below a folder."""
         self._must_be_there()
-        for folder, _, files in os.walk(self._path(prefix)):
+        try:
+            yield from self._below(self._path(prefix))
+        except OSError as error:
+            raise self._failed(error, prefix) from error
+
+    def _below(self, top: str) -> Iterator[Item]:
+        for folder, _, files in os.walk(top, onerror=_raise_but_absence):
             for file in sorted(files):
-                if not file.endswith(SUFFIX):
-                    path = os.path.join(folder, file)
-                    yield os.path.relpath(path, self._root).replace(os.sep, "/"), os.stat(path).st_size
+                path = os.path.join(folder, file)
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(path)
+                    if not file.endswith(SUFFIX):
+                        name = os.path.relpath(path, self._root).replace(os.sep, "/")
+                        yield Item(name, status.st_size, status.st_mtime)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _raise_but_absence(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _write(path: str, data: bytes) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwenbuild.cache.receipts import Stored, result_record, stored_of
-from qwenbuild.cache.remote import VERSION, Remote, RemoteError, blob_name, receipt_name
+from qwenbuild.cache.remote import VERSION, Remote, RemoteError, Unlisted, blob_name, check_version, receipt_name
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
 from qwenbuild.model import ActionResult
 
@@ -23,16 +23,23 @@ if TYPE_CHECKING:
 
 AT_ONCE = 24
 """Requests under way at a time."""
+LISTED_FROM = 2_000
+"""From so many pictures on, listing the store's 256 folders is fewer requests than asking for each."""
 Told = Callable[[int, int], None]
 """Called with pictures done and bytes moved so far."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the shared cache has of the digests it was asked for; `unknown` are those it did not answer for."""
+    """What the shared cache has of the digests it was asked for; `unknown` are those it did not answer for.
+
+    `empty`: nothing was ever put there.
+    """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, RemoteError] = field(default_factory=dict)
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,31 @@ def nobody(count: int, size: int) -> None:
     """Tell nobody."""
 
 
+# ---------------------------------------------------------------- what is there
+
+
 def look(remote: Remote, digests: Collection[str]) -> Held:
-    """Which of these pictures the store has. No error is raised: what cannot be told is said so."""
+    """Which of these pictures the store has. No error is raised: what cannot be told is said so.
+
+    A store that does not answer the first question is not asked any other.
+    """
+    try:
+        if not check_version(remote):
+            return Held(empty=True)
+    except RemoteError as error:
+        return Held(unknown=dict.fromkeys(digests, error))
+    if len(digests) >= LISTED_FROM:
+        try:
+            return _listed(remote, digests)
+        except Unlisted:
+            pass
+    return _asked(remote, digests)
+
+
+def _asked(remote: Remote, digests: Collection[str]) -> Held:
     sizes: dict[str, int] = {}
     unknown: dict[str, RemoteError] = {}
-    for digest, answer in _each(lambda digest: remote.size(blob_name(digest)), digests):
+    for digest, answer in each(lambda digest: remote.size(blob_name(digest)), digests):
         if isinstance(answer, RemoteError):
             unknown[digest] = answer
         elif answer is not None:
@@ -61,13 +88,35 @@ def look(remote: Remote, digests: Collection[str]) -> Held:
     return Held(sizes, unknown)
 
 
+def _listed(remote: Remote, digests: Collection[str]) -> Held:
+    """The same from listings, a folder a request. Raises Unlisted."""
+    shards: dict[str, list[str]] = {}
+    for digest in digests:
+        shards.setdefault(digest[:2], []).append(digest)
+    sizes: dict[str, int] = {}
+    unknown: dict[str, RemoteError] = {}
+    for shard, answer in each(lambda shard: {i.name: i.size for i in remote.list(f"blobs/{shard}")}, shards):
+        if isinstance(answer, Unlisted):
+            raise answer
+        if isinstance(answer, RemoteError):
+            unknown |= dict.fromkeys(shards[shard], answer)
+        else:
+            sizes |= {digest: answer[name] for digest in shards[shard] if (name := blob_name(digest)) in answer}
+    return Held(sizes, unknown)
+
+
+# ---------------------------------------------------------------- out of the store
+
+
 def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, str], told: Told = nobody, team: bytes = b"") -> Moved:
-    """Bring pictures (digest → key) into the vault, with their receipts where those agree. Runs in threads."""
+    """Bring pictures (digest → key, "" when there is none) into the vault, with their receipts where those agree."""
+    known = cache.results([key for key in pictures.values() if key])
+    keys = {digest: "" if key in known else key for digest, key in pictures.items()}
     done: list[str] = []
     absent: list[str] = []
     failed: dict[str, RemoteError] = {}
     size = 0
-    for digest, answer in _each(lambda digest: _bring(remote, cache, digest, pictures[digest], team), pictures):
+    for digest, answer in each(lambda digest: bring(remote, cache, digest, keys[digest], team), pictures):
         if isinstance(answer, RemoteError):
             failed[digest] = answer
         elif answer is None:
@@ -79,18 +128,25 @@ def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, str], told: Told 
     return Moved(tuple(done), size, tuple(absent), failed)
 
 
-def _bring(remote: Remote, cache: Cache, digest: str, key: str, team: bytes) -> int | None:
-    """One picture's bytes into the vault; its size, None when the store has none."""
-    data = remote.get(blob_name(digest))
+def bring(remote: Remote, cache: Cache, digest: str, key: str, team: bytes = b"") -> int | None:
+    """One picture's bytes into the vault, verified; their number, None when the store has none. Raises RemoteError."""
+    data = verified(remote, digest)
     if data is None:
         return None
-    if sha256(data).hexdigest() != digest:
-        raise RemoteError(f"{remote.url} holds other bytes under {digest[:12]} than its name says", code="remote-digest")
     cache.put_blob(data, durable=False)
     result = receipt(remote, key, team) if key else None
-    if result is not None and result.digest == digest and not cache.results([key]).get(key):
+    if result is not None and result.digest == digest:
         cache.put_result(result)
     return len(data)
+
+
+def verified(remote: Remote, digest: str) -> bytes | None:
+    """The bytes of a digest, None when the store has none. Wrong bytes are asked for once more. Raises RemoteError."""
+    for _ in range(2):
+        data = remote.get(blob_name(digest))
+        if data is None or sha256(data).hexdigest() == digest:
+            return data
+    raise RemoteError(f"{remote.url} holds other bytes under {digest[:12]} than its name says", code="remote-digest")
 
 
 def receipt(remote: Remote, key: str, team: bytes = b"", *, signed: bool = False) -> ActionResult | None:
@@ -106,70 +162,123 @@ def receipt(remote: Remote, key: str, team: bytes = b"", *, signed: bool = False
         stored = stored_of(record)
     except (BrokenSeal, KeyError, TypeError, ValueError, RecursionError):
         return None
-    if stored.result.key != key or (signed and not hmac.compare_digest(str(record.get("hmac", "")), signature(record, team))):
+    if stored.result.key != key or (signed and not _is_signed(record, team)):
         return None
     return stored.result
+
+
+def _is_signed(record: Mapping[str, Any], team: bytes) -> bool:
+    return bool(team) and hmac.compare_digest(str(record.get("hmac", "")).encode(), signature(record, team).encode())
 
 
 def signature(record: Mapping[str, Any], team: bytes) -> str:
     """HMAC-SHA256 of a receipt under the team's key, over its canonical form without the signature itself."""
     said = {name: value for name, value in record.items() if name != "hmac"}
-    body = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    body = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
     return hmac.new(team, body, sha256).hexdigest()
 
 
-def push(remote: Remote, cache: Cache, results: Iterable[ActionResult], told: Told = nobody, team: bytes = b"") -> Moved:
-    """Put pictures and their receipts into the store where it lacks them; blobs before receipts. Runs in threads."""
-    items = {result.key: result for result in results}
+# ---------------------------------------------------------------- into the store
+
+
+def push(
+    remote: Remote,
+    cache: Cache,
+    results: Iterable[ActionResult],
+    told: Told = nobody,
+    team: bytes = b"",
+    files: Mapping[str, Callable[[], bytes]] | None = None,
+) -> Moved:
+    """Put pictures and their receipts into the store where it lacks them; blobs before receipts.
+
+    `files` are further bytes by digest. Raises RemoteError where the store is none, or cannot be asked at all.
+    """
+    items: dict[str, Callable[[], int | None]] = {r.key: _sender(remote, cache, r, team) for r in results}
+    items |= {digest: _file_sender(remote, digest, read) for digest, read in (files or {}).items()}
     done: list[str] = []
     failed: dict[str, RemoteError] = {}
     size = 0
-    if items and remote.get("VERSION") is None:
+    if items and not check_version(remote):
         remote.put("VERSION", VERSION)
-    for key, answer in _each(lambda key: _send(remote, cache, items[key], team), items):
+    for name, answer in each(lambda name: items[name](), items):
         if isinstance(answer, RemoteError):
-            failed[key] = answer
+            failed[name] = answer
         elif answer is not None:
-            done.append(key)
+            done.append(name)
             size += answer
             told(len(done), size)
     return Moved(tuple(done), size, (), failed)
 
 
-def _send(remote: Remote, cache: Cache, result: ActionResult, team: bytes) -> int | None:
-    """One picture and its receipt; bytes sent, None when the store had both."""
-    name = blob_name(result.digest)
-    sent: int | None = None
-    if remote.size(name) is None:
-        data = cache.read_blob(result.digest)
-        remote.put(name, data)
-        sent = len(data)
-    if remote.size(receipt_name(result.key)) is None:
-        remote.put(receipt_name(result.key), receipt_bytes(result, team))
+def _sender(remote: Remote, cache: Cache, result: ActionResult, team: bytes) -> Callable[[], int | None]:
+    return lambda: send(remote, cache, result, team)
+
+
+def _file_sender(remote: Remote, digest: str, read: Callable[[], bytes]) -> Callable[[], int | None]:
+    return lambda: _send_blob(remote, digest, read, None)
+
+
+def send(remote: Remote, cache: Cache, result: ActionResult, team: bytes = b"") -> int | None:
+    """One picture and its receipt; bytes sent, None when the store had both. Raises RemoteError, CacheError."""
+    sent = _send_blob(remote, result.digest, lambda: cache.read_blob(result.digest), result.size or None)
+    record = receipt_bytes(result, team)
+    if record and not _has_receipt(remote, result.key, team):
+        remote.put(receipt_name(result.key), record)
         sent = sent or 0
     return sent
 
 
+def _send_blob(remote: Remote, digest: str, read: Callable[[], bytes], size: int | None) -> int | None:
+    """A blob of another size than ours was cut short by somebody: it is written again."""
+    there = remote.size(blob_name(digest))
+    if there is not None and there == size:
+        return None
+    data = read()
+    if there == len(data):
+        return None
+    remote.put(blob_name(digest), data)
+    return len(data)
+
+
+def _has_receipt(remote: Remote, key: str, team: bytes) -> bool:
+    """Whether a receipt is there that readers of this team would believe."""
+    there = remote.size(receipt_name(key))
+    if there is None:
+        return False
+    return not team or receipt(remote, key, team, signed=True) is not None
+
+
 def receipt_bytes(result: ActionResult, team: bytes = b"") -> bytes:
-    """A receipt as the store holds it, signed where the team has a key."""
+    """A receipt as the store holds it, signed where the team has a key; nothing for a picture without a key."""
+    if not result.key or not result.action:
+        return b""
     record = result_record(Stored(result, 0.0))
     if team:
         record["hmac"] = signature(record, team)
     return seal(record)
 
 
-def _each(work: Callable[[str], int | None], names: Collection[str]) -> Iterable[tuple[str, int | RemoteError | None]]:
-    """Do the work for every name, some at a time; a RemoteError is an answer like the others."""
+# ---------------------------------------------------------------- many at once
+
+
+def each(work: Callable[[str], T], names: Collection[str]) -> Iterator[tuple[str, T | RemoteError]]:
+    """Do the work for every name, some at a time; a RemoteError is an answer like the others.
+
+    Whoever stops listening, or interrupts, waits only for what is under way.
+    """
     if not names:
         return
 
-    def carried(name: str) -> int | RemoteError | None:
+    def carried(name: str) -> T | RemoteError:
         try:
             return work(name)
         except RemoteError as error:
             return error
 
-    with ThreadPoolExecutor(min(AT_ONCE, len(names)), "qwenbuild-remote") as threads:
+    threads = ThreadPoolExecutor(min(AT_ONCE, len(names)), "qwenbuild-remote")
+    try:
         waiting = {threads.submit(carried, name): name for name in names}
         for finished in as_completed(waiting):
             yield waiting[finished], finished.result()
+    finally:
+        threads.shutdown(cancel_futures=True)

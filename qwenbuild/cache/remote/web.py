@@ -8,17 +8,19 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from qwenbuild.cache.remote import LARGEST, RemoteError, Unlisted
+from qwenbuild.cache.remote import LARGEST, Item, RemoteError, Unlisted
 from qwenbuild.errors import InputError
 
 TRIES = 3
 PAUSES = (0.2, 1.0)
 """Seconds before a request that failed on the server's side is made again."""
 AT_ONCE = 32
+DEADLINE = 300.0
+"""Seconds for one answer as a whole: a server that sends a byte now and then would hold a request for ever."""
 
 
 class Web:
@@ -61,7 +63,7 @@ class Web:
         """Remove a name."""
         self._ask("DELETE", name)
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def list(self, prefix: str) -> Iterator[Item]:
         """Web servers do not list."""
         raise Unlisted(f"the shared cache {self.url} cannot list what it holds", code="remote-list")
 
@@ -76,18 +78,31 @@ class Web:
             if attempt:
                 time.sleep(PAUSES[attempt - 1])
             try:
-                answer = self._client.request(method, f"{self._base}/{quote(name)}", content=data)
+                answer = self._answer(method, name, data)
             except httpx.HTTPError as fault:
                 error = self._error(name, f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__)
                 continue
             if answer.status_code in (404, 410):
                 return None
-            if answer.is_success and len(answer.content) <= LARGEST:
+            if answer.is_success:
                 return answer
             error = self._refused(name, answer)
             if answer.status_code < 500 and answer.status_code not in (408, 429):
                 break
         raise error
+
+    def _answer(self, method: str, name: str, data: bytes | None) -> httpx.Response:
+        """One answer, read to its end within bounds of size and time."""
+        until = time.monotonic() + DEADLINE
+        with self._client.stream(method, f"{self._base}/{quote(name)}", content=data) as answer:
+            body = bytearray()
+            for chunk in answer.iter_raw():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout(f"not complete after {DEADLINE:.0f} seconds")
+        return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body))
 
     def _refused(self, name: str, answer: httpx.Response) -> RemoteError:
         if answer.status_code in (401, 403):
@@ -111,7 +126,7 @@ def _credentials(url: str, environ: Mapping[str, str]) -> httpx.Auth | None:
     parts = urlsplit(url)
     if token:
         return _Bearer(token)
-    return httpx.BasicAuth(parts.username, parts.password or "") if parts.username else None
+    return httpx.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
 class _Bearer(httpx.Auth):

@@ -1,0 +1,82 @@
+"""One store of each kind that this machine has; what it lacks is skipped and says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from qwenbuild.cache.remote import Remote, open_remote
+from tests.remote import servers
+
+KINDS = ["folder", "web", "nginx", "s3"]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwenbuild.cache.remote.web.PAUSES", (0.0, 0.0))
+
+
+@pytest.fixture
+def web() -> Iterator[servers.WebStore]:
+    with servers.web_store() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3 | None]:
+    if servers.MOTO is None:
+        yield None
+        return
+    with servers.moto(tmp_path_factory.mktemp("moto")) as s3:
+        yield s3
+
+
+@pytest.fixture
+def s3(_moto: servers.S3 | None, monkeypatch: pytest.MonkeyPatch) -> servers.S3:
+    """moto with an empty bucket `pictures`, its credentials in the environment."""
+    if _moto is None:
+        pytest.skip("moto_server is not installed: pip install 'moto[server]', or TEST_MOTO_SERVER=…/moto_server")
+    _moto.forget()
+    _moto.make_bucket("pictures")
+    for name, value in _moto.environ.items():
+        monkeypatch.setenv(name, value)
+    return _moto
+
+
+@pytest.fixture
+def dav(tmp_path: Path) -> Iterator[str]:
+    if servers.NGINX is None:
+        pytest.skip("nginx is not installed")
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    with servers.nginx(folder) as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty store, of each kind in turn."""
+    if request.param == "folder":
+        (tmp_path / "share").mkdir()
+        return (tmp_path / "share").as_uri()
+    if request.param == "web":
+        return str(request.getfixturevalue("web").url)
+    if request.param == "nginx":
+        return str(request.getfixturevalue("dav"))
+    request.getfixturevalue("s3")
+    return "s3://pictures/team"
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Remote]]:
+    """Opens stores, and closes them when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def open_it(url: str, environ: Mapping[str, str] | None = None) -> Remote:
+            return stack.enter_context(contextlib.closing(open_remote(url, os.environ if environ is None else environ)))
+
+        yield open_it

@@ -128,13 +128,25 @@ def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
 def _unsettled(
     keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], blobs: Collection[str], in_tree: Collection[str]
 ) -> Collection[str]:
-    """The keys whose receipts matter: not those for which the lockfile names a picture whose bytes are at hand."""
-    settled = set()
+    """The keys whose receipts matter: of an entry's candidates not those whose picture its record names, bytes at hand.
+
+    A record settles nothing for another entry that wants the same key.
+    """
+    found = set()
     for item in keyed:
         record = lock.entries.get(item.entry.id)
-        if record is not None and (record.digest in blobs or record.digest in in_tree):
-            settled.add(record.key)
-    return [key for key in keys if key not in settled]
+        if record is None:
+            found.update([candidate.key for candidate in item.candidates])
+            continue
+        named = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
+        missing = {key for key, digest in named.items() if digest not in blobs and digest not in in_tree}
+        wanted = [candidate.key for candidate in item.candidates if candidate.key not in named or candidate.key in missing]
+        if wanted:
+            found.update(wanted)
+            found.update(record.accepted.values())
+        if record.key in missing:
+            found.add(record.key)
+    return found & set(keys)
 
 
 def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt], bool]) -> dict[str, tuple[Verdict, str]]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from qwenbuild.build import choices
+from qwenbuild.build import adopting, build, choices
 from qwenbuild.build.beside import explain
 from qwenbuild.errors import InputError
-from tests.walking import Project
+from qwenbuild.ports import Event
+from qwenbuild.tree import digest_of
+from tests.walking import Project, Recorder
 
 HEROES = """\
 version: 1
@@ -100,6 +105,11 @@ def test_lowering_the_number_keeps_a_pick_and_a_lost_cache_index_does_not_matter
 
 def test_candidates_differ(built: Project) -> None:
     assert len({digest(built, number) for number in (1, 2, 3)}) == 3
+
+
+def test_an_entry_that_asks_for_a_picture_that_another_entry_has_buys_only_what_is_missing(built: Project) -> None:
+    built.edit("  shields:", '  knights: {prompt: "A knight", seed: 8, variants: 3}\n  shields:')
+    assert (built.build().exit_code, built.submitted) == (0, ["knights"])
 
 
 # ---------------------------------------------------------------- picks
@@ -355,3 +365,165 @@ def test_explain_lists_the_candidates_with_their_numbers(built: Project) -> None
     assert "seed 7" in facts["candidate 1"]
     assert "in use, picked" in facts["candidate 2"]
     assert "rejected" in facts["candidate 3"]
+
+
+# ---------------------------------------------------------------- accept
+
+
+def test_an_accepted_edit_pays_nothing_and_keeps_every_candidate_pick_and_rejection(built: Project) -> None:
+    pick(built, 2)
+    choices.reject(built.options(), (KNIGHT,), (3,))
+    built.build()
+    tree, pictures = built.tree(), [digest(built, number) for number in (1, 2, 3)]
+    built.edit("A {{ kind }}", "A  {{ kind }}")
+    before = built.lock.read_bytes()
+    (told,) = adopting.accept(built.options(), (KNIGHT,), dry=True)
+    assert built.lock.read_bytes() == before
+    assert told.fields == (("prompt", "A knight", "A  knight"),)
+    adopting.accept(built.options(), (KNIGHT,))
+    assert built.verdicts()[KNIGHT] == "fresh"
+    assert [digest(built, number) for number in (1, 2, 3)] == pictures
+    built.build()
+    assert built.submitted == [WITCH] * 3
+    assert built.tree()["heroes/knight.png"] == tree["heroes/knight.png"]
+    assert reasons(built) == []
+    assert len(locked(built)["accepted"]) == 3
+
+
+def test_an_edit_accepted_twice_and_taken_back_pays_nothing_also_without_index_and_tree(built: Project) -> None:
+    picture = built.tree()["shields.png"]
+    for old, new in (("A round", "A  round"), ("A  round", "A   round")):
+        built.edit(old, new)
+        adopting.accept(built.options(), ("shields",))
+    built.lose("outputs", "index", "state")
+    assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
+    built.edit("A   round", "A round")
+    assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
+
+
+def test_an_accepted_edit_of_the_seed_keeps_the_picture(built: Project) -> None:
+    built.edit('    prompt: "A round shield"', '    prompt: "A round shield"\n    seed: 3')
+    adopting.accept(built.options(), ("shields",))
+    assert (built.build().exit_code, built.submitted) == (0, [])
+
+
+def test_accepting_a_held_entry_ends_the_holding_and_keeps_the_approval(built: Project) -> None:
+    choices.approve(built.options(), (KNIGHT,))
+    built.edit("A {{ kind }}", "A  {{ kind }}")
+    adopting.accept(built.options(), (KNIGHT,))
+    planned = built.plan()
+    assert (planned.plan.counts["held"], locked(built)["approved"]) == (0, True)
+
+
+def test_there_is_nothing_to_accept_of_what_is_fresh_or_not_made(built: Project) -> None:
+    built.edit("  shields:", "  bows: {prompt: a bow}\n  shields:")
+    before = built.lock.read_bytes()
+    told = adopting.accept(built.options(), ("shields", "bows"))
+    assert [(item.id, item.fields) for item in told] == [("bows", ()), ("shields", ())]
+    assert built.lock.read_bytes() == before
+
+
+# ---------------------------------------------------------------- import
+
+
+def repaint(project: Project, size: tuple[int, int] = (256, 256), kind: str = "PNG") -> Path:
+    path = project.folder / f"repaint.{kind.lower()}"
+    Image.new("RGB", size, (200, 30, 90)).save(path, kind)
+    return path
+
+
+def test_an_imported_picture_is_used_restored_and_never_paid(built: Project) -> None:
+    path = repaint(built)
+    adopting.import_picture(built.options(), path, KNIGHT)
+    assert built.build().exit_code == 0
+    assert (built.submitted, built.tree()["heroes/knight.png"]) == ([], digest_of(path))
+    built.lose("outputs", "index", "state")
+    assert (built.build().exit_code, built.submitted) == (0, [])
+    assert built.tree()["heroes/knight.png"] == digest_of(path)
+    receipt = built.cache().results([locked(built)["key"]])[locked(built)["key"]][0]
+    assert (receipt.provider, receipt.billed) == ("import", {})
+
+
+def test_an_import_stands_in_for_a_picture_that_was_never_made(heroes: Project) -> None:
+    adopting.import_picture(heroes.options(), repaint(heroes), "shields")
+    assert heroes.build().exit_code == 0
+    assert sorted(heroes.submitted) == [KNIGHT] * 3 + [WITCH] * 3
+    assert heroes.tree()["shields.png"] == digest_of(heroes.folder / "repaint.png")
+
+
+def test_an_import_may_take_the_place_of_another_candidate(built: Project) -> None:
+    tree = built.tree()
+    adopting.import_picture(built.options(), repaint(built), KNIGHT, 3)
+    assert (built.build().exit_code, built.tree()) == (0, tree)
+    pick(built, 3)
+    built.build()
+    assert built.tree()["heroes/knight.png"] == digest_of(built.folder / "repaint.png")
+
+
+def test_an_imported_jpeg_becomes_what_the_outputs_name_says(built: Project) -> None:
+    adopting.import_picture(built.options(), repaint(built, kind="JPEG"), KNIGHT)
+    assert (built.build().exit_code, built.submitted) == (0, [])
+    with Image.open(built.out / "heroes/knight.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (256, 256))
+
+
+def test_only_a_whole_picture_of_the_right_size_is_imported(built: Project) -> None:
+    before = built.lock.read_bytes()
+    path = repaint(built, (128, 256))
+    with pytest.raises(InputError, match=r"128\*256; the entry's pictures are 256\*256"):
+        adopting.import_picture(built.options(), path, KNIGHT)
+    adopting.import_picture(built.options(), path, KNIGHT, any_size=True, dry=True)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"repaint\.png: "):
+        adopting.import_picture(built.options(), path, KNIGHT, any_size=True)
+    with pytest.raises(InputError, match="cannot be read"):
+        adopting.import_picture(built.options(), built.folder / "nothing.png", KNIGHT)
+    assert built.lock.read_bytes() == before
+
+
+# ---------------------------------------------------------------- beside a build
+
+
+class Meddler:
+    """A person at the review page while a build runs: chooses as soon as the first picture is submitted."""
+
+    def __init__(self, project: Project, choose: Callable[[], object]) -> None:
+        self.project, self.choose, self.done = project, choose, False
+
+    def event(self, event: Event) -> None:
+        self.project.events.event(event)
+        if event.event == "submitted" and not self.done:
+            self.done = True
+            self.choose()
+
+
+def build_beside(project: Project, choose: Callable[[], object]) -> None:
+    project.events = Recorder()
+    assert build(project.options(yes=True), Meddler(project, choose), None).exit_code == 0
+    assert project.submitted
+
+
+def test_what_is_approved_while_a_build_runs_is_what_was_seen(built: Project) -> None:
+    seen = locked(built)["digest"]
+    built.edit("A {{ kind }}", "A tall {{ kind }}")
+    build_beside(built, lambda: choices.approve(built.options(), (KNIGHT,)))
+    assert (locked(built)["digest"], locked(built)["approved"]) == (seen, True)
+    assert (built.build().exit_code, built.submitted, built.tree()["heroes/knight.png"]) == (0, [], seen)
+    choices.release(built.options(), (KNIGHT,))
+    assert (built.build().exit_code, built.submitted) == (0, [])
+
+
+def test_what_is_picked_while_a_build_runs_stays_and_its_files_come_with_the_next(built: Project) -> None:
+    second = digest(built, 2)
+    built.edit("variants: 3", "variants: 4")
+    build_beside(built, lambda: pick(built, 2))
+    assert locked(built)["picked"] == locked(built)["key"]
+    assert (built.build().exit_code, built.submitted, built.tree()["heroes/knight.png"]) == (0, [], second)
+    assert len(locked(built)["candidates"]) == 3
+
+
+def test_what_is_rejected_while_a_build_runs_stays_rejected(built: Project) -> None:
+    built.edit("A {{ kind }}", "A tall {{ kind }}")
+    gone = locked(built)["key"]
+    build_beside(built, lambda: choices.reject(built.options(), (KNIGHT,)))
+    assert gone in locked(built)["rejected"]

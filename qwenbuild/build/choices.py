@@ -39,15 +39,15 @@ class Choice:
 
 def pick(options: Options, entry: str, number: int) -> Choice:
     """Use candidate `number` (from 1, as in `explain`). Raises InputError when it is not made, or the entry approved."""
-    planned, step = _one(options, entry)
-    _refuse_approved(step)
-    chosen = _made(step, number)
-    record = _record(planned, step)
+    planned, step = one(options, entry)
+    refuse_approved(step)
+    chosen = _made(planned, step, number)
+    record = record_of(planned, step)
 
     def change(old: LockEntry) -> LockEntry:
-        return records.picked(_unpicked(step, old), chosen.candidate, chosen.digest, _day(planned, chosen))
+        return records.picked(_unpicked(step, old), chosen)
 
-    _write(planned, {step.id: change})
+    write(planned, {step.id: change})
     now = change(record)
     then = f"; {NEXT}" if now.key != record.key else ""
     words = f"candidate {number} is picked (seed {chosen.candidate.seed}, {chosen.digest[:12]}){then}"
@@ -60,11 +60,11 @@ def _unpicked(step: Step, old: LockEntry) -> LockEntry:
 
 def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
     """Take picks back: the first candidate that nobody rejected is used again. Raises InputError for an approved entry."""
-    planned = _planned(options, select)
-    steps = [step for step in planned.plan.steps if _is_chosen(planned, step) and _record(planned, step).picked]
+    planned = planned_of(options, select)
+    steps = [step for step in chosen_steps(planned) if record_of(planned, step).picked]
     for step in steps:
-        _refuse_approved(step)
-    _write(planned, {step.id: _settling(planned, step, partial(_unpicked, step)) for step in steps})
+        refuse_approved(step)
+    write(planned, {step.id: _settling(planned, step, partial(_unpicked, step)) for step in steps})
     if not steps and len(select) == 1:
         return (Choice(select[0], "nothing was picked", False),)
     return tuple(Choice(step.id, "no longer picked") for step in steps)
@@ -72,18 +72,18 @@ def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
 
 def approve(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
     """Keep the pictures in use whatever the manifest says, until they are released. Raises InputError when there is none."""
-    planned = _planned(options, select)
-    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
-    ready = [step for step in steps if _record(planned, step).key]
+    planned = planned_of(options, select)
+    steps = chosen_steps(planned)
+    ready = [step for step in steps if record_of(planned, step).key]
     if steps and not ready:
         names = ", ".join(step.id for step in steps[:5])
-        raise _problem("not-made", f"nothing is made yet of {names}", "`qwenbuild build` makes it")
-    _write(planned, {step.id: lambda old: replace(old, approved=True) for step in ready})
+        raise problem("not-made", f"nothing is made yet of {names}", "`qwenbuild build` makes it")
+    write(planned, {step.id: lambda old: replace(old, approved=True) for step in ready})
     return tuple(_approved(planned, step) for step in steps)
 
 
 def _approved(planned: Planned, step: Step) -> Choice:
-    record = _record(planned, step)
+    record = record_of(planned, step)
     if not record.key:
         return Choice(step.id, "not made yet, so not approved", False)
     if record.approved:
@@ -95,9 +95,9 @@ def _approved(planned: Planned, step: Step) -> Choice:
 
 def release(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
     """Let the manifest decide again. The next build makes, and pays for, what it wants."""
-    planned = _planned(options, select)
-    steps = [step for step in planned.plan.steps if _is_chosen(planned, step) and step.approved]
-    _write(planned, {step.id: lambda old: replace(old, approved=False) for step in steps})
+    planned = planned_of(options, select)
+    steps = [step for step in chosen_steps(planned) if step.approved]
+    write(planned, {step.id: lambda old: replace(old, approved=False) for step in steps})
     if not steps and len(select) == 1:
         return (Choice(select[0], "was not approved", False),)
     return tuple(_released(step) for step in steps)
@@ -115,26 +115,26 @@ def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (),
     Raises InputError for an approved entry, a candidate that is not there, or numbers with several entries.
     """
     if not select:
-        raise _problem("usage", "say which entry", "qwenbuild reject ENTRY [N]")
-    planned = _planned(options, select)
-    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+        raise problem("usage", "say which entry", "qwenbuild reject ENTRY [N]")
+    planned = planned_of(options, select)
+    steps = chosen_steps(planned)
     if numbers and len(steps) != 1:
-        raise _problem("usage", f"candidate numbers go with one entry; {len(steps)} are selected")
+        raise problem("usage", f"candidate numbers go with one entry; {len(steps)} are selected")
     wanted = {step.id: _numbered(step, numbers) for step in steps}
     if not undo:
         for step in steps:
-            _refuse_approved(step)
+            refuse_approved(step)
             _refuse_unmade(planned, step)
-            wanted[step.id] = wanted[step.id] or frozenset({_record(planned, step).key})
+            wanted[step.id] = wanted[step.id] or frozenset({record_of(planned, step).key})
     verb = records.admitting if undo else records.rejecting
     changes = {step.id: _settling(planned, step, _of(verb, wanted[step.id])) for step in steps}
-    results = {step.id: changes[step.id](_record(planned, step)) for step in steps}
-    _write(planned, changes)
-    return tuple(_rejected(_record(planned, step), results[step.id], step, undo=undo) for step in steps)
+    results = {step.id: changes[step.id](record_of(planned, step)) for step in steps}
+    write(planned, changes)
+    return tuple(_rejected(record_of(planned, step), results[step.id], step, undo=undo) for step in steps)
 
 
 def _numbered(step: Step, numbers: Sequence[int]) -> frozenset[str]:
-    return frozenset(_candidate(step, number).candidate.key for number in numbers)
+    return frozenset(candidate_of(step, number).candidate.key for number in numbers)
 
 
 def _of(verb: Callable[[LockEntry, frozenset[str]], LockEntry], keys: frozenset[str]) -> Change:
@@ -156,15 +156,15 @@ def _rejected(old: LockEntry, new: LockEntry, step: Step, *, undo: bool) -> Choi
 
 def reroll(options: Options, entry: str) -> Choice:
     """Add a candidate with a fresh seed; the next build makes it, and pays `price`. Raises InputError before a first build."""
-    planned, step = _one(options, entry)
-    _refuse_approved(step)
-    record = _record(planned, step)
+    planned, step = one(options, entry)
+    refuse_approved(step)
+    record = record_of(planned, step)
     keys = {plan.candidate.key for plan in step.candidates}
     if keys.isdisjoint({record.key, *record.candidates, *record.accepted}):
         message = f"{step.id} is not made yet as the manifest wants it now"
-        raise _problem("not-made", message, "`qwenbuild build` makes it; `variants: 2` in the manifest makes two at once")
+        raise problem("not-made", message, "`qwenbuild build` makes it; `variants: 2` in the manifest makes two at once")
     seed = records.fresh_seed([plan.candidate for plan in step.candidates])
-    _write(planned, {step.id: lambda old: replace(old, seeds=(*(s for s in old.seeds if s != seed), seed))})
+    write(planned, {step.id: lambda old: replace(old, seeds=(*(s for s in old.seeds if s != seed), seed))})
     words = f"candidate {len(step.candidates) + 1} is added (seed {seed}); the next build makes it"
     return Choice(step.id, words, price=step.keyed.price)
 
@@ -172,59 +172,70 @@ def reroll(options: Options, entry: str) -> Choice:
 # ---------------------------------------------------------------- what they share
 
 
-def _planned(options: Options, select: Sequence[str]) -> Planned:
+def planned_of(options: Options, select: Sequence[str]) -> Planned:
+    """The plan of the entries selected; of all where nothing is."""
     return plan(replace(options, select=tuple(select)))
 
 
-def _one(options: Options, entry: str) -> tuple[Planned, Step]:
+def one(options: Options, entry: str) -> tuple[Planned, Step]:
     """The plan of one entry. Raises InputError when the word names none, or several."""
-    planned = _planned(options, (entry,))
-    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+    planned = planned_of(options, (entry,))
+    steps = chosen_steps(planned)
     if len(steps) != 1:
-        raise _problem("usage", f"{entry!r} names {len(steps)} entries; this takes one")
+        raise problem("usage", f"{entry!r} names {len(steps)} entries; this takes one")
     return planned, steps[0]
 
 
-def _is_chosen(planned: Planned, step: Step) -> bool:
-    return planned.selected is None or step.id in planned.selected
+def chosen_steps(planned: Planned) -> list[Step]:
+    """The steps that were selected, without the inputs that came along."""
+    return [step for step in planned.plan.steps if planned.selected is None or step.id in planned.selected]
 
 
-def _record(planned: Planned, step: Step) -> LockEntry:
+def record_of(planned: Planned, step: Step) -> LockEntry:
+    """The entry's lock record, an empty one where there is none."""
     return planned.loaded.lock.entries.get(step.moved_from or step.id, records.EMPTY)
 
 
-def _candidate(step: Step, number: int) -> CandidatePlan:
+def candidate_of(step: Step, number: int) -> CandidatePlan:
+    """Candidate `number`, from 1. Raises InputError when there is none."""
     if not 1 <= number <= len(step.candidates):
         have = "one candidate" if len(step.candidates) == 1 else f"candidates 1 to {len(step.candidates)}"
         message = f"{step.id} has {have}, not {number}"
-        raise _problem("no-candidate", message, f"`qwenbuild explain {step.id}` lists them; `qwenbuild reroll` adds one")
+        raise problem("no-candidate", message, f"`qwenbuild explain {step.id}` lists them; `qwenbuild reroll` adds one")
     return step.candidates[number - 1]
 
 
-def _made(step: Step, number: int) -> CandidatePlan:
-    found = _candidate(step, number)
+def _made(planned: Planned, step: Step, number: int) -> records.Made:
+    found = candidate_of(step, number)
     if not found.digest:
-        raise _problem("not-made", f"candidate {number} of {step.id} is not made yet", "`qwenbuild build` makes it")
-    return found
+        raise problem("not-made", f"candidate {number} of {step.id} is not made yet", "`qwenbuild build` makes it")
+    return _picture(planned, found)
 
 
-def _refuse_approved(step: Step) -> None:
+def refuse_approved(step: Step) -> None:
+    """Raises InputError for an approved entry: what was agreed on is changed only after it is released."""
     if step.approved:
-        raise _problem("approved", f"{step.id} is approved", f"`qwenbuild release {step.id}` comes first")
+        raise problem("approved", f"{step.id} is approved", f"`qwenbuild release {step.id}` comes first")
 
 
 def _refuse_unmade(planned: Planned, step: Step) -> None:
-    if not _record(planned, step).key:
-        raise _problem("not-made", f"nothing is made yet of {step.id}", "`qwenbuild build` makes it")
+    if not record_of(planned, step).key:
+        raise problem("not-made", f"nothing is made yet of {step.id}", "`qwenbuild build` makes it")
 
 
-def _problem(code: str, message: str, hint: str = "") -> InputError:
+def problem(code: str, message: str, hint: str = "") -> InputError:
+    """An InputError with one finding."""
     return InputError(message, code=code, problems=(Problem(code, message, hint=hint),))
 
 
-def _day(planned: Planned, chosen: CandidatePlan) -> str:
-    results = planned.seen.facts.results.get(chosen.candidate.key, ())
-    return next((result.made for result in results if result.digest == chosen.digest), "")
+def _picture(planned: Planned, plan: CandidatePlan) -> records.Made:
+    """A candidate's picture with what its receipt says of it."""
+    key = plan.candidate.key
+    receipts = planned.cache.results([key]).get(key, ())
+    receipt = next((result for result in receipts if result.digest == plan.digest), None)
+    if receipt is None:
+        return records.Made(plan.candidate, plan.digest)
+    return records.made_of(plan.candidate, receipt)
 
 
 def _settling(planned: Planned, step: Step, change: Change) -> Change:
@@ -237,12 +248,12 @@ def _settling(planned: Planned, step: Step, change: Change) -> Change:
         wanted = step.candidates[used_index([plan.candidate for plan in step.candidates], new)]
         if not wanted.digest or wanted.candidate.key == new.key:
             return new
-        return records.using(new, wanted.candidate, wanted.digest, _day(planned, wanted))
+        return records.using(new, _picture(planned, wanted))
 
     return settled
 
 
-def _write(planned: Planned, changes: Mapping[str, Change]) -> None:
+def write(planned: Planned, changes: Mapping[str, Change]) -> None:
     """Change the records named, as the lockfile has them at that moment; a moved entry takes its record along."""
     moved = {step.id: step.moved_from for step in planned.plan.steps if step.moved_from}
     loaded = planned.loaded

@@ -7,33 +7,55 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qwenbuild.key import action_key, from_document, short_document
-from qwenbuild.model import Candidate, LockEntry
-from qwenbuild.plan import same_request
+from qwenbuild.model import ActionResult, Candidate, LockEntry
+from qwenbuild.plan import media_type_for, same_request
 
 SEEDS = 1 << 31
 """Seeds are 0 to 2147483647."""
 EMPTY = LockEntry("", "", {})
 
 
-def using(record: LockEntry, candidate: Candidate, digest: str, made: str) -> LockEntry:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A candidate's picture: its digest, the day it was made, and its type where that is not what its Action says."""
+
+    candidate: Candidate
+    digest: str
+    day: str = ""
+    media_type: str = ""
+
+
+def made_of(candidate: Candidate, result: ActionResult) -> Made:
+    """The picture of a result."""
+    told = "" if result.media_type == media_type_for(candidate.action) else result.media_type
+    return Made(candidate, result.digest, result.made, told)
+
+
+def using(record: LockEntry, made: Made) -> LockEntry:
     """The record with another candidate's picture in use; the one before it stays a candidate of the same request."""
+    candidate = made.candidate
     others: dict[str, str] = {}
     if record.key and same_request(record, candidate.action):
         others = {**record.candidates, record.key: record.digest}
         others.pop(candidate.key, None)
-    kept = record.made if digest == record.digest else made
     return replace(
-        record, key=candidate.key, digest=digest, action=short_document(candidate.action), made=kept, candidates=others
+        record,
+        key=candidate.key,
+        digest=made.digest,
+        action=short_document(candidate.action),
+        made=record.made if made.digest == record.digest else made.day,
+        media_type=made.media_type,
+        candidates=others,
     )
 
 
-def picked(record: LockEntry, candidate: Candidate, digest: str, made: str) -> LockEntry:
+def picked(record: LockEntry, made: Made) -> LockEntry:
     """A person chose this candidate; a rejection of it is taken back."""
-    moved = using(record, candidate, digest, made)
-    return replace(moved, picked=candidate.key, rejected=without(record.rejected, (candidate.key,)))
+    key = made.candidate.key
+    return replace(using(record, made), picked=key, rejected=without(record.rejected, (key,)))
 
 
 def unpicked(record: LockEntry, standing: Collection[str]) -> LockEntry:

@@ -5,14 +5,35 @@ Does not know the verbs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from qwenbuild.cli import say
+from qwenbuild.cli import show as shown
 from qwenbuild.cli.call import current
 
 if TYPE_CHECKING:
     from qwenbuild.build.choices import Choice
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def confirm_options(command: Decorated) -> Decorated:
+    """`-y` and `-n` of a verb that shows first what it will do."""
+    command = click.option("-n", "--dry-run", "dry", is_flag=True, help="Only show what it would do.")(command)
+    return click.option("-y", "--yes", is_flag=True, help="Do it without asking.")(command)
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether to go on: a person at a terminal is asked, anybody else has seen what will be done and pays nothing for it."""
+    if yes or not shown.may_ask(as_json=False):
+        return True
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def show(choices: Sequence[Choice], done: str) -> int:

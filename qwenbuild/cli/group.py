@@ -37,6 +37,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "release": "qwenbuild.cli.commands.release",
         "reject": "qwenbuild.cli.commands.reject",
         "reroll": "qwenbuild.cli.commands.reroll",
+        "accept": "qwenbuild.cli.commands.accept",
+        "import": "qwenbuild.cli.commands.import_",
     },
     "Keep": {
         "clean": "qwenbuild.cli.commands.clean",

@@ -1,0 +1,64 @@
+"""`qwenbuild accept`: an edit was cosmetic; the pictures stay, under their new keys.
+
+Does not know keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.chosen import agreed, confirm_options
+from qwenbuild.cli.complete import selectors
+from qwenbuild.cli.group import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qwenbuild.build.adopting import Acceptance
+
+
+@click.command("accept", cls=Verb, short_help="An edit was cosmetic: keep the pictures.")
+@click.argument("select", nargs=-1, required=True, metavar="ENTRY...", shell_complete=selectors)
+@confirm_options
+def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
+    """Keep the pictures of entries whose prompt, seed or size was edited: "this edit is cosmetic". Pays nothing.
+
+    Shows each edit, old → new, and asks at a terminal. The lockfile then names the old picture under the new key.
+
+    \b
+    Examples:
+      qwenbuild accept -n 'potions/*'
+      qwenbuild accept potions/red-small
+    """
+    from qwenbuild.build import adopting
+    from qwenbuild.report.words import count
+
+    options = opt.walk()
+    told = adopting.accept(options, select, dry=True)
+    number = sum(bool(item.fields) for item in told)
+    say.result(_lines(told))
+    if number and not dry:
+        if not agreed("Keep these pictures?", yes=yes):
+            return 4
+        adopting.accept(options, select)
+    say.result([f"{count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
+    return 0
+
+
+def _lines(told: Sequence[Acceptance]) -> Iterator[str]:
+    from qwenbuild.report.escape import visible
+    from qwenbuild.report.words import change_words, price_words
+
+    width = current().out().width - 12
+    for item in told:
+        if not item.fields:
+            yield f"{visible(item.id)}: {item.words}"
+            continue
+        saved = f"; otherwise {price_words(item.price)} a picture" if item.price != {} else ""
+        yield f"{visible(item.id)} keeps {item.digest[:12]}{saved}"
+        yield from (f"    {visible(name)}: {change_words(old, new, width)}" for name, old, new in item.fields)

@@ -1,0 +1,50 @@
+"""`qwenbuild import`: use a picture made elsewhere for an entry.
+
+Does not know how pictures are checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.chosen import agreed, confirm_options
+from qwenbuild.cli.complete import entries
+from qwenbuild.cli.group import Verb
+
+
+@click.command("import", cls=Verb, short_help="Use a picture made elsewhere.")
+@click.argument("picture", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("entry", metavar="ENTRY", shell_complete=entries)
+@click.option("--candidate", "number", metavar="N", type=click.IntRange(min=1), help="In the place of candidate N.")
+@click.option("--any-size", is_flag=True, help="Also a picture of another size.")
+@confirm_options
+def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: bool, dry: bool) -> int:
+    """Use the picture in FILE (PNG, JPEG or WebP) for ENTRY: an artist's repaint, or one made by another program.
+
+    It is checked, goes into the cache with a receipt of its own, and the lockfile names it. The picture it replaces stays
+    in the cache. FILE is relative to the folder you are in. The next build makes ENTRY's files from it.
+
+    \b
+    Examples:
+      qwenbuild import -n ~/repaints/knight.png heroes/knight
+      qwenbuild import knight.png heroes/knight && qwenbuild build heroes/knight
+    """
+    from qwenbuild.build import adopting
+    from qwenbuild.report.escape import visible
+
+    options = opt.walk()
+    found = adopting.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
+    what = f"{found.media_type.removeprefix('image/').upper()}, {found.width}*{found.height}, {found.size:,} bytes"
+    old = f"in the place of {found.replaces[:12]}" if found.replaces else "where no picture is yet"
+    say.result([f"{visible(found.id)}: {visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"])
+    if dry:
+        return 0
+    if not agreed("Use it?", yes=yes):
+        return 4
+    adopting.import_picture(options, picture, entry, number or 0, any_size=any_size)
+    say.result([f"imported ({found.digest[:12]}); the next build makes its files"])
+    return 0

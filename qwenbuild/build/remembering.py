@@ -72,7 +72,7 @@ def remember_made(
     if _partial(options):
         return
     locked = _lock_stamp(planned.loaded)
-    now = _settled_time(placed)
+    now = _settled_time()
     there = {path: item for path, item in placed.items() if recall.settled(item.signature, now)}
     found = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | there
     after = look.again(planned.loaded, now)
@@ -173,8 +173,7 @@ def _until(loaded: Loaded, today: str) -> str:
     return min((day for day in retired | soon if day > today), default=recall.LAST_DAY)
 
 
-def _settled_time(placed: Mapping[str, Found]) -> int:
+def _settled_time() -> int:
     """Wall time in nanoseconds, late enough that what this build wrote is no longer too young to be trusted."""
-    if placed:
-        time.sleep(recall.RACY_NS * 1.25e-9)
+    time.sleep(recall.RACY_NS * 1.25e-9)
     return time.time_ns()

@@ -38,7 +38,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "reject": "qwenbuild.cli.commands.reject",
         "reroll": "qwenbuild.cli.commands.reroll",
         "accept": "qwenbuild.cli.commands.accept",
-        "import": "qwenbuild.cli.commands.import_",
+        "import": "qwenbuild.cli.commands.import",
     },
     "Keep": {
         "clean": "qwenbuild.cli.commands.clean",

@@ -5,7 +5,7 @@ Knows neither prices nor orphans.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from qwenbuild.key import action_key, with_inputs
@@ -87,7 +87,8 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Cont
     if blocked is not None and not held:
         return _blocked(keyed, blocked, used, record, facts)
     pictures, outputs, reasons = plan_pictures(keyed, candidates, used, record, facts)
-    reasons = tuple(dict.fromkeys((*reasons, *open_choices(record, pictures, used, held=held)))) if record else reasons
+    if record:
+        reasons = _once((*reasons, *open_choices(record, pictures, used, held=held)))
     if moved_from:
         reasons = (Reason("moved", "id", moved_from, keyed.entry.id), *reasons)
     if held and record:
@@ -97,11 +98,26 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Cont
         )
     if record is not None and len(keyed.candidates) > 1:
         reasons = plain_reasons(reasons, keyed, record)
-    reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *reasons)
+    if causes and not held:
+        reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *_beside_inputs(reasons))
     verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
     shown = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
     approved = record is not None and record.approved
     return Step(shown, verdict, reasons, pictures, outputs, used, held, moved_from, approved)
+
+
+def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Each reason once; their values may be lists."""
+    found: list[Reason] = []
+    for reason in reasons:
+        if reason not in found:
+            found.append(reason)
+    return tuple(found)
+
+
+def _beside_inputs(reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Without what says only that an input's digest is not known yet."""
+    return (reason for reason in reasons if reason.field != "inputs")
 
 
 def _blocked(keyed: Keyed, by: Step, used: int, record: LockEntry | None, facts: Facts) -> Step:

@@ -47,6 +47,8 @@ LOUD = frozenset(
 LAST_DAY = "9999-12-31"
 ABSENT = (-1, 0, 0, 0)
 """The signature of an input that is not there."""
+UNKNOWN = (-2, 0, 0, 0)
+"""The signature of an input that cannot be looked at: it is never the same, and nothing that hangs on it is believed."""
 Signature = tuple[int, int, int, int]
 
 
@@ -139,8 +141,10 @@ def signature_of(status: os.stat_result) -> Signature:
 
 def settled(signature: Signature, moment: int) -> bool:
     """Whether a file that had this signature at `moment` (wall nanoseconds) cannot have changed since and still have it."""
+    if signature in (ABSENT, UNKNOWN):
+        return signature == ABSENT
     changed = signature[2] if os.name == "posix" else max(signature[1:3])
-    return changed < moment - (RACY_NS if changed % 1_000_000 else COARSE_NS) or signature == ABSENT
+    return changed < moment - (RACY_NS if changed % 1_000_000 else COARSE_NS)
 
 
 def look(folder: str, paths: list[str]) -> tuple[list[tuple[str, Signature]], str]:
@@ -165,6 +169,8 @@ def _input(path: str) -> tuple[Signature, str]:
             status, lead = os.stat(path), os.path.realpath(path)
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT, ""
+    except (OSError, ValueError):
+        return UNKNOWN, ""
     return signature_of(status), lead
 
 

@@ -56,7 +56,7 @@ class Problem:
 
 
 class QwenbuildError(Exception):
-    """Ends the command. `exit_code` is DESIGN's table; `problems` may hold several findings."""
+    """Ends the command. `exit_code` is the documented table; `problems` may hold several findings."""
 
     exit_code = 1
 

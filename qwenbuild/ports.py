@@ -42,6 +42,13 @@ class Provider(Protocol):
         """The exact bytes that `submit` sends: written to the journal before, the same at each call."""
         ...
 
+    async def prepare(self, order: Order) -> Order:
+        """Bring what the request will point at to where the API can fetch it, such as reference images. Costs nothing.
+
+        Asked once before `body`, for orders with inputs. Raises a ProviderError.
+        """
+        ...
+
     async def submit(self, order: Order, body: bytes) -> Ticket:
         """Send once. Raises a ProviderError; anything but a proof that nothing was accepted is Uncertain."""
         ...
@@ -96,7 +103,7 @@ EventKind = Literal["plan", "sending", "submitted", "stored", "written", "retry"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for a reporter. `data` are JSON values under the names of DESIGN's `build --json`."""
+    """Something that happened, for a reporter. `data` are JSON values under the names of the documentation's `build --json`."""
 
     event: EventKind
     id: str = ""

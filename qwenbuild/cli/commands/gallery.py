@@ -1,0 +1,73 @@
+"""`qwenbuild gallery`: all pictures on one static page.
+
+Does not know how the page is made.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+
+@click.command("gallery", cls=Verb, short_help="All pictures on one page that opens from disk.")
+@opt.select_argument
+@click.option("--output", metavar="DIR", help="The page's folder, instead of .qwenbuild/gallery.")
+@click.option("--against", metavar="REV", help="Show before and after against the lockfile of a git revision.")
+@click.option("--contact-sheet", "sheets", is_flag=True, help="Also a labelled PNG for each asset, in DIR/sheets.")
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+def command(select: tuple[str, ...], output: str | None, against: str | None, sheets: bool, opens: bool) -> int:
+    """Write one folder with all pictures on one page: candidates, prompts, seeds, prices, and before and after.
+
+    It needs no server, refers to nothing outside its folder, and can be sent to somebody as it is. Nothing is paid.
+
+    \b
+    Examples:
+      qwenbuild gallery --open
+      qwenbuild gallery --against main 'heroes/*'
+      qwenbuild gallery --contact-sheet --output press
+    """
+    from qwenbuild.build import showing
+    from qwenbuild.report.words import count
+
+    folder = current().folder / output if output else None
+    written = showing.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
+    say.notices(written.notices)
+    made = written.made
+    say.result(
+        [f"{made.index} ({count(made.cards, 'entry', 'entries')}, {count(made.pictures, 'picture')}, {_bytes(made.size)})"]
+    )
+    say.result(map(str, made.sheets))
+    if made.lacking:
+        say.message(
+            f"{count(made.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
+        )
+    if opens:
+        click.launch(made.index.resolve().as_uri())
+    return 0
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A line that counts, on a terminal only."""
+    from qwenbuild.report.terminal import is_terminal
+
+    if current().quiet or not is_terminal(sys.stderr):
+        return lambda done, all: None
+
+    def told(done: int, all: int) -> None:
+        if done % 10 == 0 or done == all:
+            sys.stderr.write(f"\r{done:,} of {all:,} pictures" if done < all else "\r\x1b[K")
+            sys.stderr.flush()
+
+    return told
+
+
+def _bytes(size: int) -> str:
+    """A size that people read."""
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{max(1, round(size / 1000))} kB"

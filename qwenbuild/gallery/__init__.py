@@ -1,0 +1,13 @@
+"""The gallery: every entry as a card on one static page, its pictures small beside it, and contact sheets.
+
+Knows no manifest, no network and no server; the review shows the same page and adds to it.
+"""
+
+from qwenbuild.gallery.cards import Look, cards
+from qwenbuild.gallery.page import page
+from qwenbuild.gallery.revision import Before, lock_at
+from qwenbuild.gallery.sources import Sources
+from qwenbuild.gallery.thumbs import LARGE, SMALL, Thumbnails
+from qwenbuild.gallery.writing import Written, write
+
+__all__ = ["LARGE", "SMALL", "Before", "Look", "Sources", "Thumbnails", "Written", "cards", "lock_at", "page", "write"]

@@ -1,0 +1,224 @@
+"""What the page shows of each entry, as JSON values: its pictures by digest, its choices, its facts in words.
+
+Knows no HTML and no file: digests stand for pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwenbuild import lockfile
+from qwenbuild.gallery.revision import Before
+from qwenbuild.key import differences, document
+from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Step, Verdict
+from qwenbuild.report.plan_json import step_price
+from qwenbuild.report.words import change_words, price_json, price_words, reason_words
+
+Card = dict[str, Any]
+NOTHING = LockEntry("", "", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the cards are made of. `results` maps keys to what they gave; `notes` entry ids to what people wrote."""
+
+    steps: Sequence[Step]
+    lock: Mapping[str, LockEntry]
+    results: Mapping[str, Sequence[ActionResult]] = field(default_factory=dict)
+    before: Before | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self, step: Step) -> LockEntry:
+        """The entry's lock record."""
+        return self.lock.get(step.moved_from or step.id, NOTHING)
+
+
+def cards(look: Look) -> list[Card]:
+    """A card for each entry in the manifest's order; after them those that only the earlier revision had."""
+    keys = _gone_by_key(look)
+    made = [_card(look, step, keys) for step in look.steps]
+    return [*made, *_gone(look, made)]
+
+
+def digests(cards: Sequence[Card]) -> Iterator[str]:
+    """Every picture that the cards show."""
+    for card in cards:
+        yield from (candidate["digest"] for candidate in card["candidates"] if candidate["digest"])
+        if card["before"] and card["before"]["digest"]:
+            yield card["before"]["digest"]
+
+
+def _card(look: Look, step: Step, gone: Mapping[str, str]) -> Card:
+    entry, record = step.keyed.entry, look.record(step)
+    used = step.candidates[step.used]
+    candidates = [_candidate(look, step, number, record) for number in range(len(step.candidates))]
+    before = _before(look, step, gone)
+    action = used.candidate.action
+    return {
+        "id": entry.id,
+        "asset": entry.asset,
+        "tags": list(entry.tags),
+        "verdict": step.verdict.value,
+        "marks": _marks(look, step, record, before),
+        "reasons": [reason_words(reason, 300) for reason in step.reasons],
+        "prompt": entry.prompt,
+        "negative": action.negative_prompt,
+        "provider": entry.provider,
+        "model": action.model,
+        "size": action.size.replace("*", " × "),
+        "ratio": ratio(action.size),
+        "files": [[output.spec.path, output.verdict.value] for output in step.outputs],
+        "used": step.used,
+        "candidates": candidates,
+        "before": before,
+        "note": look.notes.get(entry.id, ""),
+        "price": price_words(step.keyed.price),
+        "due": price_json(step_price(step)) if step.verdict is Verdict.GENERATE else {},
+        "stamp": _stamp(step, record, look.notes.get(entry.id, "")),
+    }
+
+
+def ratio(size: str) -> float:
+    """Width by height of `W*H` or `W:H`; 1 when it says neither."""
+    width, _, height = size.replace(":", "*").partition("*")
+    try:
+        return round(min(max(int(width) / int(height), 0.2), 5), 4)
+    except (ValueError, ZeroDivisionError):
+        return 1.0
+
+
+def _candidate(look: Look, step: Step, number: int, record: LockEntry) -> Card:
+    plan = step.candidates[number]
+    key = plan.candidate.key
+    result = _result(look, plan)
+    return {
+        "key": key,
+        "seed": plan.candidate.seed,
+        "digest": plan.digest,
+        "size": [result.width, result.height] if result else None,
+        "verdict": plan.verdict.value,
+        "picked": bool(key) and key == record.picked,
+        "rejected": key in record.rejected,
+        "made": result.made if result else record.made if key == record.key else "",
+        "price": _paid(result, plan),
+        "rewritten": result.actual_prompt if result else "",
+    }
+
+
+def _result(look: Look, plan: CandidatePlan) -> ActionResult | None:
+    found = look.results.get(plan.candidate.key, ())
+    return next((result for result in found if result.digest == plan.digest), None)
+
+
+def _paid(result: ActionResult | None, plan: CandidatePlan) -> str:
+    if result is not None and result.billed is not None:
+        return f"{price_words(result.billed)} (as billed)"
+    return price_words(plan.price) if plan.price or not plan.digest else ""
+
+
+def _marks(look: Look, step: Step, record: LockEntry, before: Card | None) -> list[str]:
+    """What a person asks for in the filter, beside the verdict."""
+    codes = {reason.code for reason in step.reasons}
+    said = {
+        "approved": step.approved,
+        "held": step.held,
+        "picked": bool(record.picked) and record.picked == record.key,
+        "unpicked": "unpicked" in codes,
+        "pick void": "pick-void" in codes,
+        "rejected": "rejected" in codes,
+        "noted": step.id in look.notes,
+        "changed": before is not None and before["digest"] != step.candidates[step.used].digest,
+        "new": look.before is not None and before is None and not _was_there(look, step),
+    }
+    return [name for name, holds in said.items() if holds]
+
+
+def _stamp(step: Step, record: LockEntry, note: str) -> str:
+    """What a choice was made upon: another stamp means that the page shows an older state."""
+    seen = [lockfile.record(record), [[plan.candidate.key, plan.digest] for plan in step.candidates], step.approved, note]
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- before
+
+
+def _before(look: Look, step: Step, gone: Mapping[str, str]) -> Card | None:
+    """The picture of the earlier revision where it is not the one in use; None too when there was none."""
+    if look.before is None:
+        return None
+    used = step.candidates[step.used]
+    id = step.id if step.id in look.before.entries else gone.get(used.candidate.key, "")
+    old = look.before.entries.get(id)
+    if old is None or old.orphan or old.digest == used.digest:
+        return None
+    return _earlier(id, old, document(used.candidate.action))
+
+
+def _was_there(look: Look, step: Step) -> bool:
+    assert look.before is not None
+    key = step.candidates[step.used].candidate.key
+    return step.id in look.before.entries or any(old.key == key for old in look.before.entries.values())
+
+
+def _earlier(id: str, old: LockEntry, now: Mapping[str, Any]) -> Card:
+    changes = differences(old.action, now) if now else ()
+    return {
+        "id": id,
+        "digest": old.digest,
+        "key": old.key,
+        "prompt": str(old.action.get("prompt", "")),
+        "seed": old.action.get("seed"),
+        "model": str(old.action.get("model", "")),
+        "made": old.made,
+        "ratio": ratio(str(old.action.get("size", ""))),
+        "changes": [[name, change_words(was, new, 200)] for name, was, new in changes],
+    }
+
+
+def _gone_by_key(look: Look) -> dict[str, str]:
+    """Key to earlier id of what has another name now."""
+    if look.before is None:
+        return {}
+    here = {step.id for step in look.steps}
+    return {old.key: id for id, old in look.before.entries.items() if id not in here}
+
+
+def _gone(look: Look, made: Sequence[Card]) -> Iterator[Card]:
+    """Cards of the entries that were there and are no more; none when only a part of the entries is looked at."""
+    if look.before is None:
+        return
+    taken = {card["id"] for card in made} | {card["before"]["id"] for card in made if card["before"]}
+    keys = {candidate["key"] for card in made for candidate in card["candidates"]}
+    for id, old in look.before.entries.items():
+        if id not in taken and old.key not in keys and not old.orphan:
+            yield _gone_card(id, old)
+
+
+def _gone_card(id: str, old: LockEntry) -> Card:
+    before = _earlier(id, old, {})
+    return {
+        "id": id,
+        "asset": id.split("/")[0],
+        "tags": [],
+        "verdict": "removed",
+        "marks": ["removed"],
+        "reasons": ["the manifest does not have it any more"],
+        "prompt": before["prompt"],
+        "negative": "",
+        "provider": str(old.action.get("family", "")),
+        "model": before["model"],
+        "size": str(old.action.get("size", "")).replace("*", " × "),
+        "ratio": before["ratio"],
+        "files": [],
+        "used": 0,
+        "candidates": [],
+        "before": before,
+        "note": "",
+        "price": "",
+        "due": {},
+        "stamp": "",
+    }

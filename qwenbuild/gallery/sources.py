@@ -1,0 +1,67 @@
+"""Where the bytes of a picture are: in the vault, in the output tree, or in git at an earlier revision.
+
+Knows no card; what it hands out has been hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwenbuild.cache import Cache
+from qwenbuild.errors import CacheError
+from qwenbuild.gallery.revision import Before, file_at
+from qwenbuild.model import LockEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Bytes by digest. `root` is the output tree; `files` maps digests to its paths, `past` to those of `commit`."""
+
+    cache: Cache
+    root: Path
+    files: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    past: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cache: Cache, root: Path, files: Mapping[str, str], before: Before | None = None) -> Sources:
+        """Sources for a tree whose `files` map paths to digests."""
+        past = {} if before is None else dict(_pictures(before.entries.values()))
+        by_digest = {digest: path for path, digest in files.items()}
+        return cls(cache, root, by_digest, "" if before is None else before.commit, past)
+
+    def read(self, digest: str) -> bytes | None:
+        """The bytes of a picture, None when they are nowhere at hand."""
+        if self.cache.has_blob(digest):
+            try:
+                return self.cache.read_blob(digest)
+            except CacheError:
+                return self._elsewhere(digest)
+        return self._elsewhere(digest)
+
+    def _elsewhere(self, digest: str) -> bytes | None:
+        if digest in self.files:
+            data = _file(self.root / self.files[digest])
+            if data is not None and hashlib.sha256(data).hexdigest() == digest:
+                return data
+        if digest in self.past:
+            return file_at(self.root.parent, self.commit, f"{self.root.name}/{self.past[digest]}", digest)
+        return None
+
+
+def _file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _pictures(entries: Iterable[LockEntry]) -> Iterable[tuple[str, str]]:
+    """Digest and path of the files that are the picture itself."""
+    for entry in entries:
+        for path, output in entry.outputs.items():
+            if not output.recipe and not output.orphan:
+                yield entry.digest, path

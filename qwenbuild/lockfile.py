@@ -25,6 +25,7 @@ VERSION = 1
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a lockfile of 100,000 entries stays under 60 MB."""
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
+ENTRY_LINE = re.compile(rb'    "(.+)": \{$').match
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type")
 MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
@@ -71,9 +72,26 @@ def _refuse_conflicts(raw: bytes, path: Path) -> None:
         return
     for number, line in enumerate(raw.splitlines(keepends=True), 1):
         if line.startswith(CONFLICT):
-            raise _error(
-                path, "lockfile-conflict", "the lockfile holds a merge conflict", number, line.decode("utf-8", "replace")
-            )
+            message = f"the lockfile holds a merge conflict{_between(raw)}"
+            raise _error(path, "lockfile-conflict", message, number, line.decode("utf-8", "replace"))
+
+
+def _between(raw: bytes) -> str:
+    """Which entries both sides changed, as far as the markers tell."""
+    found: dict[str, None] = {}
+    entry, inside = "", False
+    for line in raw.splitlines():
+        named = ENTRY_LINE(line)
+        entry = named[1].decode("utf-8", "replace") if named else entry
+        if line.startswith((b"<<<<<<< ", b">>>>>>> ")):
+            inside = line.startswith(b"<<<<<<< ")
+        elif inside and entry and not line.startswith((b"=======", b"||||||| ")):
+            found[entry] = None
+    names = list(found)
+    if not names:
+        return ""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f": both sides changed {', '.join(names[:3])}{more}"
 
 
 def _validated(raw: bytes, path: Path) -> dict[str, LockEntry]:
@@ -227,6 +245,18 @@ def update(
             return False
         _replace(path, raw)
         return True
+
+
+def replace_text(path: Path, state: Path, raw: bytes) -> None:
+    """Put a whole new text in the place of the lockfile, under its lock, whatever was there. Raises OSError."""
+    with locked(path, state):
+        _replace(path, raw)
+
+
+def manifest_of(raw: bytes) -> str:
+    """The manifest's name in a lockfile's bytes, "" when it says none."""
+    found = re.search(rb'^  "manifest": ("(?:[^"\\\\]|\\\\.)*"),?$', raw, re.MULTILINE)
+    return str(json.loads(found[1])) if found else ""
 
 
 def _replace(path: Path, raw: bytes) -> None:

@@ -30,6 +30,8 @@ from qwenbuild.providers.guard import Guard, HostRefused
 USER_AGENT = f"qwenbuild/{__version__}"
 ANSWER_CAP = 1 << 20
 """Bytes of a JSON answer; more is not read."""
+DRIPS = 90.0
+"""Seconds for an answer that comes drop by drop: a timeout alone begins anew with each of them."""
 DEPTH_CAP = 32
 PICTURE_CAP = 64 << 20
 """Bytes of a picture; more is not read."""
@@ -215,7 +217,7 @@ class Wire:
         """Send once over a connection of its own. Raises Unavailable when it surely did not arrive, else Uncertain."""
         timeout = httpx.Timeout(read, connect=10.0, write=60.0)
         try:
-            async with _client(timeout, keep=0, env=not self.guard.loopback) as client:
+            async with asyncio.timeout(read + DRIPS), _client(timeout, keep=0, env=not self.guard.loopback) as client:
                 return await _exchange(client, "POST", url, headers, body, cap)
         except TooLarge as error:
             raise Uncertain(f"the answer is longer than {cap} bytes", code="TooLarge") from error
@@ -225,9 +227,9 @@ class Wire:
     async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """Ask something that costs nothing. Raises Unavailable for whatever stands in the way."""
         try:
-            async with self._polls.client() as client:
+            async with asyncio.timeout(DRIPS), self._polls.client() as client:
                 return await _exchange(client, "GET", url, headers, None, ANSWER_CAP)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TooLarge, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TooLarge, OSError, TimeoutError) as error:
             raise Unavailable(
                 f"no answer from {urlsplit(url).hostname} ({type(error).__name__})", code=type(error).__name__
             ) from error

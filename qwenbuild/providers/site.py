@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbuild.catalog import Catalog, Model
-from qwenbuild.errors import BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Uncertain, Waiting
+from qwenbuild.errors import BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain, Waiting
 from qwenbuild.images import check
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
 from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
@@ -95,6 +95,10 @@ class Hosted:
         """The estimate for one picture."""
         return self.row(action.model).price_of(self.settings.region, action.prompt_extend)
 
+    async def prepare(self, order: Order) -> Order:
+        """Nothing has to be there before a request of this API: reference images travel inside of it."""
+        return order
+
     async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
         """Raises Uncertain: this API keeps no list of tasks that could be asked."""
         raise Uncertain(f"{self.name} keeps no list of what was asked", code="no-list")
@@ -137,8 +141,10 @@ class Hosted:
                 return await checked(data, action, accept, facts)
             except ValueError as error:
                 fault = str(error)
-            if data == before:
+            if data and data == before:
                 break
+        if not data:
+            raise Unavailable(f"the link that {self.name} gave brings nothing", code="empty")
         raise BadPicture(f"what {self.name} gave is not the picture asked for: {fault}", data=data, code="bad-picture")
 
     async def _fetch(self, url: str) -> bytes:
@@ -149,7 +155,7 @@ class Hosted:
             raise Waiting(f"the picture is at {error}; it was not fetched ({hint})", code="host-refused") from error
         except TooLarge as error:
             cap = self.site.downloads.cap >> 20
-            raise BadPicture(f"the picture is larger than {cap} MB", code="too-large") from error
+            raise Unavailable(f"the link brings more than {cap} MB; that is no picture of ours", code="too-large") from error
 
 
 async def checked(data: bytes, action: Action, accept: Collection[str], facts: Picture | None = None) -> Picture:

@@ -47,15 +47,15 @@ APIS = (
 )
 
 
-def manifest(api: Api, prompts: dict[str, str], rps: float = 200, places: int = PLACES) -> str:
-    """A manifest with one entry for each id."""
+def manifest(api: Api, prompts: dict[str, str], rps: float = 200, places: int = PLACES, timeout: float = 60) -> str:
+    """A manifest with one entry for each id. `timeout` in seconds, for one job."""
     rows = "\n".join(f"      - {{id: {id}, words: {json.dumps(words)}}}" for id, words in prompts.items())
     separator = ", " if api.settings else ""
     return f"""\
 version: 1
 provider: {api.provider}
 providers:
-  {api.provider}: {{{api.settings}{separator}limits: {{rps: {rps:g}, concurrency: {places}}}}}
+  {api.provider}: {{{api.settings}{separator}timeout: {timeout:g}, limits: {{rps: {rps:g}, concurrency: {places}}}}}
 assets:
   lamps:
     prompt: "{{{{ words }}}}"

@@ -21,6 +21,7 @@ from qwenbuild.errors import (
     ProviderError,
     Refused,
     Throttled,
+    Unavailable,
     Uncertain,
     Waiting,
 )
@@ -374,7 +375,7 @@ async def test_a_picture_elsewhere_is_not_fetched_and_its_ticket_stays(wire: res
     await made.close()
 
 
-@pytest.mark.parametrize("data", [PICTURE[:-20], b"<html>", b"", placeholder_png(action("dashscope", size="64*64"))])
+@pytest.mark.parametrize("data", [PICTURE[:-20], b"<html>", placeholder_png(action("dashscope", size="64*64"))])
 async def test_bytes_that_are_not_the_picture_are_kept_and_named(wire: respx.MockRouter, data: bytes) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
@@ -383,8 +384,19 @@ async def test_bytes_that_are_not_the_picture_are_kept_and_named(wire: respx.Moc
     with pytest.raises(BadPicture) as caught:
         await made.collect(ticket(clock), action("dashscope"))
     assert caught.value.data == data
-    assert fetched.call_count == (2 if data else 1)
+    assert fetched.call_count == 2
     await made.close()
+
+
+async def test_a_link_that_brings_nothing_or_far_too_much_is_asked_again_later(wire: respx.MockRouter) -> None:
+    clock = FakeTime()
+    wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
+    for data in (b"", b"x" * (65 << 20)):
+        wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
+        made = provider(clock)
+        with pytest.raises(Unavailable):
+            await made.collect(ticket(clock), action("dashscope"))
+        await made.close()
 
 
 async def test_a_download_that_broke_off_is_fetched_again(wire: respx.MockRouter) -> None:

@@ -1,21 +1,17 @@
-"""Three versions of a lockfile become one, entry by entry: what one side changed wins over what the other left alone.
+"""Both sides of a conflicted lockfile, as git keeps them or by their markers; and git's three-way merge of what stays open.
 
-Does not know the manifest; where both sides changed an entry, the caller says which side wins. Nothing is lost by that:
-pictures of the other side stay in the cache.
+Does not know what the entries mean.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from qwenbuild.model import LockEntry
-
-    Entries = Mapping[str, LockEntry]
+SECONDS = 60
+"""For one call of git."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +23,25 @@ class Sides:
     base: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The entries, and the ids that both sides had changed differently."""
-
-    entries: dict[str, LockEntry]
-    both: tuple[str, ...]
-
-
 def sides_of(path: Path, raw: bytes) -> Sides:
     """Both sides: as git keeps them while a merge is unfinished, else by the conflict markers."""
     staged = [_staged(path, number) for number in (1, 2, 3)]
     if staged[1] is not None and staged[2] is not None:
-        return Sides(staged[1], staged[2], staged[0])
+        return Sides(staged[1], staged[2], staged[0] or b"")
     return _by_markers(raw)
 
 
 def _staged(path: Path, number: int) -> bytes | None:
+    done = git(path.parent, "show", f":{number}:./{path.name}")
+    return done.stdout if done is not None and done.returncode == 0 else None
+
+
+def git(folder: Path, *args: str) -> subprocess.CompletedProcess[bytes] | None:
+    """Run git in a folder; None when there is no git, or it does not answer."""
     try:
-        done = subprocess.run(
-            ["git", "show", f":{number}:./{path.name}"], cwd=path.parent, capture_output=True, check=False, timeout=30
-        )
+        return subprocess.run(["git", *args], cwd=folder, capture_output=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _by_markers(raw: bytes) -> Sides:
@@ -72,32 +63,14 @@ def _by_markers(raw: bytes) -> Sides:
     return Sides(b"".join(texts["ours"]), b"".join(texts["theirs"]), b"".join(texts["base"]) if based else None)
 
 
-def merge(base: Entries, ours: Entries, theirs: Entries, *, prefer_theirs: bool) -> Merged:
-    """One set of entries from three."""
-    entries: dict[str, LockEntry] = {}
-    both = []
-    for identity in sorted({*ours, *theirs}):
-        old, mine, other = base.get(identity), ours.get(identity), theirs.get(identity)
-        if mine != other and old not in (mine, other):
-            both.append(identity)
-        chosen = _chosen(old, mine, other, prefer_theirs=prefer_theirs)
-        if chosen is not None:
-            entries[identity] = chosen
-    return Merged(entries, tuple(both))
-
-
-def _chosen(old: LockEntry | None, mine: LockEntry | None, other: LockEntry | None, *, prefer_theirs: bool) -> LockEntry | None:
-    if mine == other or other == old:
-        return mine
-    if mine == old:
-        return other
-    if mine is None or other is None:
-        return mine or other
-    first, second = (other, mine) if prefer_theirs else (mine, other)
-    return replace(
-        first,
-        rejected=tuple(sorted({*first.rejected, *second.rejected} - {first.key, first.picked})),
-        seeds=tuple(sorted({*first.seeds, *second.seeds})),
-        accepted={**second.accepted, **first.accepted},
-        candidates={**second.candidates, **first.candidates},
-    )
+def marked(ours: bytes, base: bytes, theirs: bytes) -> bytes:
+    """One text with conflict markers where both sides differ. Raises OSError when git is not to be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = []
+        for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
+            (Path(folder) / name).write_bytes(content)
+            names += ["-L", name]
+        done = git(Path(folder), "merge-file", "-p", "--diff3", *names, "ours", "base", "theirs")
+        if done is None or not 0 <= done.returncode < 128:
+            raise OSError("git merge-file does not work")
+        return done.stdout

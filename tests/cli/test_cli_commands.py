@@ -18,7 +18,6 @@ from fakewalk import KEY, Ended, Walk
 
 from qwenbuild import lockfile
 from qwenbuild.cache import Cache
-from qwenbuild.cli.lockmerge import merge, sides_of
 from qwenbuild.cli.reach import reachable
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
@@ -323,65 +322,3 @@ def test_everything_that_a_lockfile_names_is_reachable(project: Path) -> None:
     found = reachable([path])
     assert found.keys == {names[0], names[4], names[5], names[6], names[7], names[8]}
     assert found.digests == {names[1], names[2], names[3], names[9]}
-
-
-def entry(key: str, **more: object) -> LockEntry:
-    return LockEntry(key * 64, key * 64, {"family": "placeholder"}, **more)  # type: ignore[arg-type]
-
-
-A, B, C = entry("a"), entry("b"), entry("c")
-
-
-def test_what_one_side_changed_wins_over_what_the_other_left_alone() -> None:
-    base = {"kept": A, "ours": A, "theirs": A, "gone": A, "both": A}
-    ours = {"kept": A, "ours": B, "theirs": A, "both": B, "new-here": C}
-    theirs = {"kept": A, "ours": A, "theirs": C, "gone": A, "both": C, "new-there": B}
-    merged = merge(base, ours, theirs, prefer_theirs=False)
-    assert merged.entries == {"kept": A, "ours": B, "theirs": C, "both": B, "new-here": C, "new-there": B}
-    assert merged.both == ("both",)
-    assert merge(base, ours, theirs, prefer_theirs=True).entries["both"] == C
-
-
-def test_rejections_of_both_sides_stay() -> None:
-    merged = merge({}, {"x": entry("a", rejected=("1" * 64,))}, {"x": entry("a", rejected=("2" * 64,))}, prefer_theirs=False)
-    assert merged.entries["x"].rejected == ("1" * 64, "2" * 64)
-
-
-def test_a_conflict_is_mended_from_its_markers(call: Call, project: Path) -> None:
-    ours = lockfile.text({"a": A, "x": B}, "qwenbuild.yaml").decode()
-    theirs = lockfile.text({"a": A, "x": C}, "qwenbuild.yaml").decode()
-    mixed = f"<<<<<<< HEAD\n{ours}=======\n{theirs}>>>>>>> other\n"
-    path = project / "qwenbuild.lock"
-    (project / "qwenbuild.yaml").write_text("version: 1\n", encoding="utf-8")
-    path.write_text(mixed, encoding="utf-8")
-    ended = call("lock", "resolve")
-    assert ended.code == 0
-    assert "both changed  x: ours is taken" in ended.out
-    assert lockfile.read(path).entries == {"a": A, "x": B}
-    assert "holds no conflict" in call("lock", "resolve").out
-
-
-def test_a_conflict_is_mended_from_what_git_keeps(call: Call, project: Path) -> None:
-    def git(*args: str, check: bool = True) -> None:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-        subprocess.run(["git", *identity, *args], cwd=project, check=check, capture_output=True)
-
-    path = project / "qwenbuild.lock"
-
-    def commit(entries: dict[str, LockEntry]) -> None:
-        path.write_bytes(lockfile.text(entries, "qwenbuild.yaml"))
-        git("add", ".")
-        git("commit", "-m", "x")
-
-    (project / "qwenbuild.yaml").write_text("version: 1\n", encoding="utf-8")
-    git("init")
-    commit({"x": A, "y": A, "z": A})
-    git("checkout", "-b", "other")
-    commit({"x": C, "y": A, "z": A, "new": B})
-    git("checkout", "main")
-    commit({"x": B, "z": A})
-    git("merge", "other", check=False)
-    assert b"<<<<<<<" in path.read_bytes()
-    assert sides_of(path, path.read_bytes()).base is not None
-    assert call("lock", "resolve", "--theirs").code == 0
-    assert lockfile.read(path).entries == {"x": C, "z": A, "new": B}

@@ -1,40 +1,60 @@
-"""`qwenbuild lock`: mend a lockfile that a merge left in conflict.
+"""`qwenbuild lock`: mend a lockfile that a merge left in conflict, by hand or as git's merge driver.
 
 Does not know how entries are merged.
 """
 
 from __future__ import annotations
 
-import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from qwenbuild.cli import say
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say, show
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
+
+if TYPE_CHECKING:
+    from qwenbuild.build.merging import Entries, Merged, Question
+    from qwenbuild.model import LockEntry
 
 command = Group(
     "lock",
     short_help="Mend a lockfile that a merge left in conflict.",
     help="Look after the lockfile.",
 )
+DRIVER = "qwenbuild lock resolve --driver %O %A %B %P"
 
 
 @command.command("resolve", short_help="Merge both sides of a conflict, entry by entry.")
-@click.option("--theirs", is_flag=True, help="Where both sides changed an entry, take theirs (default: ours).")
-def resolve(theirs: bool) -> int:
-    """Merge both sides of a conflicted lockfile, entry by entry: what one side changed wins over what the other left alone.
+@click.option("--ours", is_flag=True, help="Where choices differ, take ours.")
+@click.option("--theirs", is_flag=True, help="Where choices differ, take theirs.")
+@click.option("--driver", nargs=4, metavar="BASE OURS THEIRS PATH", help="As git's merge driver: %O %A %B %P.")
+def resolve(ours: bool, theirs: bool, driver: tuple[str, str, str, str] | None) -> int:
+    """Merge both sides of a conflicted lockfile, entry by entry.
 
-    Pictures of the side that loses stay in the cache, so nothing is paid again for that. The next build goes by the manifest.
+    What one side changed wins over what the other left alone; where both did, the record stays whose key the merged
+    manifest wants. Picks, approvals and rejections of both sides are kept. Where they differ, a terminal is asked;
+    elsewhere --ours or --theirs must say (exit 2 names the entries). Pictures of the side that loses stay in the cache.
 
     \b
     Examples:
       git merge main; qwenbuild lock resolve && git add qwenbuild.lock
+      qwenbuild lock resolve --theirs
     """
+    if ours and theirs:
+        raise click.UsageError("--ours and --theirs exclude each other.")
+    side = "ours" if ours else "theirs" if theirs else ""
+    return _as_driver(driver, side) if driver else _by_hand(side)
+
+
+def _by_hand(side: str) -> int:
     from qwenbuild import lockfile, manifest
-    from qwenbuild.cli.lockmerge import merge, sides_of
-    from qwenbuild.report.escape import visible
+    from qwenbuild.build import merging
+    from qwenbuild.cli.lockmerge import sides_of
     from qwenbuild.report.words import count
 
     call = current()
@@ -46,16 +66,130 @@ def resolve(theirs: bool) -> int:
         say.result([f"{path.name} holds no conflict ({count(len(entries), 'entry', 'entries')})."])
         return 0
     sides = sides_of(path, raw)
-    base = lockfile.parse(sides.base, path) if sides.base else {}
-    merged = merge(base, lockfile.parse(sides.ours, path), lockfile.parse(sides.theirs, path), prefer_theirs=theirs)
-    with lockfile.locked(path, path.parent / ".qwenbuild"):
-        _write(path, lockfile.text(merged.entries, source.name))
-    taken = "theirs" if theirs else "ours"
-    say.result(f"both changed  {visible(identity)}: {taken} is taken" for identity in merged.both)
-    say.result(
-        [f"{path.name}: {count(len(merged.entries), 'entry', 'entries')}. Now: git add {path.name}, then qwenbuild plan."]
-    )
+    mine, other = lockfile.parse(sides.ours, path), lockfile.parse(sides.theirs, path)
+    wanted = merging.wanted_keys(opt.walk(), (mine, other))
+    merged = merging.merge(_parsed(sides.base, path), mine, other, wanted, _answering(side))
+    _refuse_open(merged.open)
+    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name))
+    _tell(merged, mine, path.name)
     return 0
+
+
+def _tell(merged: Merged, mine: Entries, name: str) -> None:
+    from qwenbuild.report.escape import visible
+    from qwenbuild.report.words import count
+
+    for id in merged.both:
+        taken = "ours" if merged.entries[id].key == mine[id].key else "theirs"
+        say.result([f"both changed  {visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]})"])
+    entries = count(len(merged.entries), "entry", "entries")
+    say.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
+
+
+def _parsed(raw: bytes | None, path: Path) -> Entries | None:
+    """The entries that both sides began from: none where they began from nothing, None where it is not known."""
+    from qwenbuild import lockfile
+
+    return None if raw is None else lockfile.parse(raw, path) if raw.strip() else {}
+
+
+def _answering(side: str) -> Callable[[Question], str]:
+    """Who answers: the option, else a person at a terminal, else nobody."""
+
+    def ask(question: Question) -> str:
+        from qwenbuild.report.escape import visible
+
+        sys.stderr.write(f"{visible(question.id)}: [o]urs {question.ours}, or [t]heirs {question.theirs}? ")
+        sys.stderr.flush()
+        return {"o": "ours", "ours": "ours", "t": "theirs", "theirs": "theirs"}.get(sys.stdin.readline().strip().lower(), "")
+
+    if side:
+        return lambda question: side
+    return ask if show.may_ask(as_json=False) else lambda question: ""
+
+
+def _refuse_open(questions: Sequence[Question]) -> None:
+    from qwenbuild.errors import InputError, Problem
+
+    hint = "`qwenbuild lock resolve --ours` or `--theirs`, or ask at a terminal"
+    problems = tuple(
+        Problem("choices-differ", f"{q.id}: our side {q.ours}, their side {q.theirs}", hint=hint) for q in questions
+    )
+    if problems:
+        raise InputError(problems[0].message, code="choices-differ", problems=problems)
+
+
+# ---------------------------------------------------------------- git's merge driver
+
+
+def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
+    """Merge into the file OURS, as git asks: 0 when nothing is left open, else 1 with markers around what is.
+
+    The manifest is not asked: git may not have merged it yet. What hangs on it stays open, for `lock resolve`.
+    """
+    from qwenbuild import lockfile
+    from qwenbuild.build import merging
+    from qwenbuild.cli.lockmerge import marked
+
+    base_path, our_path, their_path = (Path(name) for name in names[:3])
+    shown = Path(names[3])
+    name = lockfile.manifest_of(_read(our_path)) or shown.with_suffix(".yaml").name
+    raw = _read(base_path)
+    base = _parsed(raw, shown) or {}
+    mine, other = lockfile.parse(_read(our_path), shown), lockfile.parse(_read(their_path), shown)
+    merged = merging.merge(base, mine, other, None, lambda question: side)
+    clashes = {question.id for question in merged.open}
+    if not side:
+        clashes |= {id for id in merged.both if _hangs_on_the_manifest(base.get(id), mine[id], other[id])}
+    our_path.write_bytes(lockfile.text(merged.entries, name))
+    if not clashes:
+        return 0
+    texts = [
+        lockfile.text({**merged.entries, **{id: records[id] for id in clashes if id in records}}, name)
+        for records in (mine, base, other)
+    ]
+    our_path.write_bytes(marked(*texts))
+    say.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
+    return 1
+
+
+def _hangs_on_the_manifest(base: LockEntry | None, mine: LockEntry, other: LockEntry) -> bool:
+    """Whether both sides made another picture: which of them is wanted, only the merged manifest says."""
+    return mine.key != other.key and (base is None or base.key not in (mine.key, other.key))
+
+
+@command.command("install-driver", short_help="Let git merge lockfiles by itself.")
+def install_driver() -> int:
+    """Register `lock resolve` as git's merge driver for lockfiles: one line in .gitattributes (commit it), and two settings of
+    this clone. Every clone needs the settings once.
+
+    \b
+    Examples:
+      qwenbuild lock install-driver && git add .gitattributes
+    """
+    from qwenbuild.cli.lockmerge import git
+    from qwenbuild.errors import InputError
+
+    folder = current().folder
+    settings = {"merge.qwenbuild.name": "qwenbuild's lockfile", "merge.qwenbuild.driver": DRIVER}
+    for name, value in settings.items():
+        done = git(folder, "config", "--local", name, value)
+        if done is None or done.returncode != 0:
+            raise InputError(f"{folder.absolute()} is in no git repository", code="no-repository")
+    path = folder / ".gitattributes"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    pattern = f"{_lock_name()} merge=qwenbuild"
+    if pattern not in text.splitlines():
+        path.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{pattern}\n", encoding="utf-8")
+    say.result([f"wrote    {path.name}: {pattern}", "git's settings of this clone: merge.qwenbuild.driver"])
+    return 0
+
+
+def _lock_name() -> str:
+    from qwenbuild import lockfile, manifest
+
+    call = current()
+    return lockfile.path_of(manifest.find(call.folder, call.file)).name
 
 
 def _read(path: Path) -> bytes:
@@ -65,15 +199,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"there is no lockfile {path}", code="no-lockfile") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -187,7 +187,10 @@ def _nearest(text: str, sizes: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One API family: its default model, its hosts, its variable for the key, and where it takes a webhook."""
+    """One API family: its default model, its hosts, its variable for the key, and where it takes a webhook.
+
+    `inputs_bytes` is the largest reference image (0: nobody says), `inputs_types` what types of them it takes.
+    """
 
     name: str
     default: str
@@ -199,6 +202,8 @@ class Family:
     any_model: bool = False
     any_param: bool = False
     unknown: Mapping[str, Any] | None = None
+    inputs_bytes: int = 0
+    inputs_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
 
 
 FIELDS = {item.name for item in fields(Model)} - {"any_param"}

@@ -399,13 +399,15 @@ class Plan:
 class Order:
     """What a provider is asked to draw once: the Action, its key, and this attempt's generation (from 0).
 
-    `inputs` are the reference images' bytes in the Action's order, with their media types.
+    `inputs` are the reference images' bytes in the Action's order, with their media types; `links` their addresses,
+    where an API has to be given those.
     """
 
     action: Action
     key: str
     generation: int = 0
     inputs: tuple[tuple[bytes, str], ...] = ()
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

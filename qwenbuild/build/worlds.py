@@ -108,12 +108,12 @@ def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionRes
 
 def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
     """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
-    from qwenbuild.images import sniff
+    from qwenbuild.images import reference_type
 
     found = []
     for digest in action.inputs:
         data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
-        found.append((data, sniff(data) or "application/octet-stream"))
+        found.append((data, reference_type(data) or "application/octet-stream"))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
-from qwenbuild.images import sniff
+from qwenbuild.images import reference_type
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
 
@@ -61,7 +61,7 @@ class References:
                 head = file.read(HEAD)
                 file.seek(0)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                return InputRef(file=relative, digest=digest, size=file.tell(), media_type=sniff(head) or "")
+                return InputRef(file=relative, digest=digest, size=file.tell(), media_type=reference_type(head) or "")
         except ValueError as error:
             raise placed(Fault("outside-folder", str(error)), where) from None
         except FileNotFoundError:

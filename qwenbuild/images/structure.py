@@ -52,6 +52,15 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
+def reference_type(head: bytes) -> str | None:
+    """As `sniff`, with the types that some APIs take as reference images, and that never come as pictures: BMP, TIFF."""
+    if head[:2] == b"BM":
+        return "image/bmp"
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return "image/tiff"
+    return sniff(head)
+
+
 def extension_of(media_type: str) -> str:
     """The usual file extension with its dot, such as ".png". Raises ValueError for a type that is not a picture's."""
     try:

@@ -5,7 +5,10 @@ Knows no cache, no journal and no pace. Facts are Apiframe's Qwen Image 2 page; 
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -16,11 +19,13 @@ from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.http import Answer
 from qwenbuild.providers.polling import Cadence, until_done
 from qwenbuild.providers.secret import vendor_words
-from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, data_url, failure
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
 
 CADENCE = ((0.0, 2.0), (2.0, 3.0), (5.0, 4.5), (9.0, 5.0))
 """Two seconds, half as much again each time, five at most."""
 SUBMIT_READ = 120.0
+LINK_LIVES = 1800.0
+"""Seconds for which an upload's address is used again; Apiframe keeps uploads for one to two hours (its OpenAPI document)."""
 IMAGE_SIZES = {
     "1:1": "square_hd",
     "3:4": "portrait_4_3",
@@ -40,6 +45,8 @@ class Apiframe(Hosted):
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self._cadence = Cadence(CADENCE, loopback=site.loopback)
+        self._links: dict[str, tuple[str, float]] = {}
+        self._uploading = asyncio.Lock()
 
     def _headers(self) -> dict[str, str]:
         return {"X-API-Key": self.site.key.reveal()}
@@ -62,6 +69,38 @@ class Apiframe(Hosted):
         if self.settings.dialect != "openapi":
             return {"webhook_url": self.settings.webhook}
         return {"webhookUrl": self.settings.webhook, "webhookEvents": ["completed", "failed"]}
+
+    async def prepare(self, order: Order) -> Order:
+        """Upload the reference images: this API is told addresses. The same bytes are uploaded once in a while."""
+        return replace(order, links=tuple([await self._link(data, media_type) for data, media_type in order.inputs]))
+
+    async def _link(self, data: bytes, media_type: str) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        async with self._uploading:
+            known = self._links.get(digest)
+            if known is None or self.waits.wall() - known[1] > LINK_LIVES:
+                known = self._links[digest] = (await self._uploaded(data, media_type, digest), self.waits.wall())
+            return known[0]
+
+    async def _uploaded(self, data: bytes, media_type: str, digest: str) -> str:
+        boundary, name = f"qwenbuild-{digest[:32]}", f"{digest[:16]}.{media_type.rpartition('/')[2]}"
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            f"Content-Type: {media_type}\r\n\r\n"
+        )
+        headers = {**self._headers(), "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+        try:
+            answer = await self.wire.post(f"{self.base_url}/v2/uploads", headers, body, read=SUBMIT_READ)
+        except Uncertain as error:
+            raise Unavailable(f"the upload got no answer ({error.message})", code=error.code) from error
+        record, request = answered(answer), answer.headers.get("x-request-id", "")
+        if answer.status >= 300:
+            told = self._error(answer, record, request)
+            raise Unavailable(told.message, code=told.code) if isinstance(told, Uncertain) else told
+        if not isinstance(record.get("url"), str):
+            raise Unavailable("the upload was answered without an address", request_id=request)
+        return str(record["url"])
 
     async def submit(self, order: Order, body: bytes) -> Ticket:
         """Send once; the same order and generation, sent again, gives the same job for 24 hours."""
@@ -183,7 +222,7 @@ def _params(order: Order) -> dict[str, Any]:
     if action.size:
         params["aspect_ratio"] = action.size
     if order.inputs:
-        params["image"] = data_url(*order.inputs[0])
+        params["image"] = order.links[0]
     return params
 
 
@@ -195,7 +234,7 @@ def _old_params(order: Order) -> dict[str, Any]:
     if action.size:
         params["image_size"] = IMAGE_SIZES[action.size]
     if order.inputs:
-        params["image_url"] = data_url(*order.inputs[0])
+        params["image_url"] = order.links[0]
     for name, value in action.extra:
         params[name] = float(value) if name in ("guidance_scale", "strength") else value
     return params

@@ -37,6 +37,10 @@ class Placeholder(Hosted):
         """The key alone: nothing is sent."""
         return compact({"key": order.key})
 
+    async def prepare(self, order: Order) -> Order:
+        """Nothing has to be prepared."""
+        return order
+
     async def submit(self, order: Order, body: bytes) -> Ticket:
         """Draw."""
         data = await asyncio.to_thread(placeholder_png, order.action)

@@ -189,6 +189,8 @@ class _Resolver:
             message = f"{model.id} of {model.family} takes {_count(model)} reference images; {entry.id} has {len(entry.inputs)}"
             self.say("inputs", entry, message, "inputs")
             return False
+        if not all(self.input_fits(entry, at, ref, model) for at, ref in enumerate(entry.inputs) if ref.file):
+            return False
         for name, value in pattern.base["extra"]:
             if entry.inputs and value in model.extra.get(name, {}).get("text_only", ()):
                 self.say_param(
@@ -196,6 +198,23 @@ class _Resolver:
                 )
                 return False
         return True
+
+    def input_fits(self, entry: Entry, at: int, ref: InputRef, model: Model) -> bool:
+        """Whether an API takes a reference file: known types, no larger than it says."""
+        family = self.catalog.families[model.family]
+        if not ref.size:
+            return True  # nobody looked at the file
+        message = ""
+        if ref.media_type not in family.inputs_types:
+            known = ", ".join(kind.removeprefix("image/") for kind in family.inputs_types)
+            what = f"is {ref.media_type.removeprefix('image/')}" if ref.media_type else "is no picture"
+            message = f"the reference image `{ref.file}` {what}; {model.id} takes {known}"
+        elif family.inputs_bytes and ref.size > family.inputs_bytes:
+            size, most = ref.size / (1 << 20), family.inputs_bytes >> 20
+            message = f"the reference image `{ref.file}` has {size:.1f} MB; the most that {model.id} takes is {most} MB"
+        if message:
+            self.findings.add("bad-input", message, (*place(self.manifest, entry, "inputs"), at))
+        return not message
 
     # ------------------------------------------------------------ what entries share
 

@@ -17,6 +17,7 @@ from qwenbuild.images import mark_lines
 from qwenbuild.key import document
 from qwenbuild.model import Action, ActionResult, Order, Outcome, OutcomeKind, Picture, Price, Ticket
 from qwenbuild.providers.retry import Then
+from qwenbuild.run.prepare import prepared
 from qwenbuild.run.submit import (
     NO_ROOM,
     Again,
@@ -73,7 +74,9 @@ async def _submit(job: Job) -> Outcome | None:
     """Everything that can be done before is done before the turn: what follows it must leave at once."""
     progress, purchase = job.progress, job.purchase
     inputs = await progress.off_loop(progress.world.inputs, purchase.action)
-    order = Order(purchase.action, purchase.key, 0, inputs)
+    order = await prepared(job, Order(purchase.action, purchase.key, 0, inputs))
+    if isinstance(order, Outcome):
+        return order
     body = job.provider.body(order)
     _check_room(progress)
     await job.turn()

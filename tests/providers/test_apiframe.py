@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from qwenbuild.emulator import Served
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.providers.waits import FakeTime
@@ -93,9 +93,41 @@ async def test_no_size_and_no_negative_prompt_are_left_out(wire: respx.MockRoute
     assert json.loads(request.content)["qwenParams"] == {"seed": 7}
 
 
-async def test_a_reference_image_is_passed_on(wire: respx.MockRouter) -> None:
-    request = await sent(wire, inputs=((b"one", "image/png"),))
-    assert json.loads(request.content)["qwenParams"]["image"] == "data:image/png;base64,b25l"
+UPLOADED = "https://uploads.example/one.png"
+
+
+async def test_a_reference_image_is_uploaded_once_and_its_address_passed_on(wire: respx.MockRouter) -> None:
+    upload = wire.post(f"{BASE}/v2/uploads").mock(return_value=httpx.Response(201, json={"url": UPLOADED}))
+    submit = wire.post(SUBMIT).mock(return_value=httpx.Response(202, json={"jobId": JOB, "status": "QUEUED"}))
+    made = provider()
+    for _ in range(2):
+        asked = await made.prepare(order("apiframe", 0, ((b"one", "image/png"),)))
+        await made.submit(asked, made.body(asked))
+    await made.close()
+    assert json.loads(submit.calls.last.request.content)["qwenParams"]["image"] == UPLOADED
+    assert upload.call_count == 1
+    sent = upload.calls.last.request
+    boundary = sent.headers["content-type"].partition("boundary=")[2]
+    assert sent.content.startswith(f"--{boundary}\r\n".encode())
+    assert b'name="file"' in sent.content
+    assert b"\r\n\r\none\r\n--" in sent.content
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(401, json={"error": "Invalid API key"}), AccountStop),
+        (httpx.Response(400, json={"error": "file is no image"}), Refused),
+        (httpx.Response(502, text="<html>"), Unavailable),
+        (httpx.Response(201, json={}), Unavailable),
+    ],
+)
+async def test_an_upload_that_fails_costs_nothing(wire: respx.MockRouter, answer: httpx.Response, error: type) -> None:
+    wire.post(f"{BASE}/v2/uploads").mock(return_value=answer)
+    made = provider()
+    with pytest.raises(error):
+        await made.prepare(order("apiframe", 0, ((b"one", "image/png"),)))
+    await made.close()
 
 
 async def test_every_attempt_has_its_own_idempotency_key_and_a_resend_keeps_it(wire: respx.MockRouter) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -108,6 +109,11 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
     def remove(self, file_path: Any) -> None:
         """A name in the table is never ours to delete."""
+
+
+LOG_TRIES = 40
+LOG_PAUSE = 0.05
+"""Seconds between tries to give a fresh index its log, which another process may be doing at the same moment."""
 
 
 class Index:
@@ -288,6 +294,19 @@ class Index:
             self._store = None
 
 
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Switch an empty database to a write-ahead log; diskcache would try that for a minute while another log stands there."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    for left in range(LOG_TRIES, 0, -1):
+        try:
+            connection.execute("PRAGMA journal_mode = wal").fetchall()
+            return
+        except sqlite3.OperationalError:
+            if left == 1:
+                raise
+            time.sleep(LOG_PAUSE)
+
+
 def inspect(database: Path, settings: Mapping[str, Any]) -> None:
     """Look at a database with plain sqlite3 before diskcache obeys what stands in it.
 
@@ -296,6 +315,8 @@ def inspect(database: Path, settings: Mapping[str, Any]) -> None:
     connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
     try:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if not names:
+            _use_log(connection)
         rows = dict(connection.execute("SELECT key, value FROM Settings")) if "Settings" in names else {}
     finally:
         connection.close()

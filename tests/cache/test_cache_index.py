@@ -9,6 +9,7 @@ import pickle
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -430,3 +431,14 @@ def test_a_lost_folder_under_an_open_index_is_not_an_error(cache: Cache) -> None
     assert cache.results([key(1)]) == {key(1): (made,)}
     store(cache, 2)
     cache.index.flush()
+
+
+def test_an_emptied_index_whose_log_another_process_holds_holds_nobody_up(cache: Cache) -> None:
+    """diskcache would try for a minute to give such a file a log of its own."""
+    store(cache, 1)
+    cache.index.flush()
+    cache.index.database.write_bytes(b"")
+    with Cache.open(cache.root) as other:
+        started = time.monotonic()
+        assert [item.key for item in other.results([key(1)])[key(1)]] == [key(1)]
+        assert time.monotonic() - started < 10

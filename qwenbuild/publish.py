@@ -231,7 +231,7 @@ class Publisher:
         there = self.found.get(path)
         if there is not None:
             self._save(path, there)
-        signature = tree.place(self.root, path, fill, there.signature if there else None)
+        signature = tree.place(self.root, path, fill, there.signature if there else None, digest)
         self.placed[path] = tree.Found(digest, signature)
 
     def _save(self, path: str, there: tree.Found) -> None:

@@ -36,6 +36,14 @@ def test_a_file_that_came_meanwhile_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == b"a person's"
 
 
+def test_a_file_that_came_meanwhile_with_the_very_bytes_is_as_good(tmp_path: Path) -> None:
+    first = put(tmp_path, "a.png", b"ours")
+    digest = tree.digest_of(tmp_path / "a.png")
+    assert tree.place(tmp_path, "a.png", lambda file: tree.write_all(file, b"ours"), None, digest) == first
+    with pytest.raises(tree.NotWritten, match="left alone"):
+        tree.place(tmp_path, "a.png", lambda file: tree.write_all(file, b"other"), None, "0" * 64)
+
+
 def test_a_link_as_file_or_folder_is_never_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -139,6 +139,7 @@ async def look_up(job: Job, sending: Sending) -> Ticket | Outcome | None:
             return found[0] if len(found) == 1 and not _rivals(job.progress, attempt) else None
     message = "the request never reached the provider"
     job.progress.world.cache.journal.fail(attempt.id, "never-arrived", message)
+    job.retries.restart()  # the waits of the look-up are not the provider's time
     return anew(job, FailedAtProvider(message, code="never-arrived"))
 
 

@@ -204,7 +204,7 @@ def _jobs(api: Api) -> list[Case]:
     return [
         Case("failed", "job", "failed", "done", {"code": "InternalError.Algo"}),
         Case("failed, always", "job", "failed", "failed", {"code": "InternalError.Algo", "times": None}),
-        Case("canceled", "job", "canceled", "done"),
+        Case("canceled", "job", "canceled", "refused" if api.provider == "qwen2512" else "done"),
         Case("forgotten", "job", "unknown", "doubt"),
         Case("without a picture", "job", "no_url", "doubt"),
         Case("never ends", "job", "stuck", "waits"),

@@ -189,8 +189,10 @@ class Publisher:
         return LockOutput(made or fresh, recipe)
 
     def _copied(self, digest: str) -> bytes | None:
-        """The very file from another place of the tree, when it only moved."""
+        """The very file: from another place of the tree when it only moved, or as the shared cache brought it."""
         data = self._from_tree(digest) if digest else None
+        if data is None and digest and self.cache.has_blob(digest):
+            data = self.cache.read_blob(digest)
         return data if data is not None and hashlib.sha256(data).hexdigest() == digest else None
 
     def _derive(self, tally: _Tally, step: Step, output: OutputPlan, digest: str, media_type: str) -> bytes:

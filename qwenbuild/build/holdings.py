@@ -5,11 +5,13 @@ Knows no plan's verdicts; nothing is written and no network is touched.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from qwenbuild.build.loading import Planned
+from qwenbuild.build.sharing import address
 from qwenbuild.errors import Problem
 
 FREE = "placeholder"
@@ -18,7 +20,7 @@ FREE = "placeholder"
 
 def only_here(planned: Planned) -> Iterator[Problem]:
     """A notice when paid pictures exist on this machine alone: no shared cache, and git ignores the outputs."""
-    if planned.manifest.remote or not _ignored(planned.loaded.root):
+    if address(planned.manifest, os.environ) or not _ignored(planned.loaded.root):
         return
     blobs = planned.seen.facts.blobs
     lock = planned.loaded.lock.entries.values()

@@ -1,5 +1,6 @@
-"""The free half of the walk: load, expand, key, observe, plan, gate. Nothing is written, no network is touched.
+"""The free half of the walk: load, expand, key, observe, plan, gate. Nothing is written, nothing is sent to a provider.
 
+The network is touched only where pictures would be lost and a shared cache may have them.
 Does not know how a plan is carried out or shown.
 """
 
@@ -16,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
+from qwenbuild.build import sharing
 from qwenbuild.build.marking import losing
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
@@ -54,6 +56,7 @@ class Options:
     strict: bool = False
     provider: str | None = None
     output: str | None = None
+    push: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Planned:
     wishes: Wishes
     selected: frozenset[str] | None = None
     extra: frozenset[str] = field(default_factory=frozenset)
+    shared: sharing.Shared = field(default_factory=sharing.Shared)
 
     @property
     def manifest(self) -> Manifest:
@@ -236,9 +240,15 @@ def make(loaded: Loaded, options: Options) -> Planned:
             provenance=loaded.manifest.provenance,
         )
         made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+        shared, facts = sharing.Shared(), seen.facts
+        while (more := sharing.ask(loaded, options, made, facts, shared)) is not shared:
+            shared = more
+            seen = replace(seen, facts=shared.facts(facts))
+            made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    made = sharing.said(made, shared, loaded)
     lost = losing(made.steps, cache.results)
     made = replace(made, notices=(*made.notices, *lost, *(Problem("cache", notice) for notice in cache.notices)))
-    return Planned(loaded, made, seen, cache, wishes, chosen, extra)
+    return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared)
 
 
 def recalled(loaded: Loaded) -> Remembered:

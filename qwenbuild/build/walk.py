@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from qwenbuild import lockfile
 from qwenbuild.build.beside import orphan_changes, remove_orphans
+from qwenbuild.build.carrying import share_built
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
 from qwenbuild.build.marking import marks_lost
@@ -65,9 +66,11 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     if not options.offline:
         _gate(planned, options, ask)
     if is_done(planned, options):
-        remember_idle(planned, options, look)
+        failures = share_built(planned, options, {}, reporter, frozenset())
+        if not failures:
+            remember_idle(planned, options, look)
         notices = (*homecoming, *planned.notices)
-        return Summary(0, _fresh_counts(planned), {}, notices, time.monotonic() - start)
+        return Summary(1 if failures else 0, _fresh_counts(planned), {}, notices, time.monotonic() - start, tuple(failures))
     placed: dict[str, Found] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
@@ -79,6 +82,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     if not options.locked:
         failed, agreed = _lock(planned, records)
         failures += failed
+    failures += share_built(planned, options, records, reporter, _bought(result))
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
     remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
@@ -144,6 +148,11 @@ def _fresh_counts(planned: Planned) -> dict[str, int]:
 def _records(result: RunResult) -> dict[str, LockEntry | None]:
     done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
     return {id: published.record for id, published in done if published.record is not None}
+
+
+def _bought(result: RunResult) -> frozenset[str]:
+    """Entries whose pictures came from a provider in this run."""
+    return frozenset(id for id, outcome in result.outcomes.items() if outcome.how in ("generated", "resumed", "recovered"))
 
 
 def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
@@ -216,6 +225,6 @@ def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, st
             codes.add(6)
         elif outcome.kind is not OutcomeKind.DONE:
             codes.add(STOP_CODES.get(outcome.code, 1))
-    if any(code == "lock-not-written" for _, code, _ in failures):
+    if any(code in ("lock-not-written", "not-pushed") for _, code, _ in failures):
         codes.add(1)
     return next(code for code in ORDER if code in codes)

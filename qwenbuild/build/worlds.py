@@ -9,9 +9,11 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from qwenbuild import resolve, tree
+from qwenbuild.build.linking import linked
 from qwenbuild.build.loading import Options, Planned, today
 from qwenbuild.build.probing import probe_tree
 from qwenbuild.build.settling import Settler
@@ -41,11 +43,12 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         if any(_may_cost(step) for step in planned.plan.steps):
             probe_tree(planned.loaded)
         providers.require(planned)
-    publisher = make_publisher(planned, placed)
     settler, files = Settler(planned), _reference_files(planned)
     tree.sweep(planned.loaded.root, _to_write(planned))
-    with cache.start_build() as running:
+    with cache.start_build() as running, linked(planned, options, reporter) as link:
         build = running.id
+        publisher = replace(make_publisher(planned, placed), fetch=link.fetch)
+        link.bring()
         if planned.manifest.budget and buying:
             cache.journal.open_budget(build, planned.manifest.budget, planned.loaded.project)
         yield World(
@@ -68,6 +71,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             forced=_forced(planned, options),
             offline=options.offline,
             fail_fast=options.fail_fast,
+            elsewhere=link,
         )
         if planned.manifest.budget and buying:
             cache.journal.close_budget(build)

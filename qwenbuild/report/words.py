@@ -163,6 +163,7 @@ _PHRASES = {
     "moved": _moved,
     "table-moved": _table_moved,
     "held": _held,
+    "imported": lambda reason: "imported: somebody else drew it, and the lockfile does not name it yet",
     "unjudged": lambda reason: "not held against `expect` yet",
     "unpicked": lambda reason: f"none of {reason.new} candidates is picked" if reason.new else "no candidate is picked yet",
     "pick-void": _pick_void,

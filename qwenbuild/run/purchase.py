@@ -35,8 +35,23 @@ from qwenbuild.run.submit import (
 from qwenbuild.run.world import Progress, Stopped
 
 
+class Elsewhere(Exception):
+    """Another machine draws this picture; it is asked for again after `pause` seconds."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__(pause)
+        self.pause = pause
+
+
 async def buy(progress: Progress, purchase: Purchase) -> Outcome:
-    """Make the picture of one key. Every failure is an Outcome; only bugs raise."""
+    """Make the picture of one key. Every failure of a provider is an Outcome; CacheError when nothing can be told."""
+    outcome = await _buy(progress, purchase)
+    if progress.world.elsewhere is not None:
+        await progress.off_loop(progress.world.elsewhere.end, outcome)
+    return outcome
+
+
+async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
     job = Job.of(progress, purchase, progress.world.provider(purchase.settings))
     while True:
         try:
@@ -45,6 +60,9 @@ async def buy(progress: Progress, purchase: Purchase) -> Outcome:
             settled = await _attempt(job) if holder is None else await _after(job, holder)
             if settled is not None:
                 return settled
+        except Elsewhere as other:
+            with contextlib.suppress(Stopped):
+                await job.pause(other.pause)
         except Again as again:
             progress.tell("retry", purchase.entry, message=str(again))
             with contextlib.suppress(Stopped):
@@ -65,9 +83,9 @@ async def _attempt(job: Job) -> Outcome | None:
             await place.enter_async_context(job.lane.slot())
         job.retries.restart()
         made = _made_meanwhile(job)
-        if made is not None:
-            return made
-        return await _submit(job)
+        if made is None:
+            made = await _made_elsewhere(job)
+        return made if made is not None else await _submit(job)
 
 
 async def _submit(job: Job) -> Outcome | None:
@@ -144,6 +162,19 @@ def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
     results = world.cache.results([key]).get(key, ())
     result = next((result for result in results if world.cache.has_blob(result.digest)), None)
     return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
+
+
+async def _made_elsewhere(job: Job) -> Outcome | None:
+    """Another machine's picture of this key, None when it may be bought here. Raises Elsewhere, CacheError."""
+    key, world = job.purchase.key, job.progress.world
+    if world.elsewhere is None or not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
+        return None
+    said = await job.progress.off_loop(world.elsewhere.begin, key)
+    if isinstance(said, ActionResult):
+        return Outcome(OutcomeKind.DONE, key, said, "restored")
+    if said is not None:
+        raise Elsewhere(said)
+    return None
 
 
 def _check_room(progress: Progress) -> None:

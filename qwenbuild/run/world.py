@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from qwenbuild.cache import Cache
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
@@ -86,6 +86,21 @@ class RunResult:
     doubts: tuple[tuple[str, str], ...] = ()
 
 
+class Elsewhere(Protocol):
+    """Other machines that may draw the same pictures. Both methods block."""
+
+    def begin(self, key: str) -> ActionResult | float | None:
+        """Before a key is bought: None when it may be, another machine's picture, or seconds after which to ask again.
+
+        Raises CacheError when it cannot be told.
+        """
+        ...
+
+    def end(self, outcome: Outcome) -> None:
+        """After a key's purchase, however it ended; nothing is raised."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside the run that it may use.
@@ -94,7 +109,7 @@ class World:
     `inputs` reads an Action's reference images; `allowed` are the keys that may be bought (None: all);
     `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
     `rescue` keeps paid bytes that the cache cannot take, with their receipt;
-    `names` gives the attempt of a key that a person gave up;
+    `names` gives the attempt of a key that a person gave up; `elsewhere` are other machines;
     `waits` and `times` are the clock and how long is waited; tests switch waiting off.
     """
 
@@ -117,6 +132,7 @@ class World:
     forced: frozenset[str] = frozenset()
     offline: bool = False
     fail_fast: bool = False
+    elsewhere: Elsewhere | None = None
     waits: Waits = field(default_factory=Waits)
     times: Times = field(default_factory=Times)
 

@@ -25,6 +25,8 @@ AT_ONCE = 24
 """Requests under way at a time."""
 LISTED_FROM = 2_000
 """From so many pictures on, listing the store's 256 folders is fewer requests than asking for each."""
+GIVE_UP = 2 * AT_ONCE
+"""After so many errors in a row the rest is not asked for: nobody waits for a dead host's timeouts, one by one."""
 Told = Callable[[int, int], None]
 """Called with pictures done and bytes moved so far."""
 T = TypeVar("T")
@@ -264,16 +266,23 @@ def receipt_bytes(result: ActionResult, team: bytes = b"") -> bytes:
 def each(work: Callable[[str], T], names: Collection[str]) -> Iterator[tuple[str, T | RemoteError]]:
     """Do the work for every name, some at a time; a RemoteError is an answer like the others.
 
-    Whoever stops listening, or interrupts, waits only for what is under way.
+    Whoever stops listening, or interrupts, waits only for what is under way. A store that only fails is given up.
     """
     if not names:
         return
+    in_a_row = 0
 
     def carried(name: str) -> T | RemoteError:
+        nonlocal in_a_row
+        if in_a_row >= GIVE_UP:
+            return RemoteError("not asked for: the shared cache failed too often in a row", code="remote-io")
         try:
-            return work(name)
+            answer = work(name)
         except RemoteError as error:
+            in_a_row += error.code != "remote-digest"
             return error
+        in_a_row = 0
+        return answer
 
     threads = ThreadPoolExecutor(min(AT_ONCE, len(names)), "qwenbuild-remote")
     try:

@@ -1,0 +1,282 @@
+"""Carry pictures to and from the shared cache: after a build, and for `cache push`, `pull`, `verify --remote`, `gc --remote`.
+
+Knows no plan's verdicts and no store's kind. Nothing here ever asks a provider.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from qwenbuild import tree
+from qwenbuild.build.linking import Told
+from qwenbuild.build.loading import Loaded, Options, Planned, load, make
+from qwenbuild.build.sharing import address, environ_of, size_words, team_key
+from qwenbuild.cache import Cache
+from qwenbuild.cache.remote import Item, Remote, RemoteError, blob_name, check_version, open_remote
+from qwenbuild.cache.remote.sharing import Moved, each, fetch, look, push, verified
+from qwenbuild.errors import CacheError, InputError
+from qwenbuild.model import ActionResult, LockEntry
+from qwenbuild.ports import Reporter
+
+PUSH = "QWENBUILD_REMOTE_PUSH"
+YOUNG = 24 * 3600.0
+"""Seconds; what is younger may be of a branch whose lockfile nobody has yet."""
+Records = Mapping[str, LockEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What was, or with `dry` would be, moved. `missing` pictures are not where they should come from."""
+
+    url: str
+    dry: bool
+    wanted: int
+    moved: int
+    bytes: int
+    missing: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading the store found. `corrupt` hold other bytes than their names say; `missing` are named by the lockfile."""
+
+    url: str
+    read: int
+    bytes: int
+    corrupt: tuple[str, ...]
+    missing: tuple[str, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything is there and whole."""
+        return not (self.corrupt or self.missing or self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What no lockfile given names. `young` were left because they are too new to judge."""
+
+    url: str
+    dry: bool
+    names: tuple[str, ...]
+    bytes: int
+    young: int
+
+
+@contextmanager
+def _opened(loaded: Loaded) -> Iterator[Remote]:
+    environ = environ_of(loaded)
+    url = address(loaded.manifest, environ)
+    if not url:
+        raise InputError("no shared cache is named: `remote:` in the manifest, or QWENBUILD_REMOTE", code="remote-unnamed")
+    with closing(open_remote(url, environ)) as remote:
+        yield remote
+
+
+# ---------------------------------------------------------------- out
+
+
+def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
+    """`cache push`: everything that the lockfile names of the selected entries. Raises InputError, CacheError."""
+    from dataclasses import replace
+
+    planned = make(loaded := load(options), replace(options, offline=True))
+    with _opened(loaded) as remote:
+        return _push(planned, remote, loaded.lock.entries, reporter, dry=dry)
+
+
+def share_built(
+    planned: Planned, options: Options, records: Records, reporter: Reporter, fresh: frozenset[str]
+) -> list[tuple[str, str, str]]:
+    """After a build: everything it knows under --push, only `fresh` entries under claims. Failures as the summary has them."""
+    environ = environ_of(planned.loaded)
+    pushing = options.push or environ.get(PUSH, "").strip().lower() in ("1", "true", "yes", "on")
+    if options.offline or not (pushing or (planned.manifest.claims and fresh)):
+        return []
+    known = {**planned.loaded.lock.entries, **records}
+    known = {id: record for id, record in known.items() if pushing or id in fresh}
+    try:
+        with _opened(planned.loaded) as remote:
+            done = _push(planned, remote, known, reporter, dry=False)
+    except CacheError as error:
+        return [("", "not-pushed", f"the shared cache took nothing: {error}")]
+    words = sorted(set(done.failed.values()))
+    count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
+    return [("", "not-pushed", f"{count}: {words[0]}")] if words else []
+
+
+def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> Carried:
+    cache, ids = planned.cache, {step.id for step in planned.plan.steps}
+    named = {
+        key: digest
+        for id, record in records.items()
+        if record is not None and id in ids
+        for key, digest in ((record.key, record.digest), *record.candidates.items())
+    }
+    wanted = {**named, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
+    results, files, missing = _sources(planned, named, wanted)
+    if dry:
+        held = look(remote, {*(r.digest for r in results), *files})
+        if held.unknown:
+            raise next(iter(held.unknown.values()))
+        new = [r for r in results if r.digest not in held.sizes]
+        size = sum(r.size for r in new)
+        return Carried(remote.url, True, len(results) + len(files), len(new) + len(files.keys() - held.sizes), size, missing)
+    if not results and not files:
+        return Carried(remote.url, False, 0, 0, 0, missing)
+    total = sum(result.size for result in results)
+    told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results), total)
+    moved = push(remote, cache, results, told, team_key(environ_of(planned.loaded)), files)
+    told.done(moved.bytes, len(moved.done))
+    return _carried(remote, len(results) + len(files), moved, missing)
+
+
+def _carried(remote: Remote, wanted: int, moved: Moved, missing: tuple[str, ...]) -> Carried:
+    failed = {name: str(error) for name, error in moved.failed.items()}
+    return Carried(remote.url, False, wanted, len(moved.done), moved.bytes, missing, failed)
+
+
+def _derived(records: Records, ids: set[str]) -> dict[str, str]:
+    found = (record.outputs.values() for id, record in records.items() if record is not None and id in ids)
+    return {output.digest: output.digest for outputs in found for output in outputs if output.digest}
+
+
+def _sources(
+    planned: Planned, named: Mapping[str, str], wanted: Mapping[str, str]
+) -> tuple[list[ActionResult], dict[str, Callable[[], bytes]], tuple[str, ...]]:
+    """Receipts whose pictures are in the vault, other bytes by digest, and digests whose bytes are not at hand."""
+    cache, blobs = planned.cache, planned.cache.known_blobs()
+    known = cache.results(list(named))
+    results: list[ActionResult] = []
+    files: dict[str, Callable[[], bytes]] = {}
+    missing: list[str] = []
+    in_tree = {item.digest: path for path, item in planned.seen.found.items()}
+    for key, digest in wanted.items():
+        result = next((result for result in known.get(key, ()) if result.digest == digest), None)
+        if digest in blobs and result is not None:
+            results.append(result)
+        elif digest in blobs:
+            files[digest] = _of_vault(cache, digest)
+        elif digest in in_tree:
+            files[digest] = _of_tree(planned, in_tree[digest], digest)
+        else:
+            missing.append(digest)
+    return results, files, tuple(missing)
+
+
+def _of_vault(cache: Cache, digest: str) -> Callable[[], bytes]:
+    return lambda: cache.read_blob(digest)
+
+
+def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        data = tree.read(planned.loaded.root, path)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise RemoteError(f"{path} changed while it was read", code="remote-digest")
+        return data
+
+    return read
+
+
+# ---------------------------------------------------------------- in
+
+
+def carry_in(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
+    """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError."""
+    from dataclasses import replace
+
+    planned = make(loaded := load(options), replace(options, offline=True))
+    there = planned.cache.known_blobs()
+    wanted = {digest: key for key, digest in _named(planned) if digest not in there}
+    with _opened(loaded) as remote:
+        held = look(remote, wanted)
+        failed = {digest: str(error) for digest, error in held.unknown.items()}
+        missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
+        size = sum(held.sizes.values())
+        if dry or not held.sizes:
+            return Carried(remote.url, dry, len(wanted), len(held.sizes) if dry else 0, size if dry else 0, missing, failed)
+        words = f"shared cache: fetching {len(held.sizes):,} pictures, {size_words(size)}"
+        told = Told(reporter, words, len(held.sizes), size)
+        pictures = {digest: wanted[digest] for digest in held.sizes}
+        moved = fetch(remote, planned.cache, pictures, told, team_key(environ_of(loaded)))
+        told.done(moved.bytes, len(moved.done))
+        failed |= {name: str(error) for name, error in moved.failed.items()}
+        planned.cache.add_root(loaded.lock_path)
+        missing = (*missing, *moved.absent)
+        return Carried(remote.url, False, len(wanted), len(moved.done), moved.bytes, missing, failed)
+
+
+def _named(planned: Planned) -> Iterator[tuple[str, str]]:
+    lock = planned.loaded.lock.entries
+    for step in planned.plan.steps:
+        record = lock.get(step.moved_from or step.id)
+        if record is not None:
+            yield from ((record.key, record.digest), *record.candidates.items())
+
+
+# ---------------------------------------------------------------- care
+
+
+def verify_remote(options: Options, reporter: Reporter) -> Checked:
+    """`cache verify --remote`: read what the lockfile names, and compare its digests. Raises InputError, RemoteError."""
+    loaded = load(options)
+    records = loaded.lock.entries.values()
+    digests = {digest for record in records for digest in (record.digest, *record.candidates.values())}
+    with _opened(loaded) as remote:
+        if not check_version(remote):
+            return Checked(remote.url, 0, 0, (), tuple(sorted(digests)), {})
+        told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests), 0)
+        return _read_all(remote, digests, told)
+
+
+def _read_all(remote: Remote, digests: set[str], told: Told) -> Checked:
+    corrupt, missing, failed = [], [], {}
+    count = size = 0
+    for digest, answer in each(lambda digest: _length(verified(remote, digest)), digests):
+        if isinstance(answer, RemoteError) and answer.code == "remote-digest":
+            corrupt.append(digest)
+        elif isinstance(answer, RemoteError):
+            failed[digest] = str(answer)
+        elif answer is None:
+            missing.append(digest)
+        else:
+            count, size = count + 1, size + answer
+            told(count, size)
+    return Checked(remote.url, count, size, tuple(sorted(corrupt)), tuple(sorted(missing)), failed)
+
+
+def _length(data: bytes | None) -> int | None:
+    return None if data is None else len(data)
+
+
+def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str], *, dry: bool = True) -> Swept:
+    """`cache gc --remote`: blobs, receipts and claims that nothing given names, older than a day.
+
+    Receipts go before blobs, so that none names what is gone. Raises InputError, RemoteError (also where a store cannot list).
+    """
+    with _opened(load(options)) as remote:
+        items = [item for prefix in ("receipts", "claims", "blobs") for item in remote.list(prefix)]
+        loose = [item for item in items if not _is_named(item, keys, digests)]
+        old = [item for item in loose if item.written < time.time() - YOUNG]
+        if not dry:
+            for _, answer in (pair for part in _in_order(old) for pair in each(remote.delete, part)):
+                if isinstance(answer, RemoteError):
+                    raise answer
+        names = tuple(item.name for item in old)
+        return Swept(remote.url, dry, names, sum(item.size for item in old), len(loose) - len(old))
+
+
+def _in_order(items: list[Item]) -> Iterator[list[str]]:
+    yield [item.name for item in items if not item.name.startswith("blobs/")]
+    yield [item.name for item in items if item.name.startswith("blobs/")]
+
+
+def _is_named(item: Item, keys: frozenset[str], digests: frozenset[str]) -> bool:
+    name = item.name.rpartition("/")[2].partition(".")[0]
+    return (item.name.startswith("receipts/") and name in keys) or (blob_name(name) == item.name and name in digests)

@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Look": {
         "status": "qwenbuild.cli.commands.status",
         "explain": "qwenbuild.cli.commands.explain",
+        "diff": "qwenbuild.cli.commands.diff",
         "gallery": "qwenbuild.cli.commands.gallery",
         "spend": "qwenbuild.cli.commands.spend",
         "providers": "qwenbuild.cli.commands.providers",

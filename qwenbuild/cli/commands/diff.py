@@ -1,0 +1,95 @@
+"""`qwenbuild diff`: what changed in pictures between two lockfiles.
+
+Does not know how they are compared or worded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+if TYPE_CHECKING:
+    from qwenbuild.build.comparing import Change, Entries
+    from qwenbuild.gallery.revision import Before
+    from qwenbuild.model import Manifest
+
+HERE = "working tree"
+
+
+@click.command("diff", cls=Verb, short_help="What changed in pictures between two lockfiles.")
+@click.argument("old", metavar="[REV]", default="HEAD")
+@click.argument("new", metavar="[REV]", required=False)
+@click.option("--markdown", is_flag=True, help="A table for a pull request.")
+@click.option("--thumbnails", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Make thumbnails for it.")
+@click.option("--width", type=click.IntRange(16, 1024), default=160, show_default=True, help="Of a thumbnail, in pixels.")
+@opt.json_option
+def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, width: int, as_json: bool) -> int:
+    """Say what changed in pictures between the lockfile of a git revision (default: HEAD) and the one here, or of another one.
+
+    Reads the lockfiles and the cache only; exits 0 whether or not something changed.
+
+    \b
+    Examples:
+      qwenbuild diff
+      qwenbuild diff main HEAD
+      qwenbuild diff main --markdown --thumbnails thumbs > comment.md
+    """
+    from qwenbuild import lockfile, manifest
+    from qwenbuild.build.comparing import compare
+    from qwenbuild.cli import changes as words
+    from qwenbuild.gallery.revision import lock_at
+
+    if thumbnails is not None and not markdown:
+        raise click.UsageError("--thumbnails goes with --markdown.")
+    call = current()
+    source = manifest.find(call.folder, call.file)
+    path = lockfile.path_of(source).absolute()
+    before = lock_at(path, old)
+    now = lock_at(path, new).entries if new else lockfile.read(path).entries
+    found = compare(before.entries, now)
+    names = (old, new or HERE)
+    if as_json:
+        say.as_json(words.as_json(found, names))
+    elif markdown:
+        made = _thumbnails(found, now, before, manifest.load(source), thumbnails, width) if thumbnails else {}
+        say.result(words.markdown_lines(found, names, made))
+    else:
+        say.result(words.text_lines(found, names, call.out()))
+    return 0
+
+
+def _thumbnails(
+    changes: Sequence[Change], now: Entries, before: Before, asked: Manifest, folder: Path, width: int
+) -> dict[str, str]:
+    """Digest to the address of its thumbnail, for every picture of the changes whose bytes are at hand."""
+    import os
+    from urllib.parse import quote
+
+    from qwenbuild.cache import Cache, cache_dir
+    from qwenbuild.gallery.sources import Sources
+    from qwenbuild.images import thumbnail
+
+    files = {path: record.digest for record in now.values() for path, output in record.outputs.items() if not output.recipe}
+    sources = Sources.of(Cache.open(cache_dir(os.environ)), asked.folder / asked.output, files, before)
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, str] = {}
+    for record in [record for change in changes for record in (change.old, change.new) if record is not None]:
+        data = None if record.digest in made else sources.read(record.digest)
+        if data is None:
+            continue
+        target = folder / f"{record.digest[:16]}.webp"
+        try:
+            target.write_bytes(thumbnail(data, width))
+        except ValueError as error:
+            say.message(f"note: no thumbnail of {record.digest[:12]}: {error}")
+            continue
+        made[record.digest] = quote(target.as_posix())
+    return made

@@ -108,7 +108,8 @@ ACTS: tuple[Callable[[Path], object], ...] = (
     appended, changed, hidden, replaced, rewritten, aside, back, swapped, linked, folder_linked, emptied, duplicated,
     Path.touch, Path.unlink,
 )  # fmt: skip
-EDITS = st.lists(st.tuples(st.sampled_from(FILES), st.sampled_from(ACTS)), max_size=4)
+EDIT = st.tuples(st.sampled_from(FILES), st.sampled_from(ACTS))
+EDITS = st.one_of(st.lists(EDIT, max_size=1), st.lists(EDIT, max_size=4))
 
 
 def reset(project: Project) -> None:

@@ -7,8 +7,10 @@ Knows no vendor: what an answer means is for the provider to say.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +28,12 @@ import httpx
 from qwenbuild import __version__
 from qwenbuild.errors import ProviderError, Unavailable, Uncertain
 from qwenbuild.providers.guard import Guard, HostRefused
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore tries this import for each lock it makes; where there is no such package, each try would search the whole path
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 20
+"""A picture comes in few pieces instead of one for each 64 KiB; every piece costs the same whatever its size."""
 
 USER_AGENT = f"qwenbuild/{__version__}"
 ANSWER_CAP = 1 << 20

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ MARGIN = 1.02
 """Exact spacing is refused now and then by a server that counts per second."""
 FAST = 5.0
 """Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
+MOST_COUNTED = 50
+"""Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
 TRAVEL, TRAVEL_CAP = 0.02, 0.1
 """Seconds after which a submission is taken to have arrived: as a guess, and at most when its answer took longer."""
 HAIR = 0.002
@@ -58,7 +60,8 @@ class Pace:
             return cls()
         if rps <= FAST:
             return cls(MARGIN / rps, (MARGIN - 1) / rps)
-        count = int(rps)
+        spans = math.ceil(rps / MOST_COUNTED)
+        count = int(rps / spans)
         return cls(MARGIN / rps, 0.5 / rps, count, count / rps)
 
 
@@ -77,6 +80,10 @@ class State:
     fewer: int = 0
     streak: int = 0
     recent: list[tuple[float, float]] = field(default_factory=list)
+
+    def record(self) -> dict[str, Any]:
+        """The fields by name, for the file. dataclasses.asdict copies every number on its own."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def wait(self, steady: float, wall: float, pace: Pace) -> float:
         """Seconds until a submission may leave."""
@@ -298,7 +305,7 @@ class FileLane:
                 late(self._state)
             self._late.clear()
             answer = change(self._state)
-            self._path.with_suffix(".json").write_text(json.dumps(asdict(self._state)), encoding="ascii")
+            self._path.with_suffix(".json").write_text(json.dumps(self._state.record()), encoding="ascii")
             return answer
         finally:
             lock.release()

@@ -68,10 +68,11 @@ def _without_lockfile(planned: Planned, before: Before | None) -> tuple[Problem,
 def all_cards(planned: Planned, before: Before | None = None) -> list[Card]:
     """The cards of what was selected; what is gone since `before` only where everything is shown."""
     loaded = planned.loaded
+    steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
     look = Look(
-        steps=[step for step in planned.plan.steps if _is_chosen(planned, step)],
+        steps=steps,
         lock=loaded.lock.entries,
-        results=planned.seen.facts.results,
+        results=planned.cache.results([one.candidate.key for step in steps for one in step.candidates if one.candidate.key]),
         before=before,
         notes=notes.read(notes.path_of(loaded.lock_path)),
     )

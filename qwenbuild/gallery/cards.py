@@ -99,7 +99,7 @@ def _candidate(look: Look, step: Step, number: int, record: LockEntry) -> Card:
         "key": key,
         "seed": plan.candidate.seed,
         "digest": plan.digest,
-        "size": [result.width, result.height] if result else None,
+        "size": [result.width, result.height] if result else _pixels(plan.candidate.action.size),
         "verdict": plan.verdict.value,
         "picked": bool(key) and key == record.picked,
         "rejected": key in record.rejected,
@@ -109,13 +109,19 @@ def _candidate(look: Look, step: Step, number: int, record: LockEntry) -> Card:
     }
 
 
+def _pixels(size: str) -> list[int] | None:
+    """Width and height of `W*H`; None for a ratio."""
+    width, _, height = size.partition("*")
+    return [int(width), int(height)] if width.isdigit() and height.isdigit() else None
+
+
 def _result(look: Look, plan: CandidatePlan) -> ActionResult | None:
     found = look.results.get(plan.candidate.key, ())
     return next((result for result in found if result.digest == plan.digest), None)
 
 
 def _paid(result: ActionResult | None, plan: CandidatePlan) -> str:
-    if result is not None and result.billed is not None:
+    if result is not None and result.billed:
         return f"{price_words(result.billed)} (as billed)"
     return price_words(plan.price) if plan.price or not plan.digest else ""
 

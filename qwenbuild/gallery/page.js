@@ -50,6 +50,8 @@ const gallery = (() => {
     return "";
   }
 
+  const spread = () => document.body.classList.contains("takes");
+
   function shape(card, candidate) {
     const size = candidate && candidate.size;
     return size ? Math.min(Math.max(size[0] / size[1], 0.2), 5) : card.ratio;
@@ -66,18 +68,17 @@ const gallery = (() => {
     });
     if (source) made.append(el("img", { src: source, alt: "", loading: "lazy", decoding: "async" }));
     else made.append(el("span", { class: "words" }, candidate.lost ? "its bytes are nowhere at hand" : card.prompt.slice(0, 160)));
-    if (several && number >= 0) made.append(el("span", { class: "number" + (candidate.picked ? " picked" : "") }, String(number + 1)));
+    if (several && number >= 0) made.append(el("span", { class: "number" + (candidate.picked ? " picked" : "") }, spread() ? String(number + 1) : `${number + 1} / ${card.candidates.length}`));
     return made;
   }
 
   function frames(card) {
     if (!card.candidates.length) return [frame(card, -1)];
-    if (!document.body.classList.contains("takes")) return [frame(card, card.used)];
+    if (!spread()) return [frame(card, card.used)];
     return card.candidates.map((_, number) => frame(card, number));
   }
 
   function draw(card) {
-    const many = card.candidates.length > 1 && !document.body.classList.contains("takes");
     const made = frames(card);
     const wide = made.reduce((sum, one) => sum + Number(one.style.getPropertyValue("--ar")), 0);
     const state = tone(card);
@@ -86,8 +87,7 @@ const gallery = (() => {
       el("span", { class: "label", title: card.id }, label(card)),
       card.before && card.verdict !== "removed" ? el("span", { class: "tag" }, "changed") : null,
       card.marks.includes("new") ? el("span", { class: "tag" }, "new") : null,
-      card.note ? el("span", { class: "tag", title: card.note }, "note") : null,
-      many ? el("span", { class: "tag quiet" }, `${card.candidates.length} candidates`) : null);
+      card.note ? el("span", { class: "tag", title: card.note }, "note") : null);
     card.node.replaceChildren(el("div", { class: "frames" }, ...made), about);
     card.node.style.setProperty("--wide", wide.toFixed(4));
     card.drawn = true;
@@ -175,7 +175,11 @@ const gallery = (() => {
     cards = given.map(adopt);
     index = new Map(cards.map((card) => [card.id, card]));
     for (const card of cards) section(card.asset).cards.push(card);
-    for (const { grid, cards: own } of sections.values()) for (const card of own) { card.node.style.setProperty("--wide", card.ratio); grid.append(card.node); }
+    for (const { grid, cards: own } of sections.values()) {
+      grid.style.setProperty("--scale", Math.min(Math.max(1 / Math.sqrt(own[0].ratio), 0.8), 1.35).toFixed(3));
+      for (const card of own) card.node.style.setProperty("--wide", card.ratio);
+      grid.append(...own.map((card) => card.node));
+    }
     census();
     filter();
     redraw();

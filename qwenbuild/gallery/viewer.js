@@ -15,8 +15,8 @@
     view.actual = false;
     const undecided = card.marks.includes("unpicked") || card.marks.includes("pick void");
     view.mode = !card.candidates.length ? "before" : hasMany() && undecided && number === card.used ? "all" : "one";
-    draw();
     if (!box.open) box.showModal();
+    draw();
     box.querySelector(".stage").focus({ preventScroll: true });
     history.replaceState(null, "", "#" + encodeURIComponent(card.id));
   }
@@ -36,14 +36,14 @@
 
   // ------------------------------------------------------------ the stage
 
-  function columns(count, ratio, width, height) {
-    let best = { columns: 1, size: 0 };
+  function layout(count, ratio, width, height) {
+    let best = { columns: 1, size: 1 };
     for (let across = 1; across <= count; across += 1) {
       const rows = Math.ceil(count / across);
-      const size = Math.min(width / across, (height / rows - 34) * ratio);
+      const size = Math.min(width / across - 19, (height / rows - 34) * ratio);
       if (size > best.size) best = { columns: across, size };
     }
-    return best.columns;
+    return best;
   }
 
   function all(stage) {
@@ -51,12 +51,12 @@
     const area = box.querySelector(".stage");
     const width = area && area.clientWidth ? area.clientWidth : innerWidth * 0.7;
     const height = area && area.clientHeight ? area.clientHeight : innerHeight * 0.8;
-    const across = columns(view.card.candidates.length, ratio, width, height);
+    const { columns: across, size } = layout(view.card.candidates.length, ratio, width, height);
     const figures = view.card.candidates.map((candidate, number) => el("figure", {
       class: (number === view.number ? "chosen" : "") + (candidate.rejected ? " rejected" : ""),
       on: { click: () => { view.number = number; view.mode = "one"; draw(); } },
     }, el("div", { class: "cell" }, shot(number)), el("figcaption", {}, said(candidate, number))));
-    stage.append(el("div", { class: "all", css: { "--columns": across, "--rows": Math.ceil(figures.length / across) } }, ...figures));
+    stage.append(el("div", { class: "all", css: { "--columns": across, "--cell-width": `${Math.ceil(size)}px`, "--rows": Math.ceil(figures.length / across) } }, ...figures));
   }
 
   function said(candidate, number) {

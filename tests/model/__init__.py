@@ -1,0 +1,1 @@
+"""Builds through a real diffusers pipeline; not part of CI, because it needs torch."""

@@ -221,9 +221,11 @@ class Journal:
 
     def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:
         """Open attempts, oldest first: of these keys, of this project, or all."""
-        found = self._all(f"WHERE a.state IN ({_LIVE}) ORDER BY a.sent, a.rowid")
         wanted = None if keys is None else frozenset(keys)
-        return [item for item in found if (wanted is None or item.key in wanted) and project in (None, item.project)]
+        named = () if wanted is None or len(wanted) > ONE_QUERY else tuple(wanted)
+        among = f" AND a.key IN ({', '.join('?' * len(named))})" if named else ""
+        found = self._all(f"WHERE a.state IN ({_LIVE}){among} ORDER BY a.sent, a.rowid", named, wanted)
+        return [item for item in found if project in (None, item.project)]
 
     def doubts(self) -> list[Attempt]:
         """Attempts in doubt, oldest first."""

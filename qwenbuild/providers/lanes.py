@@ -163,6 +163,7 @@ class FileLane:
         self._freed = asyncio.Event()
         self._held: dict[int, FileLock | None] = {}
         self._state = State()
+        self._mutex: FileLock | None = None
         self._left: dict[asyncio.Task[Any] | None, float] = {}
         self._late: list[Callable[[State], None]] = []
         self._refused_at = -math.inf
@@ -223,12 +224,15 @@ class FileLane:
         """The file's lock, or None when somebody else has it or this lane has no files. Never waits."""
         if self._path is None:
             return None
-        lock = FileLock(f"{self._path}.{name}", thread_local=False, blocking=False, preserve_lock_file=True)
+        lock = self._lock(name)
         try:
             lock.acquire()
         except Timeout:
             return None
         return lock
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(f"{self._path}.{name}", thread_local=False, blocking=False, preserve_lock_file=True)
 
     # ------------------------------------------------------------ spacing
 
@@ -296,8 +300,10 @@ class FileLane:
         """The change's answer after storing the state, None when another process is at it."""
         if self._path is None:
             return change(self._state)
-        lock = self._locked("lock")
-        if lock is None:
+        lock = self._mutex = self._mutex or self._lock("lock")
+        try:
+            lock.acquire()
+        except Timeout:
             return None
         try:
             self._state = self._read()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from qwenbuild.errors import CacheError, CredentialsError, InputError, QwenbuildError
@@ -28,7 +29,7 @@ LOCAL_AT_ONCE = 64
 
 def run(plan: Plan, world: World) -> RunResult:
     """Carry out the plan. Everything finished is stored and published, also after failures and interrupts."""
-    with ThreadPoolExecutor(max(2, os.cpu_count() or 2), "qwenbuild") as executor:
+    with _kept(), ThreadPoolExecutor(max(2, os.cpu_count() or 2), "qwenbuild") as executor:
         progress = Progress(world, executor)
         schedule = _Schedule(progress, plan)
         with contextlib.suppress(asyncio.CancelledError):
@@ -36,6 +37,16 @@ def run(plan: Plan, world: World) -> RunResult:
     return RunResult(
         schedule.outcomes, progress.stops(), progress.interrupted, progress.spent, progress.bought, tuple(progress.doubts)
     )
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """The plan is not walked by the collector again and again: of 100,000 entries that holds up the loop for a second."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def _run(progress: Progress, schedule: _Schedule) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.model import STRICT, LockEntry, LockOutput
+from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -38,6 +38,7 @@ class Lock:
     entries: Mapping[str, LockEntry] = field(default_factory=dict)
     exists: bool = False
     raw: bytes = b""
+    atlases: Mapping[str, LockAtlas] = field(default_factory=dict)
 
 
 def path_of(manifest: Path) -> Path:
@@ -56,11 +57,21 @@ def read(path: Path) -> Lock:
         return Lock()
     except OSError as error:
         raise _error(path, "lockfile-unreadable", f"the lockfile cannot be read: {error.strerror or error}") from error
-    return Lock(parse(raw, path), True, raw)
+    document = _parsed(raw, path)
+    return Lock(document.entries, True, raw, document.atlases)
 
 
 def parse(raw: bytes, path: Path) -> dict[str, LockEntry]:
     """The entries in a lockfile's bytes. Raises InputError naming the line where it is known."""
+    return _parsed(raw, path).entries
+
+
+def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
+    """The atlases in a lockfile's bytes. Raises InputError."""
+    return _parsed(raw, path).atlases
+
+
+def _parsed(raw: bytes, path: Path) -> _Document:
     if len(raw) > SIZE_LIMIT:
         raise _error(path, "lockfile-too-large", f"the lockfile is {len(raw)} bytes; {SIZE_LIMIT} is the most")
     _refuse_conflicts(raw, path)
@@ -94,7 +105,7 @@ def _between(raw: bytes) -> str:
     return f": both sides changed {', '.join(names[:3])}{more}"
 
 
-def _validated(raw: bytes, path: Path) -> dict[str, LockEntry]:
+def _validated(raw: bytes, path: Path) -> _Document:
     from pydantic import ValidationError
 
     try:
@@ -109,20 +120,37 @@ def _validated(raw: bytes, path: Path) -> dict[str, LockEntry]:
         ) from error
     if document.version != VERSION:
         raise _version(path, document.version)
-    _refuse_duplicates(raw, document.entries, path)
+    _refuse_duplicates(raw, len(document.entries) + len(document.atlases), path)
     for id, entry in document.entries.items():
         _check_digests(id, entry, raw, path)
-    return document.entries
+    for name, atlas in document.atlases.items():
+        _check_outputs(name, [], atlas.outputs, raw, path)
+    return document
 
 
 def _check_digests(id: str, entry: LockEntry, raw: bytes, path: Path) -> None:
-    digests = [entry.key, entry.digest]
-    for output in entry.outputs.values():
+    _check_outputs(id, [entry.key, entry.digest], entry.outputs, raw, path)
+
+
+def _check_outputs(id: str, digests: list[str], outputs: Mapping[str, LockOutput], raw: bytes, path: Path) -> None:
+    """Digests become file names of the vault, paths such of the tree: neither may lead anywhere else."""
+    for name, output in outputs.items():
+        _check_path(id, name, raw, path)
         digests += [found for found in (output.digest, output.recipe) if found]
     for digest in digests:
         if DIGEST(digest) is None:
             message = f"{digest[:80]!r} in the entry {id!r} is not a SHA-256 of 64 lower-case hex digits"
             raise _error(path, "lockfile-invalid", message, _line_of(raw, (id,)))
+
+
+def _check_path(id: str, name: str, raw: bytes, path: Path) -> None:
+    from qwenbuild.expand.paths import guard_path
+
+    try:
+        guard_path(name)
+    except ValueError as error:
+        message = f"the path {name[:80]!a} in the entry {id!r} is not below the output folder: {error}"
+        raise _error(path, "lockfile-invalid", message, _line_of(raw, (id,))) from error
 
 
 def _refuse_other_version(raw: bytes, path: Path) -> None:
@@ -138,8 +166,8 @@ def _version(path: Path, version: object) -> InputError:
     return _error(path, "lockfile-version", f"the lockfile has version {version!r}; this qwenbuild reads version {VERSION}")
 
 
-def _refuse_duplicates(raw: bytes, entries: Mapping[str, LockEntry], path: Path) -> None:
-    if raw.count(b'\n    "') == len(entries):
+def _refuse_duplicates(raw: bytes, blocks: int, path: Path) -> None:
+    if raw.count(b'\n    "') == blocks:
         return
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -177,6 +205,7 @@ class _Document:
     entries: dict[str, LockEntry]
     manifest: str
     version: int
+    atlases: dict[str, LockAtlas] = field(default_factory=dict)
 
 
 @cache
@@ -190,11 +219,15 @@ def _adapter() -> TypeAdapter[_Document]:
 def record(entry: LockEntry) -> dict[str, Any]:
     """The entry as JSON values; everything but the first four fields only when it differs from its default."""
     found: dict[str, Any] = {"action": dict(entry.action), "digest": entry.digest, "key": entry.key}
-    found["outputs"] = {path: _output(output) for path, output in entry.outputs.items()}
+    found["outputs"] = _outputs(entry.outputs)
     for name in LATER:
         if value := getattr(entry, name):
             found[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
     return found
+
+
+def _outputs(outputs: Mapping[str, LockOutput]) -> dict[str, Any]:
+    return {path: _output(output) for path, output in outputs.items()}
 
 
 def _output(output: LockOutput) -> dict[str, Any]:
@@ -206,9 +239,15 @@ def _output(output: LockOutput) -> dict[str, Any]:
     return {**found, "orphan": True} if output.orphan else found
 
 
-def text(entries: Mapping[str, LockEntry], manifest: str) -> bytes:
+def text(entries: Mapping[str, LockEntry], manifest: str, atlases: Mapping[str, LockAtlas] | None = None) -> bytes:
     """The lockfile's bytes: keys sorted, two-space indent, one field a line, a final newline."""
-    document = {"entries": {id: record(entry) for id, entry in entries.items()}, "manifest": manifest, "version": VERSION}
+    document: dict[str, Any] = {
+        "entries": {id: record(entry) for id, entry in entries.items()},
+        "manifest": manifest,
+        "version": VERSION,
+    }
+    if atlases:
+        document["atlases"] = {name: {"outputs": _outputs(atlas.outputs)} for name, atlas in atlases.items()}
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
@@ -223,11 +262,15 @@ def locked(path: Path, state: Path) -> Iterator[None]:
 
 
 def update(
-    path: Path, state: Path, manifest: str, change: Callable[[Mapping[str, LockEntry]], Mapping[str, LockEntry | None]]
+    path: Path,
+    state: Path,
+    manifest: str,
+    change: Callable[[Mapping[str, LockEntry]], Mapping[str, LockEntry | None]],
+    atlases: Mapping[str, LockAtlas | None] | None = None,
 ) -> bool:
     """Re-read the lockfile under its lock, replace only what `change` names, write if that differs. True when written.
 
-    `change` gets the entries as they are now and returns id → record, None to remove one.
+    `change` gets the entries as they are now and returns id → record, None to remove one; `atlases` are name → record alike.
     Raises InputError when the lockfile turned bad meanwhile, OSError when it cannot be written.
     """
     with locked(path, state):
@@ -238,9 +281,10 @@ def update(
                 entries.pop(id, None)
             else:
                 entries[id] = entry
-        if now.exists and entries == now.entries:
+        sheets = {name: atlas for name, atlas in {**now.atlases, **(atlases or {})}.items() if atlas is not None}
+        if now.exists and entries == now.entries and sheets == now.atlases:
             return False
-        raw = text(entries, manifest)
+        raw = text(entries, manifest, sheets)
         if now.exists and raw == now.raw:
             return False
         _replace(path, raw)

@@ -294,6 +294,15 @@ class LockEntry:
     """Only where the picture is of another type than its Action's output format says."""
 
 
+@dataclass(frozen=True, slots=True)
+class LockAtlas:
+    """The files of one atlas: its sheets and their JSONs, all of one recipe."""
+
+    __pydantic_config__ = STRICT
+
+    outputs: Mapping[str, LockOutput] = field(default_factory=dict)
+
+
 # ---------------------------------------------------------------- plan
 
 
@@ -379,6 +388,21 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class AtlasPlan:
+    """What will happen to one atlas. `members` are (entry id, path of the file); `recipe` is "" while a member is unknown.
+
+    `outputs` are the files known so far; `reason` says why it is not fresh.
+    """
+
+    name: str
+    verdict: Verdict
+    members: tuple[tuple[str, str], ...] = ()
+    recipe: str = ""
+    outputs: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The decision as a value: what the walk will do, why, and what it costs. Prices by unit; `seconds` is an estimate."""
 
@@ -390,6 +414,7 @@ class Plan:
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
     unexplained: int = 0
+    atlases: tuple[AtlasPlan, ...] = ()
 
 
 # ---------------------------------------------------------------- carrying out

@@ -80,12 +80,13 @@ def observe(
     project: str,
     recoverable: Callable[[Attempt], bool],
     remembered: tree.Remembered | None = None,
+    beside: Collection[str] = (),
 ) -> Seen:
     """What is true of these entries. `whole`: they are all of the manifest's, so the lockfile's other paths count too.
 
     Raises CacheError, InputError or OSError: an error is never the same as "not there".
     """
-    found = tree.observe(root, _paths(keyed, lock, whole), remembered)
+    found = tree.observe(root, [*_paths(keyed, lock, whole), *beside], remembered)
     blobs = cache.known_blobs()
     keys = _keys(keyed, lock)
     unsettled = _unsettled(keyed, lock, keys, blobs, {item.digest for item in found.values()})

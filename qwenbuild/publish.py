@@ -220,6 +220,30 @@ class Publisher:
             found[digest] = data
         return found
 
+    def place_made(self, path: str, digest: str, data: bytes, recipe: str, *, again: bool = False) -> bool:
+        """Write a file that was made of others and note it as ours. Raises NotWritten.
+
+        False when it stands there already and is not to be written `again`.
+        """
+        self.cache.put_derived(recipe, digest, {"path": path})
+        there = self.placed.get(path) or self.found.get(path)
+        if there is not None and there.digest == digest and not again:
+            return False
+        self._place(path, digest, lambda file: tree.write_all(file, data))
+        return True
+
+    def _refuse_foreign(self, step: Step, digest: str) -> None:
+        """Raises NotWritten when the lockfile gives an entry the picture that was bought for another one."""
+        candidate, record = step.candidates[step.used].candidate, self.lock.get(step.moved_from or step.id)
+        if record is None or record.accepted or (record.key, record.digest) != (candidate.key, digest):
+            return
+        known = {result.digest for result in self.cache.results([candidate.key]).get(candidate.key, ())}
+        if not known or digest in known or not self.cache.has_journal():
+            return
+        owner = next((attempt.entry for attempt in self.cache.journal.attempts() if attempt.digest == digest), "")
+        if owner:
+            raise tree.NotWritten(f"the lockfile names picture {digest[:12]}, which was bought for {owner}; mend the lockfile")
+
     def _place_picture(self, path: str, digest: str) -> bool:
         there = self.found.get(path)
         if there is not None and there.digest == digest:

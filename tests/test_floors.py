@@ -12,7 +12,7 @@ FLOORS = [
     {"manifest", "key", "catalog"},
     {"expand", "plan", "gate", "select", "images", "resolve"},
     {"cache", "tree", "lockfile", "report"},
-    {"providers", "observe", "publish"},
+    {"providers", "observe", "publish", "atlases"},
     {"run", "gallery"},
     {"build", "recall"},
     {"cli", "review", "emulator", "__main__"},

@@ -14,6 +14,7 @@ from typing import Any
 from qwenbuild import lockfile, tree
 from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
+from qwenbuild.build.sheets import remove_sheets
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
 from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason, Step
@@ -193,13 +194,13 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
     orphans = planned.plan.orphans
     kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
     removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
-    if not dry and orphans:
-        failures: list[tuple[str, str, str]] = []
-        changes = remove_orphans(planned, failures)
-        kept += [(id, message) for id, _, message in failures]
-        loaded = planned.loaded
-        if changes:
-            lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: changes)
+    failures: list[tuple[str, str, str]] = []
+    sheets = remove_sheets(planned, failures, removed, dry=dry)
+    changes = remove_orphans(planned, failures) if not dry and orphans else {}
+    kept += [(id, message) for id, _, message in failures]
+    loaded = planned.loaded
+    if not dry and (changes or sheets):
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: changes, sheets)
     return removed, kept
 
 

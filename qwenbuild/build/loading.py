@@ -19,6 +19,7 @@ from pathlib import Path
 from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
 from qwenbuild.build import sharing
 from qwenbuild.build.marking import losing
+from qwenbuild.build.packing import Packing, sheet_paths
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
@@ -230,6 +231,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
             project=loaded.project,
             recoverable=recoverable(loaded),
             remembered=recalled(loaded),
+            beside=sheet_paths(loaded.manifest, loaded.lock.atlases),
         )
         wishes = Wishes(
             forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
@@ -247,7 +249,12 @@ def make(loaded: Loaded, options: Options) -> Planned:
             made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
     made = sharing.said(made, shared, loaded)
     lost = losing(made.steps, cache.results)
-    made = replace(made, notices=(*made.notices, *lost, *(Problem("cache", notice) for notice in cache.notices)))
+    packing = Packing(
+        loaded.manifest, loaded.entries, made.steps, seen.found, loaded.lock.atlases, cache, overwrite=options.overwrite
+    )
+    made = replace(
+        made, atlases=packing.plans(), notices=(*made.notices, *lost, *(Problem("cache", notice) for notice in cache.notices))
+    )
     return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared)
 
 

@@ -14,7 +14,19 @@ CANNOT = (Verdict.GENERATE, Verdict.DOUBT, Verdict.REFUSED, Verdict.RECOVER)
 def drift(planned: Planned) -> list[str]:
     """Ids of the entries that a locked build must not make, in order."""
     lock = planned.loaded.lock.entries
-    return [step.id for step in planned.plan.steps if _drifts(step, lock.get(step.id))]
+    drifted = [step.id for step in planned.plan.steps if _drifts(step, lock.get(step.id))]
+    return [*drifted, *_drifted_atlases(planned)]
+
+
+def _drifted_atlases(planned: Planned) -> list[str]:
+    """Atlases whose members or options are not what the lockfile's sheets were made of."""
+    found = []
+    for plan in planned.plan.atlases:
+        record = planned.loaded.lock.atlases.get(plan.name)
+        recipes = {output.recipe for output in record.outputs.values() if not output.orphan} if record else set()
+        if plan.verdict is Verdict.DERIVE and recipes != {plan.recipe}:
+            found.append(f"atlas:{plan.name}")
+    return found
 
 
 def _drifts(step: Step, record: LockEntry | None) -> bool:

@@ -16,13 +16,15 @@ from qwenbuild.build.carrying import share_built
 from qwenbuild.build.loading import Options, Planned, load, make
 from qwenbuild.build.locked import drift
 from qwenbuild.build.marking import marks_lost
+from qwenbuild.build.packing import busy
 from qwenbuild.build.probing import bring_home
 from qwenbuild.build.records import reconciled
 from qwenbuild.build.remembering import Look, remember_idle, remember_made
+from qwenbuild.build.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.build.worlds import make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.gate import Gate
-from qwenbuild.model import LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.run import RunResult, run
 from qwenbuild.tree import Found
@@ -76,11 +78,14 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         result = run(planned.plan, world)
     records = {**_records(result), **orphan_changes(planned)}
     failures = _failures(planned, result)
+    sheets = build_sheets(planned, records, placed, reporter)
+    failures += sheets.failures
     if options.prune:
         records |= remove_orphans(planned, failures)
+        sheets.changes |= remove_sheets(planned, failures, [])
     agreed = True
     if not options.locked:
-        failed, agreed = _lock(planned, records)
+        failed, agreed = _lock(planned, records, sheets.changes)
         failures += failed
     failures += share_built(planned, options, records, reporter, _bought(result))
     counts = _counts(planned, result)
@@ -129,7 +134,7 @@ def is_done(planned: Planned, options: Options) -> bool:
         return False
     if options.prune and made.orphans:
         return False
-    if orphan_changes(planned):
+    if orphan_changes(planned) or busy(made.atlases) or (options.prune and any(gone_sheets(planned))):
         return False
     if options.offline or not planned.cache.has_journal():
         return True
@@ -161,7 +166,9 @@ def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
     return (marks_lost(files),) if files else ()
 
 
-def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> tuple[list[tuple[str, str, str]], bool]:
+def _lock(
+    planned: Planned, records: Mapping[str, LockEntry | None], sheets: Mapping[str, LockAtlas | None]
+) -> tuple[list[tuple[str, str, str]], bool]:
     """Write the lockfile; a failure is reported, the pictures are in the vault. True: nobody else wrote it meanwhile."""
     loaded = planned.loaded
     moved = {step.moved_from: None for step in planned.plan.steps if step.moved_from and step.id in records}
@@ -176,7 +183,7 @@ def _lock(planned: Planned, records: Mapping[str, LockEntry | None]) -> tuple[li
 
     try:
         loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change)
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
         planned.cache.add_root(loaded.lock_path)
     except (OSError, CacheError) as error:
         return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False
@@ -225,6 +232,6 @@ def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, st
             codes.add(6)
         elif outcome.kind is not OutcomeKind.DONE:
             codes.add(STOP_CODES.get(outcome.code, 1))
-    if any(code in ("lock-not-written", "not-pushed") for _, code, _ in failures):
+    if any(code in ("lock-not-written", "not-pushed", "atlas") for _, code, _ in failures):
         codes.add(1)
     return next(code for code in ORDER if code in codes)

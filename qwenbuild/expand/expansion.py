@@ -21,7 +21,8 @@ from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.rows import Data
 from qwenbuild.expand.templates import Templates
-from qwenbuild.model import Asset, Entry, Manifest
+from qwenbuild.images.atlas import check_options, sheet_names
+from qwenbuild.model import Asset, Atlas, Entry, Manifest
 
 MOST_ENTRIES = 200_000
 MOST_FAULTY = 60
@@ -133,8 +134,10 @@ class _Expander:
 
     def _check_whole(self) -> None:
         for atlas in self._manifest.atlases:
-            fault = self._taken_by_atlas(atlas.name, atlas.output)
-            if fault is not None:
+            fault = self._options_of(atlas) or self._taken_by_atlas(atlas)
+            if fault is not None and fault.path:
+                self._findings.fault(fault)
+            elif fault is not None:
                 self._findings.fault(_at(fault, ("atlases", atlas.name, "output")))
         for fault in [*self._occupied.nested(), *self._occupied.over(self._manifest.output, self._protected())]:
             self._findings.fault(_at(fault, ("assets",)))
@@ -143,11 +146,26 @@ class _Expander:
             for fault in check_graph(self._entries, paths):
                 self._findings.fault(fault)
 
-    def _taken_by_atlas(self, name: str, output: str) -> Fault | None:
+    def _options_of(self, atlas: Atlas) -> Fault | None:
         try:
-            return self._occupied.take(guard_path(output), f"atlas {name}")
+            check_options(atlas.options)
+        except ValueError as error:
+            named = next((name for name in atlas.options if f": {name} " in f"{error} " or repr(name) in str(error)), None)
+            return _at(Fault("bad-atlas", str(error)), ("atlases", atlas.name, *([named] if named else [])))
+        return None
+
+    def _taken_by_atlas(self, atlas: Atlas) -> Fault | None:
+        """The sheet, its JSON, and those of the other scales."""
+        if not atlas.output.endswith(".png"):
+            return Fault("bad-output-path", f"a sheet is a PNG: `{atlas.output}` ends otherwise")
+        folder, slash, name = atlas.output.rpartition("/")
+        try:
+            scales = check_options(atlas.options)["scales"]
+            names = [guard_path(folder + slash + each) for each in sheet_names(name, scales)]
         except ValueError as error:
             return Fault("bad-output-path", str(error))
+        faults = (self._occupied.take(path, f"atlas {atlas.name}") for path in names)
+        return next((fault for fault in faults if fault is not None), None)
 
     def _read(self) -> set[str]:
         read = {*self._templates.read_files(), *self._data.read_files(), *self._references.read_files()}

@@ -73,6 +73,17 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "scales": sorted(set(scales))}
 
 
+def sheet_names(image: str, scales: Sequence[int]) -> tuple[str, ...]:
+    """The files that an atlas has at least: for each scale the first sheet and its JSON."""
+    sheets = [_file(image, scale, 1) for scale in scales]
+    return tuple(name for sheet in sheets for name in (sheet, json_name(sheet)))
+
+
+def json_name(image: str) -> str:
+    """The JSON beside a sheet."""
+    return str(PurePosixPath(image).with_suffix(".json"))
+
+
 def pack(items: Sequence[tuple[str, bytes]], options: Mapping[str, Any], image: str = "atlas.png") -> tuple[Sheet, ...]:
     """Sheets that hold every picture of `items` (name, bytes); `image` names the first sheet's file.
 
@@ -108,7 +119,7 @@ def _sheets(pictures: list[tuple[str, Image.Image]], values: Mapping[str, Any], 
     pages = list(_pages(sprites, values))
     names = [_file(image, scale, page) for page in range(1, len(pages) + 1)]
     for name, (width, height, placed) in zip(names, pages, strict=True):
-        others = [str(PurePosixPath(other).with_suffix(".json")) for other in names if other != name]
+        others = [json_name(other) for other in names if other != name]
         record = _record(name, width, height, placed, sizes, scale, others)
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         yield Sheet(_drawn(width, height, placed, values["extrude"]), text.encode(), name, scale)

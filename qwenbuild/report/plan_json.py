@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from qwenbuild.model import CandidatePlan, Plan, Price, Reason, Step
+from qwenbuild.model import AtlasPlan, CandidatePlan, Plan, Price, Reason, Step
 from qwenbuild.report.words import price_json, total
 
 SUMMARY = ("fresh", "restore", "resume", "recover", "doubt", "refused", "generate", "derive", "modified", "held", "orphan")
@@ -23,7 +23,8 @@ def plan_json(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         yield between + json.dumps(step_json(step))
         between = ",\n"
-    yield f'\n], "summary": {json.dumps(summary_json(plan))}}}\n'
+    atlases = f'"atlases": {json.dumps([atlas_json(atlas) for atlas in plan.atlases])}, ' if plan.atlases else ""
+    yield f'\n], {atlases}"summary": {json.dumps(summary_json(plan))}}}\n'
 
 
 def step_json(step: Step) -> dict[str, Any]:
@@ -43,6 +44,17 @@ def step_json(step: Step) -> dict[str, Any]:
         "price": price_json(step_price(step)),
         "candidates": [_candidate_json(candidate) for candidate in step.candidates],
         "outputs": [{"path": output.spec.path, "verdict": output.verdict.value} for output in step.outputs],
+    }
+
+
+def atlas_json(atlas: AtlasPlan) -> dict[str, Any]:
+    """One atlas of the plan; only manifests with atlases have the list."""
+    return {
+        "name": atlas.name,
+        "verdict": atlas.verdict.value,
+        "members": len(atlas.members),
+        "outputs": list(atlas.outputs),
+        "reason": atlas.reason,
     }
 
 

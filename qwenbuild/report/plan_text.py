@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from qwenbuild.model import Orphan, Plan, Price, Reason, Step, Verdict
+from qwenbuild.model import AtlasPlan, Orphan, Plan, Price, Reason, Step, Verdict
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
 from qwenbuild.report.terminal import Terminal, cells, cut, pad, wrap
@@ -50,15 +50,17 @@ def plan_lines(plan: Plan, terminal: Terminal) -> Iterator[str]:
         yield from _listed(active, terminal)
     else:
         yield from _grouped(plan.steps, terminal)
+    yield from _atlases(plan.atlases, terminal)
     yield from _orphans(plan.orphans, terminal)
 
 
 def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
     """What will happen in all, what it costs and how long it takes: one to three lines."""
-    if not _busy(plan.counts, "fresh"):
+    packing = _packing(plan.atlases)
+    if not packing and not _busy(plan.counts, "fresh"):
         yield terminal.style(f"Nothing to do: {count(plan.counts.get('fresh', 0), 'entry is', 'entries are')} fresh.", "bold")
         return
-    yield from wrapped("Plan: ", count_words(plan.counts), terminal)
+    yield from wrapped("Plan: ", [*count_words(plan.counts), *packing], terminal)
     if plan.counts.get("generate", 0):
         cost = cost_words(plan.cost, plan.unknown_price)
         yield terminal.style(f"Cost: {cost}{_picture_words(plan)}{_time_words(plan.seconds)}.", "bold")
@@ -71,6 +73,11 @@ def _picture_words(plan: Plan) -> str:
     keys = [item.candidate.key for step in plan.steps for item in step.candidates if item.verdict is Verdict.GENERATE]
     pictures = len(set(keys) - {""}) + keys.count("")
     return f" for {count(pictures, 'picture')}" if pictures > plan.counts.get("generate", 0) else ""
+
+
+def _packing(atlases: Sequence[AtlasPlan]) -> list[str]:
+    number = sum(atlas.verdict is Verdict.DERIVE for atlas in atlases)
+    return [f"{count(number, 'atlas', 'atlases')} to pack"] if number else []
 
 
 def counted_lines(summary: Mapping[str, Any], terminal: Terminal) -> Iterator[str]:
@@ -92,11 +99,12 @@ def _busy(counts: Mapping[str, int], *idle: str) -> bool:
 def status_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
     """The state in all, for `status`."""
     chosen = choice_words(plan)
-    if not _busy(plan.counts, "fresh", "held"):
+    packing = _packing(plan.atlases)
+    if not packing and not _busy(plan.counts, "fresh", "held"):
         fresh = count(plan.counts.get("fresh", 0), "entry", "entries")
         yield terminal.style(f"Up to date: {fresh}{f' ({chosen})' if chosen else ''}.", "bold")
         return
-    yield from wrapped("Not up to date: ", count_words(plan.counts), terminal)
+    yield from wrapped("Not up to date: ", [*count_words(plan.counts), *packing], terminal)
     if chosen:
         yield f"Choices: {chosen}."
 
@@ -346,6 +354,22 @@ def _rest(groups: Sequence[_Group], terminal: Terminal) -> str:
     name = groups[0].name
     painted = f"  {terminal.style(pad(name, VERDICT), _ROLE.get(name, ''))}{left}"
     return _priced(painted, 2 + VERDICT + len(left), _group_price(merged), terminal)
+
+
+# ---------------------------------------------------------------- atlases
+
+
+def _atlases(atlases: Sequence[AtlasPlan], terminal: Terminal) -> Iterator[str]:
+    shown = [atlas for atlas in atlases if atlas.verdict is not Verdict.FRESH]
+    if not shown:
+        return
+    yield terminal.style("atlases", "bold")
+    for atlas in shown:
+        name = atlas.verdict.value
+        size = f" of {count(len(atlas.members), 'file')}" if atlas.members else ""
+        words = f"{visible(atlas.name)}{size}: {visible(atlas.reason)}"
+        yield f"  {terminal.style(pad(name, VERDICT), _ROLE.get(name, ''))}{words}"
+    yield ""
 
 
 # ---------------------------------------------------------------- orphans

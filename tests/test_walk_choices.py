@@ -197,6 +197,15 @@ def test_a_picked_candidate_that_was_added_survives_renaming(built: Project) -> 
     assert len(seeds(built, "champions/knight")) == 4
 
 
+def test_an_added_candidate_that_nobody_picked_survives_renaming(built: Project) -> None:
+    choices.reroll(built.options(), KNIGHT)
+    built.build()
+    added = seeds(built)
+    built.edit("  heroes:", "  champions:")
+    assert (built.build().exit_code, built.submitted) == (0, [])
+    assert seeds(built, "champions/knight") == added
+
+
 def test_picks_come_back_with_the_lockfile_when_cache_index_and_tree_are_lost(built: Project) -> None:
     pick(built, 3)
     built.build()
@@ -266,6 +275,16 @@ def test_an_approved_picture_that_was_not_the_first_stays_when_the_number_is_low
     assert (built.build().exit_code, built.submitted) == (0, [])
     assert built.tree()["heroes/knight.png"] == picture
     assert built.plan().plan.counts["held"] == 0
+
+
+def test_an_approved_picture_stays_when_one_before_it_is_no_longer_rejected(built: Project) -> None:
+    choices.reject(built.options(), (KNIGHT,), (1,))
+    choices.approve(built.options(), (KNIGHT,))
+    built.build()
+    picture = built.tree()["heroes/knight.png"]
+    choices.reject(built.options(), (KNIGHT,), undo=True)
+    assert (built.build().exit_code, built.tree()["heroes/knight.png"]) == (0, picture)
+    assert built.verdicts()[KNIGHT] == "fresh"
 
 
 def test_what_is_approved_must_be_released_before_another_choice(built: Project) -> None:
@@ -482,6 +501,46 @@ def test_only_a_whole_picture_of_the_right_size_is_imported(built: Project) -> N
     with pytest.raises(InputError, match="cannot be read"):
         adopting.import_picture(built.options(), built.folder / "nothing.png", KNIGHT)
     assert built.lock.read_bytes() == before
+
+
+# ---------------------------------------------------------------- entries that are drawn from entries
+
+DRAWN = """\
+version: 1
+defaults: {params: {size: "64*64"}}
+assets:
+  hero: {prompt: "a hero", variants: 3}
+  banner: {prompt: "a banner", inputs: [{entry: hero}]}
+"""
+
+
+@pytest.fixture
+def drawn(walked: Project) -> Project:
+    walked.manifest(DRAWN)
+    assert walked.build().exit_code == 0
+    return walked
+
+
+def test_only_the_picture_in_use_is_drawn_from_and_a_pick_says_what_follows_from_it(drawn: Project) -> None:
+    assert drawn.submitted == ["hero"] * 3 + ["banner"]
+    told = choices.pick(drawn.options(), "hero", 2)
+    assert "banner is drawn from it" in told.words
+    assert drawn.verdicts() == {"hero": "restore", "banner": "generate"}
+    drawn.build()
+    assert drawn.submitted == ["banner"]
+    choices.reroll(drawn.options(), "hero")
+    drawn.build()
+    assert drawn.submitted == ["hero"]
+
+
+def test_what_is_drawn_from_another_pick_may_be_approved_or_accepted_as_it_is(drawn: Project) -> None:
+    choices.approve(drawn.options(), ("banner",))
+    choices.pick(drawn.options(), "hero", 2)
+    assert drawn.plan().plan.counts["held"] == 1
+    adopting.accept(drawn.options(), ("banner",))
+    assert drawn.plan().plan.counts["held"] == 0
+    drawn.build()
+    assert drawn.submitted == []
 
 
 # ---------------------------------------------------------------- beside a build

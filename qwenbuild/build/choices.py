@@ -49,9 +49,16 @@ def pick(options: Options, entry: str, number: int) -> Choice:
 
     write(planned, {step.id: change})
     now = change(record)
-    then = f"; {NEXT}" if now.key != record.key else ""
+    then = f"; {NEXT}{drawn_from(planned, step.id)}" if now.digest != record.digest else ""
     words = f"candidate {number} is picked (seed {chosen.candidate.seed}, {chosen.digest[:12]}){then}"
     return Choice(step.id, words, now != record)
+
+
+def drawn_from(planned: Planned, id: str) -> str:
+    """A phrase about the entries that have this one as their input: another picture here is another picture there."""
+    names = [keyed.entry.id for keyed in planned.loaded.keyed if any(ref.entry == id for ref in keyed.entry.inputs)]
+    more = f" and {len(names) - 1:,} more are" if len(names) > 1 else " is"
+    return f"; {names[0]}{more} drawn from it, `qwenbuild plan` says what that costs" if names else ""
 
 
 def _unpicked(step: Step, old: LockEntry) -> LockEntry:
@@ -130,7 +137,7 @@ def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (),
     changes = {step.id: _settling(planned, step, _of(verb, wanted[step.id])) for step in steps}
     results = {step.id: changes[step.id](record_of(planned, step)) for step in steps}
     write(planned, changes)
-    return tuple(_rejected(record_of(planned, step), results[step.id], step, undo=undo) for step in steps)
+    return tuple(_rejected(planned, step, results[step.id], undo=undo) for step in steps)
 
 
 def _numbered(step: Step, numbers: Sequence[int]) -> frozenset[str]:
@@ -141,7 +148,8 @@ def _of(verb: Callable[[LockEntry, frozenset[str]], LockEntry], keys: frozenset[
     return lambda old: verb(old, keys)
 
 
-def _rejected(old: LockEntry, new: LockEntry, step: Step, *, undo: bool) -> Choice:
+def _rejected(planned: Planned, step: Step, new: LockEntry, *, undo: bool) -> Choice:
+    old = record_of(planned, step)
     if old.rejected == new.rejected:
         return Choice(step.id, "nothing was rejected" if undo else "was rejected already", False)
     if undo:
@@ -150,7 +158,7 @@ def _rejected(old: LockEntry, new: LockEntry, step: Step, *, undo: bool) -> Choi
         return Choice(step.id, "rejected; no other candidate is left: `qwenbuild reroll` adds one")
     if new.key != old.key:
         number = [plan.candidate.key for plan in step.candidates].index(new.key) + 1
-        return Choice(step.id, f"rejected; candidate {number} is used instead; {NEXT}")
+        return Choice(step.id, f"rejected; candidate {number} is used instead; {NEXT}{drawn_from(planned, step.id)}")
     return Choice(step.id, "rejected")
 
 

@@ -66,6 +66,12 @@ def parse(raw: bytes, path: Path) -> dict[str, LockEntry]:
     return _parsed(raw, path).entries
 
 
+def document(raw: bytes, path: Path) -> Lock:
+    """Everything in a lockfile's bytes. Raises InputError."""
+    found = _parsed(raw, path)
+    return Lock(found.entries, True, raw, found.atlases)
+
+
 def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
     """The atlases in a lockfile's bytes. Raises InputError."""
     return _parsed(raw, path).atlases
@@ -129,7 +135,12 @@ def _validated(raw: bytes, path: Path) -> _Document:
 
 
 def _check_digests(id: str, entry: LockEntry, raw: bytes, path: Path) -> None:
-    _check_outputs(id, [entry.key, entry.digest], entry.outputs, raw, path)
+    digests = [entry.key, entry.digest, *entry.rejected]
+    if entry.picked:
+        digests.append(entry.picked)
+    if entry.candidates or entry.accepted:
+        digests += [*entry.candidates, *entry.candidates.values(), *entry.accepted, *entry.accepted.values()]
+    _check_outputs(id, digests, entry.outputs, raw, path)
 
 
 def _check_outputs(id: str, digests: list[str], outputs: Mapping[str, LockOutput], raw: bytes, path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from qwenbuild import lockfile
 from qwenbuild.build import choices
-from qwenbuild.build.merging import Merged, Question, merge
+from qwenbuild.build.merging import Merged, Question, merge, merge_atlases
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
-from qwenbuild.model import LockEntry
+from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 from tests.walking import Project
 
 KINDS = ["archer", "baker", "cook", "druid", "elf"]
@@ -344,3 +344,35 @@ def test_a_question_is_put_to_a_person_at_a_terminal(conflicted: Project, monkey
 def test_a_question_names_both_pictures() -> None:
     (question,) = merged(A, replace(B, picked=named("b")), replace(C, picked=named("c")), ("b", "c")).open
     assert question == Question("x", "picked bbbbbbbbbbbb", "picked cccccccccccc")
+
+
+def test_the_sheets_of_both_sides_stay(walked: Project) -> None:
+    def sheet(path: str) -> LockAtlas:
+        return LockAtlas({path: LockOutput("1" * 64, "2" * 64)})
+
+    old, new = sheet("old.png"), sheet("new.png")
+    base = {"a": old, "b": old, "gone": old}
+    assert merge_atlases(base, {"a": new, "b": old, "gone": old}, {"a": old, "b": new, "c": new}) == {
+        "a": new,
+        "b": new,
+        "c": new,
+    }
+    assert merge_atlases(None, {"a": new}, {"a": old, "b": old}) == {"a": new, "b": old}
+
+
+def test_a_conflicted_lockfile_keeps_its_sheets(conflicted: Project) -> None:
+    raw = conflicted.lock.read_bytes()
+    sheets = b'{\n  "atlases": {\n    "ui": {\n      "outputs": {\n        "ui.png": {}\n      }\n    }\n  },\n'
+    conflicted.lock.write_bytes(raw.replace(b"{\n", sheets, 1))
+    git(conflicted, "add", ".")
+    assert resolve(conflicted, "--ours") == 0
+    assert set(lockfile.read(conflicted.lock).atlases) == {"ui"}
+
+
+@pytest.mark.parametrize("field", ["picked", "rejected", "candidates", "accepted"])
+def test_a_choice_that_is_no_digest_is_refused(walked: Project, field: str) -> None:
+    bad = "../../../etc/passwd"
+    value = {"picked": bad, "rejected": (bad,)}.get(field, {named("1"): bad})
+    raw = lockfile.text({"x": replace(A, **{field: value})}, "qwenbuild.yaml")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is not a SHA-256"):
+        lockfile.parse(raw, walked.lock)

@@ -285,6 +285,8 @@ def test_an_approved_picture_stays_when_one_before_it_is_no_longer_rejected(buil
     choices.reject(built.options(), (KNIGHT,), undo=True)
     assert (built.build().exit_code, built.tree()["heroes/knight.png"]) == (0, picture)
     assert built.verdicts()[KNIGHT] == "fresh"
+    built.edit("variants: 3", "variants: 1")
+    assert (built.plan().plan.counts["held"], seeds(built)) == (0, [7, 8])
 
 
 def test_what_is_approved_must_be_released_before_another_choice(built: Project) -> None:

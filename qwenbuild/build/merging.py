@@ -13,9 +13,10 @@ from qwenbuild import expand, manifest, resolve
 from qwenbuild.build.loading import Options, today
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import InputError
-from qwenbuild.model import LockEntry
+from qwenbuild.model import LockAtlas, LockEntry
 
 Entries = Mapping[str, LockEntry]
+Atlases = Mapping[str, LockAtlas]
 Wanted = Mapping[str, Collection[str]]
 SIDES = ("ours", "theirs")
 T = TypeVar("T")
@@ -101,6 +102,17 @@ def merge(
         if chosen is not None:
             entries[id] = chosen
     return Merged(entries, tuple(both), tuple(questions))
+
+
+def merge_atlases(base: Atlases | None, ours: Atlases, theirs: Atlases) -> dict[str, LockAtlas]:
+    """The sheets of both sides. Where both changed one, ours stands: the next build packs it again, for nothing."""
+    merged = {}
+    for name in sorted({*ours, *theirs}):
+        old, mine, other = (None if base is None else base.get(name)), ours.get(name), theirs.get(name)
+        chosen = other if base is not None and mine == old else mine if base is not None else mine or other
+        if chosen is not None:
+            merged[name] = chosen
+    return merged
 
 
 def _of_one(id: str, record: LockEntry | None, *, known: bool, wanted: Wanted | None) -> LockEntry | None:

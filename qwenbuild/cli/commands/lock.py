@@ -19,6 +19,7 @@ from qwenbuild.cli.group import Group
 
 if TYPE_CHECKING:
     from qwenbuild.build.merging import Entries, Merged, Question
+    from qwenbuild.lockfile import Lock
     from qwenbuild.model import LockEntry
 
 command = Group(
@@ -66,12 +67,13 @@ def _by_hand(side: str) -> int:
         say.result([f"{path.name} holds no conflict ({count(len(entries), 'entry', 'entries')})."])
         return 0
     sides = sides_of(path, raw)
-    mine, other = lockfile.parse(sides.ours, path), lockfile.parse(sides.theirs, path)
-    wanted = merging.wanted_keys(opt.walk(), (mine, other))
-    merged = merging.merge(_parsed(sides.base, path), mine, other, wanted, _answering(side))
+    base, mine, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
+    wanted = merging.wanted_keys(opt.walk(), (mine.entries, other.entries))
+    merged = merging.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
     _refuse_open(merged.open)
-    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name))
-    _tell(merged, mine, path.name)
+    atlases = merging.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
+    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name, atlases))
+    _tell(merged, mine.entries, path.name)
     return 0
 
 
@@ -86,11 +88,11 @@ def _tell(merged: Merged, mine: Entries, name: str) -> None:
     say.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
 
 
-def _parsed(raw: bytes | None, path: Path) -> Entries | None:
-    """The entries that both sides began from: none where they began from nothing, None where it is not known."""
+def _parsed(raw: bytes | None, path: Path) -> Lock | None:
+    """What both sides began from: an empty one where they began from nothing, None where it is not known."""
     from qwenbuild import lockfile
 
-    return None if raw is None else lockfile.parse(raw, path) if raw.strip() else {}
+    return None if raw is None else lockfile.document(raw, path) if raw.strip() else lockfile.Lock()
 
 
 def _answering(side: str) -> Callable[[Question], str]:
@@ -134,28 +136,30 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
     base_path, our_path, their_path = (Path(name) for name in names[:3])
     shown = Path(names[3])
     name = lockfile.manifest_of(_read(our_path)) or shown.with_suffix(".yaml").name
-    raw = _read(base_path)
-    base = _parsed(raw, shown) or {}
-    mine, other = lockfile.parse(_read(our_path), shown), lockfile.parse(_read(their_path), shown)
-    merged = merging.merge(base, mine, other, None, lambda question: side)
+    base = _parsed(_read(base_path), shown) or lockfile.Lock()
+    mine, other = lockfile.document(_read(our_path), shown), lockfile.document(_read(their_path), shown)
+    merged = merging.merge(base.entries, mine.entries, other.entries, None, lambda question: side)
+    atlases = merging.merge_atlases(base.atlases, mine.atlases, other.atlases)
     clashes = {question.id for question in merged.open}
     if not side:
-        clashes |= {id for id in merged.both if _hangs_on_the_manifest(base.get(id), mine[id], other[id])}
-    our_path.write_bytes(lockfile.text(merged.entries, name))
+        sides = (base.entries, mine.entries, other.entries)
+        clashes |= {id for id in merged.both if _hangs_on_the_manifest(*(entries.get(id) for entries in sides))}
+    our_path.write_bytes(lockfile.text(merged.entries, name, atlases))
     if not clashes:
         return 0
     texts = [
-        lockfile.text({**merged.entries, **{id: records[id] for id in clashes if id in records}}, name)
-        for records in (mine, base, other)
+        lockfile.text({**merged.entries, **{id: lock.entries[id] for id in clashes if id in lock.entries}}, name, atlases)
+        for lock in (mine, base, other)
     ]
     our_path.write_bytes(marked(*texts))
     say.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
     return 1
 
 
-def _hangs_on_the_manifest(base: LockEntry | None, mine: LockEntry, other: LockEntry) -> bool:
+def _hangs_on_the_manifest(base: LockEntry | None, mine: LockEntry | None, other: LockEntry | None) -> bool:
     """Whether both sides made another picture: which of them is wanted, only the merged manifest says."""
-    return mine.key != other.key and (base is None or base.key not in (mine.key, other.key))
+    keys = [record.key for record in (mine, other) if record is not None]
+    return len(set(keys)) > 1 and (base is None or base.key not in keys)
 
 
 @command.command("install-driver", short_help="Let git merge lockfiles by itself.")

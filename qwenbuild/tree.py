@@ -202,6 +202,8 @@ Place = tuple["int | str", str]
 def _folder(root: Path, path: str, *, make: bool) -> Iterator[Place]:
     """The folder of `path`, opened part by part without following links, and the file's name."""
     parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise OSError(errno.EINVAL, "the path leads out of the output folder", path)
     if not HAS_DIR_FD:
         yield _checked_folder(root, parts, make=make), parts[-1]
         return

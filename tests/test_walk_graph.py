@@ -11,6 +11,7 @@ from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Action
+from qwenbuild.report.graph import graph_lines
 from tests.walking import Project
 
 MOODS = ["calm", "angry", "happy", "sad", "proud", "shy", "tired", "sly", "bored", "brave", "lost", "wild"]
@@ -178,7 +179,6 @@ assets:
 def test_levels_are_carried_out_in_the_order_of_need(walked: Project) -> None:
     walked.manifest(CHAIN)
     assert walked.build().exit_code == 0
-    order = {id: place for place, id in enumerate(walked.submitted)}
     assert [id.partition("/")[0] for id in walked.submitted] == ["first", "second", "third"], "equal requests: one purchase"
     assert set(walked.verdicts().values()) == {"fresh"}
 
@@ -259,3 +259,20 @@ def test_the_very_bytes_of_a_reference_reach_the_provider(walked: Project, emula
     assert walked.build().exit_code == 0
     seen = {job.wanted.prompt: job.wanted.effective["images"] for job in emulated.core.book.jobs}
     assert seen == {f"with {name}": [hashlib.sha256(data).hexdigest()] for name, data in sent.items()}
+
+
+def test_the_graph_prints_as_mermaid_and_as_dot(walked: Project) -> None:
+    walked.manifest(CHAIN.replace("[1, 2, 3]", "[1]"))
+    plan = walked.plan().plan
+    assert list(graph_lines(plan, "mermaid")) == [
+        "flowchart LR",
+        '  n0["first/1<br/>generate"]',
+        '  n1["second/1<br/>generate"]',
+        '  n2["third/1<br/>generate"]',
+        "  n0 --> n1",
+        "  n1 --> n2",
+        "  n0 --> n2",
+    ]
+    dot = list(graph_lines(plan, "dot"))
+    assert (dot[0], dot[-1]) == ("digraph qwenbuild {", "}")
+    assert '  "first/1" -> "second/1";' in dot

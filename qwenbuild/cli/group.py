@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "diff": "qwenbuild.cli.commands.diff",
         "gallery": "qwenbuild.cli.commands.gallery",
         "spend": "qwenbuild.cli.commands.spend",
+        "disclose": "qwenbuild.cli.commands.disclose",
         "providers": "qwenbuild.cli.commands.providers",
         "schema": "qwenbuild.cli.commands.schema",
     },

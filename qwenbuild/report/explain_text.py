@@ -66,6 +66,7 @@ def picture_facts(result: ActionResult) -> dict[str, Any]:
         "task": result.task_id,
         "rewritten": result.actual_prompt,
         "pixels": f"{result.width}*{result.height}",
+        "marks": result.marks,
     }
     return {name: value for name, value in said.items() if value}
 

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import show
+from qwenbuild.cli import say, show
 from qwenbuild.cli.group import Verb
+
+FORMATS = ("mermaid", "dot")
 
 
 @click.command("plan", cls=Verb, short_help="What a build would do, why, and what it would cost.")
@@ -19,7 +21,10 @@ from qwenbuild.cli.group import Verb
 @opt.check_option
 @opt.walk_options
 @opt.json_option
-def command(select: tuple[str, ...], check: bool, as_json: bool, **said: Any) -> int:
+@click.option(
+    "--graph", type=click.Choice(FORMATS), is_flag=False, flag_value="mermaid", help="Print what builds on what, and no plan."
+)
+def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, **said: Any) -> int:
     """Say for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
 
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
@@ -28,9 +33,14 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, **said: Any) ->
     Examples:
       qwenbuild plan
       qwenbuild plan 'potions/*' --check
+      qwenbuild plan --graph=dot
     """
     from qwenbuild import build
+    from qwenbuild.report.graph import graph_lines
 
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
+    if graph:
+        say.result(graph_lines(build.plan(options).plan, graph))
+        return 0
     return show.plan(build.shown(options), options, as_json=as_json, check=check)

@@ -1,0 +1,48 @@
+"""`qwenbuild disclose`: the list of AI-made files that ship, from the lockfile alone.
+
+Does not know how a list is written.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
+from qwenbuild.cli.call import current
+from qwenbuild.cli.group import Verb
+
+
+@click.command("disclose", cls=Verb, short_help="The list of AI-made files that ship.")
+@click.option("--format", "style", type=click.Choice(["md", "csv", "json"]), default="md", help="How the list is written.")
+@opt.json_option
+def command(style: str, as_json: bool) -> int:
+    """List every file that the lockfile names with its model, licence, date and digest.
+
+    Shop forms and the EU AI Act's article 50 ask which pictures were made by AI. Neither manifest nor cache is read.
+
+    \b
+    Examples:
+      qwenbuild disclose > AI-CONTENT.md
+      qwenbuild disclose --format csv
+    """
+    from qwenbuild import lockfile, manifest
+    from qwenbuild.catalog import Catalog
+    from qwenbuild.report import disclosure
+
+    call = current()
+    lock = lockfile.read(lockfile.path_of(manifest.find(call.folder, call.file)))
+    catalog = Catalog.load({})
+
+    def licence(family: str, model: str) -> str:
+        row = catalog.find(family, model, True) if family in catalog.families else None
+        return row.licence if row is not None else "not known"
+
+    rows = disclosure.disclosed(lock.entries, lock.atlases, licence)
+    if as_json or style == "json":
+        say.as_json(disclosure.as_json(rows))
+    elif style == "csv":
+        say.pieces([disclosure.as_csv(rows)])
+    else:
+        say.result(disclosure.as_markdown(rows))
+    return 0

@@ -52,7 +52,8 @@ def read(path: Path) -> Lock:
     Raises InputError when it is not a lockfile of this version: never the same as "nothing is built".
     """
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         return Lock()
     except OSError as error:
@@ -79,7 +80,7 @@ def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
 
 def _parsed(raw: bytes, path: Path) -> _Document:
     if len(raw) > SIZE_LIMIT:
-        raise _error(path, "lockfile-too-large", f"the lockfile is {len(raw)} bytes; {SIZE_LIMIT} is the most")
+        raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT >> 20} MB")
     _refuse_conflicts(raw, path)
     return _validated(raw, path)
 

@@ -168,6 +168,7 @@ class Publisher:
 
         Raises NotWritten, Unfit, ValueError (the steps do not suit the picture), CacheError.
         """
+        self._refuse_foreign(step, digest)
         spec = output.spec
         recipe = output_recipe(spec, digest, media_type, step.candidates[step.used].candidate, self.provenance)
         if not recipe:

@@ -229,9 +229,14 @@ class Catalog:
         return cls(families, rows, corrections)
 
     def rows(self) -> Iterator[Model]:
-        """Every row of the table, corrected, in the table's order."""
-        for model in self._rows.values():
-            yield self._corrected(model)
+        """Every row of the table, corrected, and the rows that the manifest adds; family by family."""
+        for family in self.families:
+            known = [name for owner, name in self._rows if owner == family]
+            added = [name for name, values in self._overrides.items() if values.get("family") == family and name not in known]
+            for name in (*known, *added):
+                row = self.find(family, name)
+                assert row is not None
+                yield row
 
     def default(self, family: str) -> Model:
         """The family's default model. Raises KeyError for a family that does not exist."""
@@ -277,8 +282,17 @@ class Catalog:
         values = self._overrides.get(row.id)
         if not values or values.get("family", row.family) != row.family:
             return row
-        merged = {"aliases": {**row.aliases, **values["aliases"]}} if "aliases" in values else {}
-        return replace(row, **{**values, **merged})
+        return _sized(replace(row, **values), row, values)
+
+
+def _sized(row: Model, bare: Model, values: Mapping[str, Any]) -> Model:
+    """The corrected row, in which ratios and the default size name only sizes that it has."""
+    own = {**bare.aliases, **values.get("aliases", {})}
+    if not values.get("sizes"):
+        return replace(row, aliases=own) if "aliases" in values else row
+    named = {_reduced(*_pair(SIZE.fullmatch(size), size)): size for size in reversed(row.sizes)}
+    aliases = {**named, **{ratio: size for ratio, size in own.items() if size in row.sizes}}
+    return replace(row, aliases=aliases, default_size=row.default_size if row.default_size in row.sizes else row.sizes[0])
 
 
 def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -292,9 +306,21 @@ def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:
     if "price" in values:
         values = {"price_extended": None, "price_by_region": {}, "price_source": "the manifest", **values}
     try:
-        return _typed(values)
+        typed = _typed(values)
+        _consistent(typed)
+        return typed
     except (TypeError, ValueError, InvalidOperation, AttributeError) as error:
         raise InputError(f"models.{name}: {error}", code="models") from error
+
+
+def _consistent(values: Mapping[str, Any]) -> None:
+    """Raises ValueError for a size that is none, and for a default or a ratio that is not among the sizes given with it."""
+    sizes = values.get("sizes") or ()
+    for size in sizes:
+        _pair(SIZE.fullmatch(size), size)
+    for name in (values.get("default_size", ""), *values.get("aliases", {}).values()):
+        if sizes and name and name not in sizes:
+            raise ValueError(f"{name} is not among its sizes: {', '.join(sizes)}")
 
 
 def _price(value: Any) -> Price | None:

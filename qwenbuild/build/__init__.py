@@ -5,7 +5,7 @@ Knows no terminal: results are values, questions are asked through a callable.
 
 from qwenbuild.build.beside import clean, explain, shown, status
 from qwenbuild.build.loading import Loaded, Options, Planned, load, plan
-from qwenbuild.build.money import check_provider, doubts, resolve_doubt, spend
+from qwenbuild.build.money import check_provider, doubts, models, resolve_doubt, spend
 from qwenbuild.build.walk import Summary, build
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "doubts",
     "explain",
     "load",
+    "models",
     "plan",
     "resolve_doubt",
     "shown",

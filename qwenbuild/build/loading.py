@@ -176,14 +176,7 @@ def _overridden(asked: Manifest, options: Options) -> Manifest:
     """The manifest under --provider: another family only into another folder, with the lockfile there."""
     if options.provider is None:
         return replace(asked, output=options.output) if options.output else asked
-    known = {*asked.providers, *Catalog.load({}).families}
-    if options.provider not in known:
-        from difflib import get_close_matches
-
-        near = get_close_matches(options.provider, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-        problem = Problem("unknown-provider", f"there is no provider {options.provider!r}", hint=hint)
-        raise InputError(problem.message, code=problem.code, problems=(problem,))
+    known_provider(asked, options.provider)
     if _families(asked, options.provider) and not options.output:
         raise InputError(
             f"--provider {options.provider} draws other pictures than the manifest's: say --output DIR for them",
@@ -191,6 +184,19 @@ def _overridden(asked: Manifest, options: Options) -> Manifest:
         )
     assets = tuple(replace(asset, provider=None) for asset in asked.assets)
     return replace(asked, provider=options.provider, assets=assets, output=options.output or asked.output)
+
+
+def known_provider(asked: Manifest, name: str) -> None:
+    """Raises InputError with the near miss for a name that is neither a provider of the manifest nor a built-in type."""
+    known = {*asked.providers, *Catalog.load({}).families}
+    if name in known:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    problem = Problem("unknown-provider", f"there is no provider {name!r}", hint=hint)
+    raise InputError(problem.message, code=problem.code, problems=(problem,))
 
 
 def _families(asked: Manifest, name: str) -> bool:

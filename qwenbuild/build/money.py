@@ -14,9 +14,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild import lockfile, manifest, resolve
-from qwenbuild.build.loading import Options, load
+from qwenbuild.build.loading import Options, known_provider, load
 from qwenbuild.build.worlds import environ_of
 from qwenbuild.cache import Attempt, Cache, cache_dir
+from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.model import Price, Ticket
 
@@ -141,14 +142,26 @@ def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
 # ---------------------------------------------------------------- accounts
 
 
+def models(options: Options) -> tuple[Model, ...]:
+    """The model table with the manifest's `models:`; as it is shipped where there is no manifest. Raises InputError."""
+    try:
+        path = manifest.find(options.folder, options.file)
+    except InputError as error:
+        if options.file or error.code != "no-manifest":
+            raise
+        return tuple(Catalog.load().rows())
+    return tuple(Catalog.load(manifest.load(path).models).rows())
+
+
 def check_provider(options: Options, name: str | None) -> list[AccountReport]:
     """Whether a provider's key is there and its account answers; nothing is spent.
 
-    Raises CredentialsError when the key is missing or refused.
+    Raises CredentialsError when the key is missing, InputError for a provider that does not exist.
     """
     from qwenbuild.providers import Reports, build_provider, check_account
 
     loaded = load(options)
+    known_provider(loaded.manifest, name or loaded.manifest.provider)
     settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
     provider = build_provider(settings, loaded.catalog, environ_of(loaded.manifest.folder))
 

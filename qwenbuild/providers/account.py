@@ -38,6 +38,7 @@ class Reports(Protocol):
     name: str
     family: str
     base_url: str
+    region: str
 
     async def account_report(self) -> AccountReport:
         """Ask the API, free of charge. Raises a ProviderError when it cannot be reached."""
@@ -49,4 +50,4 @@ async def check_account(provider: Reports) -> AccountReport:
     try:
         return await provider.account_report()
     except ProviderError as error:
-        return AccountReport(provider.name, provider.family, provider.base_url, message=error.message)
+        return AccountReport(provider.name, provider.family, provider.base_url, provider.region, message=error.message)

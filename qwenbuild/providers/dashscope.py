@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from qwenbuild.catalog import Model
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.dashscope_answers import fault_of, items, mapping, request_id, text
@@ -42,6 +42,7 @@ class DashScope(Hosted):
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
+        self.region = self.settings.region
         self.recovery = "none" if self.settings.mode == "sync" else "listing"
         self._cadence = Cadence(CADENCE, loopback=site.loopback)
 
@@ -265,26 +266,21 @@ class DashScope(Hosted):
         """Ask for a task that does not exist: free, and refused when the key is not this region's."""
         answer = await self.wire.get(f"{self.base_url}/tasks/{NOBODY}", self._headers())
         record = answer.json()
+        report = AccountReport(self.name, self.family, self.base_url, self.region)
         if answer.status == 200 and record is not None:
-            return AccountReport(
-                self.name, self.family, self.base_url, region=self.settings.region, reachable=True, key="accepted"
-            )
+            return replace(report, reachable=True, key="accepted")
         fault = fault_of(record)
         if fault is None:
-            return AccountReport(
-                self.name, self.family, self.base_url, region=self.settings.region, message=f"HTTP {answer.status}"
-            )
+            return replace(report, message=f"HTTP {answer.status}")
         error = self._said(answer.status, fault.code, fault.message, request_id(answer, record))
-        refused = "refused" if answer.status == 401 else "accepted"
-        return AccountReport(
-            self.name,
-            self.family,
-            self.base_url,
-            region=self.settings.region,
-            reachable=True,
-            key=refused,
-            message=error.message,
-        )
+        return replace(report, reachable=True, key=_opens(error), message=error.message)
+
+
+def _opens(error: ProviderError) -> str:
+    """What an error says of the key: nothing when the service itself is in trouble."""
+    if isinstance(error, AccountStop):
+        return "refused" if error.kind == "credentials" else "accepted"
+    return "accepted" if isinstance(error, Refused) else ""
 
 
 def _text_input(action: Action) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Hosted:
         self.name = site.settings.name
         self.family = site.settings.type
         self.base_url = site.base_url
+        self.region = ""
         self.waits = site.waits
         self.wire = site.wire()
         self.account = site.key.digest(urlsplit(site.base_url).netloc)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import qwenbuild
+from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.model import (
     Action,
@@ -181,8 +182,13 @@ def _functions(state: Walk) -> dict[str, Any]:
         asked("check_provider", options, name)
         return state.account
 
+    def models(options: FakeOptions) -> Any:
+        asked("models", options)
+        return tuple(Catalog.load().rows())
+
     return {
         "Options": FakeOptions,
+        "models": models,
         "check_provider": check_provider,
         "plan": planned,
         "shown": planned,

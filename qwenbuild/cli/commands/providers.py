@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, as_json: bool) -> int:
     """List the models: sizes, limits, prices, whether a killed build can be resumed, retirement dates, licences.
 
+    Beside a manifest, its `models:` are applied.
+
     \b
     Examples:
       qwenbuild providers
@@ -33,9 +35,9 @@ def command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from qwenbuild.catalog import Catalog
+    from qwenbuild import build
 
-    rows = list(Catalog.load({}).rows())
+    rows = build.models(opt.walk())
     if as_json:
         say.as_json({"v": 1, "models": [_json(row) for row in rows]})
     else:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qwenbuild import lockfile
+from qwenbuild.build.loading import Options, load
 from qwenbuild.errors import InputError, Mark, Problem
 
 VERSION = 1
@@ -35,6 +36,15 @@ def read(path: Path) -> dict[str, str]:
     if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
         raise _bad(path, f"expected version {VERSION} and `notes`, an object of texts")
     return notes
+
+
+def note(options: Options, id: str, text: str) -> bool:
+    """Set an entry's note; False when the text is empty and the note gone. Raises InputError, OSError."""
+    loaded = load(options)
+    if id not in {entry.id for entry in loaded.entries}:
+        raise InputError(f"there is no entry {id!r}", code="unknown-entry")
+    write(path_of(loaded.lock_path), loaded.state, id, text)
+    return bool(text.strip())
 
 
 def write(path: Path, state: Path, id: str, text: str) -> None:

@@ -196,6 +196,7 @@ const gallery = (() => {
   }
 
   function update(changed, gone = []) {
+    const active = current();
     for (const card of changed) {
       const old = index.get(card.id);
       if (old) { for (const name of Object.keys(old)) if (name !== "node") delete old[name]; Object.assign(old, card); adopt(old); draw(old); continue; }
@@ -216,6 +217,7 @@ const gallery = (() => {
     }
     census();
     filter();
+    if (active && !active.node.contains(document.activeElement) && !active.node.hidden) focus(active);
   }
 
   // ------------------------------------------------------------ keyboard and chrome

@@ -24,13 +24,14 @@ def page(cards: Sequence[Mapping[str, Any]], *, title: str, facts: Mapping[str, 
     style = _text("style.css")
     scripts = [_text(name) for name in (*SCRIPTS, *((LIVE,) if live else ()))]
     data = {**facts, "title": title, "cards": list(cards)}
-    return _template().render(
+    made: str = _template().render(
         title=title,
         policy=policy(style, scripts, live=live),
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         data=Markup(safe_json(data)),
     )
+    return made
 
 
 def policy(style: str, scripts: Sequence[str], *, live: bool = False) -> str:

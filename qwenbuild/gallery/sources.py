@@ -33,6 +33,10 @@ class Sources:
         by_digest = {digest: path for path, digest in files.items()}
         return cls(cache, root, by_digest, "" if before is None else before.commit, past)
 
+    def has(self, digest: str) -> bool:
+        """Whether a picture is likely at hand, nothing read."""
+        return self.cache.has_blob(digest) or digest in self.files or digest in self.past
+
     def read(self, digest: str) -> bytes | None:
         """The bytes of a picture, None when they are nowhere at hand."""
         if self.cache.has_blob(digest):

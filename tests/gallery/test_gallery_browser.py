@@ -1,4 +1,4 @@
-"""The gallery in a real Chromium, opened from disk: filter, zoom, slider, candidates, keyboard, hostile texts, 2,000 entries."""
+"""The gallery in a real Chromium, from disk: filter, zoom, slider, candidates, keyboard, hostile texts, 2,000 entries."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def a_card(id: str, text: str, digest: str = "") -> dict[str, Any]:
     one = {"key": text, "seed": 1, "digest": digest, "size": [64, 64], "verdict": "fresh", "picked": False, "rejected": False}
     before = {"id": text, "digest": digest, "size": [64, 64], "key": text, "prompt": text, "seed": 1, "model": text}
     return {
-        **{name: text for name in ("asset", "prompt", "negative", "provider", "model", "size", "note", "price", "verdict")},
+        **dict.fromkeys(("asset", "prompt", "negative", "provider", "model", "size", "note", "price", "verdict"), text),
         "id": id,
         "tags": [text],
         "marks": ["changed", text],

@@ -1,0 +1,8 @@
+"""The review: the gallery's page on loopback, where people choose and the lockfile is written.
+
+Knows no rule about choices or money: the walk's own verbs and its gate decide.
+"""
+
+from qwenbuild.review.serving import Served, review, serve
+
+__all__ = ["Served", "review", "serve"]

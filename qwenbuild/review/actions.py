@@ -1,0 +1,73 @@
+"""What a person can do on the page, as calls of the walk's own verbs.
+
+Knows no page and no request: words in, words out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from qwenbuild.build import choices, notes
+from qwenbuild.build.choices import Choice
+from qwenbuild.build.loading import Options
+from qwenbuild.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: the verb, the entries, the candidate from 1 (0: none), and a note's text."""
+
+    verb: str
+    ids: tuple[str, ...]
+    number: int = 0
+    text: str = ""
+
+
+def carry_out(options: Options, asked: Asked) -> tuple[Choice, ...]:
+    """Do it. Raises InputError for a verb that is none, and for what the verb itself refuses."""
+    if asked.verb not in VERBS:
+        raise InputError(f"there is no verb {asked.verb!r}", code="usage")
+    if not asked.ids:
+        raise InputError("no entry is named", code="usage")
+    return VERBS[asked.verb](options, asked)
+
+
+def _one(asked: Asked) -> str:
+    if len(asked.ids) != 1:
+        raise InputError(f"{asked.verb} takes one entry, not {len(asked.ids)}", code="usage")
+    return asked.ids[0]
+
+
+def _pick(options: Options, asked: Asked) -> tuple[Choice, ...]:
+    return (choices.pick(options, _one(asked), asked.number),)
+
+
+def _reject(options: Options, asked: Asked) -> tuple[Choice, ...]:
+    return choices.reject(options, [_one(asked)], _numbers(asked))
+
+
+def _admit(options: Options, asked: Asked) -> tuple[Choice, ...]:
+    return choices.reject(options, [_one(asked)], _numbers(asked), undo=True)
+
+
+def _numbers(asked: Asked) -> Sequence[int]:
+    return [asked.number] if asked.number else []
+
+
+def _note(options: Options, asked: Asked) -> tuple[Choice, ...]:
+    written = notes.note(options, _one(asked), asked.text)
+    return (Choice(asked.ids[0], "the note is kept" if written else "the note is gone"),)
+
+
+VERBS: dict[str, Callable[[Options, Asked], tuple[Choice, ...]]] = {
+    "pick": _pick,
+    "unpick": lambda options, asked: choices.unpick(options, asked.ids),
+    "approve": lambda options, asked: choices.approve(options, asked.ids),
+    "release": lambda options, asked: choices.release(options, asked.ids),
+    "reject": _reject,
+    "admit": _admit,
+    "reroll": lambda options, asked: (choices.reroll(options, _one(asked)),),
+    "note": _note,
+}
+"""Every verb of the page; `admit` takes a rejection back."""

@@ -1,0 +1,199 @@
+"""The review's routes: the page, its pictures, choices, builds, and a stream of what changes.
+
+Knows no rule about choices; who may ask is the guard's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from qwenbuild.errors import QwenbuildError
+from qwenbuild.gallery import SMALL, page
+from qwenbuild.images import sniff
+from qwenbuild.review.actions import Asked
+from qwenbuild.review.session import Busy, Session, Stale
+
+LARGEST = 1_000_000
+"""Bytes of a request: the stamps of 10,000 entries."""
+HEARTBEAT = 15.0
+"""Seconds between two signs of life on a quiet stream."""
+PLACES = {"small": f"/thumbs/*-{SMALL}.webp", "large": "/pictures/*"}
+_THUMB = re.compile(rf"([0-9a-f]{{64}})-{SMALL}\.webp").fullmatch
+_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
+
+
+class Bad(Exception):
+    """A request that this page would not send."""
+
+
+def make_app(session: Session) -> Starlette:
+    """The application for one session; to be wrapped in the guard."""
+    return Starlette(
+        routes=[
+            Route("/", _bound(_index, session)),
+            Route("/favicon.ico", _icon),
+            Route("/cards", _bound(_cards, session)),
+            Route("/events", _bound(_events, session)),
+            Route("/thumbs/{name}", _bound(_thumb, session)),
+            Route("/pictures/{digest}", _bound(_picture, session)),
+            Route("/choose", _bound(_choose, session), methods=["POST"]),
+            Route("/price", _bound(_price, session), methods=["POST"]),
+            Route("/build", _bound(_build, session), methods=["POST"]),
+        ],
+    )
+
+
+def _bound(answer: Callable[[Session, Request], Any], session: Session) -> Callable[[Request], Any]:
+    """A route whose expected failures are answers: 400 what no page of ours sends, 409 stale or busy, 422 refused."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            made: Response = await answer(session, request)
+        except Bad as error:
+            return JSONResponse({"error": "bad", "words": str(error)}, 400)
+        except Stale as error:
+            words = "It changed meanwhile; here is the newer state. Nothing was overwritten."
+            return JSONResponse({"error": "stale", "words": words, "cards": error.cards, "gone": error.gone}, 409)
+        except Busy:
+            return JSONResponse({"error": "busy", "words": "A build runs already."}, 409)
+        except (QwenbuildError, OSError) as error:
+            return JSONResponse({"error": "refused", "words": _words(error)}, 422)
+        return made
+
+    return endpoint
+
+
+def _words(error: Exception) -> str:
+    hints = [problem.hint for problem in error.problems if problem.hint] if isinstance(error, QwenbuildError) else []
+    return ". ".join([str(error), *hints[:1]])
+
+
+# ---------------------------------------------------------------- looking
+
+
+async def _index(session: Session, request: Request) -> Response:
+    state = session.state()
+    cards = state.pop("cards")
+    facts = {**state, **PLACES, "live": True, "against": ""}
+    text = await run_in_threadpool(page, cards, title=session.title, facts=facts, live=True)
+    return HTMLResponse(text, headers={"content-security-policy": "frame-ancestors 'none'"})
+
+
+async def _icon(request: Request) -> Response:
+    """Browsers ask for one; there is none."""
+    return Response(status_code=204)
+
+
+async def _cards(session: Session, request: Request) -> Response:
+    return JSONResponse(session.state())
+
+
+async def _thumb(session: Session, request: Request) -> Response:
+    named = _THUMB(request.path_params["name"])
+    path = await run_in_threadpool(session.thumbnail, named[1]) if named else None
+    return _missing() if path is None else FileResponse(path, media_type="image/webp")
+
+
+async def _picture(session: Session, request: Request) -> Response:
+    named = _DIGEST(request.path_params["digest"])
+    data = await run_in_threadpool(session.picture, named[0]) if named else None
+    return _missing() if data is None else Response(data, media_type=sniff(data) or "application/octet-stream")
+
+
+def _missing() -> Response:
+    return JSONResponse({"error": "missing", "words": "There is no such picture."}, 404)
+
+
+async def _events(session: Session, request: Request) -> Response:
+    """Server-sent events, each one JSON object; the first tells the version, so that a tab that slept asks for the rest."""
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+    leave = session.listen(lambda said: _hand(loop, waiting, said))
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            yield _event({"type": "hello", "version": session.version, "building": session.building})
+            while True:
+                try:
+                    yield _event(await asyncio.wait_for(waiting.get(), HEARTBEAT))
+                except TimeoutError:
+                    yield ": alive\n\n"
+        finally:
+            leave()
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+def _hand(loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[Mapping[str, Any]], said: Mapping[str, Any]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(waiting.put_nowait, said)
+
+
+def _event(said: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(said)}\n\n"
+
+
+# ---------------------------------------------------------------- choosing and building
+
+
+async def _choose(session: Session, request: Request) -> Response:
+    said = await _said(request)
+    stamps, number = _object(said, "entries"), said.get("number", 0)
+    verb, text = said.get("verb"), said.get("text", "")
+    if not isinstance(verb, str) or not isinstance(text, str) or type(number) is not int:
+        raise Bad("expected verb, entries, number, text")
+    asked = Asked(verb, tuple(stamps), number, text)
+    return JSONResponse(await run_in_threadpool(session.choose, asked, stamps))
+
+
+async def _price(session: Session, request: Request) -> Response:
+    ids = _ids(await _said(request))
+    return JSONResponse(await run_in_threadpool(session.price, ids))
+
+
+async def _build(session: Session, request: Request) -> Response:
+    said = await _said(request)
+    session.start_build(_ids(said), {"cost": said.get("cost"), "unknown": said.get("unknown")})
+    return JSONResponse({"building": True}, 202)
+
+
+async def _said(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent. Raises Bad."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise Bad("expected application/json")
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > LARGEST:
+            raise Bad(f"more than {LARGEST} bytes")
+    try:
+        said = json.loads(bytes(data))
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"no JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise Bad("expected an object")
+    return said
+
+
+def _object(said: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = said.get(name)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Bad(f"expected {name}, an object of texts")
+    return found
+
+
+def _ids(said: Mapping[str, Any]) -> tuple[str, ...]:
+    found = said.get("ids")
+    if not isinstance(found, list) or not all(isinstance(id, str) for id in found):
+        raise Bad("expected ids, a list of texts")
+    return tuple(found)

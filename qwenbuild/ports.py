@@ -80,6 +80,10 @@ class Lane(Protocol):
         """Wait until the next submission may leave (even spacing)."""
         ...
 
+    def leaving(self) -> None:
+        """What had its turn leaves this machine now: spacing counts from here."""
+        ...
+
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace: wait, and narrow."""
         ...

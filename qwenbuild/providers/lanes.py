@@ -106,6 +106,14 @@ class State:
         if pace.count:
             self.recent = [*self.recent[-pace.count :], (steady, steady + TRAVEL)]
 
+    def later(self, turn: float, steady: float, wall: float, pace: Pace) -> None:
+        """The submission whose turn was at `turn` leaves only now: the next keeps its distance from here."""
+        if pace.count:
+            self.recent = sorted((steady, steady + TRAVEL) if out == turn else (out, there) for out, there in self.recent)
+            return
+        self.next_steady = max(self.next_steady, steady + pace.interval * self.factor)
+        self.next_wall = max(self.next_wall, wall + pace.interval * self.factor)
+
     def arrived(self, left: float, steady: float) -> None:
         """The submission that left at `left` was answered now."""
         self.recent = [(out, min(steady, out + TRAVEL_CAP) if out == left else there) for out, there in self.recent]
@@ -261,6 +269,16 @@ class FileLane:
         if pause is not None and pause <= 0 and self._pace.count:
             self._left[asyncio.current_task()] = steady
         return KNOCK if pause is None else pause
+
+    def leaving(self) -> None:
+        """The submission of this task leaves now; the journal took its time since the turn."""
+        if self._path is None and not self._pace.interval:
+            return
+        task, steady, wall = asyncio.current_task(), self._waits.steady(), self._waits.wall()
+        turn = self._left.get(task, steady)
+        if self._pace.count:
+            self._left[task] = steady
+        self._note(lambda state: state.later(turn, steady, wall, self._pace))
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace. Several refusals of one moment narrow once."""

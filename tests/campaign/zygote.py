@@ -66,5 +66,14 @@ def serve() -> None:
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
 
 
+def once(args: list[str]) -> None:
+    """Be one build, with recovery made quick: for tracing a process from its start."""
+    from qwenbuild.__main__ import main
+
+    prepare()
+    sys.argv = ["qwenbuild", *args]
+    main()
+
+
 if __name__ == "__main__":
-    serve()
+    once(sys.argv[1:]) if sys.argv[1:] else serve()

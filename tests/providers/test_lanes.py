@@ -302,3 +302,13 @@ async def test_fifty_who_wait_cost_next_to_nothing(tmp_path: Path) -> None:
         task.cancel()
     await asyncio.gather(*holders, *waiters, return_exceptions=True)
     assert spent < 0.12
+
+
+async def test_spacing_counts_from_when_a_submission_leaves(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock, 2, 9)
+    await way.turn()
+    clock.now += 0.3
+    way.leaving()
+    await way.turn()
+    assert clock.now >= 0.3 + 0.5

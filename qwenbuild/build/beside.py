@@ -144,8 +144,13 @@ def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
     return replace(record, outputs=outputs)
 
 
-def remove_orphans(planned: Planned, failures: list[tuple[str, str, str]]) -> dict[str, LockEntry | None]:
-    """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it."""
+def remove_orphans(
+    planned: Planned, failures: list[tuple[str, str, str]], made: Mapping[str, LockEntry | None] | None = None
+) -> dict[str, LockEntry | None]:
+    """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it.
+
+    `made` are the records that a build has just made.
+    """
     gone: dict[str, set[str]] = {}
     for orphan in planned.plan.orphans:
         try:
@@ -153,7 +158,8 @@ def remove_orphans(planned: Planned, failures: list[tuple[str, str, str]]) -> di
                 gone.setdefault(orphan.id, set()).add(orphan.path)
         except tree.NotWritten as error:
             failures.append((orphan.id, "not-removed", f"{orphan.path}: {error}"))
-    return {id: _without(planned, id, paths) for id, paths in gone.items()}
+    records = {**planned.loaded.lock.entries, **(made or {})}
+    return {id: _without(planned, id, records[id], paths) for id, paths in gone.items()}
 
 
 def _remove(planned: Planned, orphan: Orphan) -> bool:
@@ -164,8 +170,9 @@ def _remove(planned: Planned, orphan: Orphan) -> bool:
     return True
 
 
-def _without(planned: Planned, id: str, paths: set[str]) -> LockEntry | None:
-    record = planned.loaded.lock.entries[id]
+def _without(planned: Planned, id: str, record: LockEntry | None, paths: set[str]) -> LockEntry | None:
+    if record is None:
+        return None
     wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
     gone = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
     left = {path: output for path, output in record.outputs.items() if path not in paths}

@@ -76,12 +76,12 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     placed: dict[str, Found] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
-    records = {**_records(result), **orphan_changes(planned)}
+    records = {**orphan_changes(planned), **_records(result)}
     failures = _failures(planned, result)
     sheets = build_sheets(planned, records, placed, reporter)
     failures += sheets.failures
     if options.prune:
-        records |= remove_orphans(planned, failures)
+        records |= remove_orphans(planned, failures, records)
         sheets.changes |= remove_sheets(planned, failures, [])
     agreed = True
     if not options.locked:

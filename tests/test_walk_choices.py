@@ -214,6 +214,14 @@ def test_picks_come_back_with_the_lockfile_when_cache_index_and_tree_are_lost(bu
     assert (built.build().exit_code, built.submitted, built.tree()) == (0, [], tree)
 
 
+def test_the_file_of_another_candidate_is_ours_also_without_the_cache(built: Project) -> None:
+    pick(built, 2)
+    built.lose("cache")
+    step = next(step for step in built.plan().plan.steps if step.id == KNIGHT)
+    assert [output.verdict.value for output in step.outputs] == ["restore"]
+    assert [reason.code for reason in step.reasons] == ["lost"]
+
+
 def test_a_candidate_that_is_not_there_or_not_made_cannot_be_picked(heroes: Project) -> None:
     with pytest.raises(InputError, match="candidates 1 to 3, not 4"):
         pick(heroes, 4)
@@ -412,6 +420,8 @@ def test_an_accepted_edit_pays_nothing_and_keeps_every_candidate_pick_and_reject
     assert built.tree()["heroes/knight.png"] == tree["heroes/knight.png"]
     assert reasons(built) == []
     assert len(locked(built)["accepted"]) == 3
+    step = next(step for step in built.plan().plan.steps if step.id == KNIGHT)
+    assert step.candidates[2].candidate.key in locked(built)["rejected"]
 
 
 def test_an_edit_accepted_twice_and_taken_back_pays_nothing_also_without_index_and_tree(built: Project) -> None:
@@ -421,8 +431,20 @@ def test_an_edit_accepted_twice_and_taken_back_pays_nothing_also_without_index_a
         adopting.accept(built.options(), ("shields",))
     built.lose("outputs", "index", "state")
     assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
+    built.edit("A   round", "A square")
+    assert (built.build().exit_code, built.submitted) == (0, ["shields"])
+    built.edit("A square", "A   round")
+    assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
     built.edit("A   round", "A round")
     assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
+
+
+def test_taking_an_accepted_edit_back_pays_nothing_while_the_tree_has_the_picture(built: Project) -> None:
+    built.edit("A round", "A  round")
+    adopting.accept(built.options(), ("shields",))
+    built.lose("cache")
+    built.edit("A  round", "A round")
+    assert (built.build(select=("shields",)).exit_code, built.submitted) == (0, [])
 
 
 def test_an_accepted_edit_of_the_seed_keeps_the_picture(built: Project) -> None:
@@ -503,6 +525,20 @@ def test_only_a_whole_picture_of_the_right_size_is_imported(built: Project) -> N
     with pytest.raises(InputError, match="cannot be read"):
         adopting.import_picture(built.options(), built.folder / "nothing.png", KNIGHT)
     assert built.lock.read_bytes() == before
+
+
+# ---------------------------------------------------------------- files that move
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_file_that_moves_is_settled_by_one_build(built: Project, prune: bool) -> None:
+    built.edit('    prompt: "A round shield"', '    prompt: "A round shield"\n    output: "s/shield.png"')
+    assert built.build(prune=prune).exit_code == 0
+    assert (built.submitted, built.written) == ([], ["s/shield.png"])
+    assert ("shields.png" in built.tree()) != prune
+    assert built.verdicts()["shields"] == "fresh"
+    before = built.lock.read_bytes()
+    assert (built.build().exit_code, built.written, built.lock.read_bytes()) == (0, [], before)
 
 
 # ---------------------------------------------------------------- entries that are drawn from entries

@@ -278,6 +278,9 @@ def _changed(
 ) -> Iterator[tuple[str, LockEntry | None]]:
     for id, change in changes.items():
         before = moved.get(id, "")
-        yield id, change(now.get(id) or now.get(before) or records.EMPTY)
+        new = change(now.get(id) or now.get(before) or records.EMPTY)
+        if not new.key:
+            continue
+        yield id, new
         if before in now:
             yield before, None

@@ -19,7 +19,7 @@ from tests.campaign.lab import APIS, PLACES, Api, Forge, Shop, emulator, forges,
 
 ENTRIES = 40
 CI, WHOLE = 200, 3000
-LONGEST = 1.2
+LONGEST = 2.0
 """Seconds until a kill at most: most of a build happens before."""
 TRIES = 120
 """Builds of one round at most: a build that is killed ever again must still come to an end."""
@@ -75,7 +75,7 @@ def _round(shop: Shop, forge: Forge, chance: random.Random, count: Count, kills:
     for _ in range(TRIES):
         killing = count.kills < kills
         started = time.monotonic()
-        code = _build(shop, forge, chance.uniform(0.01, min(usual, LONGEST)) if killing else None)
+        code = _build(shop, forge, chance.uniform(0.05, min(usual, LONGEST)) if killing else None)
         count.builds += 1
         if code != -signal.SIGKILL:
             break

@@ -1,0 +1,303 @@
+"""`python -m tests.campaign.teeth [NAME…]`: plant a bug in a copy of the package, run the tests that should see it, and say
+whether they did. A suite that stays green over any of them is worth nothing there.
+
+Knows the bugs as replacements of text; one that no longer matches is an error, not a pass.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = ("qwenbuild", "tests", "examples", "docs", "schemas", "pyproject.toml", "README.md", ".gitignore")
+PATIENCE = 240.0
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug: in `file`, `old` becomes `new`; `seen` are the tests that must turn red."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    seen: tuple[str, ...]
+
+
+CRASH = ("tests/cache/test_cache_crash.py",)
+JOURNAL = ("tests/cache/test_cache_journal.py",)
+RECOVER = ("tests/test_run_recover.py",)
+RETRY = ("tests/providers/test_retry.py", *RECOVER)
+
+BUGS = (
+    Bug(
+        "a file is renamed before its bytes are durable",
+        "cache/fsops.py",
+        "            if durable:\n                ops.fsync(fd)",
+        "            pass",
+        CRASH,
+    ),
+    Bug(
+        "a new name is not made durable",
+        "cache/fsops.py",
+        "        if durable:\n            self.ops.fsync_folder(path.parent)",
+        "        pass",
+        CRASH,
+    ),
+    Bug(
+        "the journal says stored before the receipt is there",
+        "run/purchase.py",
+        "    cache.put_receipt(result)\n    close_attempt(progress, attempt, result)",
+        "    close_attempt(progress, attempt, result)\n    cache.put_receipt(result)",
+        ("tests/campaign/test_syscalls.py", "-k", "file_operation"),
+    ),
+    Bug(
+        "something is awaited between answer and ticket",
+        "run/submit.py",
+        "        return commit(progress, attempt, await provider.submit(order, body))",
+        "        ticket = await provider.submit(order, body)\n        await asyncio.sleep(0.05)\n"
+        "        return commit(progress, attempt, ticket)",
+        RECOVER,
+    ),
+    Bug(
+        "a submission is not shielded from cancellation",
+        "run/submit.py",
+        "await asyncio.shield(asyncio.ensure_future(committed()))",
+        "await committed()",
+        RECOVER,
+    ),
+    Bug(
+        "a timeout counts as never sent",
+        "providers/http.py",
+        "    if isinstance(error, NEVER_LEFT):",
+        "    if isinstance(error, (*NEVER_LEFT, httpx.TimeoutException)):",
+        ("tests/providers/test_http.py", "tests/providers/test_conformance.py"),
+    ),
+    Bug(
+        "after any error it is sent again",
+        "providers/retry.py",
+        '    "none": Rule(Then.DOUBT),',
+        '    "none": Rule(Then.AGAIN, 4),',
+        RETRY,
+    ),
+    Bug(
+        "a lost task is bought again",
+        "providers/retry.py",
+        '    (Lost, "collect"): Rule(Then.DOUBT),',
+        '    (Lost, "collect"): Rule(Then.ANEW, 2),',
+        RETRY,
+    ),
+    Bug(
+        "a 429 closes what may have arrived",
+        "run/submit.py",
+        "    if not sending.perhaps_sent:\n        job.progress",
+        "    if True:\n        job.progress",
+        RECOVER,
+    ),
+    Bug(
+        "each try has another idempotency key",
+        "providers/apiframe.py",
+        '"Idempotency-Key": key}',
+        '"Idempotency-Key": f"{key}-{self.waits.steady()}"}',
+        ("tests/providers/test_apiframe.py", *RECOVER),
+    ),
+    Bug(
+        "one empty look at a task list is believed",
+        "run/recover.py",
+        "(min(times.settle, max(0.0, times.settle - waited)), times.pause)",
+        "(min(times.settle, max(0.0, times.settle - waited)),)",
+        RECOVER,
+    ),
+    Bug(
+        "a task list is matched without its time window",
+        "providers/dashscope_tasks.py",
+        "    return since - SLACK <= created / 1000 <= until + SLACK",
+        "    return True",
+        ("tests/providers/test_dashscope.py",),
+    ),
+    Bug(
+        "one task is adopted for two requests",
+        "run/recover.py",
+        "if len(found) == 1 and not _rivals(job.progress, attempt) else None",
+        "if found else None",
+        RECOVER,
+    ),
+    Bug(
+        "a doubt resolves itself",
+        "cache/attempts.py",
+        'AttemptState.READY, AttemptState.DOUBT)\n"""At most',
+        'AttemptState.READY)\n"""At most',
+        (*JOURNAL, *RECOVER),
+    ),
+    Bug(
+        "two live attempts of one key",
+        "cache/journal.py",
+        "                if holder.id != names_attempt or holder.state is not AttemptState.DOUBT:\n"
+        "                    return Busy(holder)",
+        "                pass",
+        JOURNAL,
+    ),
+    Bug(
+        "living builds count as dead",
+        "cache/builds.py",
+        "            return not _lock(fd, shared=True, wait=False)",
+        "            return False",
+        ("tests/cache/test_cache_builds.py",),
+    ),
+    Bug(
+        "tickets of what is no longer wanted are left to die",
+        "run/schedule.py",
+        "if not journal.is_alive(a.build)]",
+        "if not journal.is_alive(a.build) and a.entry in ()]",
+        RECOVER,
+    ),
+    Bug(
+        "an error of the disk is a miss",
+        "cache/blobs.py",
+        "        except FileNotFoundError:\n            return False\n        return True",
+        "        except OSError:\n            return False\n        return True",
+        ("tests/cache/test_cache_faults.py", "tests/cache/test_cache_blobs.py"),
+    ),
+    Bug(
+        "bytes are not hashed when read",
+        "cache/blobs.py",
+        "        if sha256(data) != digest:\n            raise self.set_aside(digest)\n        return data",
+        "        return data",
+        ("tests/cache/test_cache_blobs.py",),
+    ),
+    Bug(
+        "diskcache evicts as it likes",
+        "cache/index.py",
+        '    "eviction_policy": "none",',
+        '    "eviction_policy": "least-recently-stored",',
+        ("tests/cache/test_cache_index.py",),
+    ),
+    Bug(
+        "diskcache retries for ever",
+        "cache/index.py",
+        "store.set(key, value, retry=False)\n",
+        "store.set(key, value, retry=True)\n",
+        ("tests/cache/test_cache_index.py",),
+    ),
+    Bug(
+        "redirects are followed with the key",
+        "providers/http.py",
+        "follow_redirects=False",
+        "follow_redirects=True",
+        ("tests/providers/test_http.py", "tests/providers/test_conformance.py"),
+    ),
+    Bug(
+        "signed links stay in the journal",
+        "cache/journal.py",
+        "        if state in WIPED:",
+        "        if state in ():",
+        JOURNAL,
+    ),
+    Bug(
+        "the key forgets the seed",
+        "key.py",
+        "    return hashlib.sha256(canonical(document(action))).hexdigest()",
+        '    return hashlib.sha256(canonical({**document(action), "seed": 0})).hexdigest()',
+        ("tests/test_key.py",),
+    ),
+    Bug(
+        "two spellings of a path are two files",
+        "expand/paths.py",
+        'folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())',
+        'return unicodedata.normalize("NFC", path)\n    folded = path',
+        ("tests/expand",),
+    ),
+    Bug(
+        "the gallery does not escape",
+        "gallery/page.py",
+        "Environment(autoescape=True,",
+        "Environment(autoescape=False,",
+        ("tests/gallery/test_gallery_pages.py",),
+    ),
+    Bug(
+        "young temporary files of another build are removed",
+        "tree.py",
+        "stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE",
+        "stat.S_ISREG(status.st_mode)",
+        ("tests/test_tree.py", "tests/campaign/test_local_faults.py"),
+    ),
+    Bug(
+        "a person's file is overwritten",
+        "tree.py",
+        '            raise NotWritten("the file changed while the build ran; it is left alone")',
+        "            return _replace(descriptor, name, fill)",
+        ("tests/test_tree.py",),
+    ),
+)
+
+
+def plant(copy: Path, bug: Bug) -> str:
+    """Put the bug in; the file's text as it was. Raises ValueError when the place is not found exactly once."""
+    path = copy / "qwenbuild" / bug.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(bug.old) < 1:
+        raise ValueError(f"{bug.name}: {bug.file} no longer has its place")
+    path.write_text(text.replace(bug.old, bug.new, 1), encoding="utf-8")
+    return text
+
+
+def tests_fail(copy: Path, seen: Sequence[str]) -> bool:
+    """Whether the tests turn red, or never end."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *seen]
+    environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=copy, env=environ, capture_output=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in (0, 1, 2):
+        raise ValueError(f"pytest ended with {done.returncode}: {done.stdout.decode()[-600:]}")
+    return done.returncode != 0
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the package and its tests."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def bite(bugs: Sequence[Bug]) -> Iterator[tuple[Bug, bool, float]]:
+    """Each bug, whether it was seen, and after how many seconds. Raises ValueError when the tests are red without one."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copied(Path(folder))
+        for seen in dict.fromkeys(bug.seen for bug in bugs):
+            if tests_fail(copy, seen):
+                raise ValueError(f"red without any bug: {' '.join(seen)}")
+        for bug in bugs:
+            text, start = plant(copy, bug), time.monotonic()
+            try:
+                yield bug, tests_fail(copy, bug.seen), time.monotonic() - start
+            finally:
+                (copy / "qwenbuild" / bug.file).write_text(text, encoding="utf-8")
+
+
+def main(names: Sequence[str]) -> int:
+    """Print the table; 1 when a bug was not seen."""
+    bugs = [bug for bug in BUGS if not names or any(name in bug.name for name in names)]
+    missed = 0
+    for bug, seen, seconds in bite(bugs):
+        missed += not seen
+        print(f"{'red' if seen else 'GREEN'}  {seconds:5.1f} s  {bug.name}  ({bug.file})", flush=True)
+    print(f"{len(bugs) - missed} of {len(bugs)} planted bugs were seen")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -159,7 +159,8 @@ def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
     key, world = job.purchase.key, job.progress.world
     if not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
         return None
-    results = world.cache.results([key]).get(key, ())
+    # the receipts alone: what only the index knows was known to the plan, and its thread may be busy writing
+    results = (item.result for item in world.cache.receipts.read(key))
     result = next((result for result in results if world.cache.has_blob(result.digest)), None)
     return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from qwenbuild import tree
 from qwenbuild.build.linking import Told
 from qwenbuild.build.loading import Loaded, Options, Planned, load, make
-from qwenbuild.build.sharing import address, environ_of, size_words, team_key
+from qwenbuild.build.sharing import address, environ_of, team_key
 from qwenbuild.cache import Cache
 from qwenbuild.cache.remote import Item, Remote, RemoteError, blob_name, check_version, open_remote
-from qwenbuild.cache.remote.sharing import Moved, each, fetch, look, push, verified
+from qwenbuild.cache.remote.sharing import Moved, Named, each, fetch, fetch_receipts, look, push, verified
 from qwenbuild.errors import CacheError, InputError
+from qwenbuild.key import action_key, document, from_document
 from qwenbuild.model import ActionResult, LockEntry
 from qwenbuild.ports import Reporter
 
@@ -130,8 +132,7 @@ def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter
         return Carried(remote.url, True, len(results) + len(files), len(new) + len(files.keys() - held.sizes), size, missing)
     if not results and not files:
         return Carried(remote.url, False, 0, 0, 0, missing)
-    total = sum(result.size for result in results)
-    told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results), total)
+    told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files))
     moved = push(remote, cache, results, told, team_key(environ_of(planned.loaded)), files)
     told.done(moved.bytes, len(moved.done))
     return _carried(remote, len(results) + len(files), moved, missing)
@@ -187,37 +188,66 @@ def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
 # ---------------------------------------------------------------- in
 
 
-def carry_in(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
-    """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError."""
+def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> Carried:
+    """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError.
+
+    `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
+    """
     from dataclasses import replace
 
     planned = make(loaded := load(options), replace(options, offline=True))
     there = planned.cache.known_blobs()
-    wanted = {digest: key for key, digest in _named(planned) if digest not in there}
+    named = dict(_named(planned))
+    wanted = {digest: item for digest, item in named.items() if digest not in there}
     with _opened(loaded) as remote:
-        held = look(remote, wanted)
-        failed = {digest: str(error) for digest, error in held.unknown.items()}
-        missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
-        size = sum(held.sizes.values())
-        if dry or not held.sizes:
-            return Carried(remote.url, dry, len(wanted), len(held.sizes) if dry else 0, size if dry else 0, missing, failed)
-        words = f"shared cache: fetching {len(held.sizes):,} pictures, {size_words(size)}"
-        told = Told(reporter, words, len(held.sizes), size)
-        pictures = {digest: wanted[digest] for digest in held.sizes}
-        moved = fetch(remote, planned.cache, pictures, told, team_key(environ_of(loaded)))
+        if dry:
+            return _would_bring(remote, wanted)
+        if not named or not check_version(remote):
+            return Carried(remote.url, False, len(wanted), 0, 0, tuple(wanted))
+        if receipts:
+            keys = {item.key: digest for digest, item in named.items() if item is not None}
+            _or_raise(fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))))
+        told = Told(reporter, f"shared cache: fetching {len(wanted):,} pictures", len(wanted))
+        moved = fetch(remote, planned.cache, wanted, told)
         told.done(moved.bytes, len(moved.done))
-        failed |= {name: str(error) for name, error in moved.failed.items()}
         planned.cache.add_root(loaded.lock_path)
-        missing = (*missing, *moved.absent)
-        return Carried(remote.url, False, len(wanted), len(moved.done), moved.bytes, missing, failed)
+        return _carried(remote, len(wanted), moved, moved.absent)
 
 
-def _named(planned: Planned) -> Iterator[tuple[str, str]]:
+def _or_raise(moved: Moved) -> None:
+    if moved.failed:
+        raise next(iter(moved.failed.values()))
+
+
+def _would_bring(remote: Remote, wanted: Collection[str]) -> Carried:
+    held = look(remote, wanted)
+    failed = {digest: str(error) for digest, error in held.unknown.items()}
+    missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
+    return Carried(remote.url, True, len(wanted), len(held.sizes), sum(held.sizes.values()), missing, failed)
+
+
+def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
+    """Every picture that the lockfile names of these entries. A receipt can be made where the record's Action gives its key."""
     lock = planned.loaded.lock.entries
     for step in planned.plan.steps:
         record = lock.get(step.moved_from or step.id)
-        if record is not None:
-            yield from ((record.key, record.digest), *record.candidates.items())
+        if record is None:
+            continue
+        actions = {plan.candidate.key: document(plan.candidate.action) for plan in step.candidates}
+        actions[record.key] = actions.get(record.key) or _recorded(record)
+        for key, digest in ((record.key, record.digest), *record.candidates.items()):
+            action = actions.get(key)
+            made = record.made if key == record.key else ""
+            yield digest, Named(key, action, made, step.keyed.entry.provider) if action else None
+
+
+def _recorded(record: LockEntry) -> dict[str, Any]:
+    """The whole Action of a record, empty where it does not give the record's key."""
+    try:
+        action = from_document(record.action)
+    except (KeyError, TypeError):
+        return {}
+    return document(action) if action_key(action) == record.key else {}
 
 
 # ---------------------------------------------------------------- care
@@ -231,7 +261,7 @@ def verify_remote(options: Options, reporter: Reporter) -> Checked:
     with _opened(loaded) as remote:
         if not check_version(remote):
             return Checked(remote.url, 0, 0, (), tuple(sorted(digests)), {})
-        told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests), 0)
+        told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests))
         return _read_all(remote, digests, told)
 
 

@@ -45,8 +45,11 @@ class Link:
 
     def bring(self) -> None:
         """Fetch everything that the plan takes from the shared cache; errors are remembered for the entries they concern."""
-        wanted = {digest: key for digest, key in needed(self.planned.plan, self.shared).items() if not self._is_here(digest)}
-        if self.remote is None or not wanted:
+        if self.remote is None or not self.shared.asked:
+            return
+        has = self.planned.cache.has_blob
+        wanted = {digest: named for digest, named in needed(self.planned.plan, self.shared).items() if not has(digest)}
+        if not wanted:
             return
         total = sum(self.shared.sizes.get(digest, 0) for digest in wanted)
         told = Told(self.reporter, f"shared cache: fetching {len(wanted):,} files, {size_words(total)}", len(wanted), total)
@@ -55,14 +58,11 @@ class Link:
         except RemoteError as error:
             self.errors.update(dict.fromkeys(wanted, error))
             return
-        moved = fetch(self.remote, self.planned.cache, wanted, told, self.team)
+        moved = fetch(self.remote, self.planned.cache, wanted, told)
         self.errors.update(moved.failed)
         for digest in moved.absent:
             self.errors[digest] = RemoteError(f"{self.remote.url} had {digest[:12]} when the plan was made, and has it no more")
         told.done(moved.bytes, len(moved.done))
-
-    def _is_here(self, digest: str) -> bool:
-        return self.planned.cache.has_blob(digest)
 
     def fetch(self, digest: str) -> bytes | None:
         """The bytes of a digest that the plan counts on, None when it does not. Raises RemoteError."""
@@ -123,8 +123,8 @@ class Link:
             check(data, (result.width, result.height), [result.media_type])
         except ValueError as error:
             raise RemoteError(f"what {remote.url} has for {key[:12]} is no whole picture: {error}") from error
-        self.planned.cache.put_blob(data, durable=False)
-        self.planned.cache.put_result(result)
+        self.planned.cache.put_again(data, result.digest, result)
+        self.planned.cache.index_many([key])
         self.reporter.event(Event("message", data={"text": f"{key[:12]}: imported, another machine drew it"}))
         return result
 
@@ -171,7 +171,7 @@ def linked(planned: Planned, options: Options, reporter: Reporter) -> Iterator[L
 class Told:
     """Words on how far a transfer is: at its start, every few seconds, and at its end."""
 
-    def __init__(self, reporter: Reporter, start: str, count: int, size: int) -> None:
+    def __init__(self, reporter: Reporter, start: str, count: int, size: int = 0) -> None:
         self._reporter = reporter
         self._count, self._size = count, size
         self._next = time.monotonic() + TELL_EVERY
@@ -185,7 +185,8 @@ class Told:
             if time.monotonic() < self._next:
                 return
             self._next = time.monotonic() + TELL_EVERY
-        self._say(f"shared cache: {count:,} of {self._count:,}, {size_words(size)} of {size_words(self._size)}")
+        total = f" of {size_words(self._size)}" if self._size else ""
+        self._say(f"shared cache: {count:,} of {self._count:,}, {size_words(size)}{total}")
 
     def done(self, size: int, count: int) -> None:
         """The end, with the rate."""

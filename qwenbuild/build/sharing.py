@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qwenbuild.cache.remote import Remote, RemoteError, open_remote
-from qwenbuild.cache.remote.sharing import each, look, receipt
+from qwenbuild.cache.remote.sharing import Named, each, look, receipt
 from qwenbuild.errors import Problem
 from qwenbuild.key import document
-from qwenbuild.model import ActionResult, LockEntry, Manifest, Plan, Reason, Step, Verdict
+from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Manifest, Plan, Reason, Step, Verdict
 from qwenbuild.plan import Observed
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ def _marked(step: Step, shared: Shared) -> Step:
     return replace(step, reasons=(*step.reasons, Reason("imported", "", None, shared.url)))
 
 
-def needed(made: Plan, shared: Shared) -> dict[str, str]:
-    """Digest to key of the pictures (and "" for derived files) that this plan takes from the shared cache."""
-    found: dict[str, str] = {}
+def needed(made: Plan, shared: Shared) -> dict[str, Named | None]:
+    """The pictures by digest (None for derived files) that this plan takes from the shared cache."""
+    found: dict[str, Named | None] = {}
     for step in made.steps:
         plans = [plan for plan in step.candidates if plan.verdict is Verdict.RESTORE]
         if not plans or step.verdict is Verdict.FRESH:
@@ -192,9 +192,13 @@ def needed(made: Plan, shared: Shared) -> dict[str, str]:
         outputs = [output for output in step.outputs if output.verdict in (Verdict.RESTORE, Verdict.DERIVE)]
         copied = {output.digest for output in outputs if output.recipe and output.digest in shared.sizes}
         if len(copied) < len(outputs) or not outputs:
-            found.update((plan.digest, plan.candidate.key) for plan in plans if plan.digest in shared)
-        found.update(dict.fromkeys(copied, ""))
+            found.update((plan.digest, _named(step, plan)) for plan in plans if plan.digest in shared)
+        found.update(dict.fromkeys(copied))
     return found
+
+
+def _named(step: Step, plan: CandidatePlan) -> Named:
+    return Named(plan.candidate.key, document(plan.candidate.action), provider=step.keyed.entry.provider)
 
 
 def _notices(made: Plan, shared: Shared, loaded: Loaded) -> Iterator[Problem]:

@@ -147,6 +147,7 @@ class Writer:
         self.root = root
         self.ops = ops
         self._settled: set[Path] = set()
+        self._plain: set[Path] = set()
 
     def folder(self, path: Path) -> None:
         """Make `path` and its parents up to the root, each durable in its parent. Raises OSError."""
@@ -161,9 +162,21 @@ class Writer:
             self.ops.fsync_folder(path.parent)
         self._settled.add(path)
 
+    def _plain_folder(self, path: Path) -> None:
+        """Make `path` for what can be had again; the first durable write to it syncs it."""
+        if path in self._settled or path in self._plain:
+            return
+        if path == self.root:
+            return self.folder(path)
+        self._plain_folder(path.parent)
+        with contextlib.suppress(FileExistsError):
+            self.ops.mkdir(path)
+        self._plain.add(path)
+
     def forget(self, path: Path) -> None:
         """A folder was moved or removed: make it again when it is next written to."""
         self._settled = {folder for folder in tuple(self._settled) if not folder.is_relative_to(path)}
+        self._plain = {folder for folder in tuple(self._plain) if not folder.is_relative_to(path)}
 
     def _make_root(self) -> None:
         if self.root.exists():
@@ -181,7 +194,10 @@ class Writer:
 
     def write(self, path: Path, data: bytes, *, mode: int = PRIVATE, durable: bool = True) -> None:
         """Put `data` under `path` in one step: readers see the old bytes or the new ones. Raises OSError."""
-        self.folder(path.parent)
+        if durable:
+            self.folder(path.parent)
+        else:
+            self._plain_folder(path.parent)
         temp = temp_beside(path)
         create_file(self.ops, temp, data, mode=mode, durable=durable)
         try:

@@ -185,8 +185,8 @@ class Receipts:
             return None
         return item
 
-    def put(self, result: ActionResult) -> tuple[Stored, ...]:
-        """Add a result durably; everything known of its key, newest first."""
+    def put(self, result: ActionResult, *, durable: bool = True) -> tuple[Stored, ...]:
+        """Add a result durably, or not, where it can be had again; everything known of its key, newest first."""
         attempt = result.attempt or f"import-{check_digest(result.digest)[:16]}"
         if _ATTEMPT.match(attempt) is None:
             raise CacheError(f"not an attempt's id: {attempt[:80]!r}", code="cache-receipt")
@@ -194,7 +194,7 @@ class Receipts:
         stored = max([self._clock(), *(item.stored + 0.001 for item in others)])
         path = self.of_key(result.key) / f"{attempt}.json"
         item = Stored(result, stored)
-        self._writer.write(path, seal(result_record(item)) + b"\n")
+        self._writer.write(path, seal(result_record(item)) + b"\n", durable=durable)
         return newest_first([item, *(other for other in others if other.result.attempt != result.attempt)])
 
     def put_again(self, item: Stored) -> None:

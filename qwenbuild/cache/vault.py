@@ -153,6 +153,17 @@ class Cache:
         return self.blobs.put(data, durable=durable)
 
     @_told
+    def put_again(self, data: bytes, digest: str, result: ActionResult | None = None) -> None:
+        """Store a picture that was just verified and can be had again, with its receipt: nothing is synced or read back.
+
+        The index learns of such receipts by `index_many`. Raises CacheError.
+        """
+        self._prepare()
+        self.blobs.put_again(data, digest)
+        if result is not None:
+            self.receipts.put(result, durable=False)
+
+    @_told
     def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
         """Keep paid bytes that fail a check, with what is known of them; where they are."""
         self._prepare()
@@ -234,6 +245,15 @@ class Cache:
         self._to_mend.pop(key, None)
         if len(self._to_mend) <= MEND_AT_MOST:
             self.mend()
+
+    @_told
+    def index_many(self, keys: Collection[str]) -> None:
+        """Bring the index to what the receipts of a few keys say; of very many, lookups read the receipts until a rebuild.
+
+        Each entry is a sync of its own. Raises CacheError.
+        """
+        for key in keys if len(keys) <= MEND_AT_MOST else ():
+            self.index.set(key, self.index_record(key, self.receipts.read(key)))
 
     def index_record(self, key: str, items: Collection[Stored]) -> bytes:
         """What the index holds of a key: its results, and when its folder of receipts last changed."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 24
 """Requests under way at a time."""
-LISTED_FROM = 2_000
+LISTED_FROM = 512
 """From so many pictures on, listing the store's 256 folders is fewer requests than asking for each."""
 GIVE_UP = 2 * AT_ONCE
 """After so many errors in a row the rest is not asked for: nobody waits for a dead host's timeouts, one by one."""
@@ -110,15 +110,37 @@ def _listed(remote: Remote, digests: Collection[str]) -> Held:
 # ---------------------------------------------------------------- out of the store
 
 
-def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, str], told: Told = nobody, team: bytes = b"") -> Moved:
-    """Bring pictures (digest → key, "" when there is none) into the vault, with their receipts where those agree."""
-    known = cache.results([key for key in pictures.values() if key])
-    keys = {digest: "" if key in known else key for digest, key in pictures.items()}
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the lockfile says of a picture: enough for a receipt, without asking the store for its own."""
+
+    key: str
+    action: Mapping[str, Any]
+    made: str = ""
+    provider: str = ""
+
+    def result(self, digest: str, data: bytes) -> ActionResult | None:
+        """The receipt; None for bytes that are no picture."""
+        from qwenbuild.images.structure import size_of
+
+        try:
+            media_type, width, height = size_of(data)
+        except ValueError:
+            return None
+        return ActionResult(
+            self.key, digest, media_type, width, height, len(data), self.made, self.provider, action=self.action
+        )
+
+
+def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, Named | None], told: Told = nobody) -> Moved:
+    """Bring pictures into the vault by digest, with a receipt for those that the lockfile names a key for."""
+    known = cache.results([named.key for named in pictures.values() if named is not None])
+    new = {digest: named if named is not None and named.key not in known else None for digest, named in pictures.items()}
     done: list[str] = []
     absent: list[str] = []
     failed: dict[str, RemoteError] = {}
     size = 0
-    for digest, answer in each(lambda digest: bring(remote, cache, digest, keys[digest], team), pictures):
+    for digest, answer in each(lambda digest: bring(remote, cache, digest, new[digest]), pictures):
         if isinstance(answer, RemoteError):
             failed[digest] = answer
         elif answer is None:
@@ -127,19 +149,33 @@ def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, str], told: Told 
             done.append(digest)
             size += answer
             told(len(done), size)
+    cache.index_many([named.key for digest in done if (named := new[digest]) is not None])
     return Moved(tuple(done), size, tuple(absent), failed)
 
 
-def bring(remote: Remote, cache: Cache, digest: str, key: str, team: bytes = b"") -> int | None:
-    """One picture's bytes into the vault, verified; their number, None when the store has none. Raises RemoteError."""
+def bring(remote: Remote, cache: Cache, digest: str, named: Named | None = None) -> int | None:
+    """One picture's bytes into the vault, verified; their number, None when the store has none.
+
+    Raises RemoteError, CacheError.
+    """
     data = verified(remote, digest)
     if data is None:
         return None
-    cache.put_blob(data, durable=False)
-    result = receipt(remote, key, team) if key else None
-    if result is not None and result.digest == digest:
-        cache.put_result(result)
+    cache.put_again(data, digest, named.result(digest, data) if named is not None else None)
     return len(data)
+
+
+def fetch_receipts(remote: Remote, cache: Cache, pictures: Mapping[str, str], team: bytes = b"") -> Moved:
+    """Bring the store's own receipts of keys (key → the digest that the lockfile names), where they agree."""
+    done: list[str] = []
+    failed: dict[str, RemoteError] = {}
+    for key, answer in each(lambda key: receipt(remote, key, team), pictures):
+        if isinstance(answer, RemoteError):
+            failed[key] = answer
+        elif answer is not None and answer.digest == pictures[key]:
+            cache.put_result(answer)
+            done.append(key)
+    return Moved(tuple(done), failed=failed)
 
 
 def verified(remote: Remote, digest: str) -> bytes | None:

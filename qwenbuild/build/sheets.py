@@ -94,7 +94,8 @@ def _write(
     name: str,
 ) -> dict[str, LockOutput]:
     publisher = make_publisher(planned, placed)
-    outputs = {}
+    locked = planned.loaded.lock.atlases.get(name, LockAtlas()).outputs
+    outputs: dict[str, LockOutput] = {}
     wrote = False
     for path, data in files.items():
         if path in publisher.wanted:
@@ -104,7 +105,9 @@ def _write(
         wrote = publisher.place_made(path, digest, data, recipe.of_file(path), again=pair)
         if wrote:
             reporter.event(Event("written", f"atlas:{name}", {"path": path, "how": "derived"}))
-        outputs[path] = LockOutput(digest, recipe.recipe)
+        made = LockOutput(digest, recipe.recipe)
+        before = locked.get(path, made)
+        outputs[path] = before if before.recipe == made.recipe and not before.orphan else made
     return outputs
 
 

@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from qwenbuild.build import worlds
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import FileOps
+from qwenbuild.cache.journal import Journal
 from qwenbuild.cli.reach import reachable
 from qwenbuild.emulator import Served, serve
 from qwenbuild.errors import CacheError, GateStop, QwenbuildError
-from qwenbuild.run.world import Times, World
+from tests.campaign.part_http import hurried
 from tests.campaign.shop import Crash, Doing, build_with, manifest
 from tests.walking import Project, Recorder
 
 COLORS = ("red", "blue", "green", "amber")
-CI = {"max_examples": 12, "stateful_step_count": 14}
+CI = {"max_examples": 10, "stateful_step_count": 12}
 WHOLE = {"max_examples": 500, "stateful_step_count": 30}
 DISK = ("write", "fsync", "replace", "fsync_folder", "open_new", "mkdir")
 
@@ -74,7 +74,6 @@ class Machine(RuleBasedStateMachine):
         self.write()
 
     def teardown(self) -> None:
-        gc.collect()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def write(self) -> None:
@@ -94,8 +93,7 @@ class Machine(RuleBasedStateMachine):
             note(f"exit {summary.exit_code} {dict(summary.counts)}")
         except (Crash, GateStop, CacheError) as error:
             note(f"{type(error).__name__}: {error}")
-        finally:
-            gc.collect()
+            gc.collect(1)
         bought = Counter(self.emulated.prompts()) - before
         assert all(count == 1 for count in bought.values()), f"one build bought twice: {bought}"
 
@@ -240,10 +238,8 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    times = Times(settle=0.0, pause=0.0, patience=0.0)
-    monkeypatch.setattr(worlds, "World", functools.partial(World, times=times))
     monkeypatch.setenv("QWENBUILD_CACHE_DIR", "")
-    with serve(latency=0.0) as served:
+    with serve(latency=0.0) as served, hurried():
         for name, value in served.environ().items():
             monkeypatch.setenv(name, value)
         Machine.emulated = served
@@ -265,3 +261,18 @@ def play(**size: Any) -> None:
 
 def test_whatever_happens_in_whatever_order_nothing_is_paid_twice_and_nothing_is_lost(world: None) -> None:
     play(**CI)
+
+
+def test_the_machine_sees_a_journal_that_forgets(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The open attempt of a key is given up whenever somebody wants to begin another."""
+    begin, live = Journal.begin, Journal.live
+
+    def forgetful(self: Journal, **said: Any) -> Any:
+        for attempt in live(self, [said["key"]]):
+            self.fail(attempt.id, "forgotten", "")
+        return begin(self, **said)
+
+    monkeypatch.setattr(Journal, "begin", forgetful)
+    monkeypatch.setattr(Journal, "live", lambda self, *said, **more: [])
+    with pytest.raises(AssertionError):
+        play(**CI, phases=[Phase.generate], report_multiple_bugs=False)

@@ -19,6 +19,8 @@ Steps = tuple[tuple[float, float], ...]
 FAILURES = 5
 """Questions in a row that may go wrong before the error is handed on."""
 QUICKEST = 0.05
+UNASKED = 20.0
+"""Seconds that a task on loopback may go unasked while another one of its kind is asked for all."""
 
 
 class Cadence:
@@ -28,6 +30,7 @@ class Cadence:
         self._steps = steps
         self._loopback = loopback
         self._usual: float | None = None
+        self._scout: object = None
 
     def pause(self, elapsed: float) -> float:
         """Seconds until the next question, `elapsed` seconds after the task was accepted."""
@@ -38,6 +41,17 @@ class Cadence:
         if self._usual is None:
             return max(2 * QUICKEST, elapsed / 8)
         return max(QUICKEST, self._usual - elapsed, elapsed / 20)
+
+    def asks(self, who: object, unasked: float) -> bool:
+        """Whether this task is asked for now, or waits until the first of its kind has shown how long they take."""
+        if not self._loopback or self._usual is not None or unasked >= UNASKED:
+            return True
+        self._scout = self._scout or who
+        return self._scout is who
+
+    def leaves(self, who: object) -> None:
+        """Nobody asks for this task any more."""
+        self._scout = None if self._scout is who else self._scout
 
     def took(self, elapsed: float) -> None:
         """A task was seen to have ended after so many seconds."""
@@ -52,7 +66,24 @@ async def until_done(
 
     Raises Waiting after `patience` seconds, the last error after five in a row, and whatever else `ask` raises.
     """
-    started, failures = waits.steady(), 0
+    started = waits.steady()
+    who = object()
+    try:
+        return await _asked(ask, cadence, waits, started, patience, age, who)
+    finally:
+        cadence.leaves(who)
+
+
+async def _asked(
+    ask: Callable[[], Awaitable[T | None]],
+    cadence: Cadence,
+    waits: Waits,
+    started: float,
+    patience: float,
+    age: float,
+    who: object,
+) -> T:
+    failures, last = 0, started
     pause = max(0.0, cadence.pause(0.0) - age)
     while True:
         left = patience - (waits.steady() - started)
@@ -60,6 +91,10 @@ async def until_done(
             raise Waiting(f"still not ready after {patience:.0f} s; the next build asks again", code="timeout")
         await waits.sleep(min(pause, left))
         elapsed = waits.steady() - started
+        if not cadence.asks(who, started + elapsed - last):
+            pause = cadence.pause(elapsed + age)
+            continue
+        last = started + elapsed
         try:
             state = await ask()
         except (Unavailable, Throttled) as error:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild.emulator import apiframe_first
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED, image_digest
 from qwenbuild.emulator.jobs import Job, Stage, Wanted
@@ -199,10 +200,12 @@ class Apiframe:
         effective = {
             "api": "apiframe", "model": model, "prompt": prompt, "negative_prompt": negative, "aspect_ratio": ratio,
             "seed": seed, "image": image_digest(image) if image else "",
-        }  # fmt: skip
+        } | params.get("more", {})  # fmt: skip
+        count = int(params.get("count", 1))
         return Wanted(
-            self.api, "", account.name, model, "async", prompt, negative, seed, SIZES[ratio], body, effective,
-            Decimal(MODELS[model]), "apiframe", idempotency_key=key, webhook=webhook,
+            self.api, "", account.name, model, "async", prompt, negative, seed, params.get("pixels", SIZES[ratio]), body,
+            effective, Decimal(MODELS[model]) * count, "apiframe", count, format=params.get("format", "png"),
+            idempotency_key=key, webhook=webhook,
         )  # fmt: skip
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
@@ -236,10 +239,9 @@ class Apiframe:
         }
 
     def _result(self, job: Job) -> Any:
-        url = self._world.link(job)
-        return {"images": {"images": [url]}, "list": [url], "string": url, "url": {"url": url}}[
-            self._world.settings.result_shape
-        ]
+        urls = [self._world.link(job, index) for index in range(job.wanted.n)]
+        shapes = {"images": {"images": urls}, "list": urls, "string": urls[0], "url": {"url": urls[0]}}
+        return shapes[self._world.settings.result_shape]
 
     def _error(self, job: Job) -> str:
         return ERRORS.get(job.fate.code, job.fate.message)
@@ -327,10 +329,13 @@ def _params(body: dict[str, Any], model: str, dialects: tuple[Dialect, ...], det
         allowed.add("webhookEvents")
     for name in sorted(set(body) - allowed):
         details[name] = ["unrecognized key"]
-    params: Any = next((body[name] for name in sorted(names) if name in body), {})
+    named = next((name for name in sorted(names) if name in body), "")
+    params: Any = body.get(named, {})
     if not isinstance(params, dict):
         details[min(names)] = ["must be an object"]
         return {}
+    if named == apiframe_first.NAME:
+        return apiframe_first.in_common_words(params, details)
     for name in sorted(set(params) - {"image", "negative_prompt", "seed", "aspect_ratio"}):
         details[f"{min(names)}.{name}"] = ["unrecognized key"]
     return params

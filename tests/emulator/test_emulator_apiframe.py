@@ -222,3 +222,44 @@ def test_a_webhook_outside_this_machine_is_noted_and_not_told(emulator: Served, 
     [line] = emulator.webhooks()
     assert line["url"] == "https://example.com/hook"
     assert "loopback only" in line["note"]
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"acceleration": "warp"}, "qwenImageParams.acceleration"),
+        ({"image_size": "16:9"}, "qwenImageParams.image_size"),
+        ({"aspect_ratio": "16:9"}, "qwenImageParams.aspect_ratio"),
+        ({"num_images": 5}, "qwenImageParams.num_images"),
+        ({"num_inference_steps": 2.5}, "qwenImageParams.num_inference_steps"),
+        ({"strength": True}, "qwenImageParams.strength"),
+        ({"guidance_scale": 21}, "qwenImageParams.guidance_scale"),
+    ],
+)
+def test_the_first_models_own_parameters_are_checked_by_name(emulator: Served, params: dict[str, object], named: str) -> None:
+    emulator.configure(dialect="openapi")
+    key = emulator.environ()["APIFRAME_API_KEY"]
+    body = {"model": "qwen-image", "prompt": "a lantern", "qwenImageParams": params}
+    answer = httpx.post(f"{emulator.url}/apiframe/v2/images/generate", headers={"X-API-Key": key}, json=body)
+    assert answer.status_code == 400
+    assert list(answer.json()["details"]) == [named]
+
+
+def test_the_first_model_draws_as_many_pictures_as_asked_for_in_its_own_sizes(emulator: Served) -> None:
+    emulator.configure(dialect="openapi")
+    headers = {"X-API-Key": emulator.environ()["APIFRAME_API_KEY"]}
+    params = {
+        "image_size": "portrait_16_9",
+        "num_images": 2,
+        "output_format": "jpeg",
+        "seed": 3,
+        "image_url": "https://x.example/a",
+    }
+    body = {"model": "qwen-image", "prompt": "a lantern", "qwenImageParams": params}
+    job = httpx.post(f"{emulator.url}/apiframe/v2/images/generate", headers=headers, json=body).json()["jobId"]
+    emulator.advance(1)
+    shown = httpx.get(f"{emulator.url}/apiframe/v2/jobs/{job}", headers=headers).json()
+    assert (len(shown["result"]["images"]), shown["creditCost"]) == (2, 6)
+    (kept,) = emulator.ledger()
+    assert (kept["size"], kept["format"], kept["seed"]) == ("576*1024", "jpeg", 3)
+    assert httpx.get(shown["result"]["images"][1]).content[:3] == b"\xff\xd8\xff"

@@ -156,8 +156,10 @@ def test_a_reference_that_is_not_what_is_expected_feeds_nothing(hero: Project, e
 
 
 def test_selecting_a_mood_pulls_its_reference_in_and_nothing_else(hero: Project, emulated: Served) -> None:
-    assert hero.build(select=("moods/sly",)).exit_code == 0
+    summary = hero.build(select=("moods/sly",))
+    assert summary.exit_code == 0
     assert emulated.prompts() == ["a knight", mood("sly")]
+    assert "what was selected builds on base, pulled in" in [problem.message for problem in summary.problems]
 
 
 def test_a_limit_leaves_the_rest_for_later_and_says_so(hero: Project, emulated: Served) -> None:
@@ -259,6 +261,20 @@ def test_the_very_bytes_of_a_reference_reach_the_provider(walked: Project, emula
     assert walked.build().exit_code == 0
     seen = {job.wanted.prompt: job.wanted.effective["images"] for job in emulated.core.book.jobs}
     assert seen == {f"with {name}": [hashlib.sha256(data).hexdigest()] for name, data in sent.items()}
+
+
+def test_apiframe_is_given_the_address_of_an_upload_and_every_picture_is_bought_once(walked: Project, emulated: Served) -> None:
+    data = write(walked.folder, "a.png", "a")
+    walked.manifest(
+        "version: 1\nprovider: apiframe\nproviders: {apiframe: {limits: {rps: 500, concurrency: 20}}}\n"
+        'assets:\n  a: {prompt: "with a, {{ n }}", matrix: {n: [1, 2]}, inputs: [refs/a.png]}\n'
+    )
+    assert walked.build().exit_code == 0
+    assert sorted(emulated.prompts()) == ["with a, 1", "with a, 2"]
+    images = {job.wanted.effective["image"] for job in emulated.core.book.jobs}
+    address = f"{emulated.storage_url}/uploads/{hashlib.sha256(data).hexdigest()}"
+    assert images in ({address}, {hashlib.sha256(address.encode()).hexdigest()}, {hashlib.sha256(data).hexdigest()})
+    assert walked.build().counts == {"fresh": 2, "modified": 0}
 
 
 def test_the_graph_prints_as_mermaid_and_as_dot(walked: Project) -> None:

@@ -23,7 +23,7 @@ from qwenbuild.build.packing import Packing, sheet_paths
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
-from qwenbuild.model import Entry, Keyed, Manifest, Plan
+from qwenbuild.model import Entry, Keyed, Manifest, Plan, Verdict
 from qwenbuild.observe import Seen, observe
 from qwenbuild.plan import Wishes, make_plan
 from qwenbuild.select import pulled, select
@@ -258,10 +258,18 @@ def make(loaded: Loaded, options: Options) -> Planned:
     packing = Packing(
         loaded.manifest, loaded.entries, made.steps, seen.found, loaded.lock.atlases, cache, overwrite=options.overwrite
     )
-    made = replace(
-        made, atlases=packing.plans(), notices=(*made.notices, *lost, *(Problem("cache", notice) for notice in cache.notices))
-    )
+    told = (*_pulled_in(made, extra), *lost, *(Problem("cache", notice) for notice in cache.notices))
+    made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
     return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared)
+
+
+def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
+    """Names the inputs that a selection brings along and that have something to do."""
+    names = [step.id for step in made.steps if step.id in extra and step.verdict is not Verdict.FRESH]
+    if not names:
+        return ()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (Problem("pulled-in", f"what was selected builds on {shown}, pulled in"),)
 
 
 def recalled(loaded: Loaded) -> Remembered:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from qwenbuild.build import adopting, build, choices
+from qwenbuild import lockfile
+from qwenbuild.build import adopting, build, choices, records, remembering
 from qwenbuild.build.beside import explain
 from qwenbuild.errors import InputError
 from qwenbuild.images import difference
@@ -134,6 +138,14 @@ def test_a_pick_and_its_end_leave_the_lockfile_as_it_was(built: Project) -> None
     choices.unpick(built.options(), (KNIGHT,))
     assert built.lock.read_bytes() == before
     assert (built.build().exit_code, built.tree()) == (0, tree)
+
+
+def test_the_same_picture_keeps_its_day(built: Project) -> None:
+    step = next(step for step in built.plan().plan.steps if step.id == KNIGHT)
+    record = replace(lockfile.read(built.lock).entries[KNIGHT], made="2020-02-02")
+    first, second = (records.Made(plan.candidate, plan.digest, "2026-11-20") for plan in step.candidates[:2])
+    assert records.using(record, first).made == "2020-02-02"
+    assert records.using(record, second).made == "2026-11-20"
 
 
 def test_a_pick_stays_when_another_assets_template_changes(built: Project) -> None:
@@ -627,3 +639,21 @@ def test_what_is_rejected_while_a_build_runs_stays_rejected(built: Project) -> N
     gone = locked(built)["key"]
     build_beside(built, lambda: choices.reject(built.options(), (KNIGHT,)))
     assert gone in locked(built)["rejected"]
+
+
+def test_what_is_picked_while_a_finished_build_waits_for_the_clock_is_not_forgotten(
+    built: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, settled = digest(built, 2), remembering._settled_time
+
+    def waits(*told: Any) -> int:
+        pick(built, 2)
+        return settled(*told)
+
+    monkeypatch.setattr(remembering, "_settled_time", waits)
+    built.edit("A round shield", "A square shield")
+    built.build()
+    monkeypatch.setattr(remembering, "_settled_time", settled)
+    done = subprocess.run([sys.executable, "-m", "qwenbuild", "build"], cwd=built.folder, check=False, capture_output=True)
+    assert done.returncode == 0
+    assert built.tree()["heroes/knight.png"] == second

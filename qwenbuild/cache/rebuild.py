@@ -24,10 +24,11 @@ def rebuild(cache: Cache) -> Report:
     """The report of what is there now. Raises CacheError, OSError."""
     saved = lost = 0
     with cache.builds.none_running():
-        if journal_state(cache) != "ok":
+        broken = journal_state(cache) != "ok"
+        if broken:
             saved, lost = salvage(cache)
         _reindex(cache)
-    return replace(verify(cache, full=False), rescued_attempts=saved, lost_attempts=lost)
+    return replace(verify(cache, full=False), rescued_attempts=saved, lost_attempts=lost, made_anew=broken)
 
 
 def _reindex(cache: Cache) -> None:

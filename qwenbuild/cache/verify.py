@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at and what was found. `corrupt` blobs are in quarantine now; `missing` are named by a receipt."""
+    """What was looked at and what was found. `corrupt` blobs are in quarantine now; `missing` are named by a receipt.
+
+    `made_anew`: the journal could not be used and was replaced; requests that were open in it may be unknown now.
+    """
 
     blobs: int = 0
     size: int = 0
@@ -36,6 +39,7 @@ class Report:
     journal: str = "ok"
     rescued_attempts: int = 0
     lost_attempts: int = 0
+    made_anew: bool = False
 
     @property
     def sound(self) -> bool:

@@ -380,4 +380,4 @@ def mend(shop: Project, name: str) -> None:
         shop.lock.unlink()
     else:
         with shop.cache() as cache:
-            cache.rebuild()
+            assert cache.rebuild().made_anew

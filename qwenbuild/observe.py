@@ -154,10 +154,15 @@ def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt
     """Key to resume, recover, doubt or refused, as the journal says."""
     if not cache.has_journal():
         return {}
-    found = {key: (Verdict.REFUSED, f"{a.code}: {a.message}") for key, a in cache.journal.refused(keys).items()}
+    found = {key: (Verdict.REFUSED, _refusal(a)) for key, a in cache.journal.refused(keys).items()}
     for attempt in cache.journal.live(keys):
         found[attempt.key] = _live(attempt, cache, recoverable)
     return found
+
+
+def _refusal(attempt: Attempt) -> str:
+    """Code and message; most vendors' messages begin with their code already."""
+    return attempt.message if attempt.message.startswith(attempt.code) else f"{attempt.code}: {attempt.message}"
 
 
 def _live(attempt: Attempt, cache: Cache, recoverable: Callable[[Attempt], bool]) -> tuple[Verdict, str]:

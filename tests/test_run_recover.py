@@ -243,3 +243,25 @@ def test_a_request_is_in_flight_before_a_synchronous_answer_comes(walked: Projec
     assert kinds == ["sending", "submitted", "stored", "written"]
     (written,) = [event for event in walked.events.events if event.event == "written"]
     assert written.data["how"] == "generated"
+
+
+def test_what_was_billed_and_what_is_estimated_are_told_apart(walked: Project, emulated: Served) -> None:
+    stock(walked, "apiframe", "a lamp")
+    walked.build()
+    stock(walked, "sync", "a lamp")
+    walked.build()
+    ledger = spend(walked.options())
+    assert (set(ledger.billed), set(ledger.estimated)) == ({"apiframe"}, {"usd"})
+    assert ledger.total == {**ledger.billed, **ledger.estimated}
+
+
+def test_a_request_that_comes_to_be_in_doubt_ends_a_build_that_no_longer_wants_it_with_6(
+    walked: Project, emulated: Served
+) -> None:
+    stock(walked, "sync", "a lamp")
+    dies_before_the_ticket(walked)
+    stock(walked, "sync", "lamp 1", "lamp 2")
+    walked.edit("n0s0", "other")
+    summary = walked.build()
+    assert summary.exit_code == 6
+    assert [(id, code) for id, code, _ in summary.failures] == [("n0s0", "doubt")]

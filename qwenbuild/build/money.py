@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Every attempt of the project, and what they cost or may have cost, by unit."""
+    """Every attempt of the project, and what they cost or may have cost, by unit.
+
+    `total` is the sum of `billed`, which providers said, and `estimated`, by the price list where they said nothing.
+    """
 
     attempts: list[dict[str, Any]]
     total: Price = field(default_factory=dict)
+    billed: Price = field(default_factory=dict)
+    estimated: Price = field(default_factory=dict)
 
 
 def spend(options: Options) -> Ledger:
@@ -39,11 +44,17 @@ def spend(options: Options) -> Ledger:
     if not cache.has_journal():
         return Ledger([])
     attempts = list(cache.journal.attempts(project))
+    billed = _sum(attempt.billed for attempt in attempts if attempt.billed is not None)
+    estimated = _sum(attempt.cost for attempt in attempts if attempt.billed is None)
+    return Ledger([_line(attempt) for attempt in attempts], _sum((billed, estimated)), billed, estimated)
+
+
+def _sum(prices: Iterable[Price]) -> Price:
     total: dict[str, Decimal] = {}
-    for attempt in attempts:
-        for unit, amount in attempt.cost.items():
+    for price in prices:
+        for unit, amount in price.items():
             total[unit] = total.get(unit, Decimal(0)) + amount
-    return Ledger([_line(attempt) for attempt in attempts], total)
+    return total
 
 
 def _line(attempt: Attempt) -> dict[str, Any]:

@@ -193,6 +193,7 @@ def _lock(
 def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
     failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
     said = {message for _, message in result.stops}
+    failures += [(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
     for step in planned.plan.steps:
         outcome = result.outcomes.get(step.id)
         if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
@@ -224,6 +225,8 @@ def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, st
         codes.add(130)
     for kind, _ in result.stops:
         codes.add(STOP_CODES.get(kind, 1))
+    if result.doubts:
+        codes.add(6)
     for step in planned.plan.steps:
         outcome = result.outcomes.get(step.id)
         if outcome is None:

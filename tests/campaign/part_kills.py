@@ -19,10 +19,10 @@ from tests.campaign.lab import APIS, PLACES, Api, Forge, Shop, emulator, forges,
 
 ENTRIES = 40
 CI, WHOLE = 200, 3000
-LONGEST = 2.0
-"""Seconds until a kill at most: most of a build happens before."""
-TRIES = 120
-"""Builds of one round at most: a build that is killed ever again must still come to an end."""
+A_ROUND = 8
+"""Kills before a round's builds are let alone, so that each round comes to its end and is judged."""
+LONGEST = 4.0
+"""Seconds until a kill at most, however slow the machine is."""
 
 
 @dataclass
@@ -53,40 +53,42 @@ class Count:
 def kill_through(api: Api, kills: int, forge: Forge, chance: random.Random, folder: Path) -> Count:
     """Rounds of builds until so many were killed."""
     count = Count(api)
-    usual = 1.5
+    usual = 0.0
     with emulator(0.1) as remote:
         number = 0
         while count.kills < kills and not count.faults:
-            number += 1
             remote.reset()
             remote.configure(latency=0.1, enforce=False)
             remote.fault("accepted", "delay", seconds=0.1, times=None)  # accepted, and no answer yet: the moment to die in
-            shop = Shop(
-                folder / f"{api.name}-{number}".replace(" ", "-"), folder / f"cache-{api.name}-{number // 10}", api, remote
-            )
+            name = f"{api.name}-{number}".replace(" ", "-")
+            shop = Shop(folder / name, folder / f"cache-{number // 10}", api, remote)
             shop.stock({f"n{n}": f"{api.name} {number} lamp {n}" for n in range(ENTRIES)})
-            usual = _round(shop, forge, chance, count, kills, usual)
+            if number == 0:
+                start = time.monotonic()
+                count.faults += [] if forge.run(shop, "build", "--yes") == 0 else [shop.log.read_text()]
+                usual = min(LONGEST, time.monotonic() - start)
+            else:
+                _round(shop, forge, chance, count, min(A_ROUND, kills - count.kills), usual)
+            number += 1
     return count
 
 
-def _round(shop: Shop, forge: Forge, chance: random.Random, count: Count, kills: int, usual: float) -> float:
-    """Kill and restart until the shop is stocked; how long an undisturbed start to end took, in seconds."""
+def _round(shop: Shop, forge: Forge, chance: random.Random, count: Count, kills: int, usual: float) -> None:
+    """Kill so many builds, each within `usual` seconds, then let one be. Judge."""
     flying = 0
-    for _ in range(TRIES):
-        killing = count.kills < kills
-        started = time.monotonic()
-        code = _build(shop, forge, chance.uniform(0.05, min(usual, LONGEST)) if killing else None)
+    code = -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        code = _build(shop, forge, chance.uniform(0.05, usual) if kills else None)
         count.builds += 1
-        if code != -signal.SIGKILL:
-            break
-        settle(shop.remote)
-        intents = shop.states()["intent"]
-        count.kills, count.intents, count.worst = count.kills + 1, count.intents + intents, max(count.worst, intents)
-        flying += intents
+        if code == -signal.SIGKILL:
+            settle(shop.remote)
+            kills -= 1
+            intents = shop.states()["intent"]
+            count.kills, count.intents, count.worst = count.kills + 1, count.intents + intents, max(count.worst, intents)
+            flying += intents
     if code not in (0, 6):
         count.faults.append(f"{shop.folder.name}: exit code {code}: {shop.log.read_text()[-600:]}")
     _add(count, shop, flying)
-    return max(0.3, 0.7 * usual + 0.3 * (time.monotonic() - started) * 1.5)
 
 
 def _build(shop: Shop, forge: Forge, after: float | None) -> int:

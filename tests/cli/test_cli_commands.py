@@ -97,8 +97,10 @@ def test_spend_lists_attempts_and_the_total(call: Call, walk: Walk) -> None:
         "price": {"usd": "0.03"},
         "sent": "2026-11-20T10:00:00+00:00",
     }
-    walk.ledger = SimpleNamespace(attempts=[attempt], total={"usd": Decimal("0.03")})
-    assert json.loads(call("spend", "--json").out) == {"v": 1, "attempts": [attempt], "total": {"usd": "0.03"}}
+    price = {"usd": Decimal("0.03")}
+    walk.ledger = SimpleNamespace(attempts=[attempt], total=price, billed={}, estimated=price)
+    said = {"v": 1, "attempts": [attempt], "total": {"usd": "0.03"}, "billed": {}, "estimated": {"usd": "0.03"}}
+    assert json.loads(call("spend", "--json").out) == said
     out = call("spend").out
     assert "stored" in out
     assert "t-1" in out

@@ -31,14 +31,15 @@ def command(as_json: bool) -> int:
 
     ledger = build.spend(opt.walk())
     if as_json:
-        say.as_json(
-            {"v": 1, "attempts": [_plain(attempt) for attempt in ledger.attempts], "total": price_json(ledger.total) or {}}
-        )
+        sums = {name: price_json(getattr(ledger, name)) or {} for name in ("total", "billed", "estimated")}
+        say.as_json({"v": 1, "attempts": [_plain(attempt) for attempt in ledger.attempts], **sums})
         return 0
     if ledger.attempts and not current().quiet:
         say.result(_table(ledger.attempts))
     spent = price_words(ledger.total) if any(ledger.total.values()) else "nothing"
-    say.result([f"{count(len(ledger.attempts), 'attempt')}, {spent} spent."])
+    both = any(ledger.billed.values()) and any(ledger.estimated.values())
+    parts = f" ({price_words(ledger.billed)} as billed, {price_words(ledger.estimated)} by the price list)" if both else ""
+    say.result([f"{count(len(ledger.attempts), 'attempt')}, {spent} spent{parts}."])
     return 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from qwenbuild import lockfile
 from qwenbuild.errors import InputError
-from qwenbuild.model import LockEntry, LockOutput
+from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 ACTION = {
@@ -133,3 +133,25 @@ def test_a_failed_write_leaves_the_old_lockfile(project: Path, monkeypatch: pyte
         write(project, {"two": ENTRY})
     assert (project / "qwenbuild.lock").read_bytes() == before
     assert [path.name for path in project.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_atlases_stand_beside_the_entries_and_only_where_there_are_any(project: Path) -> None:
+    path = project / "qwenbuild.lock"
+    atlas = LockAtlas({"atlas/ui.png": LockOutput(B, C), "atlas/ui.json": LockOutput(A, C)})
+    write(project, {"potions/red-small": ENTRY})
+    assert "atlases" not in path.read_text(encoding="utf-8")
+    lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {}, {"ui": atlas})
+    assert lockfile.read(path).atlases == {"ui": atlas}
+    assert list(json.loads(path.read_bytes())) == ["atlases", "entries", "manifest", "version"]
+    assert not lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {}, {"ui": atlas})
+    lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {}, {"ui": None})
+    assert path.read_text(encoding="utf-8") == EXACT
+
+
+def test_an_atlas_with_a_digest_that_is_none_is_refused(project: Path) -> None:
+    path = project / "qwenbuild.lock"
+    lockfile.update(
+        path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {}, {"ui": LockAtlas({"a.png": LockOutput("no", C)})}
+    )
+    with pytest.raises(InputError, match="not a SHA-256"):
+        lockfile.read(path)

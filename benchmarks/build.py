@@ -5,7 +5,7 @@
 
 Rows:
     free      limits far above need, 200 in flight, pictures of --bytes: CPU a picture, longest step of the event loop
-    paced     20 submissions a second, 40 in flight: the share of what the limits allow
+    paced     20 submissions a second, 40 in flight: the share of what the limits allow, and refusals
     waiting   50 in flight, 15 s latency: the share of one core
     restore   --restored pictures of 2 MB from the cache into the tree, beside cp and sha256sum of the same files
 Does not know what a good figure is.
@@ -81,16 +81,17 @@ def longest_step(options: argparse.Namespace, mode: str, env: dict[str, str]) ->
 def paced(options: argparse.Namespace) -> list[str]:
     """The limits allow the last submission at (n - 1)/rate; its picture comes a latency later."""
     rate, flying, latency, count = 20.0, 40, 1.5, options.paced
-    lines = ["| calls | pictures | wall s | allowed s | share |", "|---|---:|---:|---:|---:|"]
+    lines = ["| calls | pictures | wall s | allowed s | share | refused |", "|---|---:|---:|---:|---:|---:|"]
     for mode in options.modes:
-        with hosted.emulator(latency=latency, rate=rate, concurrency=flying, query_rate=FAR) as env:
+        with hosted.emulator(latency=latency, rate=rate, concurrency=flying, query_rate=FAR, overflow="refuse") as env:
             walls = []
             for _ in range(options.runs):
                 wall = measure.run_once(one_build(options, mode, env, count, rate, flying))[0]
                 walls.append(wall)
+            refused = hosted.refusals(env)
         allowed = (count - 1) / rate + latency
         wall = statistics.median(walls)
-        lines.append(f"| {mode} | {count:,} | {wall:.2f} | {allowed:.2f} | {allowed / wall:.1%} |")
+        lines.append(f"| {mode} | {count:,} | {wall:.2f} | {allowed:.2f} | {allowed / wall:.1%} | {refused} |")
     return lines
 
 

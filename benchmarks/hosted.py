@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 MANIFEST = """\
 version: 1
@@ -49,6 +50,13 @@ def emulator(**settings: Any) -> Iterator[dict[str, str]]:
 def address(env: dict[str, str]) -> str:
     """Where the emulator's control surface is."""
     return env["QWENBUILD_DASHSCOPE_BASE_URL"].partition("/dashscope/")[0]
+
+
+def refusals(env: dict[str, str]) -> int:
+    """Submissions that the emulator refused for their pace or for jobs in flight, over all builds so far."""
+    with urlopen(f"{address(env)}/__emu/limits_seen", timeout=30) as answer:
+        lanes = json.loads(answer.read())
+    return sum(lane["refused_rate"] + lane["refused_concurrency"] for lane in lanes)
 
 
 def project(folder: Path, count: int, *, mode: str, rps: float, concurrency: int) -> None:

@@ -20,6 +20,7 @@ from qwenbuild import recall
 from qwenbuild.build import remembering
 from qwenbuild.cache import Attempt
 from qwenbuild.cli.ending import run
+from qwenbuild.images import flatpng
 from qwenbuild.key import document
 from tests.walking import Project
 
@@ -37,11 +38,11 @@ assets:
       - {path: "cups/{{ id }}.png"}
       - {path: "web/{{ id }}.png", steps: [{quantize: {palette: art/dusk.hex}}]}
 """
-INPUTS = {
+INPUTS: dict[str, str | bytes] = {
     "qwenbuild.yaml": MANIFEST,
     "prompts/cup.j2": "A {{ colour }} cup, {{ style }}\n",
     "cups.csv": "id,colour\nred,red\nblue,blue\n",
-    "art/shape.png": "any bytes at all",
+    "art/shape.png": flatpng.write(16, 16, [(16, 32, 48), (64, 80, 96)], bytes(256)),
     "art/dusk.hex": "102030\n405060\n708090\n",
 }
 AGE = recall.RACY_NS * 1.5e-9
@@ -54,7 +55,7 @@ def cups(walked: Project) -> Project:
     for name, text in INPUTS.items():
         path = walked.folder / name
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     time.sleep(AGE)
     assert walked.build().exit_code == 0
     assert answer() == 0

@@ -20,16 +20,17 @@ from qwenbuild import recall
 from qwenbuild.build import Options, plan
 from qwenbuild.build.walk import is_done
 from qwenbuild.errors import QwenbuildError
+from qwenbuild.images import flatpng
 from tests.walking import Project
 
 EXAMPLES = int(os.environ.get("RECALL_EXAMPLES", "100"))
 AGE = recall.RACY_NS * 1.25e-9
-SOURCES = {
+SOURCES: dict[str, str | bytes] = {
     "qwenbuild.yaml": 'version: 1\nvars: {style: ink}\ndefaults: {params: {size: "16*16"}}\nassets:\n'
     '  cups: {prompt_file: cup.j2, foreach: cups.csv, id: "cups/{{ id }}", inputs: [shape.png]}\n',
     "prompts/cup.j2": "A {{ colour }} cup, {{ style }}\n",
     "cups.csv": "id,colour\nred,red\nblue,azure\n",
-    "shape.png": "bytes",
+    "shape.png": flatpng.write(16, 16, [(16, 32, 48), (64, 80, 96)], bytes(256)),
 }
 PICTURES = ("assets/cups/red.png", "assets/cups/blue.png")
 FILES = (*SOURCES, *PICTURES, "qwenbuild.lock", ".qwenbuild/qwenbuild.state")
@@ -122,7 +123,7 @@ def reset(project: Project) -> None:
     for name, text in {} if kept.exists() else SOURCES.items():
         path = project.folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     time.sleep(AGE)
     assert project.build().exit_code == 0
     if not kept.exists():

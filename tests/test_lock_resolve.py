@@ -124,6 +124,11 @@ def test_an_approval_stays_with_the_picture_that_was_approved() -> None:
     assert (record.approved, record.key, record.rejected) == (True, named("a"), (named("b"),))
 
 
+def test_an_approved_picture_stays_also_where_the_manifest_wants_the_other_one() -> None:
+    record = merged(A, replace(B, approved=True), replace(A, rejected=(named("c"),)), ("a",)).entries["x"]
+    assert (record.key, record.approved, record.rejected) == (named("b"), True, (named("c"),))
+
+
 def test_a_release_of_one_side_ends_the_approval() -> None:
     base = replace(A, approved=True)
     record = merged(base, A, replace(base, rejected=(named("b"),)), ("a",)).entries["x"]

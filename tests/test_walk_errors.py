@@ -313,3 +313,22 @@ def test_a_key_refused_while_asking_keeps_the_ticket_for_the_next_build(
     emulated.clear_faults()
     assert shop.build().exit_code == 0
     assert sorted(submissions(emulated)) == [words(0), words(1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("type: apiframe", "type: apiframe, webhook: 'https://hooks.example.com/q'"), ("dialect: docs", "dialect: openapi")],
+)
+def test_a_lost_answer_is_settled_under_its_key_also_when_the_settings_have_changed_since(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch, before: str, after: str
+) -> None:
+    lead(monkeypatch, emulated, "apiframe")
+    emulated.configure(dialect="lenient")
+    stock(shop, "type: apiframe, dialect: docs", 1)
+    emulated.fault("accepted", "reset")
+    emulated.fault("submit", "reset", at=2, times=None)
+    assert shop.build().exit_code == 1
+    emulated.clear_faults()
+    shop.edit(before, after)
+    assert shop.build().exit_code == 0
+    assert emulated.prompts() == [words(0)]

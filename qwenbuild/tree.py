@@ -274,7 +274,7 @@ def _replace(folder: int | str, name: str, fill: Callable[[int], None]) -> Signa
     try:
         try:
             fill(file)
-            status = os.fstat(file)
+            status = _stamped(file)
         finally:
             os.close(file)
         target, _ = _at(folder, name)
@@ -283,7 +283,19 @@ def _replace(folder: int | str, name: str, fill: Callable[[int], None]) -> Signa
         with contextlib.suppress(OSError):
             os.unlink(where, dir_fd=descriptor)
         raise
-    return _signature(folder, name) or signature_of(status)
+    written, there = signature_of(status), _signature(folder, name)
+    ours = there is not None and (there[0], there[1], there[3]) == (written[0], written[1], written[3])
+    return there if there is not None and ours else written  # what a person put there meanwhile never counts as ours
+
+
+def _stamped(file: int) -> os.stat_result:
+    """The status of a file that was just written, its time made exact: the system's own clock for files ticks in
+    milliseconds, and another writing within the same tick must still show.
+    """
+    if os.utime in os.supports_fd:
+        now = time.time_ns()
+        os.utime(file, ns=(now, now))
+    return os.fstat(file)
 
 
 def _unlink(folder: int | str, name: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import recall
+from qwenbuild import recall, tree
 from qwenbuild.build import remembering
 from qwenbuild.cache import Attempt
 from qwenbuild.cli.ending import run
@@ -268,6 +268,24 @@ def test_a_file_of_the_same_moment_is_not_believed(cups: Project) -> None:
     coarse = (1, 5_000_000_000, 5_000_000_000, 1)
     assert not recall.settled(coarse, 6_000_000_000), "a file system that counts in seconds"
     assert recall.settled(coarse, 8_000_000_000)
+
+
+def test_a_file_that_a_person_puts_in_place_of_ours_at_once_is_not_taken_for_it(
+    cups: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, red = os.replace, cups.out / "cups/red.png"
+
+    def late(source: Any, target: Any, **where: Any) -> None:
+        real(source, target, **where)
+        if str(target).endswith("red.png"):
+            red.write_bytes(red.read_bytes()[::-1])
+
+    red.unlink()
+    monkeypatch.setattr(tree.os, "replace", late)
+    cups.build()
+    monkeypatch.setattr(tree.os, "replace", real)
+    assert answer() is None
+    assert cups.verdicts()["cups/red"] == "modified"
 
 
 def test_an_open_attempt_is_never_hidden(cups: Project) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.emulator import Served
-from qwenbuild.errors import InputError
+from qwenbuild.errors import GateStop, InputError
 from tests.walking import Project
 
 APIS: dict[str, dict[str, Any]] = {
@@ -158,3 +158,120 @@ def test_a_webhook_is_refused_where_the_api_takes_none_and_over_plain_http(walke
         with pytest.raises(InputError, match="webhook"):
             walked.build()
     assert emulated.requests() == []
+
+
+def test_everything_that_apis_cannot_express_is_named_at_once_with_line_and_column(walked: Project, emulated: Served) -> None:
+    lines = ["version: 1", "assets:"]
+    wanted: list[tuple[str, int, int]] = []
+    for number, (provider, params, path) in enumerate(CANNOT.values()):
+        model = ", model: qwen-image-plus" if provider == "dashscope" else ""
+        lines.append(f"  a{number}: {{prompt: a lantern, provider: {provider}{model}, params: {params}}}")
+        name = path.removeprefix("params.")
+        wanted.append((f"assets.a{number}.{path}", len(lines), lines[-1].index(name, lines[-1].index("params:") + 7)))
+    walked.manifest("\n".join(lines) + "\n")
+    with pytest.raises(InputError) as caught:
+        walked.plan()
+    found = {problem.path: problem.mark for problem in caught.value.problems}
+    assert list(found) == [path for path, _, _ in wanted]
+    for path, line, column in wanted:
+        mark = found[path]
+        assert mark is not None
+        assert (mark.line, mark.column > column) == (line, True)
+    assert emulated.requests() == []
+
+
+@pytest.mark.parametrize("shape", ["images", "list", "string", "url"])
+@pytest.mark.parametrize("dialect", ["docs", "openapi"])
+def test_apiframes_dialects_and_shapes_of_a_result_give_the_same_files(
+    walked: Project, emulated: Served, dialect: str, shape: str
+) -> None:
+    emulated.configure(dialect=dialect, result_shape=shape)
+    hook = "webhook: 'https://hooks.example.com/q'"
+    walked.manifest(
+        f"version: 1\nprovider: apiframe\nproviders: {{apiframe: {{dialect: {dialect}, {hook}}}}}\nassets:\n"
+        "  lantern: {prompt: a lantern, seed: 3, params: {size: '16:9', negative_prompt: dark}}\n"
+    )
+    assert walked.build().exit_code == 0
+    (job,) = emulated.ledger()
+    assert (job["size"], job["seed"], job["negative_prompt"]) == ("1664*928", 3, "dark")
+    assert job["fields"]["webhook_url" if dialect == "docs" else "webhookUrl"] == "https://hooks.example.com/q"
+    assert list(walked.tree().values()) == job["pictures"]
+    walked.edit(f"dialect: {dialect}, {hook}", "dialect: " + ("openapi" if dialect == "docs" else "docs"))
+    assert walked.build().counts == {"fresh": 1, "modified": 0}
+
+
+def test_the_wrong_dialect_stops_at_the_first_answer_and_names_the_other(walked: Project, emulated: Served) -> None:
+    emulated.configure(dialect="openapi")
+    walked.manifest("version: 1\nprovider: apiframe\nassets:\n  lantern: {prompt: 'a {{ n }}', matrix: {n: [n0, n1, n2]}}\n")
+    summary = walked.build()
+    assert (len(emulated.requests()), len(summary.failures), emulated.ledger()) == (1, 1, [])
+    assert "dialect: openapi" in summary.failures[0][2]
+
+
+@pytest.mark.parametrize("always_200", [False, True])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_qwen2512_gives_the_format_asked_for_and_a_failure_inside_a_success_is_a_failure(
+    walked: Project, emulated: Served, kind: str, always_200: bool
+) -> None:
+    emulated.configure(always_200=always_200, refuse_words=["kite"])
+    walked.manifest(
+        f"version: 1\nprovider: qwen2512\ndefaults: {{params: {{output_format: {kind}}}}}\n"
+        "assets:\n  lantern: {prompt: a lantern, seed: 0}\n  kite: {prompt: a kite}\n"
+    )
+    summary = walked.build()
+    assert (summary.exit_code, summary.counts) == (1, {"generated": 1, "refused": 1})
+    assert summary.spent == {"qwen2512": Decimal(5)}
+    assert [job["format"] for job in emulated.ledger()] == [kind, kind]
+    assert {job["seed"] for job in emulated.ledger()} == {0}
+    assert not any("-1" in request["body"] for request in emulated.requests())
+
+
+@pytest.mark.parametrize("server", ["vllm", "sglang"])
+def test_both_self_hosted_servers_are_built_through_free_of_charge_and_with_rounded_sizes(
+    walked: Project, emulated: Served, server: str
+) -> None:
+    emulated.configure(server=server)
+    walked.manifest(
+        "version: 1\nprovider: openai\nproviders: {openai: {weights: 'bf16', model: Qwen/Qwen-Image-2512}}\nassets:\n"
+        "  lantern: {prompt: a lantern, seed: 3, params: {size: '1000*601', num_inference_steps: 20}}\n"
+    )
+    assert "size-rounded" in [notice.code for notice in walked.plan().notices]
+    summary = walked.build(yes=False)
+    assert (summary.exit_code, summary.spent) == (0, {})
+    (job,) = emulated.ledger()
+    assert job["fields"] == {
+        "model": "Qwen/Qwen-Image-2512", "prompt": "a lantern", "negative_prompt": " ", "n": 1, "size": "992x592",
+        "num_inference_steps": 20, "true_cfg_scale": 4.0, "seed": 3, "response_format": "b64_json", "output_format": "png",
+    }  # fmt: skip
+    walked.edit("weights: 'bf16'", "weights: 'int4'")
+    assert walked.verdicts() == {"lantern": "generate"}
+
+
+def test_a_self_hosted_server_may_have_a_price_that_the_gate_asks_about(walked: Project, emulated: Served) -> None:
+    walked.manifest(
+        "version: 1\nprovider: openai\nmodels: {Qwen/Qwen-Image-2512: {price: {usd: '0.004'}}}\n"
+        "assets:\n  lantern: {prompt: a lantern, model: Qwen/Qwen-Image-2512}\n"
+    )
+    assert walked.plan().plan.cost == {"usd": Decimal("0.004")}
+    with pytest.raises(GateStop):
+        walked.build(yes=False)
+    assert emulated.requests() == []
+    assert walked.build().spent == {"usd": Decimal("0.004")}
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_at_a_limit_that_the_manifest_names_no_submission_is_refused(
+    walked: Project, strict_emulator: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable, value in strict_emulator.environ().items():
+        monkeypatch.setenv(variable, value)
+    places = 1 if name == "openai" else 3
+    strict_emulator.configure(rate=4, concurrency=places, overflow="refuse", rate_grace=0.1, latency=0.3)
+    walked.manifest(
+        manifest(APIS[name]).replace("rps: 200, concurrency: 10", f"rps: 4, concurrency: {places}")
+        .replace(", ".join(f"n{number}" for number in range(21)), "n0, n1, n2, n3")
+    )  # fmt: skip
+    assert walked.build().counts == {"generated": 8}
+    (seen,) = strict_emulator.limits_seen()
+    assert (seen["accepted"], seen["refused_rate"], seen["refused_concurrency"]) == (8, 0, 0)
+    assert seen["max_in_flight"] <= places

@@ -4,6 +4,7 @@ Knows no terminal: results are values, questions are asked through a callable.
 """
 
 from qwenbuild.build.beside import clean, explain, shown, status
+from qwenbuild.build.carrying import carry_in, carry_out, sweep_remote, verify_remote
 from qwenbuild.build.loading import Loaded, Options, Planned, load, plan
 from qwenbuild.build.money import check_provider, doubts, models, resolve_doubt, spend
 from qwenbuild.build.walk import Summary, build
@@ -14,6 +15,8 @@ __all__ = [
     "Planned",
     "Summary",
     "build",
+    "carry_in",
+    "carry_out",
     "check_provider",
     "clean",
     "doubts",
@@ -25,4 +28,6 @@ __all__ = [
     "shown",
     "spend",
     "status",
+    "sweep_remote",
+    "verify_remote",
 ]

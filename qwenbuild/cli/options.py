@@ -124,6 +124,7 @@ _BUILD: list[Callable[[Any], Any]] = [
     _flag("--locked", help="Only what the lockfile names; exit 3 if it would change."),
     _flag("--fail-fast", help="Stop submitting at the first failure."),
     _flag("--prune", help="Remove the files of orphans too."),
+    _flag("--push", twin=False, help="Put what was made into the shared cache; also QWENBUILD_REMOTE_PUSH=1."),
 ]
 
 

@@ -82,15 +82,20 @@ def stats(as_json: bool) -> int:
 
 
 @command.command("verify", short_help="Read every picture and compare its digest.")
+@click.option("--remote", is_flag=True, help="Read the shared cache instead: what this project's lockfile names.")
 @opt.json_option
-def verify(as_json: bool) -> int:
+def verify(remote: bool, as_json: bool) -> int:
     """Read every picture and receipt. A picture that is not what its name says is set aside, never deleted; exit 1 then.
 
     \b
     Examples:
       qwenbuild cache verify
-      qwenbuild cache verify --json
+      qwenbuild cache verify --remote
     """
+    if remote:
+        from qwenbuild.cli import carry
+
+        return carry.verify(as_json=as_json)
     cache = _open()
     return _report(cache.verify(full=True), as_json)
 
@@ -111,9 +116,11 @@ def rebuild(as_json: bool) -> int:
 @command.command("gc", short_help="Remove pictures that no lockfile names; asks.")
 @click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed, and what it would cost again.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
+@click.option("--remote", is_flag=True, help="The shared cache instead, over the LOCKFILEs given; removes with --yes only.")
 @click.option("--forget", multiple=True, metavar="LOCKFILE", help="A project that is gone: its pictures need not stay.")
+@click.argument("lockfiles", nargs=-1, metavar="[LOCKFILE]...", type=click.Path(exists=True, dir_okay=False))
 @opt.json_option
-def gc(dry: bool, yes: bool, forget: tuple[str, ...], as_json: bool) -> int:
+def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: tuple[str, ...], as_json: bool) -> int:
     """Find pictures that no lockfile names that ever used this cache, say what they would cost again, and remove them.
 
     Lockfiles of branches that are not checked out cannot be seen: what only they name is removed, too.
@@ -122,7 +129,14 @@ def gc(dry: bool, yes: bool, forget: tuple[str, ...], as_json: bool) -> int:
     Examples:
       qwenbuild cache gc -n
       qwenbuild cache gc --forget ~/old/qwenbuild.lock
+      qwenbuild cache gc --remote main.lock release.lock
     """
+    if remote:
+        from qwenbuild.cli import carry
+
+        return carry.sweep([Path(path) for path in lockfiles], dry=dry or not yes, as_json=as_json)
+    if lockfiles:
+        raise click.UsageError("LOCKFILEs go with --remote; this machine's cache knows its own.")
     from qwenbuild.cli.reach import reachable
 
     cache = _open()
@@ -141,6 +155,45 @@ def gc(dry: bool, yes: bool, forget: tuple[str, ...], as_json: bool) -> int:
         cache.roots.forget(Path(path).absolute())
     say.message("removed")
     return 0
+
+
+@command.command("push", short_help="Put this project's pictures into the shared cache.")
+@opt.select_argument
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be put there.")
+@opt.json_option
+def push(select: tuple[str, ...], dry: bool, as_json: bool) -> int:
+    """Put every picture that the lockfile names, with its receipt, into the shared cache where that lacks it.
+
+    The shared cache is `remote:` of the manifest, or $QWENBUILD_REMOTE.
+
+    \b
+    Examples:
+      qwenbuild cache push -n
+      qwenbuild cache push 'potions/*'
+    """
+    from qwenbuild.cli import carry
+
+    return carry.push(select, dry=dry, as_json=as_json)
+
+
+@command.command("pull", short_help="Fetch what the lockfile names from the shared cache.")
+@opt.select_argument
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be fetched.")
+@click.option("--receipts", is_flag=True, help="The shared cache's receipts, too: prices, rewritten prompts.")
+@opt.json_option
+def pull(select: tuple[str, ...], dry: bool, receipts: bool, as_json: bool) -> int:
+    """Fetch every picture that the lockfile names and this machine lacks; exit 1 when some are not to be had.
+
+    `build` does the same by itself for what it needs; this is for going offline.
+
+    \b
+    Examples:
+      qwenbuild cache pull
+      qwenbuild cache pull -n tag:ui
+    """
+    from qwenbuild.cli import carry
+
+    return carry.pull(select, dry=dry, receipts=receipts, as_json=as_json)
 
 
 def _open() -> Cache:
@@ -225,8 +278,9 @@ def _report_lines(report: Report) -> Iterator[str]:
     )
     yield from (f"{out.style('missing', 'red')}  {digest}: a receipt names it" for digest in report.missing)
     yield from (f"{out.style('note', 'yellow')}     {visible(notice)}" for notice in report.notices)
-    if report.rescued_attempts or report.lost_attempts:
+    if report.made_anew:
         yield f"journal    {report.rescued_attempts:,} attempts saved, {report.lost_attempts:,} could not be read"
+        yield "           a request that was open and is not among them may be bought again: see the provider's task list first"
     journal = "" if report.journal == "ok" else f"; journal: {visible(report.journal)}"
     verdict = "whole" if report.sound else "not whole"
     pictures = f"{count(report.blobs, 'picture')} ({_size(report.size)})"

@@ -54,8 +54,6 @@
     view.card = card;
     view.number = Math.max(0, Math.min(view.number, card.candidates.length - 1));
     gallery.redrawViewer();
-    const stage = document.querySelector("#viewer .stage");
-    if (stage && !document.querySelector("#confirm[open]")) stage.focus({ preventScroll: true });
   }
 
   async function choose(verb, cards, more = {}) {
@@ -170,6 +168,7 @@
     if (event.type === "hello") { busy.building = event.building; if (event.version !== version) whole(); chrome(); }
     else if (event.type === "cards") take(event);
     else if (event.type === "progress") progress(event);
+    else if (event.type === "ended") { events.close(); say("The review has ended.", true); }
     else if (event.type === "problem") say(event.words, true);
     else if (event.type === "building") {
       busy.building = event.running;

@@ -151,6 +151,7 @@
     box.replaceChildren(el("div", { class: "left" }, stage(), strip(), side("Previous", -1, "back"), side("Next", 1, "on")), panel, close,
       el("p", { class: "place" }, place < 0 ? "" : `${place + 1} / ${gallery.shown.length}`));
     if (view.mode === "all") { const fresh = stage(); box.querySelector(".stage").replaceWith(fresh); }
+    if (document.activeElement === document.body || document.activeElement === box) box.querySelector(".stage").focus({ preventScroll: true });
     for (const call of gallery.hooks.opened) call(view, panel.querySelector(".actions"), panel);
     ahead();
   }

@@ -125,9 +125,13 @@ async def _events(session: Session, request: Request) -> Response:
             yield _event({"type": "hello", "version": session.version, "building": session.building})
             while True:
                 try:
-                    yield _event(await asyncio.wait_for(waiting.get(), HEARTBEAT))
+                    said = await asyncio.wait_for(waiting.get(), HEARTBEAT)
                 except TimeoutError:
                     yield ": alive\n\n"
+                    continue
+                yield _event(said)
+                if said["type"] == "ended":
+                    return
         finally:
             leave()
 

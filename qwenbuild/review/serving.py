@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -71,12 +72,30 @@ def serve(options: Options, port: int = 0) -> Iterator[Served]:
         try:
             yield served
         finally:
-            server.should_exit = True
+            server.leave()
             thread.join()
             session.wait()
 
 
-def _server(session: Session, listening: socket.socket) -> tuple[Served, uvicorn.Server]:
+class Server(uvicorn.Server):
+    """Uvicorn that says goodbye: the tabs' streams never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, session: Session) -> None:
+        super().__init__(config)
+        self._session = session
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: end the streams too."""
+        self._session.tell({"type": "ended"})
+        super().handle_exit(sig, frame)
+
+    def leave(self) -> None:
+        """End, asked from another thread."""
+        self._session.tell({"type": "ended"})
+        self.should_exit = True
+
+
+def _server(session: Session, listening: socket.socket) -> tuple[Served, Server]:
     served = Served(session, listening.getsockname()[1], secrets.token_urlsafe(24))
     config = uvicorn.Config(
         Guard(make_app(session), served.token, served.port),
@@ -86,7 +105,7 @@ def _server(session: Session, listening: socket.socket) -> tuple[Served, uvicorn
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    return served, uvicorn.Server(config)
+    return served, Server(config, session)
 
 
 @contextmanager

@@ -91,11 +91,10 @@ def bare(table: Desk, **headers: str) -> httpx.Client:
 
 @pytest.mark.parametrize("path", ["/", "/cards", "/events", "/thumbs/x", "/pictures/x", "/?token=", "/?token=wrong"])
 def test_without_the_token_nothing_is_answered(table: Desk, path: str) -> None:
-    with bare(table) as client:
-        answer = client.get(path)
-    assert answer.status_code == 403
-    assert "heroes" not in answer.text
-    assert "set-cookie" not in answer.headers
+    with bare(table) as client, client.stream("GET", path) as answer:
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+        assert "heroes" not in answer.read().decode()
 
 
 def test_the_token_in_an_address_opens_the_first_page_only(table: Desk) -> None:
@@ -371,3 +370,15 @@ def test_agreement_is_to_the_bill_that_was_shown(heroes: Project) -> None:
     planned = heroes.plan()
     assert reviewing.agrees(planned, {"cost": {}, "unknown": 0})
     assert not reviewing.agrees(planned, {"cost": {"usd": "1"}, "unknown": 0})
+
+
+def test_an_ended_review_tells_its_tabs_and_leaves_at_once(heroes: Project, caplog: pytest.LogCaptureFixture) -> None:
+    with review.serve(heroes.options()) as served:
+        client = httpx.Client(base_url=served.origin, trust_env=False)
+        client.get("/", params={"token": served.token})
+        stream = client.send(client.build_request("GET", "/events"), stream=True)
+        lines = (line for line in stream.iter_lines() if line.startswith("data: "))
+        assert json.loads(next(lines)[6:])["type"] == "hello"
+    assert [json.loads(line[6:])["type"] for line in lines] == ["ended"]
+    client.close()
+    assert caplog.records == []

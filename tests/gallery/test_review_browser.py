@@ -1,0 +1,177 @@
+"""The review in a real Chromium: choices by keyboard and by button, several tabs, a build beside them, hostile notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import Tab
+from hostile import HOSTILE
+
+from qwenbuild import review
+from qwenbuild.build import choices
+from tests.walking import Project
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def served(heroes: Project) -> Iterator[review.Served]:
+    with review.serve(heroes.options()) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(served: review.Served, tab: Tab) -> Tab:
+    """A tab that has opened the address."""
+    tab.page.goto(served.url)
+    return tab
+
+
+@pytest.fixture
+def second(chromium: Any, served: review.Served) -> Iterator[Tab]:
+    """Another window of another person."""
+    with Tab.opened(chromium) as made:
+        made.page.goto(served.url)
+        yield made
+
+
+def locked(project: Project, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(project.lock.read_bytes())["entries"][id]
+    return found
+
+
+def said(tab: Tab, words: str) -> None:
+    tab.until(f"document.getElementById('said').textContent.includes({json.dumps(words)})")
+
+
+def test_the_address_keeps_no_token_and_nothing_else_is_asked(desk: Tab, served: review.Served) -> None:
+    assert desk.page.url == served.origin + "/"
+    assert all(address.startswith(served.origin) for address in desk.asked)
+
+
+def test_the_keyboard_picks_and_the_lockfile_says_so_after_a_reload(desk: Tab, heroes: Project, shots: Path) -> None:
+    desk.press("ArrowDown", "Enter", "2", "Enter")
+    said(desk, "heroes/knight: candidate 2 is picked")
+    key = desk.page.evaluate("gallery.card('heroes/knight').candidates[1].key")
+    assert locked(heroes, "heroes/knight")["picked"] == key
+    desk.shot(shots, "review-viewer")
+    desk.shot(shots, "review-viewer", 390)
+    desk.page.reload()
+    desk.until("gallery.card('heroes/knight').marks.includes('picked')")
+    desk.press("Enter")
+    said(desk, "no longer picked")
+    assert "picked" not in locked(heroes, "heroes/knight")
+
+
+def test_twelve_are_approved_at_once_and_stay_so(desk: Tab, heroes: Project, shots: Path) -> None:
+    desk.press("/")
+    desk.page.keyboard.type("asset:icons")
+    desk.page.click("#approve-all")
+    assert "12 entries shown" in desk.text("#confirm")
+    desk.press("Enter")
+    said(desk, "12 entries")
+    icons = [id for id in json.loads(heroes.lock.read_bytes())["entries"] if id.startswith("icons/")]
+    assert [locked(heroes, id)["approved"] for id in icons] == [True] * 12
+    assert "approved" not in locked(heroes, "heroes/knight")
+    desk.page.reload()
+    desk.page.select_option("#by-state", "approved")
+    assert sorted(desk.visible()) == sorted(icons)
+    desk.shot(shots, "review")
+    desk.shot(shots, "review", 390)
+    assert desk.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_approving_in_the_grid_goes_on_with_the_next(desk: Tab, heroes: Project) -> None:
+    desk.page.fill("#search", "asset:icons")
+    desk.page.focus("[aria-label='icons/sword']")
+    desk.press("a")
+    said(desk, "icons/sword: approved")
+    desk.until("gallery.current()?.id === 'icons/sword'")
+    desk.press("ArrowRight", "a")
+    said(desk, "icons/shield: approved")
+    assert locked(heroes, "icons/shield")["approved"]
+
+
+def test_tabs_agree_without_a_reload(desk: Tab, second: Tab) -> None:
+    desk.page.click("[aria-label^='heroes/witch']")
+    desk.press("3", "Enter")
+    second.until("gallery.card('heroes/witch').candidates[2].picked")
+    assert second.page.evaluate("gallery.card('heroes/witch').used") == 2
+
+
+def test_a_stale_tab_shows_the_newer_state_instead_of_overwriting(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label^='heroes/witch']")
+    desk.page.evaluate("gallery.card('heroes/witch').stamp = 'of an hour ago'")
+    choices.pick(heroes.options(), "heroes/witch", 2)
+    before = heroes.lock.read_bytes()
+    desk.page.evaluate("gallery.card('heroes/witch').stamp = 'of an hour ago'")
+    desk.press("3", "Enter")
+    said(desk, "changed meanwhile")
+    assert heroes.lock.read_bytes() == before
+    assert desk.page.evaluate("gallery.card('heroes/witch').candidates[1].picked")
+    assert "409" in desk.faults.pop()
+
+
+def test_one_more_is_made_after_its_price_was_agreed_to(desk: Tab, heroes: Project, shots: Path) -> None:
+    desk.page.click("[aria-label^='heroes/bard']")
+    desk.press("r")
+    desk.until("document.getElementById('confirm').open")
+    assert "Make 1 picture for nothing?" in desk.text("#confirm")
+    desk.shot(shots, "review-price")
+    desk.press("Enter")
+    said(desk, "Built: 1 entry made, nothing spent")
+    desk.until("gallery.card('heroes/bard').candidates.filter((one) => one.digest).length === 4")
+    assert len(locked(heroes, "heroes/bard")["seeds"]) == 1
+
+
+def test_rejecting_is_shown_and_can_be_taken_back(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label^='heroes/knight']")
+    desk.press("1", "x")
+    said(desk, "heroes/knight: rejected; candidate 2 is used instead")
+    assert desk.page.locator("#viewer figure.rejected").count() == 1
+    desk.press("1", "x")
+    said(desk, "no longer rejected")
+    assert "rejected" not in locked(heroes, "heroes/knight")
+
+
+def test_a_note_is_kept_as_it_was_written(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label='icons/key']")
+    for text in (HOSTILE[0], HOSTILE[6]):
+        desk.press("n")
+        desk.page.fill("#viewer textarea", text)
+        desk.press("Escape")
+        desk.until(f"gallery.card('icons/key').note === {json.dumps(text)}")
+    desk.page.reload()
+    assert desk.page.input_value("#viewer textarea") == HOSTILE[6]
+    assert desk.page.evaluate("window.hacked") is None
+    assert json.loads((heroes.folder / "qwenbuild.notes.json").read_bytes())["notes"] == {"icons/key": HOSTILE[6]}
+
+
+def test_a_build_from_outside_arrives_by_itself(desk: Tab, heroes: Project) -> None:
+    heroes.edit("axe, map]", "axe, map, compass]")
+    desk.until("gallery.card('icons/compass') && gallery.card('icons/compass').verdict === 'generate'")
+    heroes.build()
+    desk.until("gallery.card('icons/compass').candidates[0].digest !== ''")
+    heroes.edit("sword, ", "")
+    desk.until("!gallery.card('icons/sword')")
+
+
+def test_a_page_of_another_site_can_neither_read_nor_choose(
+    chromium: Any, served: review.Served, heroes: Project, tmp_path: Path
+) -> None:
+    before = heroes.lock.read_bytes()
+    (tmp_path / "foreign.html").write_text("<title>foreign</title>", encoding="utf-8")
+    with Tab.opened(chromium) as tab:
+        tab.page.goto(served.url)
+        tab.go(tmp_path / "foreign.html")
+        for script in (
+            f"fetch('{served.origin}/cards', {{credentials: 'include'}}).then((answer) => answer.text(), () => 'refused')",
+            f"fetch('{served.origin}/choose', {{method: 'POST', mode: 'no-cors', credentials: 'include', body: '{{}}'}})"
+            ".then((answer) => answer.type, () => 'refused')",
+        ):
+            assert tab.page.evaluate(script) in ("refused", "opaque")
+    assert heroes.lock.read_bytes() == before

@@ -20,7 +20,7 @@ from qwenbuild.providers.dashscope_errors import error_of
 from qwenbuild.providers.dashscope_tasks import SETTLE, matching, windows
 from qwenbuild.providers.http import Answer
 from qwenbuild.providers.polling import Cadence, until_done
-from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.secret import vendor_words, without_keys
 from qwenbuild.providers.site import Hosted, Site, compact, data_url
 
 SYNC_PATH = "/services/aigc/multimodal-generation/generation"
@@ -117,7 +117,7 @@ class DashScope(Hosted):
         async def again() -> str:
             return self._result(await self._task(ticket.task_id, [0]) or {}, ticket, action)[0][0]
 
-        facts = replace(facts, actual_prompt=actual)
+        facts = replace(facts, actual_prompt=without_keys(actual))
         picture = await self.picture(urls[0], action, accept=PNG, again=again, facts=facts)
         return await self._with_others(picture, urls[1:])
 

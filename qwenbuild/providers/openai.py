@@ -24,7 +24,7 @@ from qwenbuild.errors import (
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.http import PICTURE_CAP, Answer
-from qwenbuild.providers.secret import vendor_words
+from qwenbuild.providers.secret import vendor_words, without_keys
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
 
 ANSWER_CAP = PICTURE_CAP * 4 // 3 + (1 << 20)
@@ -63,7 +63,7 @@ class OpenAI(Hosted):
         if not items:
             raise Uncertain("the server answered without a picture", code="no-picture")
         revised = items[0].get("revised_prompt")
-        facts = {"actual_prompt": revised} if isinstance(revised, str) else {}
+        facts = {"actual_prompt": without_keys(revised)} if isinstance(revised, str) else {}
         task = str(record.get("id") or "")[:100]
         return Ticket(self.name, self.base_url, task, data=_decoded(items[0]), facts=facts)
 

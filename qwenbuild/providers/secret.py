@@ -55,10 +55,16 @@ class Secret:
         return str, (MASK,)
 
 
-def redact(text: str) -> str:
-    """The text without credentials: known key values, what looks like a key, and the query of any address."""
+def without_keys(text: str) -> str:
+    """The text without the values of known keys: for words of a server that are kept as they came."""
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, MASK)
+    return text
+
+
+def redact(text: str) -> str:
+    """The text without credentials: known key values, what looks like a key, and the query of any address."""
+    text = without_keys(text)
     for pattern, instead in PATTERNS:
         text = pattern.sub(instead, text)
     return text

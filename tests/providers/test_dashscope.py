@@ -560,3 +560,14 @@ async def test_a_picture_with_every_parameter_is_the_same_in_both_calls_and_regi
             pictures.add((await made.collect(await made.submit(asked, made.body(asked)), asked.action)).data)
             await made.close()
     assert len(pictures) == 1
+
+
+async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: respx.MockRouter) -> None:
+    clock = FakeTime()
+    said = f"glowing, for {KEYS['DASHSCOPE_API_KEY']}, see https://a.example/?q=1"
+    wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": LINK, "actual_prompt": said}))
+    wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
+    made = provider(clock)
+    picture = await made.collect(ticket(clock), action("dashscope"))
+    assert picture.actual_prompt == "glowing, for ***, see https://a.example/?q=1"
+    await made.close()

@@ -150,3 +150,13 @@ async def test_a_picture_of_another_size_is_kept_and_named() -> None:
     with pytest.raises(Lost):
         await made.collect(Ticket("gpu", BASE), action("openai"))
     await made.close()
+
+
+async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: respx.MockRouter) -> None:
+    item = {"b64_json": base64.b64encode(PICTURE).decode(), "revised_prompt": "glowing, for gpu-canary-0001"}
+    environ = {"QWENBUILD_GPU_BASE_URL": "https://gpu.example", "GPU_API_KEY": "gpu-canary-0001"}
+    made, asked = provider(environ, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
+    wire.post("https://gpu.example/v1/images/generations").mock(return_value=httpx.Response(200, json={"data": [item]}))
+    ticket = await made.submit(asked, made.body(asked))
+    assert ticket.facts == {"actual_prompt": "glowing, for ***"}
+    await made.close()

@@ -154,7 +154,7 @@ def examples(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     [
         ("tavern", "season: late autumn", "season: deep winter", ("rooms", "signs")),
         ("tavern", "tavern: The Gilded Griffin", "tavern: The Gilded Goose", ("signs",)),
-        ("tavern", "backdrop: a plain flat dark slate", "backdrop: a plain flat ivory", ("items", "portraits")),
+        ("tavern", "backdrop: a plain flat dark slate", "backdrop: a plain flat ivory", ("portraits",)),
         ("launch", "season: early spring", "season: high summer", ("ads",)),
         ("launch", "brand: TIDEWELL", "brand: EBBWELL", ("ads", "posters")),
     ],
@@ -179,7 +179,7 @@ def test_renaming_an_asset_or_moving_outputs_submits_nothing(examples: Path) -> 
     folder = examples / "tavern"
     edit(folder, "\n  rooms:\n", "\n  backgrounds:\n")
     edit(folder, 'id: "rooms/', 'id: "backgrounds/')
-    edit(folder, 'output: "icons/', 'output: "ui/icons/')
+    edit(folder, 'path: "icons/', 'path: "ui/icons/')
     assert submitted(folder) == set()
     assert (folder / "assets" / "ui" / "icons" / "game" / "lute-rare.png").exists()
 

@@ -638,7 +638,7 @@ def test_what_is_approved_while_a_build_runs_is_what_was_seen(built: Project) ->
 
 def test_what_is_picked_while_a_build_runs_stays_and_its_files_come_with_the_next(built: Project) -> None:
     second = digest(built, 2)
-    built.edit("variants: 3", "variants: 4")
+    choices.reroll(built.options(), KNIGHT)
     build_beside(built, lambda: pick(built, 2))
     assert not is_idle(built)
     assert locked(built)["picked"] == locked(built)["key"]
@@ -663,7 +663,8 @@ def test_what_is_picked_while_a_finished_build_waits_for_the_clock_is_not_forgot
         return settled(*told)
 
     monkeypatch.setattr(remembering, "_settled_time", waits)
-    built.edit("A round shield", "A square shield")
+    built.build()
+    (built.out / "shields.png").unlink()
     built.build()
     monkeypatch.setattr(remembering, "_settled_time", settled)
     assert not is_idle(built)

@@ -1,0 +1,56 @@
+"""What S3 servers answer when something is wrong, each through a whole build: a clear message, nothing bought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("obstore")
+
+from tests.remote.servers import Handler, WebStore
+from tests.remote.teams import Machine, Team
+from tests.remote.test_carrying import MANIFEST
+
+ERROR = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>{code} says the server</Message></Error>'
+ANSWERS = {
+    "SignatureDoesNotMatch": (403, "refused the credentials"),
+    "InvalidAccessKeyId": (403, "refused the credentials"),
+    "ExpiredToken": (400, "refused the credentials"),
+    "AccessDenied": (403, "refused the credentials"),
+    "NoSuchBucket": (404, "there is no bucket"),
+    "SlowDown": (503, "did not answer"),
+    "InternalError": (500, "did not answer"),
+}
+
+
+@pytest.fixture
+def bob(tmp_path: Path, web: WebStore, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A fresh clone whose S3 is a web server of this process that checks no signature."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": web.url.removesuffix("/cache"),
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("qwenbuild.cache.remote.objects.RETRY", {"max_retries": 0})
+    team = Team(tmp_path, "s3://bucket/team", monkeypatch, MANIFEST)
+    assert team.machine("ann").build().exit_code == 0
+    return team.clone("bob")
+
+
+@pytest.mark.parametrize("code", ANSWERS)
+def test_an_error_of_s3_is_said_and_buys_nothing(bob: Machine, web: WebStore, code: str) -> None:
+    status, message = ANSWERS[code]
+
+    def fault(handler: Handler) -> bool:
+        handler.answer(status, ERROR.format(code=code).encode(), head=handler.command == "HEAD")
+        return True
+
+    web.fault = fault
+    summary = bob.build()
+    assert (summary.exit_code, summary.counts, bob.submitted) == (1, {"failed": 3}, [])
+    assert message in summary.failures[0][2]
+    assert "secret-of-the-test" not in str(summary)
+    assert bob.cache().known_blobs() == set()

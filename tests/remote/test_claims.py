@@ -73,6 +73,12 @@ def test_a_claim_given_up_without_a_picture_is_free_at_once(pair: Pair, clock: C
     assert pair.ann.take(KEY) is not None
 
 
+def test_what_an_interrupted_build_holds_stays_until_it_expires(pair: Pair, clock: Clock) -> None:
+    assert settled(pair.ann, clock) is None
+    pair.ann.close()
+    assert pair.bob.take(KEY) is not None
+
+
 def test_a_dead_machines_claim_expires_by_our_own_clock(pair: Pair, clock: Clock) -> None:
     assert settled(pair.ann, clock) is None
     assert pair.bob.take(KEY) is not None

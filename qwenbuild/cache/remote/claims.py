@@ -139,12 +139,10 @@ class Claims:
         return key in self._mine
 
     def close(self) -> None:
-        """Stop renewing and give up what is still held: nothing more comes of it."""
+        """Stop renewing. What is still held expires by itself: an interrupted build may have sent something for it."""
         self._ended.set()
         if self._renewer is not None:
             self._renewer.join()
-        for key in list(self._mine):
-            self.release(key, done=False)
 
     def keep(self, key: str) -> None:
         """Leave a claim until it expires: perhaps something was bought that did not arrive yet."""

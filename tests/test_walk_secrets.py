@@ -146,3 +146,12 @@ def test_a_key_that_the_emulator_does_not_know_is_a_leak_at_the_storage_too(emul
 
     httpx.get(f"{emulated.storage_url}/oss/x.png", headers={"Authorization": "Bearer of-anybody"})
     assert [leak["headers"] for leak in emulated.leaks()] == [["authorization"]]
+
+
+def test_somebodys_openai_key_in_the_environment_is_not_sent_to_a_self_hosted_server(
+    walked: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-canary-0001")
+    walked.manifest("version: 1\nprovider: openai\nassets:\n  lantern: {prompt: a lantern, model: Qwen/Qwen-Image-2512}\n")
+    assert walked.build().exit_code == 0
+    assert emulated.leaks() == []

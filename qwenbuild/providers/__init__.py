@@ -126,8 +126,9 @@ def _key(settings: ProviderSettings, family: Family, environ: Mapping[str, str],
 
 
 def _may_have_key(settings: ProviderSettings, environ: Mapping[str, str], address: str) -> bool:
-    """A self-hosted server's key: only to an address from the environment or this machine, and never in the clear."""
+    """A self-hosted server's key: only one that the manifest names, for OPENAI_API_KEY is often there and somebody else's;
+    only to an address from the environment or this machine, and never in the clear.
+    """
     parts = urlsplit(address)
-    here = is_loopback(parts.hostname or "")
     from_env = bool(environ.get(f"QWENBUILD_{variable(settings.name)}_BASE_URL", "").strip())
-    return (here and bool(settings.api_key_env)) or (from_env and (here or parts.scheme == "https"))
+    return bool(settings.api_key_env) and (is_loopback(parts.hostname or "") or (from_env and parts.scheme == "https"))

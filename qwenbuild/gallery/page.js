@@ -8,6 +8,7 @@ const gallery = (() => {
   const sections = new Map();
   const FIRST = 60;  // cards drawn before the first paint
   const CHUNK = 150; // cards drawn between two frames after it
+  const SPACES = 8;  // empty places that keep a section's last row as wide as the others
   let cards = [];
   let index = new Map();
   let shown = [];
@@ -102,9 +103,10 @@ const gallery = (() => {
     return card;
   }
 
-  function section(asset) {
+  function section(asset, ratio) {
     if (!sections.has(asset)) {
-      const grid = el("div", { class: "grid" });
+      const scale = Math.min(Math.max(1 / Math.sqrt(ratio), 0.8), 1.35).toFixed(3);
+      const grid = el("div", { class: "grid", css: { "--scale": scale, "--wide": ratio } }, ...Array.from({ length: SPACES }, () => el("i", { class: "space" })));
       const number = el("span", { class: "quiet" });
       const node = el("section", {}, el("h2", {}, asset, " ", number), grid);
       main.append(node);
@@ -174,11 +176,10 @@ const gallery = (() => {
   function start(given) {
     cards = given.map(adopt);
     index = new Map(cards.map((card) => [card.id, card]));
-    for (const card of cards) section(card.asset).cards.push(card);
+    for (const card of cards) section(card.asset, card.ratio).cards.push(card);
     for (const { grid, cards: own } of sections.values()) {
-      grid.style.setProperty("--scale", Math.min(Math.max(1 / Math.sqrt(own[0].ratio), 0.8), 1.35).toFixed(3));
       for (const card of own) card.node.style.setProperty("--wide", card.ratio);
-      grid.append(...own.map((card) => card.node));
+      grid.prepend(...own.map((card) => card.node));
     }
     census();
     filter();
@@ -203,8 +204,8 @@ const gallery = (() => {
       adopt(card);
       cards.push(card);
       index.set(card.id, card);
-      section(card.asset).cards.push(card);
-      section(card.asset).grid.append(card.node);
+      section(card.asset, card.ratio).cards.unshift(card);
+      section(card.asset, card.ratio).grid.prepend(card.node);
       draw(card);
     }
     for (const id of gone) {

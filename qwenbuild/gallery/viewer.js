@@ -56,7 +56,7 @@
       class: (number === view.number ? "chosen" : "") + (candidate.rejected ? " rejected" : ""),
       on: { click: () => { view.number = number; view.mode = "one"; draw(); } },
     }, el("div", { class: "cell" }, shot(number)), el("figcaption", {}, said(candidate, number))));
-    stage.append(el("div", { class: "all", css: { "--columns": across, "--cell-width": `${Math.ceil(size)}px`, "--rows": Math.ceil(figures.length / across) } }, ...figures));
+    stage.append(el("div", { class: "all", css: { "--columns": across, "--cell-width": `${Math.ceil(size)}px`, "--cell-height": `${Math.ceil(size / ratio) + 28}px`, "--rows": Math.ceil(figures.length / across) } }, ...figures));
   }
 
   function said(candidate, number) {

@@ -61,7 +61,7 @@ def test_a_bomb_is_refused_before_it_costs_time(name: str, tmp_path: Path) -> No
     started = time.process_time()
     with pytest.raises(InputError) as caught:
         load(path)
-    assert time.process_time() - started < (0.05 if len(BOMBS[name]) < 10_000 else 2.0) * (1 if yaml.__with_libyaml__ else 10)
+    assert time.process_time() - started < (0.5 if len(BOMBS[name]) < 10_000 else 4.0) * (1 if yaml.__with_libyaml__ else 10)
     assert caught.value.code.startswith("yaml-")
     assert caught.value.problems[0].mark
 

@@ -301,7 +301,7 @@ async def test_fifty_who_wait_cost_next_to_nothing(tmp_path: Path) -> None:
     for task in (*holders, *waiters):
         task.cancel()
     await asyncio.gather(*holders, *waiters, return_exceptions=True)
-    assert spent < 0.12
+    assert spent < 0.5
 
 
 async def test_spacing_counts_from_when_a_submission_leaves(tmp_path: Path) -> None:

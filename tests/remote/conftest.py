@@ -12,7 +12,7 @@ import pytest
 from qwenbuild.cache.remote import Remote, open_remote
 from tests.remote import servers
 
-KINDS = ["folder", "web", "nginx", "s3"]
+KINDS = ["folder", "web", "nginx", "s3", "rclone"]
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,19 @@ def s3(_moto: servers.S3 | None, monkeypatch: pytest.MonkeyPatch) -> servers.S3:
 
 
 @pytest.fixture
+def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[servers.S3]:
+    """An S3 that checks signatures, with an empty bucket `pictures`."""
+    if servers.RCLONE is None:
+        pytest.skip("rclone is not installed; TEST_RCLONE=…/rclone names it")
+    folder = tmp_path / "rclone"
+    folder.mkdir()
+    with servers.rclone(folder) as s3:
+        for name, value in s3.environ.items():
+            monkeypatch.setenv(name, value)
+        yield s3
+
+
+@pytest.fixture
 def dav(tmp_path: Path) -> Iterator[str]:
     if servers.NGINX is None:
         pytest.skip("nginx is not installed")
@@ -67,7 +80,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(request.getfixturevalue("web").url)
     if request.param == "nginx":
         return str(request.getfixturevalue("dav"))
-    request.getfixturevalue("s3")
+    request.getfixturevalue("s3" if request.param == "s3" else "signed")
     return "s3://pictures/team"
 
 

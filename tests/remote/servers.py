@@ -115,6 +115,7 @@ def program(name: str, variable: str) -> str | None:
 
 
 MOTO = program("moto_server", "TEST_MOTO_SERVER")
+RCLONE = program("rclone", "TEST_RCLONE")
 NGINX = program("nginx", "TEST_NGINX")
 
 
@@ -177,6 +178,20 @@ def moto(folder: Path) -> Iterator[S3]:
     port = free_port()
     with running([MOTO, "-H", "127.0.0.1", "-p", str(port)], port, folder):
         yield S3(f"http://127.0.0.1:{port}")
+
+
+@contextlib.contextmanager
+def rclone(folder: Path) -> Iterator[S3]:
+    """A folder behind `rclone serve s3`, which checks signatures, and takes a conditional write for a plain one."""
+    assert RCLONE is not None
+    port = free_port()
+    (folder / "data" / "pictures").mkdir(parents=True)
+    s3 = S3(f"http://127.0.0.1:{port}")
+    pair = f"{s3.environ['AWS_ACCESS_KEY_ID']},{s3.environ['AWS_SECRET_ACCESS_KEY']}"
+    config = ["--config", str(folder / "none.conf"), "--cache-dir", str(folder / "cache")]
+    command = [RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", pair, *config, str(folder / "data")]
+    with running(command, port, folder):
+        yield s3
 
 
 CONFIG = """\

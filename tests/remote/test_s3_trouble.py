@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("obstore")
 
-from tests.remote.servers import Handler, WebStore
+from qwenbuild.cache.remote.claims import Claims
+from tests.remote.servers import S3, Handler, WebStore
 from tests.remote.teams import Machine, Team
 from tests.remote.test_carrying import MANIFEST
+from tests.remote.test_stores import Opener
 
 ERROR = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>{code} says the server</Message></Error>'
 ANSWERS = {
@@ -54,3 +57,23 @@ def test_an_error_of_s3_is_said_and_buys_nothing(bob: Machine, web: WebStore, co
     assert message in summary.failures[0][2]
     assert "secret-of-the-test" not in str(summary)
     assert bob.cache().known_blobs() == set()
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
+def test_a_wrong_secret_is_said_and_buys_nothing(
+    signed: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    team = Team(tmp_path, "s3://pictures/team", monkeypatch, MANIFEST)
+    assert team.machine("ann").build(push=True).exit_code == 0
+    second = team.clone("bob")
+    monkeypatch.setenv(name, "another-value-of-the-test")
+    summary = second.build()
+    assert (summary.exit_code, summary.counts, second.submitted) == (1, {"failed": 3}, [])
+    assert "refused the credentials" in summary.failures[0][2]
+    monkeypatch.setenv(name, signed.environ[name])
+    assert second.build().counts == {"restored": 3}
+
+
+def test_an_s3_that_takes_a_condition_and_overwrites_gets_best_effort_claims(signed: S3, opened: Opener) -> None:
+    with closing(Claims(opened("s3://pictures/team"))) as claims:
+        assert claims.exact is False

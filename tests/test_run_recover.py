@@ -164,14 +164,23 @@ def test_a_death_during_a_synchronous_call_is_for_a_person(walked: Project, emul
 
 
 def test_two_seeds_of_one_prompt_are_never_mixed_up_by_a_task_list(walked: Project, emulated: Served) -> None:
+    """Both were on their way, one arrived: the list shows one task, and not for which of them."""
     stock(walked, "async", "a lamp", seeds=(1, 2))
-    emulated.fault("submit", "reset", at=2)
-    dies_before_the_ticket(walked)
-    assert len(emulated.ledger()) <= 1
-    walked.build()
-    made = {job["seed"]: job["pictures"] for job in emulated.ledger()}
-    for path, digest in walked.tree().items():
-        assert digest in made[int(path[-5])]
+    real, arrived = DashScope.submit, asyncio.Event()
+
+    async def submit(self: Any, order: Any, body: bytes) -> Ticket:
+        if order.action.seed == 1:
+            await real(self, order, body)
+            arrived.set()
+            await asyncio.Event().wait()
+        await arrived.wait()
+        raise Died
+
+    with mock.patch.object(DashScope, "submit", submit), pytest.raises(Died):
+        walked.build()
+    assert (len(emulated.ledger()), states(walked)) == (1, ["intent", "intent"])
+    assert walked.build().exit_code == 6
+    assert (len(emulated.ledger()), states(walked), walked.tree()) == (1, ["doubt", "doubt"], {})
 
 
 def test_one_empty_look_at_the_list_proves_nothing(walked: Project, emulated: Served) -> None:
@@ -191,6 +200,14 @@ def test_a_death_between_receipt_and_journal_asks_nobody(walked: Project, emulat
     assert walked.build().exit_code == 0
     assert len(emulated.requests()) == asked
     assert states(walked) == ["stored"]
+
+
+def test_a_death_before_the_receipt_fetches_the_picture_again(walked: Project, emulated: Served) -> None:
+    stock(walked, "async", "a lamp")
+    with mock.patch("qwenbuild.cache.Cache.put_receipt", side_effect=Died), pytest.raises(Died):
+        walked.build()
+    assert walked.build().exit_code == 0
+    assert len(emulated.ledger()) == 1
 
 
 def test_what_was_ordered_and_is_no_longer_wanted_is_fetched_all_the_same(walked: Project, emulated: Served) -> None:

@@ -29,6 +29,7 @@ from qwenbuild.images import placeholder_png
 from qwenbuild.model import Order, Ticket
 from qwenbuild.providers import base_url
 from qwenbuild.providers.dashscope_errors import CODES, meaning_of
+from qwenbuild.providers.dashscope_tasks import matching
 from qwenbuild.providers.waits import FakeTime
 from tests.providers.bench import KEYS, action, build, order
 
@@ -571,3 +572,10 @@ async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_i
     picture = await made.collect(ticket(clock), action("dashscope"))
     assert picture.actual_prompt == "glowing, for ***, see https://a.example/?q=1"
     await made.close()
+
+
+def test_a_task_that_was_accepted_outside_of_the_window_is_nobodys() -> None:
+    since, until = 1_795_000_000.0, 1_795_000_600.0
+    moments = {"before": since - 3600, "in": since + 1, "after": until + 3600}
+    lines = [{"task_id": name, "gmt_create": int(moment * 1000)} for name, moment in moments.items()]
+    assert matching({"data": lines, "total_page": 1}, since, until) == (["in"], 1)

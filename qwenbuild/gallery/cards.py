@@ -14,9 +14,8 @@ from typing import Any
 from qwenbuild import lockfile
 from qwenbuild.gallery.revision import Before
 from qwenbuild.key import differences, document
-from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Step, Verdict
-from qwenbuild.report.plan_json import step_price
-from qwenbuild.report.words import change_words, price_json, price_words, reason_words
+from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Step
+from qwenbuild.report.words import change_words, price_words, reason_words
 
 Card = dict[str, Any]
 NOTHING = LockEntry("", "", {})
@@ -77,7 +76,6 @@ def _card(look: Look, step: Step, gone: Mapping[str, str]) -> Card:
         "before": before,
         "note": look.notes.get(entry.id, ""),
         "price": price_words(step.keyed.price),
-        "due": price_json(step_price(step)) if step.verdict is Verdict.GENERATE else {},
         "stamp": _stamp(step, record, look.notes.get(entry.id, "")),
     }
 
@@ -225,6 +223,5 @@ def _gone_card(id: str, old: LockEntry) -> Card:
         "before": before,
         "note": "",
         "price": "",
-        "due": {},
         "stamp": "",
     }

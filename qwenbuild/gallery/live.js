@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { el, data } = gallery;
-  const busy = { on: false };
+  const busy = { building: data.building };
   let version = data.version;
   let due = data.due;
 
@@ -56,12 +56,16 @@
     gallery.redrawViewer();
   }
 
-  async function choose(verb, cards, more = {}) {
-    if (busy.on || !cards.length) return null;
-    busy.on = true;
+  let last = Promise.resolve();
+  function choose(verb, cards, more = {}) { // one after the other: the next one's stamps come from the answer before it
+    last = last.then(() => sendChoice(verb, cards, more));
+    return last;
+  }
+
+  async function sendChoice(verb, cards, more) {
+    if (!cards.length) return null;
     const entries = Object.fromEntries(cards.map((card) => [card.id, card.stamp]));
     const answer = await send("/choose", { verb, entries, ...more });
-    busy.on = false;
     take(answer);
     if (answer.ok) say(answer.words.length === 1 ? answer.words[0] : `${answer.words.length} entries: ${verb} is done`);
     else say(answer.words || "It was refused.", true);

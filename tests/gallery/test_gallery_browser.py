@@ -170,7 +170,6 @@ def a_card(id: str, text: str, digest: str = "") -> dict[str, Any]:
         "ratio": 1,
         "files": [[text, text]],
         "used": 0,
-        "due": {},
         "stamp": "",
         "candidates": [
             {**one, "made": text, "price": text, "rewritten": text + " "},

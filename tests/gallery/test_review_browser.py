@@ -96,6 +96,14 @@ def test_approving_in_the_grid_goes_on_with_the_next(desk: Tab, heroes: Project)
     assert locked(heroes, "icons/shield")["approved"]
 
 
+def test_quick_keys_lose_no_choice(desk: Tab, heroes: Project) -> None:
+    desk.page.focus("[aria-label='icons/sword']")
+    desk.press("a", "ArrowRight", "a", "ArrowRight", "a")
+    said(desk, "icons/potion: approved")
+    for id in ("icons/sword", "icons/shield", "icons/potion"):
+        assert locked(heroes, id)["approved"]
+
+
 def test_tabs_agree_without_a_reload(desk: Tab, second: Tab) -> None:
     desk.page.click("[aria-label^='heroes/witch']")
     desk.press("3", "Enter")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from browsing import Tab
-from hostile import HOSTILE
 from test_gallery_pages import committed
+from xss import HOSTILE
 
 from qwenbuild.build import choices, showing
 from qwenbuild.gallery import LARGE, SMALL, Thumbnails, page, write

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import HOSTILE
+from xss import HOSTILE
 
 from qwenbuild.build import choices, notes, showing
 from qwenbuild.errors import InputError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browsing import Tab
-from hostile import HOSTILE
+from xss import HOSTILE
 
 from qwenbuild import review
 from qwenbuild.build import choices

@@ -93,3 +93,12 @@ def test_many_files_are_hashed_on_threads_with_the_same_result(tmp_path: Path) -
     paths = [f"{number}.png" for number in range(200)]
     found = tree.observe(tmp_path, paths)
     assert {path: found[path].digest for path in paths} == {path: tree.digest_of(tmp_path / path) for path in paths}
+
+
+def test_only_old_temporary_files_are_swept_away(tmp_path: Path) -> None:
+    for name, age in (("young", 0), ("old", 2 * tree.STALE)):
+        path = tmp_path / f".a.png.{name}{tree.SUFFIX}"
+        path.write_bytes(b"half")
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    tree.sweep(tmp_path, ["a.png"])
+    assert [path.name for path in tmp_path.iterdir()] == [f".a.png.young{tree.SUFFIX}"]

@@ -232,7 +232,7 @@ BUGS = (
         "tree.py",
         "stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE",
         "stat.S_ISREG(status.st_mode)",
-        ("tests/test_tree.py", "tests/campaign/test_local_faults.py"),
+        ("tests/test_tree.py",),
     ),
     Bug(
         "a person's file is overwritten",

@@ -221,7 +221,7 @@ class Trial:
         self.case, self.api, self.emulator = case, api, emulator
         self.shop = Shop(folder / "shop", folder / "cache", api, emulator)  # type: ignore[arg-type]
         hasty = case.slow and case.phase in ("submit", "accepted")
-        self.shop.stock({"one": "a paper lamp"}, timeout=0.5 if hasty else 300)
+        self.shop.stock({"one": "a paper lamp"}, timeout=0.7 if hasty else 300)
 
     def faults(self) -> list[str]:
         """What is wrong, in words."""

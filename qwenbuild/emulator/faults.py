@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwenbuild.emulator import links
@@ -193,7 +193,7 @@ def _delay(hit: Hit) -> Outcome:
 
 
 def _wrong_type(hit: Hit) -> Outcome:
-    return Reply(hit.reply.status, hit.reply.body, (("content-type", str(hit.options.get("content_type", "text/html"))),))
+    return replace(hit.reply, headers=(("content-type", str(hit.options.get("content_type", "text/html"))),))
 
 
 def _corrupt(hit: Hit) -> Outcome:

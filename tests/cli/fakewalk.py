@@ -89,6 +89,7 @@ class FakeOptions:
     strict: bool = False
     provider: str | None = None
     output: str | None = None
+    push: bool = False
 
 
 @dataclass

@@ -31,8 +31,8 @@ def command(as_json: bool) -> int:
 
     ledger = build.spend(opt.walk())
     if as_json:
-        sums = {name: price_json(getattr(ledger, name)) or {} for name in ("total", "billed", "estimated")}
-        say.as_json({"v": 1, "attempts": [_plain(attempt) for attempt in ledger.attempts], **sums})
+        attempts = [_plain(attempt) for attempt in ledger.attempts]
+        say.as_json({"v": 1, "attempts": attempts, "total": price_json(ledger.total) or {}})
         return 0
     if ledger.attempts and not current().quiet:
         say.result(_table(ledger.attempts))

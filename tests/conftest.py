@@ -56,6 +56,7 @@ def _no_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/nonexistent-home")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))  # a child runs the package that is tested here
     monkeypatch.setenv("QWENBUILD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
 
 

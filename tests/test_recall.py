@@ -426,7 +426,7 @@ def test_a_build_with_nothing_to_do_imports_this_and_nothing_else(cups: Project)
     code += "from qwenbuild.__main__ import main\ntry: main()\nexcept SystemExit as end: assert end.code == 0\n"
     code += "print(*sorted(set(sys.modules) - before))"
     python("-c", code)
-    done = python("-I", "-c", f"import sys; sys.path.insert(0, {str(Path(recall.__file__).parents[1])!r})\n" + code)
+    done = python("-I", "-B", "-c", f"import sys; sys.path.insert(0, {str(Path(recall.__file__).parents[1])!r})\n" + code)
     assert done.returncode == 0, done.stderr
     words, modules = done.stdout.splitlines()
     assert words == "Nothing to do: 2 entries are fresh."

@@ -20,7 +20,7 @@ HEX = re.compile(r"[0-9a-f]{64}")
 PAID = """\
 version: 1
 provider: dashscope
-providers: {dashscope: {limits: {rps: 100, concurrency: 10}}}
+providers: {dashscope: {mode: sync, limits: {rps: 100, concurrency: 10}}}
 defaults: {model: qwen-image-2.0, params: {prompt_extend: false}}
 assets:
   lanterns: {prompt: "a {{ color }} lantern", matrix: {color: [red, blue]}, seed: 11, tags: [ui]}

@@ -15,7 +15,7 @@ from typing import Any
 
 from qwenbuild.emulator import links
 from qwenbuild.emulator.jobs import Fate
-from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Step, Write, raw_head
+from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Step, Until, Write, raw_head
 
 PHASES = ("submit", "accepted", "poll", "download", "cancel", "list", "info", "job")
 FATES = ("failed", "stuck", "unknown", "no_url", "item_error", "canceled")
@@ -184,12 +184,14 @@ def _cut_chunked(hit: Hit) -> Outcome:
 def _slow(hit: Hit) -> Outcome:
     """The whole answer, drop by drop: `bytes` each `every` seconds."""
     piece, every = int(hit.options.get("bytes", 64)), float(hit.options.get("every", 0.2))
-    return (Write(_framed(hit, len(hit.reply.body))), Write(hit.reply.body, piece, every), Close())
+    head = Write(_framed(hit, len(hit.reply.body)))
+    return (Until(hit.reply.ready), head, Write(hit.reply.body, piece, every), Close())
 
 
 def _delay(hit: Hit) -> Outcome:
-    """The honest answer, late by `seconds` of real time."""
-    return (Pause(float(hit.options.get("seconds", 1.0))), Write(_framed(hit, len(hit.reply.body)) + hit.reply.body), Close())
+    """The honest answer at its own moment, late by `seconds` of real time."""
+    late = Pause(float(hit.options.get("seconds", 1.0)))
+    return (Until(hit.reply.ready), late, Write(_framed(hit, len(hit.reply.body)) + hit.reply.body), Close())
 
 
 def _wrong_type(hit: Hit) -> Outcome:
@@ -201,11 +203,11 @@ def _corrupt(hit: Hit) -> Outcome:
     body = bytearray(hit.reply.body)
     if body:
         body[len(body) // 2] ^= 0x10
-    return Reply(hit.reply.status, bytes(body), hit.reply.headers)
+    return replace(hit.reply, body=bytes(body))
 
 
 def _not_a_picture(hit: Hit) -> Outcome:
-    return Reply(200, b"this is not a picture", hit.reply.headers)
+    return replace(hit.reply, status=200, body=b"this is not a picture")
 
 
 def _expired(hit: Hit) -> Outcome:

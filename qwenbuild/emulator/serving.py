@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import struct
+from collections.abc import Coroutine
 from typing import Protocol, cast
 
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from qwenbuild.emulator.clock import Clock
-from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Write
+from qwenbuild.emulator.wire import Close, Hang, Pause, Reply, Request, Reset, Script, Until, Write
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 RST = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -48,20 +49,17 @@ class Handler:
         request = await _read(scope, receive, self._core)
         answer = self._core.respond(request)
         if isinstance(answer, tuple):
-            await _play(answer, receive, _transport(scope))
+            await _play(answer, receive, _transport(scope), self._core.clock)
             return
         if answer.ready <= self._core.clock.now() or await self._ripe(answer.ready, receive):
             await _reply(answer, send)
 
     async def _ripe(self, moment: float, receive: Receive) -> bool:
         """Wait for the moment; false when the client left before."""
-        ripe = asyncio.ensure_future(self._core.clock.until(moment))
         gone = asyncio.ensure_future(_gone(receive))
         try:
-            await asyncio.wait({ripe, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return ripe.done()
+            return await _either(self._core.clock.until(moment), gone)
         finally:
-            ripe.cancel()
             gone.cancel()
 
 
@@ -99,14 +97,14 @@ async def _reply(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _play(script: Script, receive: Receive, transport: asyncio.Transport) -> None:
+async def _play(script: Script, receive: Receive, transport: asyncio.Transport, clock: Clock) -> None:
     """Do to the connection what the script says; always ends with the connection gone."""
     gone = asyncio.ensure_future(_gone(receive))
     try:
         for step in script:
             if gone.done():
                 break
-            await _step(step, transport, gone)
+            await _step(step, transport, gone, clock)
         if not transport.is_closing():
             transport.close()
         await gone
@@ -121,15 +119,27 @@ def _transport(scope: Scope) -> asyncio.Transport:
     return cast(asyncio.Transport, transport)
 
 
+async def _either(awaited: Coroutine[None, None, None], gone: asyncio.Future[None]) -> bool:
+    """Whether what is awaited came before the client left."""
+    ripe = asyncio.ensure_future(awaited)
+    try:
+        await asyncio.wait({ripe, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return ripe.done()
+    finally:
+        ripe.cancel()
+
+
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
-async def _step(step: object, transport: asyncio.Transport, gone: asyncio.Future[None]) -> None:
+async def _step(step: object, transport: asyncio.Transport, gone: asyncio.Future[None], clock: Clock) -> None:
     match step:
         case Write(data, piece, every):
             await _write(transport, data, piece, every, gone)
+        case Until(moment):
+            await _either(clock.until(moment), gone)
         case Pause(seconds) | Hang(seconds):
             await asyncio.wait({gone}, timeout=seconds)
         case Reset():

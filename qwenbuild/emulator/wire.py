@@ -72,6 +72,13 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Until:
+    """Nothing, until the emulator's clock shows a moment (seconds since 1970)."""
+
+    moment: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hang:
     """Nothing, until the other side leaves or so many seconds of real time are over."""
 
@@ -88,7 +95,7 @@ class Close:
     """End the connection with FIN, after what was written is out."""
 
 
-Step = Write | Pause | Hang | Reset | Close
+Step = Write | Pause | Until | Hang | Reset | Close
 Script = tuple[Step, ...]
 
 

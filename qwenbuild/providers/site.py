@@ -25,6 +25,8 @@ from qwenbuild.resolve import unsaid
 
 DOWNLOADS = 3
 """How often a picture is fetched before what came is believed to be all there is."""
+YOUNG = (1.0, 3.0)
+"""Pauses in seconds before a link that gives nothing is asked again: storage may know a new picture a moment late."""
 CONTENT = ("policy", "moderation", "nsfw", "unsafe", "sensitive")
 INPUT = ("invalid", "unsupported", "too long")
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -123,14 +125,15 @@ class Hosted:
         again: Callable[[], Awaitable[str]] | None = None,
         facts: Picture | None = None,
     ) -> Picture:
-        """Fetch and check. A dead link is asked for `again` once. Raises Lost, BadPicture, Waiting or Unavailable."""
+        """Fetch and check. A dead link is looked for again. Raises Lost, BadPicture, Waiting or Unavailable."""
+        for pause in YOUNG:
+            try:
+                return await self._checked(url, action, accept, facts)
+            except LinkDead:
+                await self.waits.sleep(pause)
+                url = await again() if again is not None else url
         try:
             return await self._checked(url, action, accept, facts)
-        except LinkDead as dead:
-            if again is None:
-                raise Lost(_dead(dead), code="expired") from dead
-        try:
-            return await self._checked(await again(), action, accept, facts)
         except LinkDead as dead:
             raise Lost(_dead(dead), code="expired") from dead
 

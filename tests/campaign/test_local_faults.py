@@ -5,7 +5,9 @@ Nothing is ever paid twice, and what was paid for comes back; a fault that stand
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import qwenbuild
 from qwenbuild.cache import Cache, location
 from qwenbuild.emulator import Served
 from qwenbuild.errors import CacheError, QwenbuildError
@@ -51,14 +54,24 @@ def all_is_well(shop: Project, emulated: Served) -> None:
 Usage = namedtuple("Usage", "total used free")
 
 
-def room(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, megabytes * MEGABYTE))
+PLACE = 32
+"""Megabytes that are kept free for each picture in flight; here each picture that was stored takes as many."""
+
+
+def room(monkeypatch: pytest.MonkeyPatch, project: Project, megabytes: int) -> None:
+    """A disk with so much room, less what the pictures stored since then take."""
+
+    def stored() -> int:
+        return sum(path.is_file() for path in (project.cache_dir / "blobs").rglob("*"))
+
+    before = stored()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, (megabytes - PLACE * (stored() - before)) * MEGABYTE))
 
 
 def test_too_little_room_for_two_pictures_stops_before_the_first_submit(
     shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room(monkeypatch, 319)
+    room(monkeypatch, shop, 319)
     with pytest.raises(CacheError, match="319 MB are free") as caught:
         shop.build()
     assert (caught.value.exit_code, emulated.requests()) == (1, [])
@@ -70,13 +83,13 @@ def test_submitting_stops_while_there_is_room_for_what_is_in_flight(
     """Room for three pictures: three are asked for, stored and published; the other five wait for another build."""
     colors = tuple(f"c{number}" for number in range(8))
     walked.manifest(manifest(colors))
-    room(monkeypatch, 256 + 3 * 32)
+    room(monkeypatch, walked, 256 + 3 * PLACE)
     summary = walked.build()
     assert summary.exit_code == 1
     assert summary.counts == {"generated": 3, "skipped": 5}
     assert "nothing more is submitted until there is room" in summary.failures[0][2]
     assert sum(paid(emulated).values()) == len(walked.tree()) == 3
-    room(monkeypatch, 10_000)
+    room(monkeypatch, walked, 10_000)
     assert walked.build().counts == {"fresh": 3, "generated": 5}
     assert paid(emulated) == {f"a {color} lantern": 1 for color in colors}
 
@@ -140,6 +153,13 @@ def test_a_rescued_picture_stays_where_it_is_while_the_cache_still_fails(
 # ---------------------------------------------------------------- no permission
 
 
+def load_all() -> None:
+    """Import every module of the package that a build may ask for later."""
+    for found in pkgutil.walk_packages(qwenbuild.__path__, "qwenbuild."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+
+
 @pytest.fixture
 def humble(emulated: Served, quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project of a user for whom permissions hold: the superuser's tests run as nobody."""
@@ -153,6 +173,7 @@ def humble(emulated: Served, quick: None, monkeypatch: pytest.MonkeyPatch) -> It
     project.manifest(manifest())
     root = os.geteuid() == 0
     if root:
+        load_all()  # the superuser's folders may be closed to the user that the test becomes
         for path in [base, *base.rglob("*")]:
             os.chown(path, 65534, 65534)
         os.seteuid(65534)

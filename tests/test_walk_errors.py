@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from qwenbuild.build import spend
 from qwenbuild.emulator import Served
 from tests.campaign.part_http import hurried
 from tests.walking import Project
@@ -332,3 +334,21 @@ def test_a_lost_answer_is_settled_under_its_key_also_when_the_settings_have_chan
     shop.edit(before, after)
     assert shop.build().exit_code == 0
     assert emulated.prompts() == [words(0)]
+
+
+def test_a_picture_that_fails_our_check_is_kept_and_stays_on_the_bill(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(monkeypatch, emulated, "dashscope sync")
+    stock(shop, APIS["dashscope sync"], 3, concurrency=1)
+    emulated.fault("download", "not_a_picture", match=words(0), times=None)
+    summary = shop.build()
+    assert (summary.exit_code, summary.spent) == (1, {"usd": Decimal("0.09")})
+    ledger = spend(shop.options())
+    assert ledger.total == {"usd": Decimal("0.09")} == dict(ledger.estimated)
+    bad = next(line for line in ledger.attempts if line["code"] == "bad-picture")
+    assert (bad["outcome"], bad["price"], bad["billed"]) == ("refused", {"usd": "0.03"}, None)
+    aside = [path.read_bytes() for path in (shop.cache_dir / "quarantine").iterdir() if not path.suffix]
+    assert aside == [b"this is not a picture"]
+    assert shop.build().exit_code == 1
+    assert sorted(submissions(emulated)) == [words(0), words(1), words(2)]

@@ -26,7 +26,7 @@ class AttemptState(StrEnum):
     READY = "ready"  # the picture waits behind a link, for a while
     STORED = "stored"  # the picture is in the vault
     FAILED = "failed"  # it is proven that nothing was charged, or the provider failed after all
-    REFUSED = "refused"  # the provider refused this very key
+    REFUSED = "refused"  # the provider refused this very key, or its bytes (they have a digest then) are no picture
     DOUBT = "doubt"  # nobody can know whether it was charged; a person decides
     DROPPED = "dropped"  # a person gave it up, perhaps charged
 
@@ -35,7 +35,7 @@ LIVE = (AttemptState.INTENT, AttemptState.TICKET, AttemptState.READY, AttemptSta
 """At most one attempt of a key is in one of these."""
 
 COSTS = (*LIVE, AttemptState.STORED, AttemptState.DROPPED)
-"""States whose price counts against a budget, because it was charged or may have been."""
+"""States whose price counts against a budget, because it was charged or may have been; REFUSED too when bytes came."""
 
 WIPED = (AttemptState.STORED, AttemptState.REFUSED, AttemptState.DROPPED)
 """States after which the request's body and signed links serve nobody."""
@@ -127,7 +127,8 @@ class Attempt:
         """What it cost or may have cost: as billed, else the estimate; {} when nothing was charged."""
         if self.billed is not None:
             return self.billed
-        return (self.price or {}) if self.state in COSTS else {}
+        charged = self.state in COSTS or (self.state is AttemptState.REFUSED and self.digest)
+        return (self.price or {}) if charged else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from qwenbuild.cache.attempts import COSTS, price_column, price_from
 from qwenbuild.model import Price
 
 _COSTS = ", ".join(f"'{state}'" for state in COSTS)
+_CHARGED = f"billed IS NOT NULL OR state IN ({_COSTS}) OR (state = 'refused' AND digest <> '')"
 
 
 def session_of(db: sqlite3.Connection, build: str) -> int | None:
@@ -53,7 +54,7 @@ def spent(db: sqlite3.Connection, build: str, is_alive: Callable[[str], bool]) -
     session = session_of(db, build)
     total: dict[str, Decimal] = {}
     rows = db.execute(
-        f"SELECT COALESCE(billed, price) FROM attempts WHERE session = ? AND (billed IS NOT NULL OR state IN ({_COSTS}))",
+        f"SELECT COALESCE(billed, price) FROM attempts WHERE session = ? AND ({_CHARGED})",
         (session,),
     )
     for (text,) in rows:

@@ -172,9 +172,10 @@ class Journal:
         """It is known that no picture comes; its price is given back, unless `billed` says that something was charged."""
         return self._move(attempt, AttemptState.FAILED, code=code, message=message, **_billed(billed))
 
-    def refuse(self, attempt: str, code: str, message: str) -> Attempt:
-        """The provider refused this very key; not charged."""
-        return self._move(attempt, AttemptState.REFUSED, code=code, message=message)
+    def refuse(self, attempt: str, code: str, message: str, digest: str = "") -> Attempt:
+        """This very key is refused: by the provider, not charged; or by our check of the bytes with `digest`, charged."""
+        came = {"digest": digest} if digest else {}
+        return self._move(attempt, AttemptState.REFUSED, code=code, message=message, **came)
 
     def doubt(self, attempt: str, code: str, message: str) -> Attempt:
         """Nobody can know; a person decides."""

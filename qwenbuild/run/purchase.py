@@ -308,8 +308,9 @@ async def _bad_picture(job: Job, attempt: Attempt, error: BadPicture) -> Outcome
     progress, purchase = job.progress, job.purchase
     note = {"key": purchase.key, "attempt": attempt.id, "problem": error.message, "action": document(purchase.action)}
     where = await progress.off_loop(progress.world.cache.quarantine, error.data, note)
-    message = f"{error.message}; the bytes are kept in {where}"
-    return refused(progress, purchase, attempt, BadPicture(message, code="bad-picture"))
+    progress.spend(attempt.price)
+    told = BadPicture(f"{error.message}; the bytes are kept in {where}", code="bad-picture")
+    return refused(progress, purchase, attempt, told, hashlib.sha256(error.data).hexdigest())
 
 
 # ---------------------------------------------------------------- another attempt of the key

@@ -214,10 +214,10 @@ def skipped(purchase: Purchase, stop: tuple[str, str]) -> Outcome:
     return Outcome(OutcomeKind.SKIPPED, purchase.key, code=stop[0], message=stop[1], stop=stop[0])
 
 
-def refused(progress: Progress, purchase: Purchase, attempt: Attempt, error: ProviderError) -> Outcome:
-    """The provider refused this very key: remembered, so that the next build does not ask again."""
+def refused(progress: Progress, purchase: Purchase, attempt: Attempt, error: ProviderError, digest: str = "") -> Outcome:
+    """Remembered for this very key, so that the next build does not ask again. `digest`: of bytes that were paid for."""
     code = error.code or "refused"
-    progress.world.cache.journal.refuse(attempt.id, code, error.message)
+    progress.world.cache.journal.refuse(attempt.id, code, error.message, digest)
     progress.tell("failed", purchase.entry, code=code, message=error.message, refused=True)
     return Outcome(OutcomeKind.REFUSED, purchase.key, code=code, message=error.message)
 

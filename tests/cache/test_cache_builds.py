@@ -130,6 +130,13 @@ def test_no_more_than_the_limit_is_reserved(cache: Cache) -> None:
     assert cache.journal.spent(build) == {"usd": Decimal("0.09")}
 
 
+def test_bytes_that_came_and_are_no_picture_stay_in_the_budget_and_a_refusal_does_not(cache: Cache) -> None:
+    build = open_build(cache)
+    cache.journal.refuse(begun(cache, 1, build).id, "content", "")
+    cache.journal.refuse(begun(cache, 2, build).id, "bad-picture", "", "ab" * 32)
+    assert cache.journal.spent(build) == CENTS
+
+
 def test_a_reservation_becomes_the_attempt_and_is_not_counted_twice(cache: Cache) -> None:
     build = open_build(cache)
     for number in range(3):

@@ -185,6 +185,8 @@ def test_what_costs_and_what_does_not(cache: Cache) -> None:
     attempt = begun(cache, 1)
     assert cache.journal.fail(attempt.id, "BadPicture", "", billed={"usd": Decimal("0.02")}).cost == {"usd": Decimal("0.02")}
     assert cache.journal.refuse(begun(cache, 2).id, "x", "").cost == {}
+    came = begun(cache, 3)
+    assert cache.journal.refuse(came.id, "bad-picture", "", "ab" * 32).cost == came.price != {}
 
 
 # ------------------------------------------------ legal edges

@@ -183,8 +183,7 @@ def _downloads(api: Api) -> list[Case]:
     broken = [case for case in NOTHING if not case[0].startswith("redirect")] + HARMLESS
     broken += [("one bit flipped", "corrupt", {}), ("text", "not_a_picture", {}), ("no end", "oversize", {"bytes": 70 << 20})]
     found = [Case(name, "download", kind, "done", {**rule, "times": 1}) for name, kind, rule in broken]
-    asked_again = "doubt" if api.name == "dashscope sync" else "done"
-    found.append(Case("expired", "download", "expired", asked_again))
+    found.append(Case("expired", "download", "expired", "done"))
     found.append(Case("expired, always", "download", "expired", "doubt", {"times": None}))
     found += [
         Case("redirect here", "download", "redirect", "done", {"to": "same"}),

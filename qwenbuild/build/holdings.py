@@ -36,7 +36,8 @@ def only_in_tree(planned: Planned) -> Iterator[Problem]:
     """A notice when the vault lacks pictures whose bytes only files of the tree still have."""
     facts = planned.seen.facts
     there = set(facts.files.values())
-    count = sum(record.digest in there and record.digest not in facts.blobs for record in facts.lock.values())
+    lost = [record.digest for record in facts.lock.values() if record.digest not in facts.blobs]
+    count = sum(digest in there or digest in facts.beside.files for digest in lost)
     if count:
         pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
         yield Problem("only-in-tree", f"{pictures} in the output tree alone, not in this machine's cache")

@@ -138,7 +138,8 @@ def _lost(made: Plan, lock: Mapping[str, LockEntry], seen: Observed, derived: bo
         names = [record.digest, record.candidates.get(step.candidates[step.used].candidate.key, "")]
         if derived:
             names += [output.digest for output in record.outputs.values()]
-        yield from (name for name in names if name and name not in seen.blobs and name not in in_tree)
+        places = (seen.blobs, in_tree, seen.beside.files)
+        yield from (name for name in names if name and not any(name in place for place in places))
 
 
 def _lacks(step: Step, record: LockEntry) -> bool:

@@ -6,6 +6,7 @@ Knows no clock and no template: it counts units, and raises Overspent when there
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 MOST_TEXT = 1_000_000
@@ -43,6 +44,19 @@ class Stopped(Overspent):
     """All templates together cost too much: nothing more is rendered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What expanding came to: combinations, entries that brought their own units, units and characters."""
+
+    combinations: int = 0
+    entries: int = 0
+    units: int = 0
+    text: int = 0
+
+
+NOTHING = Spent()
+
+
 class Budget:
     """What is left for this rendering and for the whole expansion."""
 
@@ -53,6 +67,16 @@ class Budget:
         self.depth = 0
         self.total = BUILD_UNITS
         self.text = BUILD_TEXT
+
+    def without(self, spent: Spent) -> None:
+        """What others have spent is not left."""
+        self.total += spent.entries * ENTRY_UNITS - spent.units
+        self.text -= spent.text
+        self._check()
+
+    def spent(self, entries: int) -> Spent:
+        """What these entries came to."""
+        return Spent(entries, entries, BUILD_UNITS + entries * ENTRY_UNITS - self.total, BUILD_TEXT - self.text)
 
     def expect(self, entries: int) -> None:
         """More entries are to come: each brings its own units."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
 from qwenbuild.expand.blueprint import Blueprint
-from qwenbuild.expand.budget import Budget, Stopped
+from qwenbuild.expand.budget import NOTHING, Budget, Spent, Stopped
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
@@ -40,21 +40,23 @@ class Expansion:
     warnings: tuple[Problem, ...]
     read: tuple[str, ...]
     palettes: Mapping[str, str] = field(default_factory=dict)
+    spent: Spent = NOTHING
 
 
-def expand(manifest: Manifest) -> Expansion:
-    """All entries of a manifest.
+def expand(manifest: Manifest, beside: Spent = NOTHING) -> Expansion:
+    """All entries of a manifest. `beside` is what other assets, which are not in it, came to: the bounds hold for all.
 
     Raises InputError with the problems of all assets at once, the first fifty and how many more.
     """
-    return _Expander(manifest).run()
+    return _Expander(manifest, beside).run()
 
 
 class _Expander:
     """One expansion: the manifest's templates, data and references, and what was found so far."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, beside: Spent) -> None:
         self._manifest = manifest
+        self._beside = beside
         self._budget = Budget()
         self._templates = Templates(manifest, self._budget)
         self._findings = Findings(manifest, self._templates)
@@ -68,6 +70,7 @@ class _Expander:
         tables = [(asset, table) for asset in self._manifest.assets if (table := self._table(asset)) is not None]
         if self._counted(tables):
             try:
+                self._budget.without(self._beside)
                 for asset, table in tables:
                     self._expand(asset, table)
             except Stopped as error:
@@ -75,7 +78,8 @@ class _Expander:
         self._check_whole()
         self._findings.stop()
         palettes = {digest: path for path, digest in self._palettes.read_files().items()}
-        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes)
+        spent = self._budget.spent(sum(table.size() for _, table in tables))
+        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes, spent)
 
     def _table(self, asset: Asset) -> Table | None:
         fields = Fields(self._manifest, asset)
@@ -106,13 +110,13 @@ class _Expander:
                 self._findings.fault(
                     _at(Fault("too-many-entries", message), (*table.path, "matrix" if table.axes else "foreach"))
                 )
-        total = sum(sizes)
-        if total > MOST_ENTRIES and max(sizes) <= MOST_ENTRIES:
+        total = self._beside.combinations + sum(sizes)
+        if total > MOST_ENTRIES and max(sizes, default=0) <= MOST_ENTRIES:
             largest = sorted(zip(sizes, tables, strict=True), key=lambda pair: -pair[0])
             names = first(f"{asset.name} {size:,} = {table.shape()}" for size, (asset, table) in largest)
             message = f"the assets have {total:,} entries together, {MOST_ENTRIES:,} are allowed: {names}"
             self._findings.fault(_at(Fault("too-many-entries", message), ("assets",)))
-        self._budget.expect(min(total, MOST_ENTRIES))
+        self._budget.expect(min(sum(sizes), MOST_ENTRIES))
         return total <= MOST_ENTRIES
 
     def _expand(self, asset: Asset, table: Table) -> None:

@@ -5,7 +5,7 @@ Knows no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,22 @@ class Observed:
     standing: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
     judgements: Mapping[str, str] = field(default_factory=dict)
     once: Container[str] = frozenset()
+    beside: Beside = field(default_factory=lambda: Beside())
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Entries that are known to be fresh, and that this plan does not look at: what the others' verdicts hang on of them.
+
+    `files` are digests of the tree's files that are theirs, `digests` all that the lockfile names for them. `left` counts
+    those that are not even part of the plan.
+    """
+
+    ids: Collection[str] = frozenset()
+    paths: Container[str] = frozenset()
+    files: Container[str] = frozenset()
+    digests: Container[str] = frozenset()
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,8 @@ class Facts:
 
     def at_hand(self, digest: str) -> bool:
         """Whether the bytes can be had without paying."""
-        return digest in self.seen.blobs or digest in self.in_tree or digest in self.seen.shared
+        seen = self.seen
+        return digest in seen.blobs or digest in self.in_tree or digest in seen.shared or digest in seen.beside.files
 
     def unfit(self, expect: Mapping[str, Any] | None, digest: str) -> str | None:
         """What bytes fail of an expectation: "" for nothing, None when nobody looked yet."""
@@ -71,7 +88,7 @@ class Facts:
 
     def is_ours(self, digest: str) -> bool:
         """Whether a file of these bytes is ours, and not a person's work."""
-        return digest in self.seen.ours or digest in self.lock_digests
+        return digest in self.seen.ours or digest in self.lock_digests or digest in self.seen.beside.digests
 
 
 def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:

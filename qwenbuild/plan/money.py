@@ -95,7 +95,7 @@ def counts_of(steps: Sequence[Step], orphans: Sequence[Orphan]) -> dict[str, int
 def count_unexplained(steps: Sequence[Step], seen: Observed) -> int:
     """Purchases that the manifest does not explain: lost, moved by the table alone, or of an asset that vanished."""
     buying = [step for step in steps if step.verdict is Verdict.GENERATE and _pays(step)]
-    present = {id.partition("/")[0] for id in seen.lock}
+    present = {id.partition("/")[0] for ids in (seen.lock, seen.beside.ids if buying else ()) for id in ids}
     locked_assets = {step.keyed.entry.asset for step in steps if step.id in seen.lock}
     vanished = {
         step.keyed.entry.asset

@@ -18,9 +18,10 @@ def find_orphans(whole: Collection[Keyed], facts: Facts, taken: Container[str]) 
     """Paths of the lockfile that nothing wants any more, and entries without a path left."""
     wanted = {spec.path for keyed in whole for spec in keyed.entry.outputs}
     ids = {keyed.entry.id for keyed in whole}
+    beside = facts.seen.beside
     for id, record in facts.seen.lock.items():
         gone = id not in ids
-        paths = [path for path in record.outputs if path not in wanted]
+        paths = [path for path in record.outputs if path not in wanted and path not in beside.paths]
         if not paths and gone and id not in taken:
             yield Orphan(id, "", record.digest, True, False)
         for path in paths:

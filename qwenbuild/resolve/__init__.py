@@ -6,7 +6,7 @@ Knows no network, no clock (`today` is given) and no lockfile; what it cannot ex
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -64,15 +64,22 @@ def resolve(
     today: str,
     catalog: Catalog | None = None,
     seeds: Mapping[str, Sequence[int]] | None = None,
+    samples: Container[str] = frozenset(),
 ) -> Resolved:
     """Actions and keys for every entry. `today` is an ISO day; `seeds` are added candidates by entry id.
 
     An input that is another entry stands in the Action as `entry:<id>` and its candidate's key is "" until the plan
-    knows the digest. Raises InputError for a `models:` block it cannot read.
+    knows the digest. Entries of the assets named by `samples` stand for others of their kind: they are not keyed, only
+    what there is to say of their provider, model and params is said. Raises InputError for a `models:` block it cannot read.
     """
     worker = _Resolver(manifest, catalog or Catalog.load(manifest.models), today)
     added = seeds or {}
-    keyed = [item for item in (worker.keyed(entry, added.get(entry.id, ())) for entry in entries) if item is not None]
+    keyed = []
+    for entry in entries:
+        if entry.asset in samples:
+            worker.shared(entry)
+        elif (item := worker.keyed(entry, added.get(entry.id, ()))) is not None:
+            keyed.append(item)
     return Resolved(tuple(keyed), worker.findings.said(False), worker.findings.said(True))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,7 +27,7 @@ SIZE_LIMIT = 256 * 1024 * 1024
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
 ENTRY_LINE = re.compile(rb'    "(.+)": \{$').match
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type")
+LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type", "note")
 MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
 
 
@@ -60,6 +60,31 @@ def read(path: Path) -> Lock:
         raise _error(path, "lockfile-unreadable", f"the lockfile cannot be read: {error.strerror or error}") from error
     document = _parsed(raw, path)
     return Lock(document.entries, True, raw, document.atlases)
+
+
+def part(path: Path, ids: Collection[str], count: int) -> Lock | None:
+    """Some entries of a lockfile that is known to be whole and to hold `count` of them; None when `text` did not lay it out.
+
+    Nothing is checked: only for a file that was read as a whole before and has not changed since. Raises OSError.
+    """
+    raw = path.read_bytes()
+    if raw.count(b'\n    "') != count:
+        return None
+    found, place = {}, raw.find(b'\n  "entries": {\n')
+    for id in sorted(ids):
+        name = b"\n    " + json.dumps(id, ensure_ascii=False).encode() + b": "
+        start = raw.find(name + b"{\n", place)
+        place = raw.find(b"\n    }", start)
+        if min(start, place) < 0:
+            return None
+        found[id] = _entry(json.loads(raw[start + len(name) : place + 6]))
+    return Lock(found, True, raw)
+
+
+def _entry(said: Mapping[str, Any]) -> LockEntry:
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    plain["outputs"] = {path: LockOutput(**output) for path, output in said["outputs"].items()}
+    return LockEntry(**plain)
 
 
 def parse(raw: bytes, path: Path) -> dict[str, LockEntry]:

@@ -292,6 +292,8 @@ class LockEntry:
     orphan: bool = False
     media_type: str = ""
     """Only where the picture is of another type than its Action's output format says."""
+    note: str = ""
+    """What somebody wrote to the entry; nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True)

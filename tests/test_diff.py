@@ -15,9 +15,10 @@ from PIL import Image
 
 from qwenbuild.build import adopting, choices
 from qwenbuild.build.comparing import Change, Kind, compare
-from qwenbuild.cli.changes import markdown_lines
+from qwenbuild.cli.changes import as_json, markdown_lines, text_lines
 from qwenbuild.cli.ending import run
 from qwenbuild.model import LockEntry, LockOutput
+from qwenbuild.report.terminal import Terminal
 from tests.walking import Project
 
 MANIFEST = """\
@@ -78,6 +79,20 @@ def test_the_fields_and_the_choices_behind_a_change_are_named() -> None:
     found = one(A, replace(B, approved=True, rejected=("1" * 64, "2" * 64), seeds=(9,), accepted={"b" * 64: "a" * 64}))
     assert found.fields == (("prompt", "a", "b"),)
     assert found.choices == ("approved", "edit accepted", "2 candidates rejected", "1 candidate added")
+
+
+def test_a_note_is_a_change_of_its_own_and_is_told_as_it_is_now() -> None:
+    first, second = replace(A, note="too *shiny*\x1b[2J"), replace(A, note="")
+    assert [(one(A, first).kind, one(A, first).choices), one(first, second).choices] == [
+        (Kind.CHOICES, ("noted",)),
+        ("note removed",),
+    ]
+    assert one(first, replace(A, note="dull")).choices == ("note changed",)
+    told = "\n".join(text_lines([one(A, first)], ("HEAD", "here"), Terminal(width=80)))
+    assert "\n              noted\n              note: too *shiny*\\x1b[2J\n" in told
+    (*_, row) = markdown_lines([one(A, first)], ("HEAD", "here"), {})
+    assert row.endswith(r"| noted<br>note\: too \*shiny\*\\x1b\[2J |")
+    assert as_json([one(A, first)], ("HEAD", "here"))["changes"][0]["new"]["note"] == first.note
 
 
 def test_the_same_lockfile_has_no_changes() -> None:

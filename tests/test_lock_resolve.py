@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from qwenbuild import lockfile
-from qwenbuild.build import choices
+from qwenbuild.build import choices, notes
 from qwenbuild.build.merging import Merged, Question, merge, merge_atlases
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
@@ -90,6 +90,37 @@ def test_a_pick_of_one_side_stands_beside_a_rejection_of_the_other() -> None:
     record = found.entries["x"]
     assert (record.key, record.picked, record.rejected) == (named("b"), named("b"), (named("c"),))
     assert set(record.candidates) == {named("a"), named("c")}
+
+
+NOTES = {
+    "one side wrote": ("", "shiny", "", "shiny"),
+    "the other side wrote": ("old", "old", "new", "new"),
+    "both wrote": ("", "shiny", "dull", "dull\n\nshiny"),
+    "both wrote the same": ("", "shiny", "shiny", "shiny"),
+    "one wrote on": ("shiny", "shiny, and red", "shiny, and red, and tall", "shiny, and red, and tall"),
+    "one took it away, the other changed it": ("old", "", "new", "new"),
+    "both took it away": ("old", "", "", ""),
+}
+
+
+@pytest.mark.parametrize("case", NOTES)
+def test_notes_of_both_sides_are_kept_and_nobody_is_asked(case: str) -> None:
+    base, ours, theirs, kept = NOTES[case]
+    old, mine, other = replace(A, note=base), replace(A, note=ours, seeds=(1,)), replace(A, note=theirs, seeds=(2,))
+    found = merged(old, mine, other)
+    assert (found.entries["x"].note, found.entries["x"].seeds, found.open) == (kept, (1, 2), ())
+    assert merged(old, other, mine).entries["x"].note == kept
+
+
+def test_notes_of_both_sides_are_kept_where_nobody_knows_what_they_began_from() -> None:
+    mine, other = replace(A, note="shiny"), replace(A, note="dull")
+    assert merged(None, mine, other, known=False).entries["x"].note == "dull\n\nshiny"
+    assert merged(None, mine, A, known=False).entries["x"].note == "shiny"
+
+
+def test_notes_of_both_sides_are_kept_also_where_a_person_must_choose_a_side() -> None:
+    ours, theirs = replace(B, picked=named("b"), note="ours"), replace(C, picked=named("c"), note="theirs")
+    assert merged(A, ours, theirs, ("b", "c"), "theirs").entries["x"].note == "ours\n\ntheirs"
 
 
 ASKED = {
@@ -255,6 +286,23 @@ def test_a_side_may_be_said_and_the_rest_is_merged(conflicted: Project, side: st
     assert resolve(conflicted) == 0
 
 
+def test_two_notes_to_one_entry_are_a_conflict_for_git_and_none_for_the_merge(
+    repository: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository, "checkout", "other")
+    notes.note(repository.options(), "heroes/cook", "too tall")
+    commit(repository)
+    git(repository, "checkout", "main")
+    notes.note(repository.options(), "heroes/cook", "a better hat?")
+    commit(repository)
+    git(repository, "merge", "other", check=False)
+    assert b"<<<<<<<" in repository.lock.read_bytes()
+    assert resolve(repository) == 0
+    assert records(repository)["heroes/cook"].note == "a better hat?\n\ntoo tall"
+    assert "the notes of both are kept" in capsys.readouterr().out
+    assert (repository.build().exit_code, repository.submitted) == (0, [])
+
+
 def test_a_conflict_is_mended_from_its_markers_when_git_has_forgotten_it(conflicted: Project) -> None:
     git(conflicted, "add", ".")
     assert resolve(conflicted, "--theirs") == 0
@@ -313,6 +361,17 @@ def test_the_driver_merges_what_git_cannot(driven: Project) -> None:
     git(driven, "merge", "other")
     record = records(driven)["heroes/cook"]
     assert (record.picked, len(record.rejected)) == (record.key, 1)
+
+
+def test_the_driver_joins_two_notes(driven: Project) -> None:
+    git(driven, "checkout", "other")
+    notes.note(driven.options(), "heroes/cook", "too tall")
+    commit(driven)
+    git(driven, "checkout", "main")
+    notes.note(driven.options(), "heroes/cook", "a better hat?")
+    commit(driven)
+    git(driven, "merge", "other")
+    assert records(driven)["heroes/cook"].note == "a better hat?\n\ntoo tall"
 
 
 def test_the_driver_leaves_open_what_a_person_must_say_and_merges_the_rest(driven: Project) -> None:

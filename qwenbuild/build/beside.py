@@ -12,8 +12,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from qwenbuild import lockfile, tree
+from qwenbuild.build import short
 from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
+from qwenbuild.build.records import reconciled
 from qwenbuild.build.sheets import remove_sheets
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
@@ -44,12 +46,12 @@ class Cleaned:
 
 def status(options: Options) -> Planned:
     """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return _noting(plan(options), only_in_tree)
+    return _noting(short.plan(options) or plan(options), only_in_tree)
 
 
 def shown(options: Options) -> Planned:
     """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
-    return _noting(plan(options), only_here)
+    return _noting(short.plan(options) or plan(options), only_here)
 
 
 def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
@@ -72,7 +74,7 @@ def explain(options: Options, entry_id: str) -> Explanation:
         lock=None if record is None else lockfile.record(record),
         reasons=step.reasons,
         outputs=step.outputs,
-        facts={**_facts(planned, used.candidate.key, used.digest), **_candidates(step, record)},
+        facts={**_facts(planned, used.candidate.key, used.digest), **_candidates(step, record), **_note(record)},
     )
 
 
@@ -97,6 +99,10 @@ def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:
         return {"approved": "yes"} if step.approved else {}
     found = {f"candidate {number + 1}": _candidate(step, number, record) for number in range(len(step.candidates))}
     return {**found, "approved": "yes"} if step.approved else found
+
+
+def _note(record: LockEntry | None) -> dict[str, str]:
+    return {"note": record.note} if record is not None and record.note else {}
 
 
 def _candidate(step: Step, number: int, record: LockEntry | None) -> str:
@@ -206,8 +212,12 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
     changes = remove_orphans(planned, failures) if not dry and orphans else {}
     kept += [(id, message) for id, _, message in failures]
     loaded = planned.loaded
+
+    def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
+        return {id: made and reconciled(loaded.lock.entries.get(id), now.get(id), made) for id, made in changes.items()}
+
     if not dry and (changes or sheets):
-        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), lambda now: changes, sheets)
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
     return removed, kept
 
 

@@ -105,6 +105,8 @@ def _chosen(old: LockEntry, new: LockEntry) -> Iterator[str]:
         yield "picked" if new.picked else "unpicked"
     if new.accepted.keys() - old.accepted.keys():
         yield "edit accepted"
+    if old.note != new.note:
+        yield "note changed" if old.note and new.note else "noted" if new.note else "note removed"
     for verb, number in (
         ("rejected", len({*new.rejected} - {*old.rejected})),
         ("no longer rejected", len({*old.rejected} - {*new.rejected})),

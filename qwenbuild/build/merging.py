@@ -135,7 +135,8 @@ def _of_both(id: str, pair: Pair, answer: Callable[[Question], str]) -> tuple[Lo
     seeds = _union(pair, [set(record.seeds) for record in (*pair.sides, pair.base) if record])
     digests = {**other.candidates, other.key: other.digest, **side.candidates}
     named = {key: digest for key, digest in digests.items() if key != merged.key and _belongs(key, pair, merged)}
-    merged = replace(merged, seeds=tuple(sorted(seeds)), accepted={**other.accepted, **side.accepted}, candidates=named)
+    accepted = {**other.accepted, **side.accepted}
+    merged = replace(merged, seeds=tuple(sorted(seeds)), accepted=accepted, candidates=named, note=_note(pair))
     return merged, None if said else question
 
 
@@ -177,6 +178,17 @@ def _picked(pair: Pair) -> str | None:
 
 def _approved(pair: Pair) -> bool | None:
     return _three(pair, lambda record: record.approved)
+
+
+def _note(pair: Pair) -> str:
+    """What one side wrote; where both did, both texts, in the same order whoever merges: no word of anybody is lost."""
+    found = _three(pair, lambda record: record.note)
+    if found is not None:
+        return found
+    ours, theirs = (side.note for side in pair.sides)
+    if ours in theirs or theirs in ours:
+        return max(ours, theirs, key=len)
+    return "\n\n".join(sorted((ours, theirs)))
 
 
 def _three(pair: Pair, value: Callable[[LockEntry], T]) -> T | None:

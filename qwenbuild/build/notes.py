@@ -1,78 +1,40 @@
-"""What people wrote to entries: `<stem>.notes.json` beside the lockfile, one note a line, made to be committed.
+"""What a person writes to an entry: a text in its lock record, committed and merged with the choices.
 
-Knows no plan. Notes are no part of the lockfile: they decide nothing, and no build reads them.
+Knows no page. A note decides nothing: no key, no verdict and no file comes from it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
+import unicodedata
+from dataclasses import replace
 
-from qwenbuild import lockfile
-from qwenbuild.build.loading import Options, load
-from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.build.choices import Choice, one, problem, record_of, write
+from qwenbuild.build.loading import Options
 
-VERSION = 1
 LONGEST = 4000
 """Characters of one note."""
 
 
-def path_of(lock_path: Path) -> Path:
-    """`<stem>.notes.json` beside the lockfile."""
-    return lock_path.with_name(lock_path.stem + ".notes.json")
+def note(options: Options, entry: str, text: str) -> Choice:
+    """Set an entry's note; an empty text takes it away.
+
+    Raises InputError when it is too long, or when the entry has no lock record yet that could hold it.
+    """
+    said = clean(text)
+    if len(said) > LONGEST:
+        raise problem("note-too-long", f"the note has {len(said):,} characters; {LONGEST:,} is the most")
+    planned, step = one(options, entry)
+    old = record_of(planned, step)
+    if not old.key:
+        message = f"nothing is made yet of {step.id}, and a note stands in its lock record; it was not kept"
+        raise problem("not-made", message, "`qwenbuild build` makes it")
+    write(planned, {step.id: lambda now: replace(now, note=said)})
+    if said == old.note:
+        return Choice(step.id, "the note says that already" if said else "there was no note", False)
+    return Choice(step.id, "the note is kept" if said else "the note is gone")
 
 
-def read(path: Path) -> dict[str, str]:
-    """Entry id to note; nothing where there is no file. Raises InputError when it cannot be read as notes."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise _bad(path, str(error)) from error
-    notes = found.get("notes") if isinstance(found, dict) and found.get("version") == VERSION else None
-    if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
-        raise _bad(path, f"expected version {VERSION} and `notes`, an object of texts")
-    return notes
-
-
-def note(options: Options, id: str, text: str) -> bool:
-    """Set an entry's note; False when the text is empty and the note gone. Raises InputError, OSError."""
-    loaded = load(options)
-    if id not in {entry.id for entry in loaded.entries}:
-        raise InputError(f"there is no entry {id!r}", code="unknown-entry")
-    write(path_of(loaded.lock_path), loaded.state, id, text)
-    return bool(text.strip())
-
-
-def write(path: Path, state: Path, id: str, text: str) -> None:
-    """Set the note of one entry, or take it away with an empty text. Raises InputError, OSError."""
-    if len(text) > LONGEST:
-        raise InputError(f"the note has {len(text)} characters; {LONGEST} is the most", code="note-too-long")
-    with lockfile.locked(path, state):
-        notes = read(path)
-        if text.strip():
-            notes[id] = text.strip()
-        else:
-            notes.pop(id, None)
-        _replace(path, notes)
-
-
-def _replace(path: Path, notes: Mapping[str, str]) -> None:
-    if not notes:
-        path.unlink(missing_ok=True)
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    document = {"notes": dict(notes), "version": VERSION}
-    try:
-        temporary.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _bad(path: Path, said: str) -> InputError:
-    message = f"the notes cannot be read: {said}"
-    return InputError(message, code="notes-invalid", problems=(Problem("notes-invalid", message, Mark(path.name, 1, 1)),))
+def clean(text: str) -> str:
+    """The text with `\\n` for every kind of line end, and without what acts on a terminal or cannot be written as UTF-8."""
+    lines = "\n".join(text.splitlines())
+    return "".join(sign for sign in lines if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cs")).strip()

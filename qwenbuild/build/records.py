@@ -140,7 +140,13 @@ def reconciled(before: LockEntry | None, now: LockEntry | None, made: LockEntry)
     if now is None or now == before:
         return made
     chosen = replace(
-        made, picked=now.picked, approved=now.approved, rejected=now.rejected, seeds=now.seeds, accepted=now.accepted
+        made,
+        picked=now.picked,
+        approved=now.approved,
+        rejected=now.rejected,
+        seeds=now.seeds,
+        accepted=now.accepted,
+        note=now.note,
     )
     old = before or EMPTY
     repicked = now.key != old.key and now.picked != old.picked

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenbuild.build import notes
 from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.errors import Problem
 from qwenbuild.gallery import Before, Look, Sources, Thumbnails, Written, cards, lock_at, write
@@ -74,7 +73,6 @@ def all_cards(planned: Planned, before: Before | None = None) -> list[Card]:
         lock=loaded.lock.entries,
         results=planned.cache.results([one.candidate.key for step in steps for one in step.candidates if one.candidate.key]),
         before=before,
-        notes=notes.read(notes.path_of(loaded.lock_path)),
     )
     made = cards(look)
     return made if planned.selected is None else [card for card in made if card["verdict"] != "removed"]

@@ -171,15 +171,16 @@ def _lock(
 ) -> tuple[list[tuple[str, str, str]], bool]:
     """Write the lockfile; a failure is reported, the pictures are in the vault. True: nobody else wrote it meanwhile."""
     loaded = planned.loaded
-    moved = {step.moved_from: None for step in planned.plan.steps if step.moved_from and step.id in records}
+    names = {step.id: step.moved_from for step in planned.plan.steps if step.moved_from and step.id in records}
     before = {step.id: loaded.lock.entries.get(step.moved_from or step.id) for step in planned.plan.steps}
     agreed = True
 
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
         nonlocal agreed
         agreed = now == loaded.lock.entries
-        kept = {id: made and reconciled(before.get(id), now.get(id), made) for id, made in records.items()}
-        return {**moved, **kept}
+        there = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
+        kept = {id: made and reconciled(before.get(id), there[id], made) for id, made in records.items()}
+        return {**dict.fromkeys(names.values()), **kept}
 
     try:
         loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.report.escape import visible
-from qwenbuild.report.terminal import Terminal, pad, wrap
+from qwenbuild.report.terminal import Terminal, cut, pad, wrap
 from qwenbuild.report.words import change_words
 
 if TYPE_CHECKING:
@@ -55,7 +55,14 @@ def _pictures(change: Change) -> str:
 def phrases(change: Change, width: int) -> list[str]:
     """What is behind a change: fields with their values, then choices."""
     fields = [f"{visible(name)}: {change_words(old, new, width)}" for name, old, new in change.fields]
-    return [*fields, ", ".join(change.choices)] if change.choices else fields
+    choices = [", ".join(change.choices)] if change.choices else []
+    return [*fields, *choices, *_note(change, width)]
+
+
+def _note(change: Change, width: int) -> Iterator[str]:
+    """The note as it is now, where it is another one."""
+    if change.new is not None and change.new.note and (change.old is None or change.old.note != change.new.note):
+        yield cut(f"note: {visible(change.new.note)}", width)
 
 
 def summary_words(changes: Sequence[Change]) -> str:
@@ -93,7 +100,9 @@ def _json(change: Change) -> dict[str, Any]:
 
 
 def _record(record: LockEntry | None) -> dict[str, str] | None:
-    return None if record is None else {"key": record.key, "digest": record.digest}
+    if record is None:
+        return None
+    return {"key": record.key, "digest": record.digest, **({"note": record.note} if record.note else {})}
 
 
 # ---------------------------------------------------------------- Markdown

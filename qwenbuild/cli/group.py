@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "release": "qwenbuild.cli.commands.release",
         "reject": "qwenbuild.cli.commands.reject",
         "reroll": "qwenbuild.cli.commands.reroll",
+        "note": "qwenbuild.cli.commands.note",
         "review": "qwenbuild.cli.commands.review",
         "accept": "qwenbuild.cli.commands.accept",
         "import": "qwenbuild.cli.commands.import",

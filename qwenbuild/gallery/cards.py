@@ -23,13 +23,12 @@ NOTHING = LockEntry("", "", {})
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the cards are made of. `results` maps keys to what they gave; `notes` entry ids to what people wrote."""
+    """What the cards are made of. `results` maps keys to what they gave."""
 
     steps: Sequence[Step]
     lock: Mapping[str, LockEntry]
     results: Mapping[str, Sequence[ActionResult]] = field(default_factory=dict)
     before: Before | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
 
     def record(self, step: Step) -> LockEntry:
         """The entry's lock record."""
@@ -74,9 +73,10 @@ def _card(look: Look, step: Step, gone: Mapping[str, str]) -> Card:
         "used": step.used,
         "candidates": candidates,
         "before": before,
-        "note": look.notes.get(entry.id, ""),
+        "note": record.note,
         "price": price_words(step.keyed.price),
-        "stamp": _stamp(step, record, look.notes.get(entry.id, "")),
+        "locked": bool(record.key),
+        "stamp": _stamp(step, record),
     }
 
 
@@ -134,16 +134,16 @@ def _marks(look: Look, step: Step, record: LockEntry, before: Card | None) -> li
         "unpicked": "unpicked" in codes,
         "pick void": "pick-void" in codes,
         "rejected": "rejected" in codes,
-        "noted": step.id in look.notes,
+        "noted": bool(record.note),
         "changed": before is not None and before["digest"] != step.candidates[step.used].digest,
         "new": look.before is not None and before is None and not _was_there(look, step),
     }
     return [name for name, holds in said.items() if holds]
 
 
-def _stamp(step: Step, record: LockEntry, note: str) -> str:
+def _stamp(step: Step, record: LockEntry) -> str:
     """What a choice was made upon: another stamp means that the page shows an older state."""
-    seen = [lockfile.record(record), [[plan.candidate.key, plan.digest] for plan in step.candidates], step.approved, note]
+    seen = [lockfile.record(record), [[plan.candidate.key, plan.digest] for plan in step.candidates], step.approved]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -221,7 +221,8 @@ def _gone_card(id: str, old: LockEntry) -> Card:
         "used": 0,
         "candidates": [],
         "before": before,
-        "note": "",
+        "note": old.note,
         "price": "",
+        "locked": False,
         "stamp": "",
     }

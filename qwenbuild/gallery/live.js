@@ -48,13 +48,23 @@
   function refreshViewer() {
     const { view } = gallery;
     if (!view.card || !document.getElementById("viewer").open) return;
-    if (document.activeElement && document.activeElement.matches("textarea") && document.activeElement.value !== (view.card.note || "")) return;
+    if (pressed) { postponed = true; return; }
+    if (document.activeElement && document.activeElement.matches("textarea") && drafts.has(view.card.id)) return;
     const card = gallery.card(view.card.id);
     if (!card) { document.getElementById("viewer").close(); return; }
     view.card = card;
     view.number = Math.max(0, Math.min(view.number, card.candidates.length - 1));
     gallery.redrawViewer();
   }
+
+  // A button that is drawn anew between press and release of the mouse would never be clicked.
+  let pressed = false;
+  let postponed = false;
+  addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => setTimeout(() => {
+    pressed = false;
+    if (postponed) { postponed = false; refreshViewer(); }
+  }, 0), true);
 
   let last = Promise.resolve();
   function choose(verb, cards, more = {}) { // one after the other: the next one's stamps come from the answer before it
@@ -128,15 +138,51 @@
     if (one.digest) button(one.rejected ? "Take rejection back" : "Reject", "x", () => toggleRejection(card, number), { disabled: fixed });
     button(`One more · ${card.price}`, "another candidate with a fresh seed (r)", () => reroll(card), { disabled: fixed || !made(card) });
     if (card.verdict !== "fresh" && card.verdict !== "modified") button("Make…", "build this entry (m)", () => order([card.id]));
-    const field = el("textarea", { placeholder: "Note", "aria-label": "Note", maxlength: 4000 });
-    field.value = card.note;
-    field.addEventListener("change", () => { if (field.value.trim() !== card.note) choose("note", [card], { text: field.value }); });
+    note(card, place);
+  }
+
+  // ------------------------------------------------------------ notes
+
+  const drafts = new Map(); // id → { text, over: the note that it was typed over, refused }: what is typed and not in the lockfile
+
+  function note(card, place) {
+    const draft = drafts.get(card.id);
+    const field = el("textarea", { placeholder: card.locked ? "Note" : "A note is kept with the entry's picture: make it first.", "aria-label": "Note", maxlength: 4000, readonly: !card.locked, class: draft && draft.refused ? "unkept" : "" });
+    field.value = draft ? draft.text : card.note;
+    field.addEventListener("input", () => {
+      const typed = drafts.get(card.id) || { over: card.note, refused: false };
+      typed.text = field.value;
+      drafts.set(card.id, typed);
+    });
+    field.addEventListener("blur", () => { const typed = drafts.get(card.id); if (typed && !typed.refused) keepNote(card.id); });
     field.addEventListener("keydown", (event) => {
       if (event.key === "Escape" || (event.key === "Enter" && (event.ctrlKey || event.metaKey))) { field.blur(); event.preventDefault(); document.querySelector("#viewer .stage").focus(); }
       event.stopPropagation();
     });
     place.append(field);
+    if (!draft || !draft.refused) return;
+    const button = (words, on) => el("button", { type: "button", on: { click: on } }, words);
+    place.append(el("p", { class: "reason" }, card.note ? `Not kept yet. The lockfile says: ${card.note}` : "Not kept yet."),
+      button("Keep this note", () => keepNote(card.id)), button("Drop it", () => { drafts.delete(card.id); refreshViewer(); }));
   }
+
+  function keepNote(id) {
+    last = last.then(async () => {
+      const [draft, card] = [drafts.get(id), gallery.card(id)];
+      if (!draft || !card) return;
+      const { text } = draft;
+      if (text.trim() === card.note) drafts.delete(id);
+      else if (draft.over !== card.note) {
+        Object.assign(draft, { refused: true, over: card.note });
+        say("The note changed meanwhile. Nothing was overwritten; both are shown.", true);
+      } else if (!(await sendChoice("note", [card], { text }))) Object.assign(draft, { refused: true, over: card.note });
+      else if (draft.text === text) drafts.delete(id);
+      else draft.over = card.note;
+      refreshViewer();
+    });
+  }
+
+  addEventListener("beforeunload", (event) => { if (drafts.size) event.preventDefault(); });
 
   function typed(event, card, view) {
     if (!card || event.repeat) return false;

@@ -56,8 +56,7 @@ def _numbers(asked: Asked) -> Sequence[int]:
 
 
 def _note(options: Options, asked: Asked) -> tuple[Choice, ...]:
-    written = notes.note(options, _one(asked), asked.text)
-    return (Choice(asked.ids[0], "the note is kept" if written else "the note is gone"),)
+    return (notes.note(options, _one(asked), asked.text),)
 
 
 VERBS: dict[str, Callable[[Options, Asked], tuple[Choice, ...]]] = {

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.build import Planned, Summary, build, notes, plan, showing
+from qwenbuild.build import Planned, Summary, build, plan, showing
 from qwenbuild.build.loading import Options
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.gallery import SMALL, Sources, Thumbnails
@@ -79,12 +79,12 @@ class Session:
             return {"version": self.version, "cards": list(self._cards.values()), "due": self._due, "building": self.building}
 
     def watched(self) -> tuple[Path, ...]:
-        """The files whose change makes another state: manifest, lockfile, notes, templates, data."""
+        """The files whose change makes another state: manifest, lockfile, templates, data."""
         with self._state:
             assert self._planned is not None
             loaded = self._planned.loaded
             folder = loaded.manifest.folder
-            own = (loaded.lock_path, notes.path_of(loaded.lock_path), folder / Path(loaded.manifest.file).name)
+            own = (loaded.lock_path, folder / Path(loaded.manifest.file).name)
             return (*own, *(folder / path for path in loaded.read))
 
     def picture(self, digest: str) -> bytes | None:

@@ -139,7 +139,7 @@ def test_a_card_says_what_was_chosen(heroes: Project) -> None:
     choices.pick(heroes.options(), "heroes/knight", 2)
     choices.approve(heroes.options(), ["heroes/witch"])
     choices.reject(heroes.options(), ["heroes/bard"], [1])
-    notes.write(notes.path_of(heroes.lock), heroes.folder / ".qwenbuild", "icons/key", "too shiny")
+    notes.note(heroes.options(), "icons/key", "too shiny")
     _, data = written(heroes)
     knight, bard = card(data, "heroes/knight"), card(data, "heroes/bard")
     assert (knight["used"], knight["candidates"][1]["picked"], knight["marks"]) == (1, True, ["picked"])
@@ -240,15 +240,11 @@ def test_no_path_of_this_machine_is_on_the_page(heroes: Project) -> None:
 # ---------------------------------------------------------------- notes
 
 
-def test_notes_stand_beside_the_lockfile_a_line_each_and_go_with_the_last_one(heroes: Project) -> None:
-    path, state = notes.path_of(heroes.lock), heroes.folder / ".qwenbuild"
-    notes.write(path, state, "icons/key", "  too shiny\n")
-    notes.write(path, state, "icons/bow", "好")
-    assert path.name == "qwenbuild.notes.json"
-    assert path.read_text(encoding="utf-8").splitlines()[2:4] == ['    "icons/bow": "好",', '    "icons/key": "too shiny"']
-    notes.write(path, state, "icons/key", "")
-    notes.write(path, state, "icons/bow", " ")
-    assert not path.exists()
-    path.write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="cannot be read"):
-        notes.read(path)
+def test_a_note_of_an_entry_that_is_gone_is_shown_with_its_picture(heroes: Project) -> None:
+    notes.note(heroes.options(), "icons/sword", "too shiny")
+    committed(heroes, "qwenbuild.lock", "qwenbuild.yaml")
+    heroes.edit("sword, ", "")
+    heroes.build()
+    _, data = written(heroes, against="main")
+    gone = card(data, "icons/sword")
+    assert (gone["verdict"], gone["note"], gone["locked"]) == ("removed", "too shiny", False)

@@ -12,7 +12,7 @@ from browsing import Tab
 from xss import HOSTILE
 
 from qwenbuild import review
-from qwenbuild.build import choices
+from qwenbuild.build import choices, notes
 from tests.walking import Project
 
 pytestmark = pytest.mark.browser
@@ -156,7 +156,62 @@ def test_a_note_is_kept_as_it_was_written(desk: Tab, heroes: Project) -> None:
     desk.page.reload()
     assert desk.page.input_value("#viewer textarea") == HOSTILE[6]
     assert desk.page.evaluate("window.hacked") is None
-    assert json.loads((heroes.folder / "qwenbuild.notes.json").read_bytes())["notes"] == {"icons/key": HOSTILE[6]}
+    assert locked(heroes, "icons/key")["note"] == HOSTILE[6]
+
+
+def test_a_note_that_was_not_kept_stays_on_the_page_until_somebody_decides(desk: Tab, heroes: Project, shots: Path) -> None:
+    desk.page.click("[aria-label='icons/key']")
+    desk.press("n")
+    desk.page.keyboard.type("of this page")
+    notes.note(heroes.options(), "icons/key", "of another hand\nin two lines")
+    desk.until("gallery.card('icons/key').note.startsWith('of another hand')")
+    assert desk.page.input_value("#viewer textarea") == "of this page"
+    desk.press("Escape")
+    said(desk, "Nothing was overwritten")
+    assert desk.page.input_value("#viewer textarea") == "of this page"
+    assert "The lockfile says: of another hand" in desk.text("#viewer .actions")
+    assert locked(heroes, "icons/key")["note"] == "of another hand\nin two lines"
+    desk.shot(shots, "review-note-not-kept")
+    desk.shot(shots, "review-note-not-kept", 390)
+    desk.page.click("text=Keep this note")
+    desk.until("gallery.card('icons/key').note === 'of this page'")
+    assert locked(heroes, "icons/key")["note"] == "of this page"
+    assert desk.page.locator("text=Not kept yet").count() == 0
+
+
+def test_a_typed_note_survives_what_is_drawn_anew_around_it(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label^='heroes/knight']")
+    desk.press("n")
+    desk.page.keyboard.type("taller")
+    desk.page.set_viewport_size({"width": 900, "height": 700})
+    desk.until("document.querySelector('#viewer textarea').value === 'taller'")
+    desk.until("gallery.card('heroes/knight').note === 'taller'")
+    assert locked(heroes, "heroes/knight")["note"] == "taller"
+
+
+def test_a_button_pressed_right_after_typing_a_note_does_both(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label='icons/key']")
+    desk.press("n")
+    desk.page.keyboard.type("too shiny")
+    box = desk.page.locator("#viewer .actions button", has_text="Approve").bounding_box()
+    desk.page.mouse.move(box["x"] + 10, box["y"] + 10)
+    desk.page.mouse.down()
+    desk.until("gallery.card('icons/key').note === 'too shiny'")
+    desk.page.mouse.up()
+    said(desk, "icons/key: approved")
+    assert (locked(heroes, "icons/key")["note"], locked(heroes, "icons/key")["approved"]) == ("too shiny", True)
+
+
+def test_an_entry_that_is_not_made_says_that_a_note_must_wait(desk: Tab, heroes: Project, shots: Path) -> None:
+    heroes.edit("axe, map]", "axe, map, compass]")
+    desk.until("gallery.card('icons/compass')")
+    desk.page.click("[aria-label='icons/compass']")
+    field = desk.page.locator("#viewer textarea")
+    assert field.get_attribute("placeholder") == "A note is kept with the entry's picture: make it first."
+    assert not field.is_editable()
+    desk.shot(shots, "review-note-waits")
+    heroes.build()
+    desk.until("!document.querySelector('#viewer textarea').readOnly")
 
 
 def test_a_build_from_outside_arrives_by_itself(desk: Tab, heroes: Project) -> None:

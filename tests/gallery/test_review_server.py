@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from qwenbuild import review
-from qwenbuild.build import choices
+from qwenbuild.build import choices, notes
 from qwenbuild.emulator import Served as Emulated
 from qwenbuild.review import session as reviewing
 from qwenbuild.review.serving import look_again
@@ -214,12 +214,32 @@ def test_each_verb_writes_the_lockfile(table: Desk, heroes: Project) -> None:
     assert "approved" not in locked(heroes, "icons/key")
 
 
-def test_a_note_stands_beside_the_lockfile(table: Desk, heroes: Project) -> None:
+def test_a_note_stands_in_the_lockfile(table: Desk, heroes: Project) -> None:
     before = heroes.lock.read_bytes()
     answer = table.choose("note", "icons/key", text="<b>shiny</b>")
     assert answer.json()["cards"][0]["note"] == "<b>shiny</b>"
-    assert "shiny" in (heroes.folder / "qwenbuild.notes.json").read_text(encoding="utf-8")
+    assert locked(heroes, "icons/key")["note"] == "<b>shiny</b>"
+    assert table.choose("note", "icons/key", text="\r\n").json()["words"] == ["icons/key: the note is gone"]
     assert heroes.lock.read_bytes() == before
+
+
+def test_a_note_to_an_entry_without_a_record_is_refused_with_what_helps(table: Desk, heroes: Project) -> None:
+    heroes.edit("axe, map]", "axe, map, compass]")
+    look_again(table.served.session)
+    assert not table.card("icons/compass")["locked"]
+    before = heroes.lock.read_bytes()
+    answer = table.choose("note", "icons/compass", text="brass, please")
+    assert answer.status_code == 422
+    assert "it was not kept. `qwenbuild build` makes it" in answer.json()["words"]
+    assert heroes.lock.read_bytes() == before
+
+
+def test_a_note_over_one_that_the_page_has_not_seen_overwrites_nothing(table: Desk, heroes: Project) -> None:
+    stale = table.card("icons/key")["stamp"]
+    notes.note(heroes.options(), "icons/key", "of the command line")
+    answer = table.choose("note", stamps={"icons/key": stale}, text="of the page")
+    assert (answer.status_code, answer.json()["cards"][0]["note"]) == (409, "of the command line")
+    assert locked(heroes, "icons/key")["note"] == "of the command line"
 
 
 def test_a_stale_page_overwrites_nothing_and_is_told_the_newer_state(table: Desk, heroes: Project) -> None:
@@ -358,11 +378,13 @@ def test_one_build_at_a_time_and_choices_beside_it(shop: tuple[Desk, Project, Em
         assert table.client.post("/build", json=body).status_code == 202
         assert table.client.post("/build", json=body).status_code == 409
         assert table.choose("approve", "shields/blue").status_code == 200
+        assert table.choose("note", "shields/red", text="paler").status_code == 200
         table.served.session.wait()
     finally:
         emulated.configure(latency=0.05)
     assert locked(project, "shields/blue")["approved"]
     assert len(locked(project, "shields/red")["candidates"]) == 1
+    assert locked(project, "shields/red")["note"] == "paler"
     assert len(emulated.ledger()) == 3
 
 

@@ -73,17 +73,18 @@ def _by_hand(side: str) -> int:
     _refuse_open(merged.open)
     atlases = merging.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
     lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name, atlases))
-    _tell(merged, mine.entries, path.name)
+    _tell(merged, mine.entries, other.entries, path.name)
     return 0
 
 
-def _tell(merged: Merged, mine: Entries, name: str) -> None:
+def _tell(merged: Merged, mine: Entries, other: Entries, name: str) -> None:
     from qwenbuild.report.escape import visible
     from qwenbuild.report.words import count
 
     for id in merged.both:
         taken = "ours" if merged.entries[id].key == mine[id].key else "theirs"
-        say.result([f"both changed  {visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]})"])
+        noted = "" if merged.entries[id].note in (mine[id].note, other[id].note) else "; the notes of both are kept"
+        say.result([f"both changed  {visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
     entries = count(len(merged.entries), "entry", "entries")
     say.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
 

@@ -1,0 +1,31 @@
+"""`qwenbuild note`: write a few words to an entry.
+
+Does not know how a note is kept.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qwenbuild.cli import options as opt
+from qwenbuild.cli.chosen import show
+from qwenbuild.cli.complete import entries
+from qwenbuild.cli.group import Verb
+
+
+@click.command("note", cls=Verb, short_help="Write a few words to an entry.")
+@click.argument("entry", metavar="ENTRY", shell_complete=entries)
+@click.argument("text", metavar="TEXT")
+def command(entry: str, text: str) -> int:
+    """Write TEXT to ENTRY, in the place of what was noted before; "" takes the note away. `qwenbuild explain ENTRY` shows it.
+
+    The note stands in the lockfile and decides nothing: no picture is made for it. 4,000 characters at most.
+
+    \b
+    Examples:
+      qwenbuild note heroes/knight "the left hand has six fingers"
+      qwenbuild note heroes/knight ""
+    """
+    from qwenbuild.build import notes
+
+    return show([notes.note(opt.walk(), entry, text)], "noted")

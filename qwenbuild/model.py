@@ -5,7 +5,7 @@ Knows only the standard library: no file, no clock, no network, and no rule abou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -406,9 +406,12 @@ class AtlasPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision as a value: what the walk will do, why, and what it costs. Prices by unit; `seconds` is an estimate."""
+    """The decision as a value: what the walk will do, why, and what it costs. Prices by unit; `seconds` is an estimate.
 
-    steps: tuple[Step, ...]
+    `looked_at` are the steps that may be anything but fresh, where the others are only made when somebody asks for them.
+    """
+
+    steps: Sequence[Step]
     orphans: tuple[Orphan, ...] = ()
     notices: tuple[Problem, ...] = ()
     cost: Price = field(default_factory=dict)
@@ -417,6 +420,12 @@ class Plan:
     counts: Mapping[str, int] = field(default_factory=dict)
     unexplained: int = 0
     atlases: tuple[AtlasPlan, ...] = ()
+    looked_at: Sequence[Step] | None = None
+
+    @property
+    def busy(self) -> Sequence[Step]:
+        """The steps among which everything that is not fresh is."""
+        return self.steps if self.looked_at is None else self.looked_at
 
 
 # ---------------------------------------------------------------- carrying out

@@ -5,7 +5,7 @@ Knows nothing of what the facts lead to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from qwenbuild import tree
 from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.lockfile import Lock
 from qwenbuild.model import Keyed, LockEntry, Verdict
-from qwenbuild.plan import Observed
+from qwenbuild.plan import Beside, Observed
+
+MANY = 2000
+"""Entries from which on one sweep over the vault costs less than asking it for each picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,21 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Vault:
+    """The digests of the vault's blobs, asked one by one."""
+
+    cache: Cache
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and self.cache.has_blob(digest)
+
+
+@dataclass(frozen=True, slots=True)
 class Ours:
     """Digests that are ours: blobs of the vault, or files it knows as derived. Asked one by one, only for strangers."""
 
     cache: Cache
-    blobs: Collection[str]
+    blobs: Container[str]
 
     def __contains__(self, digest: object) -> bool:
         return digest in self.blobs or (isinstance(digest, str) and bool(self.cache.is_ours([digest])))
@@ -81,15 +94,18 @@ def observe(
     recoverable: Callable[[Attempt], bool],
     remembered: tree.Remembered | None = None,
     beside: Collection[str] = (),
+    known: Beside | None = None,
 ) -> Seen:
     """What is true of these entries. `whole`: they are all of the manifest's, so the lockfile's other paths count too.
+    `known` are entries that nobody looks at.
 
     Raises CacheError, InputError or OSError: an error is never the same as "not there".
     """
     found = tree.observe(root, [*_paths(keyed, lock, whole), *beside], remembered)
-    blobs = cache.known_blobs()
+    blobs = cache.known_blobs() if known is None or len(keyed) > MANY else Vault(cache)
     keys = _keys(keyed, lock)
-    unsettled = _unsettled(keyed, lock, keys, blobs, {item.digest for item in found.values()})
+    known = known or Beside()
+    unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in found.values()}, known.files))
     facts = Observed(
         lock=lock.entries,
         results=cache.results(unsettled),
@@ -100,6 +116,7 @@ def observe(
         ours=Ours(cache, blobs),
         standing=standing(cache, keys, recoverable),
         once=_once(cache, project),
+        beside=known,
     )
     return Seen(facts, found)
 
@@ -126,9 +143,7 @@ def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
     return keys
 
 
-def _unsettled(
-    keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], blobs: Collection[str], in_tree: Collection[str]
-) -> Collection[str]:
+def _unsettled(keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], at_hand: Sequence[Container[str]]) -> Collection[str]:
     """The keys whose receipts matter: of an entry's candidates not those whose picture its record names, bytes at hand.
 
     A record settles nothing for another entry that wants the same key.
@@ -140,7 +155,7 @@ def _unsettled(
             found.update([candidate.key for candidate in item.candidates])
             continue
         named = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
-        missing = {key for key, digest in named.items() if digest not in blobs and digest not in in_tree}
+        missing = {key for key, digest in named.items() if not any(digest in place for place in at_hand)}
         wanted = [candidate.key for candidate in item.candidates if candidate.key not in named or candidate.key in missing]
         if wanted:
             found.update(wanted)

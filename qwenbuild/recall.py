@@ -90,7 +90,7 @@ def environment() -> str:
     said = sorted((name, value) for name, value in os.environ.items() if name.startswith(("QWENBUILD_", "XDG_DATA_HOME")))
     homes = ("HOME", "USERPROFILE", "LOCALAPPDATA")
     said += [(name, "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get(name, "")) for name in homes]
-    return _word(repr(said))
+    return word(repr(said))
 
 
 def boot() -> str:
@@ -231,20 +231,25 @@ def proven(manifest: str) -> State | None:
     folder = os.path.dirname(manifest)
     inputs, leads = look(folder, state.paths[: state.inputs])
     same = all(signature == state.signature(index) for index, (_, signature) in enumerate(inputs))
-    if not same or _word(leads) != values["leads"] or vault(values["blobs"]) != values["vault"]:
+    if not same or word(leads) != values["leads"] or vault(values["blobs"]) != values["vault"]:
         return None
     return state if _same_tree(os.path.join(folder, values["root"]), state) else None
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """A text in one word."""
     return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _same_tree(root: str, state: State) -> bool:
-    """Whether every output still has its signature, and no folder of the tree became a link."""
-    paths, numbers = state.paths[state.inputs :], iter(state.signatures[4 * state.inputs :])
-    if not paths:
-        return True
+    """Whether every output still has its signature."""
+    first, last = state.inputs, len(state.paths)
+    return first == last or same_files(root, state.paths[first:], state.signatures[4 * first :])
+
+
+def same_files(root: str, paths: list[str], signatures: array[int]) -> bool:
+    """Whether files of the tree still have these signatures, and no folder of theirs became a link."""
+    numbers = iter(signatures)
     try:
         descriptor = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError:
@@ -360,7 +365,7 @@ def write(
     """
     known = [(path, signature, "0" * 64) for path, signature in inputs]
     known += [(path, signature, digest) for path, (signature, digest) in outputs.items()]
-    facts = {"tool": tool(), "boot": boot(), "environment": environment(), "leads": _word(leads), "inputs": str(len(inputs))}
+    facts = {"tool": tool(), "boot": boot(), "environment": environment(), "leads": word(leads), "inputs": str(len(inputs))}
     facts |= values
     if not any("\n" in value for value in facts.values()):
         _replace(path_of(manifest), facts, known)

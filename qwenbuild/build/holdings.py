@@ -25,6 +25,7 @@ def only_here(planned: Planned) -> Iterator[Problem]:
     blobs = planned.seen.facts.blobs
     lock = planned.loaded.lock.entries.values()
     count = sum(record.digest in blobs and record.action.get("family") != FREE for record in lock)
+    count += planned.kept.paid if planned.kept else 0
     if count:
         pictures = "1 paid picture is" if count == 1 else f"{count:,} paid pictures are"
         message = f"{pictures} in this machine's cache alone"

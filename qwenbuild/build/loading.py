@@ -18,11 +18,13 @@ from pathlib import Path
 
 from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
 from qwenbuild.build import sharing
+from qwenbuild.build.believed import Kept
 from qwenbuild.build.marking import losing
 from qwenbuild.build.packing import Packing, sheet_paths
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
+from qwenbuild.expand import Spent
 from qwenbuild.model import Entry, Keyed, Manifest, Plan, Verdict
 from qwenbuild.observe import Seen, observe
 from qwenbuild.plan import Wishes, make_plan
@@ -75,6 +77,7 @@ class Loaded:
     state: Path
     read: tuple[str, ...] = ()
     palettes: Mapping[str, str] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def project(self) -> str:
@@ -94,6 +97,7 @@ class Planned:
     selected: frozenset[str] | None = None
     extra: frozenset[str] = field(default_factory=frozenset)
     shared: sharing.Shared = field(default_factory=sharing.Shared)
+    kept: Kept | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -120,7 +124,7 @@ class Planned:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No cyclic garbage collection while large structures grow: nothing in them is garbage yet."""
     if not gc.isenabled():
         yield
@@ -139,7 +143,7 @@ def today() -> str:
 
 def load(options: Options) -> Loaded:
     """Load, expand and key. Raises InputError with every problem found."""
-    with _uncollected():
+    with uncollected():
         path = manifest.find(options.folder, options.file)
         asked = _overridden(manifest.load(path), options)
         lock_path = lockfile.path_of(_lock_beside(path, asked, options))
@@ -164,6 +168,7 @@ def load(options: Options) -> Loaded:
         state=asked.folder / STATE,
         read=expansion.read,
         palettes=expansion.palettes,
+        spent=expansion.spent,
     )
 
 
@@ -222,12 +227,13 @@ def plan(options: Options) -> Planned:
     return make(load(options), options)
 
 
-def make(loaded: Loaded, options: Options) -> Planned:
-    """The Plan for what was loaded."""
+def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
+    """The Plan for what was loaded. `kept` are assets that are fresh, and of which nothing was loaded."""
     cache = Cache.open(cache_dir(os.environ))
-    chosen, extra = _chosen(loaded, options)
+    chosen, extra = _chosen(loaded, options, kept)
+    kept = kept and replace(kept, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
-    with _uncollected():
+    with uncollected():
         seen = observe(
             cache,
             loaded.lock,
@@ -236,8 +242,9 @@ def make(loaded: Loaded, options: Options) -> Planned:
             whole=chosen is None,
             project=loaded.project,
             recoverable=recoverable(loaded),
-            remembered=recalled(loaded),
+            remembered=kept.remembered() if kept else recalled(loaded),
             beside=sheet_paths(loaded.manifest, loaded.lock.atlases),
+            known=kept.beside() if kept else None,
         )
         wishes = Wishes(
             forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
@@ -260,7 +267,9 @@ def make(loaded: Loaded, options: Options) -> Planned:
     )
     told = (*_pulled_in(made, extra), *lost, *(Problem("cache", notice) for notice in cache.notices))
     made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
-    return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared)
+    if kept:
+        made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])
+    return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared, kept)
 
 
 def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
@@ -281,11 +290,12 @@ def recalled(loaded: Loaded) -> Remembered:
     return state.outputs() if state is not None and same else {}
 
 
-def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, frozenset[str]]:
+def _chosen(loaded: Loaded, options: Options, kept: Kept | None) -> tuple[frozenset[str] | None, frozenset[str]]:
     """The selected ids (None: all) and the inputs pulled in with them."""
     if not options.select:
         return None, frozenset()
-    chosen = select(loaded.entries, options.select, loaded.manifest.atlases)
+    entries = loaded.entries if kept is None else (*loaded.entries, *kept.entries())
+    chosen = select(entries, options.select, loaded.manifest.atlases)
     return chosen, pulled(loaded.entries, chosen)
 
 

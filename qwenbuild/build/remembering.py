@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from qwenbuild import recall
+from qwenbuild.build import kept
 from qwenbuild.build.holdings import only_in_tree
+from qwenbuild.build.keeping import memory_of
 from qwenbuild.build.loading import Loaded, Options, Planned
 from qwenbuild.build.locked import drift
 from qwenbuild.cache import cache_dir
@@ -62,7 +64,7 @@ def remember_idle(planned: Planned, options: Options, look: Look) -> None:
     modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.steps)
     idle = not modified and look.settled() and len(trusted) == len(planned.seen.found)
     facts = {"idle": idle, "plain": _is_plain(planned), "locked": not drift(planned)}
-    _write(planned, look, trusted, facts)
+    _write(planned, look, trusted, facts, _kept(planned, look, trusted, {}, look.began))
 
 
 def remember_made(
@@ -81,7 +83,22 @@ def remember_made(
     idle = done and whole and not modified and not options.locked and after.began > 0
     idle = idle and locked == _lock_stamp(planned.loaded)
     facts = {"idle": idle, "plain": _is_plain(planned, records), "locked": False}
-    _write(planned, after, found, facts)
+    _write(planned, after, found, facts, _kept(planned, after, found, records, now) if idle else "")
+
+
+def _kept(planned: Planned, look: Look, outputs: Mapping[str, Found], records: Records, moment: int) -> str:
+    """Write down which assets are fresh; the stamp of what was written, "" where nothing was.
+
+    The lockfile must have stood still, for nothing of those assets' records is looked at again.
+    """
+    there = [(path, signature) for path, signature in look.inputs if signature != recall.ABSENT]
+    settled = {path for path, signature in there if recall.settled(signature, moment)}
+    if _lock_name(planned.loaded) not in settled:
+        return ""
+    files = _ordered(planned, outputs)
+    blobs = planned.cache.known_blobs()
+    memory = memory_of(planned, {path: outputs[path] for path in files}, settled, records, blobs)
+    return "" if memory is None else kept.write(kept.path_of(_state_path(planned.loaded)), memory)
 
 
 def _partial(options: Options) -> bool:
@@ -94,6 +111,14 @@ def _inputs(loaded: Loaded) -> list[str]:
     name = os.path.basename(loaded.manifest.file)
     others = [other for other in recall.NAMES if other != name] if name in recall.NAMES else []
     return [name, *others, *loaded.read, _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
+
+
+def _manifest_path(loaded: Loaded) -> str:
+    return os.path.join(loaded.manifest.folder, os.path.basename(loaded.manifest.file))
+
+
+def _state_path(loaded: Loaded) -> str:
+    return recall.path_of(_manifest_path(loaded))
 
 
 def _lock_name(loaded: Loaded) -> str:
@@ -134,7 +159,7 @@ def _is_simple(step: Step) -> bool:
     return len(step.candidates) == 1 and not step.approved and not (fresh and step.reasons)
 
 
-def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Mapping[str, bool]) -> None:
+def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Mapping[str, bool], stamp: str) -> None:
     loaded = planned.loaded
     blobs = str(planned.cache.blobs.folder)
     if facts["idle"] and planned.cache.has_journal() and planned.cache.journal.live(project=loaded.project):
@@ -146,10 +171,10 @@ def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Ma
         "until": _until(loaded, recall.today()),
         "blobs": blobs,
         "vault": recall.vault(blobs),
+        "kept": stamp,
         **_said(planned.notices),
     }
-    path = os.path.join(loaded.manifest.folder, os.path.basename(loaded.manifest.file))
-    recall.write(path, look.inputs, look.leads, _ordered(planned, outputs), values)
+    recall.write(_manifest_path(loaded), look.inputs, look.leads, _ordered(planned, outputs), values)
 
 
 def _ordered(planned: Planned, outputs: Mapping[str, Found]) -> dict[str, tuple[recall.Signature, str]]:

@@ -51,7 +51,7 @@ def up_to_date(plan: Plan) -> bool:
     """Whether every verdict is `fresh`; an orphan is not."""
     if any(atlas.verdict.value != "fresh" for atlas in plan.atlases):
         return False
-    return not plan.orphans and all(step.verdict.value == "fresh" for step in plan.steps)
+    return not plan.orphans and all(step.verdict.value == "fresh" for step in plan.busy)
 
 
 def _gate(planned: Planned, options: Options) -> None:

@@ -45,11 +45,11 @@ _ORDER = [*(verdict.value for verdict in Verdict), "held", "unpicked"]
 
 def plan_lines(plan: Plan, terminal: Terminal) -> Iterator[str]:
     """The entries that are not simply fresh, then orphans; no last line yet. `-v` lists every one of them."""
-    active = [step for step in plan.steps if label(step) != Verdict.FRESH.value]
+    active = [step for step in plan.busy if label(step) != Verdict.FRESH.value]
     if len(active) <= FEW or terminal.verbose:
         yield from _listed(active, terminal)
     else:
-        yield from _grouped(plan.steps, terminal)
+        yield from _grouped(plan.busy, terminal)
     yield from _atlases(plan.atlases, terminal)
     yield from _orphans(plan.orphans, terminal)
 
@@ -70,7 +70,7 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
 
 def _picture_words(plan: Plan) -> str:
     """How many pictures are made where entries have several candidates."""
-    keys = [item.candidate.key for step in plan.steps for item in step.candidates if item.verdict is Verdict.GENERATE]
+    keys = [item.candidate.key for step in plan.busy for item in step.candidates if item.verdict is Verdict.GENERATE]
     pictures = len(set(keys) - {""}) + keys.count("")
     return f" for {count(pictures, 'picture')}" if pictures > plan.counts.get("generate", 0) else ""
 
@@ -112,9 +112,9 @@ def status_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
 def choice_words(plan: Plan) -> str:
     """How many entries people approved, how many of them are held, and how many wait for a pick."""
     numbers = {
-        "approved": sum(step.approved for step in plan.steps),
-        "held": sum(step.held for step in plan.steps),
-        "unpicked": sum(label(step) == "unpicked" for step in plan.steps),
+        "approved": sum(step.approved for step in plan.busy),
+        "held": sum(step.held for step in plan.busy),
+        "unpicked": sum(label(step) == "unpicked" for step in plan.busy),
     }
     return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from qwenbuild import lockfile, tree
+from qwenbuild.build import short
 from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.build.records import reconciled
@@ -45,12 +46,12 @@ class Cleaned:
 
 def status(options: Options) -> Planned:
     """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return _noting(plan(options), only_in_tree)
+    return _noting(short.plan(options) or plan(options), only_in_tree)
 
 
 def shown(options: Options) -> Planned:
     """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
-    return _noting(plan(options), only_here)
+    return _noting(short.plan(options) or plan(options), only_here)
 
 
 def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import time
 from typing import Any
@@ -81,14 +82,35 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
     await asyncio.sleep(0.01)
 
 
-async def test_fifty_questions_at_once_go_over_small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with server(lambda _: http(200, b"{}")) as (url, seen):
-        wire = Wire(LOCAL)
-        answers = await asyncio.gather(*(wire.get(f"{url}/{number}", {}) for number in range(50)))
-        assert [answer.status for answer in answers] == [200] * 50
-        assert len(seen) == 50
-        assert len(wire._polls._clients) == 5
-        await wire.aclose()
+async def test_fifty_questions_at_once_keep_ten_connections_and_the_next_ones_use_them() -> None:
+    ports, listening = await keeping()
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    wire = Wire(LOCAL)
+    answers = await asyncio.gather(*(wire.get(f"{url}/{number}", {}) for number in range(50)))
+    assert [answer.status for answer in answers] == [200] * 50
+    first = set(ports)
+    assert len(first) == 50
+    for number in range(10):
+        await wire.get(f"{url}/{number}", {})
+    assert set(ports) == first
+    await wire.aclose()
+    listening.close()
+    await asyncio.sleep(0.01)
+
+
+async def keeping() -> tuple[list[int], asyncio.Server]:
+    """A server that keeps its connections, and the ports from which its requests came."""
+    ports: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                ports.append(writer.get_extra_info("peername")[1])
+                await asyncio.sleep(0.05)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    return ports, await asyncio.start_server(serve, "127.0.0.1", 0, backlog=100)
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'{"a":NaN}', b'{"a":' * 40 + b"1" + b"}" * 40, b"\xff"])

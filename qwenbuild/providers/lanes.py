@@ -10,15 +10,15 @@ import asyncio
 import hashlib
 import json
 import math
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from qwenbuild.model import Limits
+from qwenbuild.providers.lanefiles import Note, take
 from qwenbuild.providers.waits import Waits
 
 MARGIN = 1.02
@@ -169,9 +169,9 @@ class FileLane:
         self._places = max(1, limits.concurrency)
         self._door, self._gate = asyncio.Lock(), asyncio.Lock()
         self._freed = asyncio.Event()
-        self._held: dict[int, FileLock | None] = {}
-        self._state = State()
-        self._mutex: FileLock | None = None
+        self._held: dict[int, int | None] = {}
+        self._state, self._written = State(), b""
+        self._note_file = None if path is None else Note(path.with_suffix(".json"))
         self._left: dict[asyncio.Task[Any] | None, float] = {}
         self._late: list[Callable[[State], None]] = []
         self._refused_at = -math.inf
@@ -191,7 +191,7 @@ class FileLane:
             self._left.pop(asyncio.current_task(), None)
             lock = self._held.pop(number)
             if lock is not None:
-                lock.release()
+                os.close(lock)
             self._freed.set()
 
     async def _take(self) -> int:
@@ -213,7 +213,7 @@ class FileLane:
         for number in range(self._open()):
             if number in self._held:
                 continue
-            lock = self._locked(f"{number}.slot")
+            lock = None if self._path is None else take(f"{self._path}.{number}.slot")
             if lock is not None or self._path is None:
                 self._held[number] = lock
                 return number
@@ -227,20 +227,6 @@ class FileLane:
         finally:
             waiting.cancel()
             asleep.cancel()
-
-    def _locked(self, name: str) -> FileLock | None:
-        """The file's lock, or None when somebody else has it or this lane has no files. Never waits."""
-        if self._path is None:
-            return None
-        lock = self._lock(name)
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-        return lock
-
-    def _lock(self, name: str) -> FileLock:
-        return FileLock(f"{self._path}.{name}", thread_local=False, blocking=False, preserve_lock_file=True)
 
     # ------------------------------------------------------------ spacing
 
@@ -316,28 +302,32 @@ class FileLane:
 
     def _changed(self, change: Callable[[State], float]) -> float | None:
         """The change's answer after storing the state, None when another process is at it."""
-        if self._path is None:
+        if self._path is None or self._note_file is None:
             return change(self._state)
-        lock = self._mutex = self._mutex or self._lock("lock")
-        try:
-            lock.acquire()
-        except Timeout:
+        lock = take(f"{self._path}.lock")
+        if lock is None:
             return None
         try:
-            self._state = self._read()
+            self._read(self._note_file)
             for late in self._late:
                 late(self._state)
             self._late.clear()
             answer = change(self._state)
-            self._path.with_suffix(".json").write_text(json.dumps(self._state.record()), encoding="ascii")
+            text = json.dumps(self._state.record(), separators=(",", ":")).encode()
+            if text != self._written:
+                self._note_file.write(text)
+                self._written = text
             return answer
         finally:
-            lock.release()
+            os.close(lock)
 
-    def _read(self) -> State:
-        """The state as it was left; one that cannot be read, because its writer was killed, starts anew."""
-        assert self._path is not None
+    def _read(self, file: Note) -> None:
+        """Take over the state as it was left; one that cannot be read, because its writer was killed, starts anew."""
+        text = file.read()
+        if text == self._written and text:
+            return
         try:
-            return State(**json.loads(self._path.with_suffix(".json").read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return State()
+            self._state = State(**json.loads(text))
+        except (ValueError, TypeError):
+            self._state = State()
+        self._written = text

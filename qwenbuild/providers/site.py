@@ -18,9 +18,10 @@ from qwenbuild.errors import BadPicture, FailedAtProvider, Lost, ProviderError, 
 from qwenbuild.images import check
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
 from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
-from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, Resolve, TooLarge, Wire
+from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, TooLarge, Wire
 from qwenbuild.providers.secret import Secret, vendor_words
 from qwenbuild.providers.waits import Waits
+from qwenbuild.providers.ways import Resolve
 from qwenbuild.resolve import unsaid
 
 DOWNLOADS = 3

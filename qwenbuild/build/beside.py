@@ -1,4 +1,4 @@
-"""What stands beside the walk: status, explain, clean, and what becomes of orphans.
+"""What stands beside the walk: explain, clean, and what becomes of orphans.
 
 Knows no network; nothing here spends.
 """
@@ -6,14 +6,12 @@ Knows no network; nothing here spends.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 from qwenbuild import lockfile, tree
-from qwenbuild.build import short
-from qwenbuild.build.holdings import only_here, only_in_tree
 from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.build.records import reconciled
 from qwenbuild.build.sheets import remove_sheets
@@ -42,21 +40,6 @@ class Cleaned:
 
     removed: tuple[str, ...]
     kept: tuple[tuple[str, str], ...] = ()
-
-
-def status(options: Options) -> Planned:
-    """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return _noting(short.plan(options) or plan(options), only_in_tree)
-
-
-def shown(options: Options) -> Planned:
-    """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
-    return _noting(short.plan(options) or plan(options), only_here)
-
-
-def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
-    notices = (*planned.plan.notices, *look(planned))
-    return replace(planned, plan=replace(planned.plan, notices=notices))
 
 
 def explain(options: Options, entry_id: str) -> Explanation:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from qwenbuild.cache import Cache
@@ -278,5 +279,5 @@ def test_the_machine_sees_a_journal_that_forgets(world: None, monkeypatch: pytes
 
     monkeypatch.setattr(Journal, "begin", forgetful)
     monkeypatch.setattr(Journal, "live", lambda self, *said, **more: [])
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, FlakyFailure)):  # flaky: seen once, and not again when time passed otherwise
         play(**SEEN, phases=[Phase.generate], report_multiple_bugs=False)

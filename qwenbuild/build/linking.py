@@ -41,6 +41,11 @@ class Link:
         """What the plan was told."""
         return self.planned.shared
 
+    @property
+    def concerned(self) -> bool:
+        """Whether there is anything to ask before a purchase, or to say after it."""
+        return self.remote is not None or bool(self.shared.blocked)
+
     # ---------------------------------------------------------------- pictures of the plan
 
     def bring(self) -> None:

@@ -71,7 +71,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             forced=_forced(planned, options),
             offline=options.offline,
             fail_fast=options.fail_fast,
-            elsewhere=link,
+            elsewhere=link if link.concerned else None,
         )
         if planned.manifest.budget and buying:
             cache.journal.close_budget(build)

@@ -11,16 +11,20 @@ import hashlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.cache.fsops import CHUNK, READ_ONLY, READING, Writer, read_file
+from qwenbuild.cache.fsops import CHUNK, READ_ONLY, READING, Writer, read_file, same_bytes, write_all
 from qwenbuild.cache.seal import seal, sha256, without_query
 from qwenbuild.errors import CacheError
 
 FICLONE = 0x40049409
 """linux/fs.h: share the bytes of another file until one of the two is changed."""
+
+HELD = 64 << 20
+"""Bytes of pictures on their way from the network to the tree that are held in memory at most."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -48,6 +52,8 @@ class Blobs:
         self.folder = root / "blobs"
         self.aside = root / "quarantine"
         self._writer = writer
+        self._held: dict[str, bytes] = {}
+        self._holding = threading.Lock()
 
     def path(self, digest: str) -> Path:
         """Where the bytes are, or would be."""
@@ -88,9 +94,16 @@ class Blobs:
                 self._writer.settle(path)
             return digest
         self._writer.write(path, data, mode=READ_ONLY, durable=durable)
-        if sha256(read_file(path)) != digest:
+        if not same_bytes(path, data):
             raise self.set_aside(digest)
         return digest
+
+    def hold(self, data: bytes, digest: str) -> None:
+        """Keep bytes that `put` has just stored in memory until `fill` asks for them, the newest `HELD` bytes of them."""
+        with self._holding:
+            self._held[digest] = data
+            while sum(map(len, self._held.values())) > HELD:
+                del self._held[next(iter(self._held))]
 
     def put_again(self, data: bytes, digest: str) -> None:
         """Store bytes that were just verified and can be had again: nothing is synced, and nothing read back."""
@@ -151,10 +164,14 @@ class Blobs:
 
     def fill(self, digest: str, fd: int) -> None:
         """Write a blob's bytes into an open, empty file; BlobCorrupt when they are wrong, and the file is nobody's then."""
+        with self._holding:
+            data = self._held.pop(digest, None)
         source = os.open(self.path(digest), READING)
         try:
-            if self._fill(source, fd) != digest:
+            if data is None and self._fill(source, fd) != digest:
                 raise self.set_aside(digest)
+            if data is not None and not _clone(source, fd):
+                write_all(self._writer.ops, fd, data)
         finally:
             os.close(source)
 

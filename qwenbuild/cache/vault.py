@@ -152,6 +152,10 @@ class Cache:
         self._prepare()
         return self.blobs.put(data, durable=durable)
 
+    def hold(self, data: bytes, digest: str) -> None:
+        """Bytes that `put_blob` has just stored and that are copied into the tree in a moment: spares reading them again."""
+        self.blobs.hold(data, digest)
+
     @_told
     def put_again(self, data: bytes, digest: str, result: ActionResult | None = None) -> None:
         """Store a picture that was just verified and can be had again, with its receipt: nothing is synced or read back.

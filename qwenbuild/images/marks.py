@@ -181,19 +181,24 @@ def _json_in(body: bytes) -> str:
 
 
 def _png_pieces(data: bytes) -> Iterator[tuple[str, bytes]]:
-    for name, body in _png_chunks(data):
+    for name, start, end in _png_places(data):
         if name in (b"caBX", b"tEXt", b"zTXt", b"iTXt"):
-            yield f"{name.decode()} chunk", body
+            yield f"{name.decode()} chunk", data[start:end]
         elif name == b"eXIf":
-            yield "EXIF", body
+            yield "EXIF", data[start:end]
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _png_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Each chunk's name, and where its body begins and ends: nobody needs a copy of the pixels."""
     position = 8
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4])
-        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        yield data[position + 4 : position + 8], position + 8, position + 8 + length
         position += 12 + length
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    return ((name, data[start:end]) for name, start, end in _png_places(data))
 
 
 def _jpeg_pieces(data: bytes) -> Iterator[tuple[str, bytes]]:

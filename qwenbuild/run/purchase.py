@@ -91,7 +91,8 @@ async def _attempt(job: Job) -> Outcome | None:
 async def _submit(job: Job) -> Outcome | None:
     """Everything that can be done before is done before the turn: what follows it must leave at once."""
     progress, purchase = job.progress, job.purchase
-    inputs = await progress.off_loop(progress.world.inputs, purchase.action)
+    wanted = purchase.action.inputs
+    inputs = await progress.off_loop(progress.world.inputs, purchase.action) if wanted else ()
     order = await prepared(job, Order(purchase.action, purchase.key, 0, inputs))
     if isinstance(order, Outcome):
         return order
@@ -245,6 +246,7 @@ def keep(progress: Progress, attempt: Attempt, action: Action, picture: Picture)
     for other in picture.others:
         cache.put_blob(other)
     digest = cache.put_blob(picture.data)
+    cache.hold(picture.data, digest)
     result = _result(progress, attempt, action, picture, digest)
     cache.put_receipt(result)
     close_attempt(progress, attempt, result)

@@ -38,7 +38,7 @@
   }
 
   function take(state) {
-    if (state.cards || state.gone) gallery.update(state.cards || [], state.gone || []);
+    if (state.cards || state.gone) gallery.update(state.cards || [], state.gone || [], state.order);
     if (state.due) due = state.due;
     if (state.version > version) version = state.version;
     chrome();
@@ -49,12 +49,14 @@
     const { view } = gallery;
     if (!view.card || !document.getElementById("viewer").open) return;
     if (pressed) { postponed = true; return; }
-    if (document.activeElement && document.activeElement.matches("textarea") && drafts.has(view.card.id)) return;
+    const writing = document.activeElement && document.activeElement.matches("textarea");
+    if (writing && drafts.has(view.card.id)) return;
     const card = gallery.card(view.card.id);
     if (!card) { document.getElementById("viewer").close(); return; }
     view.card = card;
     view.number = Math.max(0, Math.min(view.number, card.candidates.length - 1));
     gallery.redrawViewer();
+    if (writing) document.querySelector("#viewer textarea").focus(); // what is typed next is a note, not a choice
   }
 
   // A button that is drawn anew between press and release of the mouse would never be clicked.
@@ -234,7 +236,7 @@
     if (!answer.ok) return;
     const state = await answer.json();
     const here = new Set(state.cards.map((card) => card.id));
-    take({ ...state, gone: gallery.cards.filter((card) => !here.has(card.id)).map((card) => card.id) });
+    take({ ...state, gone: gallery.cards.filter((card) => !here.has(card.id)).map((card) => card.id), order: [...here] });
   }
 
   gallery.hooks.opened.push(actions);

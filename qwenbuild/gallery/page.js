@@ -196,7 +196,7 @@ const gallery = (() => {
     requestAnimationFrame(() => setTimeout(later, 0));
   }
 
-  function update(changed, gone = []) {
+  function update(changed, gone = [], order = null) {
     const active = current();
     for (const card of changed) {
       const old = index.get(card.id);
@@ -216,9 +216,17 @@ const gallery = (() => {
       cards = cards.filter((one) => one !== card);
       section(card.asset).cards = section(card.asset).cards.filter((one) => one !== card);
     }
+    if (order) sort(order);
     census();
     filter();
     if (active && !active.node.contains(document.activeElement) && !active.node.hidden) focus(active);
+  }
+
+  function sort(order) {
+    const place = new Map(order.map((id, number) => [id, number]));
+    const before = (one, other) => place.get(one.id) - place.get(other.id);
+    cards.sort(before);
+    for (const { grid, cards: own } of sections.values()) grid.prepend(...own.sort(before).map((card) => card.node));
   }
 
   // ------------------------------------------------------------ keyboard and chrome

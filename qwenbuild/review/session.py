@@ -65,13 +65,14 @@ class Session:
             changed = [card for id, card in cards.items() if self._cards.get(id) != card]
             gone = [id for id in self._cards if id not in cards]
             same = not changed and not gone and due == self._due
+            order = {"order": list(cards)} if cards.keys() - self._cards.keys() else {}
             self._planned, self._cards, self._due = planned, cards, due
             self.title = showing.title(planned)
             self._pictures = frozenset(digests(list(cards.values())))
             planned.cache.close()
             if not same:
                 self.version += 1
-                self.tell({"type": "cards", "version": self.version, "cards": changed, "gone": gone, "due": due})
+                self.tell({"type": "cards", "version": self.version, "cards": changed, "gone": gone, "due": due, **order})
 
     def state(self) -> dict[str, Any]:
         """Everything a tab needs to begin with."""

@@ -84,6 +84,16 @@ class Tab:
             self.page.wait_for_timeout(25)
         raise AssertionError(f"never true: {holds}")
 
+    def complained(self, words: str) -> None:
+        """Wait for a complaint of the console that says these words, and take it away."""
+        for _ in range(400):
+            found = [fault for fault in self.faults if words in fault]
+            if found:
+                self.faults.remove(found[0])
+                return
+            self.page.wait_for_timeout(25)
+        raise AssertionError(f"no complaint says {words!r}: {self.faults}")
+
     def visible(self) -> list[str]:
         """The entries that the filter lets through, in order."""
         found: list[str] = self.page.evaluate("gallery.shown.map((card) => card.id)")

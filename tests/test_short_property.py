@@ -34,6 +34,7 @@ Said = dict[str, Any]
 MANIFEST: Said = {
     "version": 1,
     "vars": {"style": "ink"},
+    "models": {"placeholder": {"retires": "2020-01-01"}},
     "defaults": {"params": {"size": "16*16"}, "tags": ["all"]},
     "assets": {
         "cups": {"prompt_file": "cup.j2", "foreach": "cups.csv", "id": "cups/{{ id }}", "inputs": ["shape.png"]},
@@ -172,6 +173,7 @@ def reset(project: Project) -> Said:
 def acted(project: Project, said: Said, op: Any) -> None:
     try:
         if op == "build":
+            time.sleep(AGE)
             project.build()
         elif isinstance(op, tuple):
             op[1](project.folder / op[0])

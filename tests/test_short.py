@@ -1,0 +1,264 @@
+"""The short way of a plan: what it looks at, what it leaves to the walk, and what it makes of a broken memory."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwenbuild import recall
+from qwenbuild.build import Options, kept, plan, short
+from qwenbuild.build.keeping import MOST_KINDS
+from qwenbuild.errors import InputError
+from qwenbuild.images import flatpng
+from tests.test_recall_property import AGE
+from tests.walking import Project
+
+MANIFEST = """\
+version: 1
+vars: {style: ink}
+models: {placeholder: {retires: "2020-01-01"}}
+defaults: {params: {size: "16*16"}}
+assets:
+  cups: {prompt_file: cup.j2, foreach: cups.csv, id: "cups/{{ id }}", inputs: [shape.png]}
+  plates: {prompt: "A {{ glaze }} plate {{ n }}", vars: {glaze: white}, matrix: {n: [one, two]}}
+  spoons: {prompt: "A spoon, {{ style }}"}
+"""
+FILES: dict[str, str | bytes] = {
+    "prompts/cup.j2": "A {{ colour }} cup\n",
+    "cups.csv": "id,colour\nred,red\nblue,azure\n",
+    "shape.png": flatpng.write(16, 16, [(16, 32, 48), (64, 80, 96)], bytes(256)),
+}
+
+
+@pytest.fixture
+def shelf(walked: Project) -> Project:
+    """Built, with everything remembered."""
+    walked.manifest(MANIFEST)
+    for name, text in FILES.items():
+        path = walked.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    built(walked)
+    return walked
+
+
+def kept_file(project: Project) -> Path:
+    return project.folder / ".qwenbuild" / "qwenbuild.kept"
+
+
+def believed(project: Project, **said: Any) -> set[str] | None:
+    """The assets that the short way did not look at; None when it had no answer."""
+    planned = short.plan(Options(project.folder, **said))
+    return None if planned is None or planned.kept is None else {asset.name for asset in planned.kept.assets}
+
+
+def built(project: Project) -> None:
+    """Built some time after the last edit, as people do."""
+    time.sleep(AGE)
+    assert project.build().exit_code == 0
+
+
+def rewritten(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+# ---------------------------------------------------------------- what is looked at
+
+
+def test_a_build_that_made_everything_remembers_everything(shelf: Project) -> None:
+    assert believed(shelf) == {"cups", "plates", "spoons"}
+
+
+def test_one_variable_of_one_asset_walks_that_asset(shelf: Project) -> None:
+    shelf.edit("glaze: white", "glaze: green")
+    assert believed(shelf) == {"cups", "spoons"}
+    planned = short.plan(shelf.options())
+    assert planned is not None
+    assert {step.id: step.verdict.value for step in planned.plan.steps} == shelf.verdicts()
+    assert [step.id for step in planned.plan.busy] == ["plates/one", "plates/two"]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda folder: rewritten(folder / "prompts/cup.j2", "A cup {{ colour }}"), {"plates", "spoons"}),
+        (lambda folder: rewritten(folder / "cups.csv", "id,colour\nred,red\nblue,blue\n"), {"plates", "spoons"}),
+        (lambda folder: (folder / "shape.png").write_bytes(flatpng.write(1, 1, [(1, 2, 3)], b"\0")), {"plates", "spoons"}),
+        (lambda folder: (folder / "assets/spoons.png").write_bytes(b"mine"), {"cups", "plates"}),
+        (lambda folder: (folder / "assets/plates/one.png").unlink(), {"cups", "spoons"}),
+        (lambda folder: (folder / "qwenbuild.lock").touch(), None),
+    ],
+)
+def test_what_changed_is_walked(shelf: Project, change: Callable[[Path], object], left: set[str] | None) -> None:
+    change(shelf.folder)
+    assert believed(shelf) == left
+
+
+def test_a_second_manifest_is_refused_as_ever(shelf: Project) -> None:
+    shutil.copy2(shelf.folder / "qwenbuild.yaml", shelf.folder / "qwenbuild.yml")
+    with pytest.raises(InputError):
+        short.plan(shelf.options())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("style: ink", "style: oil"),
+        ("16*16", "24*24"),
+        ("2020-01-01", "2020-01-02"),
+        ("version: 1", "version: 1\nremote: s3://a/b"),
+    ],
+)
+def test_what_all_assets_share_walks_them_all(shelf: Project, old: str, new: str) -> None:
+    shelf.edit(old, new)
+    assert believed(shelf) is None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        'extra: {prompt: X, id: "plates/one"}',
+        'extra: {prompt: X, output: "PLATES/One.png"}',
+        "extra: {prompt: X, output: plates}",
+        'extra: {prompt: X, output: "spoons.png/x.png"}',
+        "extra: {prompt: X, inputs: [{entry: spoons}]}",
+        'extra: {prompt: "{{ nothing }}"}',
+    ],
+)
+def test_what_concerns_a_believed_asset_is_left_to_the_walk(shelf: Project, block: str) -> None:
+    shelf.manifest(f"{MANIFEST}  {block}\n")
+    assert believed(shelf) is None
+
+
+def test_a_new_asset_beside_the_others_is_walked_alone(shelf: Project) -> None:
+    shelf.manifest(MANIFEST + "  extra: {prompt: X}\n")
+    assert believed(shelf) == {"cups", "plates", "spoons"}
+
+
+@pytest.mark.parametrize("said", [{"force": True}, {"provider": "placeholder"}, {"output": "elsewhere"}, {"strict": True}])
+def test_options_that_change_every_entry_are_left_to_the_walk(shelf: Project, said: dict[str, Any]) -> None:
+    assert believed(shelf, **said) is None
+
+
+def test_notices_about_models_are_said_of_what_is_not_walked(shelf: Project) -> None:
+    shelf.edit("glaze: white", "glaze: green")
+    quick, slow = short.plan(shelf.options()), plan(shelf.options())
+    assert quick is not None
+    assert quick.notices == slow.notices
+    assert [notice.code for notice in quick.notices] == ["model-retired"]
+
+
+def test_entries_that_people_choose_among_are_walked(shelf: Project) -> None:
+    shelf.edit('spoons: {prompt: "A spoon', 'spoons: {variants: 2, prompt: "A spoon')
+    built(shelf)
+    assert believed(shelf) == {"cups", "plates"}
+
+
+def test_entries_that_build_on_each_other_are_walked(shelf: Project) -> None:
+    shelf.edit('spoons: {prompt: "A spoon', 'spoons: {inputs: [{entry: plates/one}], prompt: "A spoon')
+    built(shelf)
+    assert believed(shelf) == {"cups"}
+
+
+def test_an_asset_of_many_kinds_is_walked(shelf: Project) -> None:
+    sizes = ", ".join(str(16 + 2 * number) for number in range(MOST_KINDS + 1))
+    shelf.manifest(f'{MANIFEST}  many: {{prompt: X, matrix: {{n: [{sizes}]}}, params: {{size: "{{{{ n }}}}*16"}}}}\n')
+    built(shelf)
+    assert believed(shelf) == {"cups", "plates", "spoons"}
+
+
+def test_the_rest_is_planned_after_an_edited_file(shelf: Project) -> None:
+    """A file of a person's hinders no other asset."""
+    (shelf.out / "spoons.png").write_bytes(b"mine")
+    built(shelf)
+    assert believed(shelf) == {"cups", "plates"}
+    assert shelf.verdicts()["spoons"] == "modified"
+
+
+# ---------------------------------------------------------------- a memory that is not to be trusted
+
+
+def test_memories_that_are_broken_or_foreign_are_ignored(shelf: Project) -> None:
+    path, whole = kept_file(shelf), kept_file(shelf).read_bytes()
+    broken = [
+        b"",
+        b"\n",
+        whole[:-1],
+        whole[:60],
+        whole + b"x",
+        b"\xff" * 5000,
+        whole.replace(b"qwenbuild-kept 1", b"qwenbuild-kept 0"),
+    ]
+    broken += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(0, len(whole), 61)]
+    for data in broken:
+        path.write_bytes(data)
+        assert believed(shelf) is None
+    path.write_bytes(whole)
+    assert believed(shelf) is not None
+
+
+def test_a_memory_belongs_to_the_state_it_was_written_with(shelf: Project) -> None:
+    aside = kept_file(shelf).read_bytes()
+    shelf.edit("glaze: white", "glaze: green")
+    built(shelf)
+    kept_file(shelf).write_bytes(aside)
+    assert believed(shelf) is None
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: None])
+def test_whatever_stands_in_its_place_is_no_trouble(shelf: Project, make: Callable[[Path], object]) -> None:
+    kept_file(shelf).unlink()
+    make(kept_file(shelf))
+    assert believed(shelf) is None
+    assert len(shelf.verdicts()) == 5
+
+
+def test_a_memory_that_cannot_be_written_is_none(tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("a file")
+    columns = kept.Columns([], [], b"", b"", kept.array("q"), kept.array("I"), ())
+    memory = kept.Memory((), (), kept.Spent(), columns)
+    assert kept.write(str(tmp_path / "here" / "x.kept"), memory) == ""
+    stamp = kept.write(str(tmp_path / "x.kept"), memory)
+    assert kept.read(str(tmp_path / "x.kept"), stamp) == memory
+
+
+@pytest.mark.parametrize("name", ["tool", "boot", "environment", "today"])
+def test_another_tool_boot_environment_or_day_ends_it(shelf: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(recall, name, lambda: "9999-99-99")
+    assert believed(shelf) is None
+
+
+def test_the_vaults_losses_end_it(shelf: Project) -> None:
+    shutil.rmtree(next((shelf.cache_dir / "blobs").glob("??")))
+    assert believed(shelf) is None
+
+
+def test_a_lockfile_that_is_laid_out_by_hand_is_read_as_a_whole(shelf: Project) -> None:
+    import json
+
+    shelf.lock.write_text(json.dumps(json.loads(shelf.lock.read_text())))
+    built(shelf)
+    shelf.edit("glaze: white", "glaze: green")
+    assert believed(shelf) is None
+
+
+# ---------------------------------------------------------------- processes
+
+
+def test_a_plan_after_a_change_imports_nothing_that_builds(shelf: Project) -> None:
+    shelf.edit("glaze: white", "glaze: green")
+    code = "import sys; sys.argv = ['qwenbuild', 'plan', '-q']\nfrom qwenbuild.__main__ import main\n"
+    code += "try: main()\nexcept SystemExit as end: assert end.code == 0\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    *words, modules = done.stdout.splitlines()
+    assert words[0] == "Plan: 2 to generate, 3 fresh."
+    loaded = set(modules.split())
+    assert not loaded & {"asyncio", "httpx", "PIL", "jinja2", "rich", "qwenbuild.run", "qwenbuild.providers", "urllib.request"}

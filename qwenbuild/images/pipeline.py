@@ -27,12 +27,14 @@ def derive(
     *,
     palettes: Mapping[str, bytes] | None = None,
     marks: Marks | None = None,
+    effort: int = 4,
 ) -> bytes:
     """The file that `steps` (normalised) make of the picture `data`, as `media_type`.
 
     When the last `format` step names another type than `media_type`, that is an error; when none is there and the
     picture's type differs, the file is converted with the defaults. `palettes` maps what quantize's `palette` argument
-    holds to that file's bytes. `marks` are written as XMP; labels that the picture carried are kept.
+    holds to that file's bytes. `marks` are written as XMP; labels that the picture carried are kept. `effort`, 0 to 6,
+    is how long WebP's encoder looks for a smaller file.
     Without steps, with the picture's own type, and without marks, the bytes come back untouched.
     Raises ValueError with one sentence.
     """
@@ -49,7 +51,7 @@ def derive(
     settings = _settings(steps, media_type)
     few = any(step.kind == "quantize" for step in steps)
     try:
-        return _encode(image, settings, profile, carried(data, marks), few)
+        return _encode(image, settings, profile, carried(data, marks), few, effort)
     except OSError as error:
         raise ValueError(f"the {settings.args['type']} cannot be written: {error}") from error
 
@@ -71,7 +73,9 @@ def _settings(steps: Sequence[ImageStep], media_type: str) -> ImageStep:
     return named[-1]
 
 
-def _encode(image: Image.Image, settings: ImageStep, profile: bytes | None, marks: Marks | None, few: bool) -> bytes:
+def _encode(
+    image: Image.Image, settings: ImageStep, profile: bytes | None, marks: Marks | None, few: bool, effort: int
+) -> bytes:
     kind = str(settings.args["type"])
     quality = int(settings.args["quality"]) or QUALITY[kind]
     lossless = bool(settings.args["lossless"])
@@ -85,7 +89,9 @@ def _encode(image: Image.Image, settings: ImageStep, profile: bytes | None, mark
         return _jpeg(image, quality, profile, xmp)
     coloured = image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
     coloured = _opaque(coloured)
-    return _webp(coloured, quality, lossless, profile, xmp) if kind == "webp" else _avif(coloured, quality, profile, xmp)
+    if kind == "webp":
+        return _webp(coloured, quality, lossless, profile, xmp, effort)
+    return _avif(coloured, quality, profile, xmp)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -123,10 +129,10 @@ def _jpeg(image: Image.Image, quality: int, profile: bytes | None, xmp: bytes | 
     return out.getvalue()
 
 
-def _webp(image: Image.Image, quality: int, lossless: bool, profile: bytes | None, xmp: bytes | None) -> bytes:
+def _webp(image: Image.Image, quality: int, lossless: bool, profile: bytes | None, xmp: bytes | None, effort: int) -> bytes:
     out = BytesIO()
     image.save(
-        out, "WEBP", lossless=lossless, quality=75 if lossless else quality, alpha_quality=100, method=4, exact=False,
+        out, "WEBP", lossless=lossless, quality=75 if lossless else quality, alpha_quality=100, method=effort, exact=False,
         icc_profile=profile or b"", exif=b"", xmp=xmp or b"",
     )  # fmt: skip
     return out.getvalue()

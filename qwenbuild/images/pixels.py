@@ -263,7 +263,7 @@ def _despilled(flat: Image.Image, alpha: Image.Image, key: tuple[int, ...]) -> I
     """Half-transparent pixels with the key's share of their colour taken out, and no more of its tint than of the rest."""
     rest = ImageChops.invert(alpha)
     mixed = [
-        ImageChops.subtract(channel, ImageChops.multiply(rest, Image.new("L", flat.size, value)))
+        ImageChops.subtract(channel, rest.point([part * value // 255 for part in range(256)])) if value else channel
         for channel, value in zip(flat.split(), key, strict=True)
     ]
     unmixed = Image.merge("RGBa", (*mixed, alpha)).convert("RGBA").convert("RGB")

@@ -26,7 +26,7 @@ def thumbnail(data: bytes, width: int) -> bytes:
     steps = [normalise("format", {"type": "webp", "quality": 80})]
     if size_of(data)[1] > width:
         steps.insert(0, normalise("resize", {"width": width}))
-    return derive(data, steps, "image/webp")
+    return derive(data, steps, "image/webp", effort=2)  # a third of the time of 4, for files that are 3 % larger
 
 
 def difference(one: bytes, other: bytes) -> float:

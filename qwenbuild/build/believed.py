@@ -14,6 +14,7 @@ from qwenbuild.build.kept import DIGEST, Columns, KeptAsset, Memory
 from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, OutputPlan, OutputSpec, Plan, Step, Verdict
 from qwenbuild.plan import Beside
 from qwenbuild.recall import State
+from qwenbuild.report.plan_json import fresh_text
 from qwenbuild.tree import Signature
 
 
@@ -69,6 +70,14 @@ class Kept:
     def entries(self) -> Iterator[Entry]:
         """The entries of the assets that are part of the plan, as much of them as a selection looks at."""
         return (step.keyed.entry for asset in self.assets for step in self.steps(asset))
+
+    def texts(self, asset: KeptAsset) -> Iterator[str]:
+        """The same as JSON, a line each."""
+        columns, paths = self.memory.columns, self.state.paths
+        kinds = [(asset.name, kind.provider, kind.drew) for kind in asset.kinds]
+        for at, start, end in self.rows(asset):
+            kind, key = kinds[columns.numbers[3 * at]], _hex(columns.keys, at)
+            yield fresh_text(columns.ids[at], kind, key, columns.prompts[at], columns.seeds[at], paths[start:end])
 
     def steps_here(self) -> dict[str, int]:
         """How many entries of each asset are part of the plan."""
@@ -130,6 +139,11 @@ class Steps(Sequence[Step]):
     def __iter__(self) -> Iterator[Step]:
         for part in self._parts:
             yield from part if isinstance(part, tuple) else self._kept.steps(part)
+
+    def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
+        """The text of each step, as JSON has it; `one` gives it for a step that was looked at."""
+        for part in self._parts:
+            yield from map(one, part) if isinstance(part, tuple) else self._kept.texts(part)
 
     @overload
     def __getitem__(self, at: int) -> Step: ...

@@ -17,7 +17,6 @@ import secrets
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ class Columns:
     labels: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Everything that is remembered beside the state. `loose` are ids of the lockfile that belong to no kept asset."""
 
@@ -82,11 +81,6 @@ class Memory:
     loose: tuple[str, ...]
     spent: Spent
     columns: Columns
-
-    @cached_property
-    def names(self) -> dict[str, KeptAsset]:
-        """The assets by name."""
-        return {asset.name: asset for asset in self.assets}
 
 
 def path_of(state: str) -> str:

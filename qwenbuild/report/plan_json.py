@@ -6,8 +6,9 @@ Knows the interface's names and order of keys; decides nothing and rounds nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, Protocol, runtime_checkable
 
 from qwenbuild.model import AtlasPlan, CandidatePlan, Plan, Price, Reason, Step
 from qwenbuild.report.words import price_json, total
@@ -16,15 +17,39 @@ SUMMARY = ("fresh", "restore", "resume", "recover", "doubt", "refused", "generat
 """The counts of a plan's summary, in the order they are printed."""
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """Steps that know the text of the fresh ones without making them."""
+
+    def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
+        """The text of each step; `one` gives it for a step that there is."""
+
+
 def plan_json(plan: Plan) -> Iterator[str]:
     """The text of `plan --json`, in pieces; joined they are one JSON object and a final newline."""
     yield '{"v": 1, "entries": ['
     between = "\n"
-    for step in plan.steps:
-        yield between + json.dumps(step_json(step))
+    for text in plan.steps.texts(step_text) if isinstance(plan.steps, Telling) else map(step_text, plan.steps):
+        yield between + text
         between = ",\n"
     atlases = f'"atlases": {json.dumps([atlas_json(atlas) for atlas in plan.atlases])}, ' if plan.atlases else ""
     yield f'\n], {atlases}"summary": {json.dumps(summary_json(plan))}}}\n'
+
+
+def step_text(step: Step) -> str:
+    """One entry of the plan on one line."""
+    return json.dumps(step_json(step))
+
+
+def fresh_text(id: str, kind: tuple[str, str, str], key: str, prompt: str, seed: int, paths: Sequence[str]) -> str:
+    """The same of an entry with one candidate that is fresh; `kind` is its asset, provider and model."""
+    asset, provider, model = map(quoted, kind)
+    outputs = ", ".join([f'{{"path": {quoted(path)}, "verdict": "fresh"}}' for path in paths])
+    return (
+        f'{{"id": {quoted(id)}, "asset": {asset}, "verdict": "fresh", "held": false, "reasons": [], "key": "{key}", '
+        f'"provider": {provider}, "model": {model}, "prompt": {quoted(prompt)}, "price": {{}}, '
+        f'"candidates": [{{"key": "{key}", "seed": {seed}, "verdict": "fresh", "price": {{}}}}], "outputs": [{outputs}]}}'
+    )
 
 
 def step_json(step: Step) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from qwenbuild.build.loading import Options, Planned, plan
 from qwenbuild.errors import Problem
 from qwenbuild.gallery import Before, Look, Sources, Thumbnails, Written, cards, lock_at, write
 from qwenbuild.gallery.cards import Card
+from qwenbuild.gallery.standins import stand_in
 from qwenbuild.gallery.writing import refuse_foreign
 from qwenbuild.model import Step
 
@@ -68,13 +69,19 @@ def all_cards(planned: Planned, before: Before | None = None) -> list[Card]:
     """The cards of what was selected; what is gone since `before` only where everything is shown."""
     loaded = planned.loaded
     steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
+    names = {step.id: step.moved_from or step.id for step in steps}
     look = Look(
         steps=steps,
         lock=loaded.lock.entries,
         results=planned.cache.results([one.candidate.key for step in steps for one in step.candidates if one.candidate.key]),
         before=before,
     )
-    made = cards(look)
+    weight = sources(planned, before).weight
+    olds = {} if before is None else before.entries
+    made = [
+        stand_in(card, look.lock.get(names.get(card["id"], "")), olds.get((card["before"] or card)["id"]), weight)
+        for card in cards(look)
+    ]
     return made if planned.selected is None else [card for card in made if card["verdict"] != "removed"]
 
 

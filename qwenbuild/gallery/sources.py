@@ -37,6 +37,14 @@ class Sources:
         """Whether a picture is likely at hand, nothing read."""
         return self.cache.has_blob(digest) or digest in self.files or digest in self.past
 
+    def weight(self, digest: str) -> int:
+        """How many bytes a picture has in the vault, in the tree, or truly in git; 0 when it is nowhere at hand."""
+        if self.cache.has_blob(digest):
+            return _size(self.cache.blob_path(digest))
+        if digest in self.files:
+            return _size(self.root / self.files[digest])
+        return len(self.read(digest) or b"") if digest in self.past else 0
+
     def read(self, digest: str) -> bytes | None:
         """The bytes of a picture, None when they are nowhere at hand."""
         if self.cache.has_blob(digest):
@@ -56,6 +64,13 @@ class Sources:
         return None
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _file(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -64,8 +79,8 @@ def _file(path: Path) -> bytes | None:
 
 
 def _pictures(entries: Iterable[LockEntry]) -> Iterable[tuple[str, str]]:
-    """Digest and path of the files that are the picture itself."""
+    """Digest and path of every file: of the picture itself, or made from it."""
     for entry in entries:
         for path, output in entry.outputs.items():
-            if not output.recipe and not output.orphan:
-                yield entry.digest, path
+            if not output.orphan:
+                yield output.digest or entry.digest, path

@@ -6,6 +6,8 @@ Knows no page; where the bytes come from is a callable's matter.
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +18,11 @@ from qwenbuild.images import sniff
 
 SMALL, LARGE = 480, 1024
 """Widths in pixels: in the grid, and when one picture fills the screen."""
+KEPT = 30 * 24 * 3600.0
+"""Seconds; a thumbnail that was not shown for so long goes. It is made again from the picture."""
+TOUCHED = 24 * 3600.0
+"""Seconds; how exactly it is known when one was shown last."""
+OURS = re.compile(r"\.?[0-9a-f]{64}-\d+\.webp(\.\d+\.\d+\.tmp)?").fullmatch
 _NUMBERS = count()
 
 
@@ -29,7 +36,7 @@ class Thumbnails:
     def make(self, digest: str, width: int) -> Path | None:
         """The thumbnail of a picture; None when its bytes are nowhere or are no picture. Raises OSError."""
         path = self.path(digest, width)
-        if path.is_file():
+        if _is_kept(path):
             return path
         data = self._larger(digest, width) or self.read(digest)
         if data is None:
@@ -64,6 +71,16 @@ class Thumbnails:
             return None
         return webp_size(self.path(digest, LARGE))
 
+    def prune(self) -> int:
+        """Remove what no page has shown for KEPT seconds; how many files went. Raises OSError."""
+        gone = 0
+        oldest = time.time() - KEPT
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if OURS(entry.name) and entry.stat().st_mtime < oldest:
+                Path(entry.path).unlink(missing_ok=True)
+                gone += 1
+        return gone
+
     def _larger(self, digest: str, width: int) -> bytes | None:
         path = self.path(digest, LARGE)
         return path.read_bytes() if width < LARGE and path.is_file() else None
@@ -83,6 +100,17 @@ def webp_size(path: Path) -> tuple[int, int] | None:
     if sniff(head) is None:
         return None
     return size_of(head)[1:]
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether the thumbnail is there; that somebody wanted it is noted at its time of change."""
+    try:
+        changed = path.stat().st_mtime
+        if changed < time.time() - TOUCHED:
+            os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _write(path: Path, data: bytes) -> None:

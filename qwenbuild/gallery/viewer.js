@@ -120,6 +120,8 @@
     row("Model", [card.provider, card.model].filter(Boolean).join(" · "));
     row("Size", candidate && candidate.size ? `${candidate.size[0]} × ${candidate.size[1]}` : card.size);
     row("Price", candidate ? candidate.price || card.price : "");
+    const shown = candidate || old;
+    if (shown && shown.file) row("Shown", `${shown.file}, made from the picture, which is nowhere at hand`);
     row("Made", candidate ? candidate.made : old && old.made);
     row("Tags", card.tags.join(", "));
     if (card.files.length) rows.push(el("dt", {}, card.files.length > 1 ? "Files" : "File"), el("dd", { class: "files" }, ...card.files.map(([path, verdict]) => el("div", {}, path, verdict === "fresh" ? "" : ` (${verdict})`))));
@@ -140,7 +142,8 @@
 
   function changes(old) {
     const rows = old.changes.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]);
-    return [...rows.flat(), el("dt", {}, "made"), el("dd", {}, old.made), el("dt", {}, "key"), el("dd", { class: "key" }, old.key)];
+    const shown = old.file ? [el("dt", {}, "shown"), el("dd", {}, `${old.file}, made from the picture, which is nowhere at hand`)] : [];
+    return [...rows.flat(), ...shown, el("dt", {}, "made"), el("dd", {}, old.made), el("dt", {}, "key"), el("dd", { class: "key" }, old.key)];
   }
 
   function draw() {

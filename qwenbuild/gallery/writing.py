@@ -52,6 +52,7 @@ def write(
     sizes = thumbnails.make_all(wanted, lambda done: told(done, len(wanted)))
     names = {name_of(digest, width) for digest in sizes for width in (SMALL, LARGE)}
     place(thumbnails.folder, folder / THUMBS, names)
+    thumbnails.prune()
     text = page(sized(cards, sizes), title=title, facts={**facts, **PLACES})
     _replace(folder / "index.html", text.encode())
     made = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()

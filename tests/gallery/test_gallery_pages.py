@@ -93,6 +93,24 @@ def test_thumbnails_are_made_once_and_dropped_when_no_card_shows_them(heroes: Pr
     assert len(list(kept.iterdir())) == 2 * 24
 
 
+def test_a_thumbnail_that_nothing_showed_for_a_month_goes_and_one_that_is_shown_stays(heroes: Project) -> None:
+    written(heroes)
+    kept = heroes.folder / ".qwenbuild" / "thumbnails"
+    foreign = kept / "of-somebody.webp"
+    foreign.write_bytes(b"")
+    (kept / f".{'a' * 64}-480.webp.1.2.tmp").write_bytes(b"of a run that died")
+    before = {path.name for path in kept.iterdir() if not path.name.startswith(".")}
+    for path in kept.iterdir():
+        os.utime(path, (0, 0))
+    heroes.edit("bard]", "monk]")
+    heroes.build()
+    written(heroes)
+    after = {path.name for path in kept.iterdir()}
+    assert len(before - after) == 2 * 3
+    assert len(after) == 2 * 21 + 1
+    assert all(path.stat().st_mtime for path in kept.iterdir() if path != foreign)
+
+
 def test_a_folder_that_is_no_gallery_is_left_alone(heroes: Project) -> None:
     folder = heroes.folder / "page"
     folder.mkdir()
@@ -119,6 +137,49 @@ def test_a_picture_that_only_the_output_tree_has_is_shown(heroes: Project) -> No
     heroes.lose("cache")
     _, data = written(heroes)
     assert card(data, "icons/sword")["candidates"][0]["digest"]
+
+
+DERIVED = """\
+version: 1
+defaults: {params: {size: "64*64"}}
+assets:
+  shields:
+    prompt: "A {{ kind }} shield"
+    matrix: {kind: [round, square]}
+    outputs:
+      - {path: "web/{{ kind }}.webp", steps: [{resize: {width: 8}}]}
+      - {path: "icon/{{ kind }}.png", steps: [{resize: {width: 32}}]}
+"""
+
+
+def test_a_file_made_from_it_stands_in_for_a_picture_that_is_nowhere(walked: Project) -> None:
+    walked.manifest(DERIVED)
+    assert walked.build().exit_code == 0
+    _, data = written(walked)
+    assert "file" not in card(data, "shields/round")["candidates"][0]
+    walked.lose("cache")
+    (walked.out / "icon" / "square.png").write_bytes(b"changed by hand")
+    (walked.out / "web" / "square.webp").unlink()
+    folder, data = written(walked)
+    (one,), (lost,) = (card(data, f"shields/{kind}")["candidates"] for kind in ("round", "square"))
+    assert (one["file"], one["digest"]) == ("icon/round.png", walked.tree()["icon/round.png"])
+    assert (one["size"], (folder / "thumbs" / f"{one['digest']}-480.webp").exists()) == ([32, 32], True)
+    assert lost["digest"] == ""
+
+
+def test_the_earlier_picture_of_which_git_has_only_a_file_is_shown_by_it(walked: Project) -> None:
+    walked.manifest(DERIVED)
+    walked.build()
+    digest = walked.tree()["web/round.webp"]
+    committed(walked, "qwenbuild.lock", "qwenbuild.yaml", "assets/web")
+    walked.edit("A {{ kind }}", "An oval {{ kind }}")
+    walked.build()
+    _, data = written(walked, against="main")
+    assert "file" not in card(data, "shields/round")["before"]
+    walked.lose("cache")
+    _, data = written(walked, against="main")
+    before = card(data, "shields/round")["before"]
+    assert (before["file"], before["digest"], before["size"]) == ("web/round.webp", digest, [8, 8])
 
 
 def test_sheets_hold_every_candidate_that_nobody_rejected(heroes: Project) -> None:

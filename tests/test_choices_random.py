@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from qwenbuild import lockfile
-from qwenbuild.build import adopting, choices
+from qwenbuild.build import adopting, choices, notes
 from qwenbuild.errors import InputError
 from qwenbuild.model import LockEntry, Verdict
 from tests.walking import Project
@@ -27,6 +27,7 @@ class Walk:
 
     def __init__(self, project: Project, seed: int) -> None:
         self.project, self.random, self.bought = project, random.Random(seed), set[str]()
+        self.notes = dict[str, str]()
         self.words, self.variants, self.asset, self.log = ["a", "b"], 2, "one", list[str]()
         self.write()
 
@@ -81,6 +82,11 @@ class Walk:
     def accept(self) -> None:
         adopting.accept(self.project.options(), (self.entry(),))
 
+    def note(self) -> None:
+        entry, text = self.entry(), self.random.choice(("", "shiny", "dull"))
+        notes.note(self.project.options(), entry, text)
+        self.notes[entry.partition("/")[2]] = text
+
     def build(self) -> None:
         before = self.records()
         self.project.build()
@@ -104,6 +110,7 @@ class Walk:
             record = after[step.id]
             assert step.candidates[step.used].candidate.key == record.key
             assert tree[f"{step.id}.png"] == record.digest
+            assert record.note == self.notes.get(step.id.partition("/")[2], "")
             old = before.get(step.id)
             if old is not None and old.approved:
                 assert (old.key, old.digest, old.approved) == (record.key, record.digest, True)
@@ -116,7 +123,7 @@ class Walk:
     def step(self) -> None:
         verbs: list[Callable[[], None]] = [
             self.edit, self.count, self.rename, self.lose, self.pick, self.pick, self.unpick, self.approve, self.release,
-            self.reject, self.admit, self.reroll, self.accept, self.build, self.build, self.build,
+            self.reject, self.admit, self.reroll, self.accept, self.note, self.build, self.build, self.build,
         ]  # fmt: skip
         verb = self.random.choice(verbs)
         self.log.append(verb.__name__)
@@ -128,7 +135,8 @@ class Walk:
                 raise
 
 
-def walk(project: Project, seed: int) -> None:
+def walk(project: Project, seed: int) -> Walk:
+    """One whole walk; every build of it is held against what must hold."""
     found = Walk(project, seed)
     try:
         for _ in range(STEPS):
@@ -136,11 +144,14 @@ def walk(project: Project, seed: int) -> None:
         found.build()
     except Exception as error:
         raise AssertionError(f"walk {seed}: {' · '.join(found.log)}") from error
+    return found
 
 
 @pytest.mark.parametrize("seed", range(WALKS))
 def test_whatever_is_chosen_nothing_is_bought_twice_and_nothing_approved_moves(walked: Project, seed: int) -> None:
-    walk(walked, seed)
+    found = walk(walked, seed)
+    assert found.bought
+    assert set(found.records()) >= {step.id for step in walked.plan().plan.steps}
 
 
 def _many(number: int) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import recall
-from qwenbuild.build import Options, kept, plan, short
+from qwenbuild import lockfile, recall
+from qwenbuild.build import Options, kept, plan, short, shown
 from qwenbuild.build.keeping import MOST_KINDS
 from qwenbuild.errors import InputError
 from qwenbuild.images import flatpng
+from qwenbuild.report.plan_json import step_text
 from tests.test_recall_property import AGE
 from tests.walking import Project
 
@@ -124,7 +125,7 @@ def test_what_all_assets_share_walks_them_all(shelf: Project, old: str, new: str
 @pytest.mark.parametrize(
     "block",
     [
-        'extra: {prompt: X, id: "plates/one"}',
+        'extra: {prompt: X, id: "plates/one", output: other.png}',
         'extra: {prompt: X, output: "PLATES/One.png"}',
         "extra: {prompt: X, output: plates}",
         'extra: {prompt: X, output: "spoons.png/x.png"}',
@@ -235,9 +236,21 @@ def test_another_tool_boot_environment_or_day_ends_it(shelf: Project, monkeypatc
     assert believed(shelf) is None
 
 
-def test_the_vaults_losses_end_it(shelf: Project) -> None:
-    shutil.rmtree(next((shelf.cache_dir / "blobs").glob("??")))
-    assert believed(shelf) is None
+def test_an_asset_whose_picture_the_vault_has_lost_is_walked(shelf: Project) -> None:
+    record = lockfile.read(shelf.lock).entries["cups/red"]
+    (shelf.cache_dir / "blobs" / record.digest[:2] / record.digest).unlink()
+    assert believed(shelf) == {"plates", "spoons"}
+    quick, slow = shown(shelf.options()), plan(shelf.options())
+    assert quick.kept is not None
+    assert (quick.plan.counts, list(map(step_text, quick.plan.steps))) == (
+        slow.plan.counts,
+        list(map(step_text, slow.plan.steps)),
+    )
+
+
+def test_pictures_of_other_projects_in_the_vault_end_nothing(shelf: Project) -> None:
+    shelf.cache().put_blob(flatpng.write(1, 1, [(1, 2, 3)], b"\0"))
+    assert believed(shelf) == {"cups", "plates", "spoons"}
 
 
 def test_a_lockfile_that_is_laid_out_by_hand_is_read_as_a_whole(shelf: Project) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import overload
 
-from qwenbuild.build.kept import DIGEST, Columns, KeptAsset, Memory
+from qwenbuild.build.kept import Columns, KeptAsset, Memory, digest_at
 from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, OutputPlan, OutputSpec, Plan, Step, Verdict
 from qwenbuild.plan import Beside
 from qwenbuild.recall import State
@@ -76,7 +76,7 @@ class Kept:
         columns, paths = self.memory.columns, self.state.paths
         kinds = [(asset.name, kind.provider, kind.drew) for kind in asset.kinds]
         for at, start, end in self.rows(asset):
-            kind, key = kinds[columns.numbers[3 * at]], _hex(columns.keys, at)
+            kind, key = kinds[columns.numbers[3 * at]], digest_at(columns.keys, at)
             yield fresh_text(columns.ids[at], kind, key, columns.prompts[at], columns.seeds[at], paths[start:end])
 
     def steps_here(self) -> dict[str, int]:
@@ -98,13 +98,13 @@ class Kept:
         """The digests of an asset's files that this plan counts as looked at."""
         for _, start, end in self.rows(asset):
             for at in range(start, end):
-                yield _hex(self.state.digests, at)
+                yield digest_at(self.state.digests, at)
 
     def _digests(self) -> Iterator[str]:
         """All digests that the lockfile names for the entries: their pictures', and their files'."""
         for asset in self.assets:
-            yield from (_hex(self.memory.columns.digests, at) for at in range(asset.first, asset.first + asset.count))
-            yield from (_hex(self.state.digests, at) for at in range(*self.span(asset)))
+            yield from self.memory.pictures(asset)
+            yield from (digest_at(self.state.digests, at) for at in range(*self.span(asset)))
 
     def remembered(self) -> Remembered:
         """The digests of all files of the state by signature, for the entries that are looked at."""
@@ -184,7 +184,7 @@ class Remembered(Mapping[str, tuple[Signature, str]]):
 
     def __getitem__(self, path: str) -> tuple[Signature, str]:
         at = self._places[path]
-        return self._state.signature(at), _hex(self._state.digests, at)
+        return self._state.signature(at), digest_at(self._state.digests, at)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -193,16 +193,12 @@ class Remembered(Mapping[str, tuple[Signature, str]]):
         return len(self._places)
 
 
-def _hex(digests: bytes, at: int) -> str:
-    return digests[DIGEST * at : DIGEST * at + DIGEST].hex()
-
-
 def _step(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Step:
     kind, tags = asset.kinds[columns.numbers[3 * at]], columns.labels[columns.numbers[3 * at + 1]]
-    prompt, seed, digest = columns.prompts[at], columns.seeds[at], _hex(columns.digests, at)
+    prompt, seed, digest = columns.prompts[at], columns.seeds[at], digest_at(columns.digests, at)
     specs = tuple([OutputSpec(path) for path in paths])
     entry = Entry(columns.ids[at], asset.name, kind.provider, kind.model, prompt, kind.params, seed, specs, tags=tags)
-    candidate = Candidate(seed, Action(kind.family, kind.drew, prompt, "", seed), _hex(columns.keys, at))
+    candidate = Candidate(seed, Action(kind.family, kind.drew, prompt, "", seed), digest_at(columns.keys, at))
     outputs = tuple([OutputPlan(spec, Verdict.FRESH, "", "", digest) for spec in specs])
     plan = CandidatePlan(candidate, Verdict.FRESH, digest, {})
     return Step(Keyed(entry, (candidate,), None), Verdict.FRESH, (), (plan,), outputs)

@@ -82,6 +82,16 @@ class Memory:
     spent: Spent
     columns: Columns
 
+    def pictures(self, asset: KeptAsset) -> Iterator[str]:
+        """The digests of an asset's pictures."""
+        digests = self.columns.digests
+        return (digest_at(digests, at) for at in range(asset.first, asset.first + asset.count))
+
+
+def digest_at(digests: bytes, at: int) -> str:
+    """One digest of a column, in hex."""
+    return digests[DIGEST * at : DIGEST * at + DIGEST].hex()
+
 
 def path_of(state: str) -> str:
     """The file beside the state's."""

@@ -17,6 +17,7 @@ from qwenbuild.build.believed import Kept
 from qwenbuild.build.keeping import prints
 from qwenbuild.build.kept import KeptAsset, Memory
 from qwenbuild.build.loading import STATE, Loaded, Options, Planned, make, uncollected
+from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.expand.paths import collision_key, parents
@@ -69,8 +70,6 @@ def _changed(state: State, path: Path) -> set[str] | None:
     inputs, leads = recall.look(str(path.parent), state.paths[: state.inputs])
     if values["until"] <= recall.today() or recall.word(leads) != values["leads"]:
         return None
-    if recall.vault(values["blobs"]) != values["vault"]:
-        return None
     changed = {path for at, (path, signature) in enumerate(inputs) if signature != state.signature(at)}
     return None if lockfile.path_of(path).name in changed else changed
 
@@ -78,10 +77,20 @@ def _changed(state: State, path: Path) -> set[str] | None:
 def _believed(asked: Manifest, memory: Memory, state: State, changed: Set[str], root: str) -> Iterator[KeptAsset]:
     """The assets that say what they said, whose inputs and files are as they were."""
     known = {asset.name: asset for asset in memory.assets}
+    blobs = _blobs(state)
     for name, word in prints(asked).items():
         asset = known.get(name)
-        if asset is not None and asset.print == word and changed.isdisjoint(asset.read) and _has_files(asset, state, root):
+        if asset is None or asset.print != word or not changed.isdisjoint(asset.read):
+            continue
+        if (blobs is None or blobs.issuperset(memory.pictures(asset))) and _has_files(asset, state, root):
             yield asset
+
+
+def _blobs(state: State) -> set[str] | None:
+    """The vault's blobs, where others were added or taken away; None where they are those that the pictures were among."""
+    if recall.vault(state.values["blobs"]) == state.values["vault"]:
+        return None
+    return Cache.open(cache_dir(os.environ)).known_blobs()
 
 
 def _has_files(asset: KeptAsset, state: State, root: str) -> bool:

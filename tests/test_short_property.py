@@ -231,6 +231,16 @@ def test_after_one_edit_both_come_to_the_same_plan(walked: Project, number: int)
     compared(walked, Options(walked.folder))
 
 
+@pytest.mark.parametrize("select", sorted(set(SELECTS)))
+@pytest.mark.parametrize("edit", [drop(A, "cups"), split])
+def test_a_selection_sees_the_same_of_what_is_gone(
+    walked: Project, edit: Callable[[Said], object], select: tuple[str, ...]
+) -> None:
+    said = reset(walked)
+    acted(walked, said, edit)
+    compared(walked, Options(walked.folder, select=select))
+
+
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -216,6 +216,20 @@ def test_an_added_candidate_that_nobody_picked_survives_renaming(built: Project)
     assert seeds(built, "champions/knight") == added
 
 
+@pytest.mark.parametrize("file", ["fresh", "changed by hand"])
+def test_a_new_name_whose_file_stays_where_it_was_reaches_the_lockfile(walked: Project, file: str) -> None:
+    walked.manifest('version: 1\ndefaults: {params: {size: "64*64"}}\nassets: {one: {prompt: x, outputs: [{path: a.png}]}}\n')
+    walked.build()
+    choices.approve(walked.options(), ("one",))
+    before = locked(walked, "one")
+    walked.edit("one:", "two:")
+    if file != "fresh":
+        (walked.out / "a.png").write_bytes(b"mine")
+    assert (walked.build().exit_code, walked.submitted, walked.written) == (0, [], [])
+    assert json.loads(walked.lock.read_bytes())["entries"] == {"two": before}
+    assert [step.moved_from for step in walked.plan().plan.steps] == [""]
+
+
 def test_a_choice_for_a_renamed_entry_takes_its_record_along(built: Project) -> None:
     built.edit("  heroes:", "  champions:")
     pick(built, 2, "champions/knight")

@@ -76,7 +76,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     placed: dict[str, Found] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
-    records = {**orphan_changes(planned), **_records(result)}
+    records = {**orphan_changes(planned), **_renamed(planned), **_records(result)}
     failures = _failures(planned, result)
     sheets = build_sheets(planned, records, placed, reporter)
     failures += sheets.failures
@@ -153,6 +153,12 @@ def _fresh_counts(planned: Planned) -> dict[str, int]:
 def _records(result: RunResult) -> dict[str, LockEntry | None]:
     done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
     return {id: published.record for id, published in done if published.record is not None}
+
+
+def _renamed(planned: Planned) -> dict[str, LockEntry | None]:
+    """The records of entries that have another name now and nothing to do: their files stay where they were."""
+    lock, idle = planned.loaded.lock.entries, (Verdict.FRESH, Verdict.MODIFIED)
+    return {step.id: lock[step.moved_from] for step in planned.plan.steps if step.moved_from and step.verdict in idle}
 
 
 def _bought(result: RunResult) -> frozenset[str]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import qwenbuild
+from qwenbuild.build.loading import Options
 from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.model import (
@@ -67,31 +67,6 @@ def make_plan(*steps: Step, orphans: Sequence[Orphan] = (), seconds: float = 15.
     )
 
 
-@dataclass(frozen=True)
-class FakeOptions:
-    """The same names as the walk's Options."""
-
-    folder: Path
-    file: str | None = None
-    select: tuple[str, ...] = ()
-    jobs: int | None = None
-    yes: bool = False
-    max_cost: Mapping[str, Decimal] | None = None
-    limit: int | None = None
-    locked: bool = False
-    offline: bool = False
-    force: bool = False
-    all: bool = False
-    overwrite: bool = False
-    fail_fast: bool = False
-    retry_failed: bool = False
-    prune: bool = False
-    strict: bool = False
-    provider: str | None = None
-    output: str | None = None
-    push: bool = False
-
-
 @dataclass
 class Walk:
     """What the fake walk answers with, and what it was asked."""
@@ -112,9 +87,16 @@ class Walk:
     consent: bool | None = None
 
     @property
-    def options(self) -> FakeOptions:
-        options: FakeOptions = self.asked[-1][1]
+    def options(self) -> Options:
+        """What the last call was asked with."""
+        options: Options = self.asked[-1][1]
         return options
+
+    def hears(self, *what: Any) -> None:
+        """Remember a call, and fail where it should."""
+        self.asked.append(what)
+        if self.raises is not None:
+            raise self.raises
 
 
 def make_summary(exit_code: int = 0, **counts: int) -> SimpleNamespace:
@@ -126,82 +108,71 @@ def make_summary(exit_code: int = 0, **counts: int) -> SimpleNamespace:
 def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
     """The walk replaced by one that does nothing but remember."""
     state = Walk()
-    fake = ModuleType("qwenbuild.build")
-    for name, value in _functions(state).items():
-        setattr(fake, name, value)
+    fake = FakeBuild(state)
     monkeypatch.setitem(sys.modules, "qwenbuild.build", fake)
     monkeypatch.setattr(qwenbuild, "build", fake, raising=False)
     return state
 
 
-def _functions(state: Walk) -> dict[str, Any]:
-    def asked(*what: Any) -> None:
-        state.asked.append(what)
-        if state.raises is not None:
-            raise state.raises
+class FakeBuild(ModuleType):
+    """In the place of `qwenbuild.build`: its functions remember what they were asked, and answer what the walk says."""
 
-    def planned(options: FakeOptions) -> SimpleNamespace:
-        asked("plan", options)
+    Options = Options
+
+    def __init__(self, state: Walk) -> None:
+        super().__init__("qwenbuild.build")
+        self._state = state
+
+    def plan(self, options: Options) -> SimpleNamespace:
+        self._state.hears("plan", options)
         return SimpleNamespace(
-            plan=state.plan, notices=state.notices, gate=lambda options: state.stop, needs_consent=lambda options: False
+            plan=self._state.plan,
+            notices=self._state.notices,
+            gate=lambda options: self._state.stop,
+            needs_consent=lambda options: False,
         )
 
-    def load(options: FakeOptions) -> SimpleNamespace:
-        asked("load", options)
-        return SimpleNamespace(
-            manifest=SimpleNamespace(file="qwenbuild.yaml"), entries=state.entries, notices=state.notices, keyed=()
-        )
+    shown = status = plan
 
-    def build(options: FakeOptions, reporter: Any, ask: Callable[[Any], bool] | None) -> Any:
-        asked("build", options)
+    def load(self, options: Options) -> SimpleNamespace:
+        self._state.hears("load", options)
+        source = SimpleNamespace(file="qwenbuild.yaml")
+        return SimpleNamespace(manifest=source, entries=self._state.entries, notices=self._state.notices, keyed=())
+
+    def build(self, options: Options, reporter: Any, ask: Callable[[Any], bool] | None) -> Any:
+        self._state.hears("build", options)
         if ask is not None:
-            state.consent = ask(SimpleNamespace(plan=state.plan, notices=state.notices))
-        for event in state.events:
+            self._state.consent = ask(SimpleNamespace(plan=self._state.plan, notices=self._state.notices))
+        for event in self._state.events:
             reporter.event(event)
-        return state.summary or make_summary()
+        return self._state.summary or make_summary()
 
-    def explain(options: FakeOptions, entry_id: str) -> Any:
-        asked("explain", options, entry_id)
-        return state.explanation
+    def explain(self, options: Options, entry_id: str) -> Any:
+        self._state.hears("explain", options, entry_id)
+        return self._state.explanation
 
-    def clean(options: FakeOptions, all: bool, dry: bool) -> Any:
-        asked("clean", options, all, dry)
-        return state.cleaned
+    def clean(self, options: Options, all: bool, dry: bool) -> Any:
+        self._state.hears("clean", options, all, dry)
+        return self._state.cleaned
 
-    def doubts(options: FakeOptions) -> Any:
-        asked("doubts", options)
-        return state.doubts
+    def doubts(self, options: Options) -> Any:
+        self._state.hears("doubts", options)
+        return self._state.doubts
 
-    def resolve_doubt(options: FakeOptions, verb: str, ids: tuple[str, ...], task: str | None) -> None:
-        asked("resolve_doubt", options, verb, ids, task)
+    def resolve_doubt(self, options: Options, verb: str, ids: tuple[str, ...], task: str | None) -> None:
+        self._state.hears("resolve_doubt", options, verb, ids, task)
 
-    def spend(options: FakeOptions) -> Any:
-        asked("spend", options)
-        return state.ledger
+    def spend(self, options: Options) -> Any:
+        self._state.hears("spend", options)
+        return self._state.ledger
 
-    def check_provider(options: FakeOptions, name: str | None) -> Any:
-        asked("check_provider", options, name)
-        return state.account
+    def check_provider(self, options: Options, name: str | None) -> Any:
+        self._state.hears("check_provider", options, name)
+        return self._state.account
 
-    def models(options: FakeOptions) -> Any:
-        asked("models", options)
+    def models(self, options: Options) -> Any:
+        self._state.hears("models", options)
         return tuple(Catalog.load().rows())
-
-    return {
-        "Options": FakeOptions,
-        "models": models,
-        "check_provider": check_provider,
-        "plan": planned,
-        "shown": planned,
-        "status": planned,
-        "load": load,
-        "build": build,
-        "explain": explain,
-        "clean": clean,
-        "doubts": doubts,
-        "resolve_doubt": resolve_doubt,
-        "spend": spend,
-    }
 
 
 @dataclass(frozen=True)
@@ -226,4 +197,4 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return called
 
 
-__all__ = ["KEY", "Ended", "FakeOptions", "Walk", "make_plan", "make_step", "make_summary"]
+__all__ = ["KEY", "Ended", "Walk", "make_plan", "make_step", "make_summary"]

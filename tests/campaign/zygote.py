@@ -20,12 +20,12 @@ def prepare() -> None:
     from qwenbuild.build import worlds
     from qwenbuild.cli import program  # noqa: F401
     from qwenbuild.images import check  # noqa: F401
-    from qwenbuild.providers import apiframe, dashscope, http, openai, qwen2512  # noqa: F401
+    from qwenbuild.providers import apiframe, dashscope, http, openai, qwen2512, ways  # noqa: F401
     from qwenbuild.run.world import Times, World
 
     for name in ("anyio._backends._asyncio", "PIL.Image", "diskcache", "pydantic", "qwenbuild.cache.journal"):
         __import__(name)
-    http._ssl_context()
+    ways.warm()
     worlds.World = functools.partial(World, times=Times(**TIMES))  # type: ignore[misc,assignment]
 
 

@@ -101,12 +101,7 @@ class Apiframe:
         """The prompt of a submission; the job of a query."""
         if phase != "submit":
             return request.path.rsplit("/", 1)[-1]
-        try:
-            body = request.json()
-        except ValueError:
-            return ""
-        prompt = body.get("prompt") if isinstance(body, dict) else None
-        return prompt if isinstance(prompt, str) else ""
+        return request.prompt()
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """Apiframe's error: a text."""

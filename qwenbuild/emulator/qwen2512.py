@@ -62,12 +62,7 @@ class Qwen2512:
         """The prompt of a submission; the task of a query."""
         if phase != "submit":
             return request.params().get("task_id", "")
-        try:
-            body = request.json()
-        except ValueError:
-            return ""
-        prompt = body.get("prompt") if isinstance(body, dict) else None
-        return prompt if isinstance(prompt, str) else ""
+        return request.prompt()
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """The envelope with a code and no data."""

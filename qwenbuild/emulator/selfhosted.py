@@ -47,12 +47,7 @@ class SelfHosted:
 
     def subject(self, request: Request, phase: Phase) -> str:
         """The prompt."""
-        try:
-            body = request.json() if request.body else {}
-        except ValueError:
-            return ""
-        prompt = body.get("prompt") if isinstance(body, dict) else None
-        return prompt if isinstance(prompt, str) else ""
+        return request.prompt()
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """The error envelope of the server that is played."""

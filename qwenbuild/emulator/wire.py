@@ -32,6 +32,15 @@ class Request:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
+    def prompt(self) -> str:
+        """The text `prompt` of a JSON body, "" where there is none."""
+        try:
+            body = self.json()
+        except ValueError:
+            return ""
+        prompt = body.get("prompt") if isinstance(body, dict) else None
+        return prompt if isinstance(prompt, str) else ""
+
     def params(self) -> dict[str, str]:
         """The query as a mapping, the last value of a name winning."""
         return dict(parse_qsl(self.query, keep_blank_values=True))

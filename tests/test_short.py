@@ -168,6 +168,17 @@ def test_entries_that_build_on_each_other_are_walked(shelf: Project) -> None:
     assert believed(shelf) == {"cups"}
 
 
+def test_a_file_that_a_believed_entry_took_over_is_no_orphan(shelf: Project) -> None:
+    shelf.edit('  spoons: {prompt: "A spoon, {{ style }}"}', '  forks: {prompt: "A fork", output: spoons.png}')
+    built(shelf)
+    shelf.edit("glaze: white", "glaze: green")
+    quick, slow = short.plan(shelf.options()), plan(shelf.options())
+    assert "spoons" in slow.loaded.lock.entries
+    assert believed(shelf) == {"cups", "forks"}
+    assert quick is not None
+    assert quick.plan.orphans == slow.plan.orphans
+
+
 def test_an_asset_of_many_kinds_is_walked(shelf: Project) -> None:
     sizes = ", ".join(str(16 + 2 * number) for number in range(MOST_KINDS + 1))
     shelf.manifest(f'{MANIFEST}  many: {{prompt: X, matrix: {{n: [{sizes}]}}, params: {{size: "{{{{ n }}}}*16"}}}}\n')

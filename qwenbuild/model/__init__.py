@@ -1,0 +1,46 @@
+"""The nouns of the walk as frozen values: manifest, entry, action, result, lock record, plan, outcome.
+
+Knows only the standard library: no file, no clock, no network, and no rule about any of them.
+"""
+
+from qwenbuild.model.actions import Action, ActionResult, Candidate, Entry, ImageStep, InputRef, Keyed, OutputSpec
+from qwenbuild.model.asked import Asset, Atlas, Limits, Manifest, ProviderSettings, Source
+from qwenbuild.model.carried import Order, Outcome, OutcomeKind, Picture, Ticket
+from qwenbuild.model.locked import STRICT, LockAtlas, LockEntry, LockOutput
+from qwenbuild.model.money import Price
+from qwenbuild.model.planned import AtlasPlan, CandidatePlan, Orphan, OutputPlan, Plan, Reason, Step, Verdict
+
+__all__ = [
+    "STRICT",
+    "Action",
+    "ActionResult",
+    "Asset",
+    "Atlas",
+    "AtlasPlan",
+    "Candidate",
+    "CandidatePlan",
+    "Entry",
+    "ImageStep",
+    "InputRef",
+    "Keyed",
+    "Limits",
+    "LockAtlas",
+    "LockEntry",
+    "LockOutput",
+    "Manifest",
+    "Order",
+    "Orphan",
+    "Outcome",
+    "OutcomeKind",
+    "OutputPlan",
+    "OutputSpec",
+    "Picture",
+    "Plan",
+    "Price",
+    "ProviderSettings",
+    "Reason",
+    "Source",
+    "Step",
+    "Ticket",
+    "Verdict",
+]

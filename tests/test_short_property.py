@@ -231,6 +231,24 @@ def test_after_one_edit_both_come_to_the_same_plan(walked: Project, number: int)
     compared(walked, Options(walked.folder))
 
 
+OTHERWISE: dict[str, bytes] = {
+    "prompts/cup.j2": b"A cup, {{ colour }}\n",
+    "prompts/bowl.j2": b"A deep bowl {% include 'deep.j2' %}\n",
+    "prompts/deep.j2": b"of blue clay\n",
+    "cups.csv": b"id,colour\nred,crimson\nblue,azure\n",
+    "shape.png": flatpng.write(16, 16, [(17, 32, 48), (64, 80, 96)], bytes(256)),
+    "dusk.hex": b"112233\n405060\n708090\n",
+}
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_after_an_edit_of_one_file_both_come_to_the_same_plan(walked: Project, name: str) -> None:
+    reset(walked)
+    (walked.folder / name).write_bytes(OTHERWISE[name])
+    assert short.plan(Options(walked.folder)) is not None
+    compared(walked, Options(walked.folder))
+
+
 @pytest.mark.parametrize("select", sorted(set(SELECTS)))
 @pytest.mark.parametrize("edit", [drop(A, "cups"), split])
 def test_a_selection_sees_the_same_of_what_is_gone(

@@ -52,7 +52,7 @@ def look(loop_thread: int) -> None:
         time.sleep(LOOK / 4)
         if begun and not place and time.perf_counter() - begun > LOOK:
             frames = traceback.extract_stack(sys._current_frames()[loop_thread])
-            place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[:-6:-1])
+            place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[:-11:-1])
 
 
 def report() -> None:

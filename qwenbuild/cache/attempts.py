@@ -156,6 +156,11 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
     values, (row_digest, body) = row[: len(COLUMNS)], row[len(COLUMNS) :]
     if row_seal(values) != row_digest:
         raise BrokenSeal(f"attempt {str(values[0])[:40]!r} was altered")
+    return attempt_from(values, body)
+
+
+def attempt_from(values: Sequence[Any], body: bytes | None) -> Attempt:
+    """The attempt in the values of COLUMNS, and its body. Raises BrokenSeal."""
     found = dict(zip(COLUMNS, values, strict=True))
     if not _body_is_whole(body, found):
         raise BrokenSeal(f"the body of attempt {found['id']} was altered")

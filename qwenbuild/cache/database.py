@@ -9,8 +9,10 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from qwenbuild.cache import schema
 from qwenbuild.cache.attempts import COLUMNS, row_seal
@@ -21,6 +23,19 @@ from qwenbuild.errors import CacheError
 NAME = "journal.db"
 MARK = "journal.made"
 """Beside the journal: it was made once, so its absence is a loss and not a beginning."""
+
+
+_T = TypeVar("_T")
+
+
+class _Change:
+    """A piece of work on its way to the platter."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.error: Exception | None = None
 
 
 class Database:
@@ -34,6 +49,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int, int] | None = None
         self._checked = False
+        self._waiting: deque[_Change] = deque()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -58,6 +74,37 @@ class Database:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+
+    def change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `work` returns, done in a transaction and durable by now. Raises what it raises, and CacheError.
+
+        Whatever threads bring while a transaction is being synced goes into the next one together: a sync costs the same
+        for one change and for ten. A change that fails takes nothing of the others back.
+        """
+        mine = _Change(work)
+        self._waiting.append(mine)
+        with self._lock:
+            if not mine.done:
+                self._carry_out([self._waiting.popleft() for _ in range(len(self._waiting))])
+        if mine.error is not None:
+            with self._told():
+                raise mine.error
+        result: _T = mine.result
+        return result
+
+    def _carry_out(self, changes: list[_Change]) -> None:
+        """One transaction for all of them; nobody is told of success before it is durable."""
+        try:
+            with self.writing() as db:
+                for change in changes:
+                    _apply(db, change, alone=len(changes) == 1)
+        except Exception as error:
+            _fail(changes, error)
+        except BaseException:
+            _fail(changes, self._unusable("the thread that wrote it was stopped"))
+            raise
+        for change in changes:
+            change.done = True
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -141,6 +188,27 @@ class Database:
         """Forget which file was open: it was set aside on purpose."""
         self.close()
         self._opened, self._checked = None, False
+
+
+def _fail(changes: Iterable[_Change], error: Exception) -> None:
+    for change in changes:
+        change.done, change.error = True, change.error or error
+
+
+def _apply(db: sqlite3.Connection, change: _Change, *, alone: bool) -> None:
+    """Do one change of a transaction. Raises when the whole transaction is lost with it."""
+    if alone:
+        change.result = change.work(db)
+        return
+    db.execute("SAVEPOINT one")
+    try:
+        change.result = change.work(db)
+    except Exception as error:
+        if not db.in_transaction:  # SQLite has rolled everything back by itself: the disk is full, or fails
+            raise
+        change.error = error
+        db.execute("ROLLBACK TO one")
+    db.execute("RELEASE one")
 
 
 def check(db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from qwenbuild.cache.attempts import (
     Attempt,
     AttemptState,
     Busy,
+    attempt_from,
     attempt_of,
     follow,
     price_column,
@@ -42,6 +43,7 @@ ONE_QUERY = 500
 
 _NAMES = ", ".join(f"a.{name}" for name in COLUMNS)
 _SELECT = f"SELECT {_NAMES}, a.seal, b.body FROM attempts a LEFT JOIN bodies b ON b.attempt = a.id"
+_INSERT = f"INSERT INTO attempts ({', '.join(COLUMNS)}, seal) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
 _LIVE = ", ".join(f"'{state}'" for state in LIVE)
 
 
@@ -112,43 +114,44 @@ class Journal:
         `body` may be a function of the generation, which is allocated here, from 0. A doubt that `names_attempt` names
         is given up in the same transaction. Raises CacheError when the journal cannot be trusted or written.
         """
-        with self._file.writing() as db:
-            holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (key,))
-            if holder is not None:
-                if holder.id != names_attempt or holder.state is not AttemptState.DOUBT:
-                    return Busy(holder)
-                self._change(db, holder.id, AttemptState.DROPPED)
-            (last,) = db.execute("SELECT COALESCE(MAX(generation), -1) FROM attempts WHERE key = ?", (key,)).fetchone()
-            data = body(last + 1) if callable(body) else body
-            now = self._clock()
-            row: dict[str, Any] = {
-                **dict.fromkeys(COLUMNS, ""),
-                "id": uuid.uuid4().hex,
-                "key": key,
-                "generation": last + 1,
-                "state": str(AttemptState.INTENT),
-                "build": build,
-                "project": project,
-                "entry": entry,
-                "provider": provider,
-                "family": family,
-                "account": account,
-                "base_url": base_url,
-                "model": model,
-                "action": json.dumps(dict(action), sort_keys=True, separators=(",", ":")),
-                "body_sha256": hashlib.sha256(data).hexdigest(),
-                "price": price_column(price),
-                "reserved": price_column(reserved if reserved is not None else price or {}),
-                "ticket": None,
-                "sent": now,
-                "updated": now,
-                "billed": None,
-                "names_attempt": names_attempt,
-                "session": budget.session_of(db, build),
-            }
-            self._insert(db, row, data)
-            budget.give_back(db, build, price_from(row["reserved"]) or {})
-            return self._must(db, row["id"])
+        now = self._clock()
+        row: dict[str, Any] = {
+            **dict.fromkeys(COLUMNS, ""),
+            "id": uuid.uuid4().hex,
+            "key": key,
+            "state": str(AttemptState.INTENT),
+            "build": build,
+            "project": project,
+            "entry": entry,
+            "provider": provider,
+            "family": family,
+            "account": account,
+            "base_url": base_url,
+            "model": model,
+            "action": json.dumps(dict(action), sort_keys=True, separators=(",", ":")),
+            "price": price_column(price),
+            "reserved": price_column(reserved if reserved is not None else price or {}),
+            "ticket": None,
+            "sent": now,
+            "updated": now,
+            "billed": None,
+            "names_attempt": names_attempt,
+        }
+        return self._file.change(lambda db: self._begin(db, row, body))
+
+    def _begin(self, db: sqlite3.Connection, row: dict[str, Any], body: bytes | Callable[[int], bytes]) -> Attempt | Busy:
+        key, build = row["key"], row["build"]
+        holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (key,))
+        if holder is not None:
+            if holder.id != row["names_attempt"] or holder.state is not AttemptState.DOUBT:
+                return Busy(holder)
+            self._change(db, holder.id, AttemptState.DROPPED)
+        (last,) = db.execute("SELECT COALESCE(MAX(generation), -1) FROM attempts WHERE key = ?", (key,)).fetchone()
+        data = body(last + 1) if callable(body) else body
+        row.update(generation=last + 1, body_sha256=hashlib.sha256(data).hexdigest(), session=budget.session_of(db, build))
+        begun = self._insert(db, row, data)
+        budget.give_back(db, build, price_from(row["reserved"]) or {})
+        return begun
 
     def ticket(self, attempt: str, ticket: Ticket) -> Attempt:
         """The provider accepted. Its bytes, where it brought some, must be a blob by now: only the digest is kept."""
@@ -161,12 +164,15 @@ class Journal:
 
     def stored(self, attempt: str, digest: str, billed: Price | None = None) -> Attempt:
         """The blob and the receipt are durable. Signed links are wiped. Saying it twice is harmless."""
-        with self._file.writing() as db:
-            now = self._must(db, attempt)
+        changes = {"digest": digest, "code": "", "message": "", **_billed(billed)}
+
+        def work(db: sqlite3.Connection) -> Attempt:
+            values, now = self._row(db, attempt)
             if now.state is AttemptState.STORED and now.digest == digest:
                 return now
-            changes = {"digest": digest, "code": "", "message": ""}
-            return self._change(db, now.id, AttemptState.STORED, **changes, **_billed(billed))
+            return self._changed(db, values, now, AttemptState.STORED, changes)
+
+        return self._file.change(work)
 
     def fail(self, attempt: str, code: str, message: str, billed: Price | None = None) -> Attempt:
         """It is known that no picture comes; its price is given back, unless `billed` says that something was charged."""
@@ -191,7 +197,7 @@ class Journal:
         Raises CacheError when another build began one in between: an answer that could be overlooked would be paid twice.
         """
         with self._file.writing() as db:
-            now = self._must(db, attempt)
+            _, now = self._row(db, attempt)
             holder = self._one(db, f"WHERE a.key = ? AND a.state IN ({_LIVE})", (now.key,))
             if holder is not None:
                 words = "another build is buying this picture now; the next build finds it in the cache"
@@ -203,12 +209,12 @@ class Journal:
     def takeover(self, attempt: str, build: str) -> bool:
         """Make `build` the owner of an attempt whose owner is dead. False when somebody alive has it."""
         with self._file.writing() as db:
-            now = self._must(db, attempt)
+            values, now = self._row(db, attempt)
             if now.build == build:
                 return True
             if self._is_alive(now.build):
                 return False
-            self._update(db, now.id, {"build": build, "session": budget.session_of(db, build)})
+            self._update(db, values, {"build": build, "session": budget.session_of(db, build)})
             return True
 
     # ------------------------------------------------ questions
@@ -283,13 +289,11 @@ class Journal:
 
     def reserve(self, build: str, price: Price | None) -> bool:
         """Hold `price` until `begin` takes it over; False when a unit's limit would be passed. None holds nothing."""
-        with self._file.writing() as db:
-            return budget.reserve(db, build, price or {}, self._is_alive)
+        return self._file.change(lambda db: budget.reserve(db, build, price or {}, self._is_alive))
 
     def settle(self, build: str, price: Price | None) -> None:
         """Give back a reservation that no `begin` took over."""
-        with self._file.writing() as db:
-            budget.give_back(db, build, price or {})
+        self._file.change(lambda db: budget.give_back(db, build, price or {}))
 
     def spent(self, build: str) -> Price:
         """By unit: what the session of this build has cost, may have cost, or holds."""
@@ -303,46 +307,52 @@ class Journal:
 
     # ------------------------------------------------ rows
 
-    def _insert(self, db: sqlite3.Connection, row: Mapping[str, Any], body: bytes) -> None:
+    def _insert(self, db: sqlite3.Connection, row: Mapping[str, Any], body: bytes) -> Attempt:
         values = [row[name] for name in COLUMNS]
-        marks = ", ".join("?" * (len(COLUMNS) + 1))
         db.execute("DELETE FROM bodies WHERE attempt IN (SELECT id FROM attempts WHERE key = ?)", (row["key"],))
-        db.execute(f"INSERT INTO attempts ({', '.join(COLUMNS)}, seal) VALUES ({marks})", (*values, row_seal(values)))
+        db.execute(_INSERT, (*values, row_seal(values)))
         db.execute("INSERT INTO bodies VALUES (?, ?)", (row["id"], body))
+        return attempt_from(values, body)
 
     def _move(self, attempt: str, state: AttemptState, **changes: Any) -> Attempt:
-        with self._file.writing() as db:
-            return self._change(db, attempt, state, **changes)
+        return self._file.change(lambda db: self._change(db, attempt, state, **changes))
 
     def _change(self, db: sqlite3.Connection, attempt: str, state: AttemptState, **changes: Any) -> Attempt:
-        now = self._must(db, attempt)
-        changes["state"] = str(follow(now.state, state))
-        if state in WIPED:
-            changes["url"] = ""
-            if now.ticket is not None:
-                changes["ticket"] = ticket_column(now.ticket, wiped=True)
-            db.execute("DELETE FROM bodies WHERE attempt = ?", (now.id,))
-        if "message" in changes:
-            changes["message"] = without_query(changes["message"])
-        self._update(db, now.id, changes)
-        return self._must(db, now.id)
+        values, now = self._row(db, attempt)
+        return self._changed(db, values, now, state, changes)
 
-    def _update(self, db: sqlite3.Connection, attempt: str, changes: Mapping[str, Any]) -> None:
-        values = db.execute(f"SELECT {', '.join(COLUMNS)} FROM attempts WHERE id = ?", (attempt,)).fetchone()
+    def _changed(
+        self, db: sqlite3.Connection, values: Sequence[Any], now: Attempt, state: AttemptState, changes: Mapping[str, Any]
+    ) -> Attempt:
+        new, body = {**changes, "state": str(follow(now.state, state))}, now.body
+        if state in WIPED:
+            new["url"] = ""
+            if now.ticket is not None:
+                new["ticket"] = ticket_column(now.ticket, wiped=True)
+            db.execute("DELETE FROM bodies WHERE attempt = ?", (now.id,))
+            body = b""
+        if "message" in new:
+            new["message"] = without_query(new["message"])
+        return attempt_from(self._update(db, values, new), body or None)
+
+    def _update(self, db: sqlite3.Connection, values: Sequence[Any], changes: Mapping[str, Any]) -> list[Any]:
+        """Write a row anew, with its seal; its values then."""
         row = {**dict(zip(COLUMNS, values, strict=True)), **changes, "updated": self._clock()}
-        names = [*changes, "updated", "seal"]
-        new = [*changes.values(), row["updated"], row_seal([row[name] for name in COLUMNS])]
-        db.execute(f"UPDATE attempts SET {', '.join(name + ' = ?' for name in names)} WHERE id = ?", (*new, attempt))
+        names, whole = [*changes, "updated", "seal"], [row[name] for name in COLUMNS]
+        new = [*changes.values(), row["updated"], row_seal(whole)]
+        db.execute(f"UPDATE attempts SET {', '.join(name + ' = ?' for name in names)} WHERE id = ?", (*new, row["id"]))
+        return whole
+
+    def _row(self, db: sqlite3.Connection, attempt: str) -> tuple[Sequence[Any], Attempt]:
+        """An attempt, and the values of its columns. Raises CacheError."""
+        row = db.execute(f"{_SELECT} WHERE a.id = ?", (attempt,)).fetchone()
+        if row is None:
+            raise CacheError(f"there is no attempt {attempt[:40]!r} in {self.path}", code="journal-unknown")
+        return row[: len(COLUMNS)], attempt_of(row)
 
     def _one(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> Attempt | None:
         row = db.execute(f"{_SELECT} {where}", values).fetchone()
         return None if row is None else attempt_of(row)
-
-    def _must(self, db: sqlite3.Connection, attempt: str) -> Attempt:
-        found = self._one(db, "WHERE a.id = ?", (attempt,))
-        if found is None:
-            raise CacheError(f"there is no attempt {attempt[:40]!r} in {self.path}", code="journal-unknown")
-        return found
 
     def _all(self, where: str, values: tuple[Any, ...] = (), wanted: frozenset[str] | None = None) -> list[Attempt]:
         with self._file.reading() as db:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -142,7 +143,8 @@ class Sockets(httpcore.AsyncNetworkBackend):
         loop, protocol = asyncio.get_running_loop(), _Pieces()
         try:
             async with asyncio.timeout(timeout):
-                await loop.create_connection(lambda: protocol, host, port, happy_eyeballs_delay=EYEBALLS)
+                race = None if _is_address(host) else EYEBALLS
+                await loop.create_connection(lambda: protocol, host, port, happy_eyeballs_delay=race)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection within {timeout} s") from error
         except OSError as error:
@@ -152,6 +154,14 @@ class Sockets(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Pieces(asyncio.Protocol):

@@ -235,7 +235,8 @@ def _body_or_reason(status: int, data: bytes) -> bytes:
 
 async def _answer(response: httpx.Response, cap: int) -> Answer:
     data = bytearray()
-    async for piece in response.aiter_bytes():
+    plain = "content-encoding" not in response.headers
+    async for piece in response.stream if plain else response.aiter_bytes():  # type: ignore[union-attr]
         data += piece
         if len(data) > cap:
             raise TooLarge

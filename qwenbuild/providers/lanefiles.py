@@ -38,7 +38,7 @@ else:
 def take(path: str) -> int | None:
     """A descriptor that holds the lock of this file until it is closed; None when another one does. Never waits."""
     while True:
-        fd = os.open(path, _FLAGS, 0o644)
+        fd = _opened(path)
         try:
             if not _lock(fd):
                 os.close(fd)
@@ -49,6 +49,15 @@ def take(path: str) -> int | None:
             os.close(fd)
             raise
         os.close(fd)  # somebody removed the file in between: who comes next would lock another one
+
+
+def _opened(path: str) -> int:
+    """The file, made with its folder where it is not there: somebody may have removed the cache while a build runs."""
+    try:
+        return os.open(path, _FLAGS, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, _FLAGS, 0o644)
 
 
 class Note:

@@ -291,14 +291,21 @@ class FileLane:
             self._note(State.went_well)
 
     def _note(self, change: Callable[[State], None]) -> None:
-        """Apply a change now, or with the next turn when another process is at the file."""
+        """Apply a change now, or with the next turn when another process is at the file, or the disk in trouble.
+
+        A request has left or is about to: no trouble with its pace may hide what became of it.
+        """
 
         def apply(state: State) -> float:
             change(state)
             return 0.0
 
-        if self._changed(apply) is None:
-            self._late.append(change)
+        try:
+            if self._changed(apply) is not None:
+                return
+        except OSError:
+            pass
+        self._late.append(change)
 
     def _changed(self, change: Callable[[State], float]) -> float | None:
         """The change's answer after storing the state, None when another process is at it."""
@@ -311,12 +318,13 @@ class FileLane:
             self._read(self._note_file)
             for late in self._late:
                 late(self._state)
-            self._late.clear()
             answer = change(self._state)
             text = json.dumps(self._state.record(), separators=(",", ":")).encode()
             if text != self._written:
+                self._written = b""  # should the writing fail, what is in the file holds
                 self._note_file.write(text)
                 self._written = text
+            self._late.clear()
             return answer
         finally:
             os.close(lock)

@@ -5,9 +5,11 @@ Knows no entries and no files: a key goes in, an Outcome comes out.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -97,9 +99,9 @@ async def _submit(job: Job) -> Outcome | None:
     if isinstance(order, Outcome):
         return order
     body = job.provider.body(order)
-    _check_room(progress)
     await job.turn()
-    begun = _begin(job, body)
+    with _room(progress):
+        begun = _begin(job, body) if job.apart else await _begun(job, body)
     if not isinstance(begun, Attempt):
         return begun
     made = _made_meanwhile(job)
@@ -118,6 +120,21 @@ async def _carry_out(job: Job, sending: Sending) -> Outcome:
         return await collect(job, attempt, sent, "generated") if isinstance(sent, Ticket) else sent
     finally:
         progress.in_flight.pop(attempt.id, None)
+
+
+async def _begun(job: Job, body: bytes) -> Attempt | Outcome | None:
+    """The intent, written in a thread: others that are due at the same moment share its sync.
+
+    Taken back when the build is ended meanwhile, for nothing was sent.
+    """
+    writing = asyncio.get_running_loop().run_in_executor(job.progress.writers, _begin, job, body)
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        begun = await writing
+        if isinstance(begun, Attempt):
+            job.progress.world.cache.journal.fail(begun.id, "not-sent", "the build was ended before it was sent")
+        raise
 
 
 def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
@@ -179,9 +196,19 @@ async def _made_elsewhere(job: Job) -> Outcome | None:
     return None
 
 
+@contextlib.contextmanager
+def _room(progress: Progress) -> Iterator[None]:
+    """Count as in flight what is about to be; stop submitting while there is still room for all of it. Raises Stopped."""
+    progress.due += 1
+    try:
+        _check_room(progress)
+        yield
+    finally:
+        progress.due -= 1
+
+
 def _check_room(progress: Progress) -> None:
-    """Stop submitting while there is still room for what is in flight. Raises Stopped."""
-    needed = progress.world.cache.room_for(len(progress.in_flight) + 1)
+    needed = progress.world.cache.room_for(len(progress.in_flight) + progress.due)
     if progress.world.cache.free_bytes() < needed:
         progress.stop_all("disk", "the disk under the cache is nearly full: nothing more is submitted until there is room")
     if progress.stopped:

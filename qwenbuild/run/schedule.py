@@ -18,19 +18,23 @@ from qwenbuild.plan import picture_digest
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.signals import listening
-from qwenbuild.run.submit import Purchase
+from qwenbuild.run.submit import Purchase, submits
 from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
 
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
 IDLE = (Verdict.FRESH, Verdict.MODIFIED)
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
 LOCAL_AT_ONCE = 64
+YOUNG = 10_000
+"""New objects between two looks of the collector; Python's own figure is 700."""
+THREADS = max(4, os.cpu_count() or 4)
+"""They wait for the disk more than they work, and who waits together shares a sync."""
 
 
 def run(plan: Plan, world: World) -> RunResult:
     """Carry out the plan. Everything finished is stored and published, also after failures and interrupts."""
-    with _kept(), ThreadPoolExecutor(max(2, os.cpu_count() or 2), "qwenbuild") as executor:
-        progress = Progress(world, executor)
+    with _kept(), ThreadPoolExecutor(THREADS, "qwenbuild") as executor, ThreadPoolExecutor(THREADS, "journal") as writers:
+        progress = Progress(world, executor, writers)
         schedule = _Schedule(progress, plan)
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(progress, schedule))
@@ -41,11 +45,17 @@ def run(plan: Plan, world: World) -> RunResult:
 
 @contextlib.contextmanager
 def _kept() -> Iterator[None]:
-    """The plan is not walked by the collector again and again: of 100,000 entries that holds up the loop for a second."""
+    """The plan is not walked by the collector again and again: of 100,000 entries that holds up the loop for a second.
+
+    What the run makes is looked at less often: hundreds of jobs in flight are many young objects, and few circles.
+    """
+    before = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(YOUNG, *before[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 
@@ -54,8 +64,25 @@ async def _run(progress: Progress, schedule: _Schedule) -> None:
         try:
             await _drain(progress)
             await schedule.carry_out()
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            await _farewell(progress)
+            raise
         finally:
             await progress.world.close()
+
+
+async def _farewell(progress: Progress) -> None:
+    """Before a fault of ours ends the build: what is being sent gets its ticket, for without one it would be in doubt."""
+    progress.stop_all("fault", "the build ends by a fault of its own; nothing more is submitted")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(progress.world.times.farewell):
+            while progress.due or submits():  # noqa: ASYNC110  (ends once, and rarely begins)
+                await asyncio.sleep(0.01)
+    for job in progress.jobs.values():
+        if job.done() and not job.cancelled():
+            job.exception()  # the first one is raised; whoever failed beside it has nothing to add
 
 
 async def _drain(progress: Progress) -> None:

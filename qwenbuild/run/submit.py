@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
@@ -16,6 +17,11 @@ from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Pric
 from qwenbuild.ports import Lane, Provider
 from qwenbuild.providers.retry import Decision, Retries, Then
 from qwenbuild.run.world import Progress, Stopped
+
+SUBMIT = "submit"
+"""What a task that sends is called."""
+APART = 5.0
+"""Submissions a second up to which each waits for the one before: they must not leave together after a slow write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,11 @@ class Job:
         model = purchase.action.model
         retries = Retries(provider.recovery, provider.limits(model).timeout, progress.world.waits)
         return cls(progress, purchase, provider, progress.lane(provider, model), retries)
+
+    @property
+    def apart(self) -> bool:
+        """Whether submissions are so far apart that the next one's turn can wait until the journal has this one."""
+        return 0 < self.provider.limits(self.purchase.action.model).rps <= APART
 
     def check(self) -> None:
         """Raises Stopped when submitting has stopped."""
@@ -122,7 +133,12 @@ async def submit_once(progress: Progress, provider: Provider, order: Order, body
     async def committed() -> Ticket:
         return commit(progress, attempt, await provider.submit(order, body))
 
-    return await asyncio.shield(asyncio.ensure_future(committed()))
+    return await asyncio.shield(asyncio.create_task(committed(), name=SUBMIT))
+
+
+def submits() -> set[asyncio.Task[Any]]:
+    """The submits of this loop that have no ticket yet."""
+    return {task for task in asyncio.all_tasks() if task.get_name() == SUBMIT}
 
 
 def commit(progress: Progress, attempt: Attempt, ticket: Ticket) -> Ticket:

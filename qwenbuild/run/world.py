@@ -138,13 +138,18 @@ class World:
 
 
 class Progress:
-    """The one owner of what changes while a run runs: stops, what is in flight, what was spent."""
+    """The one owner of what changes while a run runs: stops, what is in flight, what was spent.
 
-    def __init__(self, world: World, executor: Executor) -> None:
+    `writers` are threads for the journal alone: what is due must not queue behind pictures.
+    """
+
+    def __init__(self, world: World, executor: Executor, writers: Executor) -> None:
         self.world = world
         self.executor = executor
+        self.writers = writers
         self.jobs: dict[str, asyncio.Task[Outcome]] = {}
         self.drained: dict[str, Outcome] = {}
+        self.due = 0
         self.in_flight: dict[str, tuple[str, float]] = {}
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
         self.unwritten: dict[str, Ticket] = {}

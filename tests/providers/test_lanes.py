@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.model import Limits
+from qwenbuild.providers import lanefiles
 from qwenbuild.providers.lanes import MARGIN, FileLane, FileLanes
 from qwenbuild.providers.waits import FakeTime, Waits
 
@@ -312,3 +315,29 @@ async def test_spacing_counts_from_when_a_submission_leaves(tmp_path: Path) -> N
     way.leaving()
     await way.turn()
     assert clock.now >= 0.3 + 0.5
+
+
+async def test_trouble_with_its_files_never_hides_that_a_submission_was_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a ticket, an error here would lose it: the note waits for the next turn, and a lost folder is made again."""
+    clock = FakeTime()
+    way = lane(tmp_path / "pace", clock, 20)
+    await way.turn()
+    shutil.rmtree(tmp_path / "pace")
+    way.leaving()
+    way.accepted()
+    assert (tmp_path / "pace").is_dir()
+
+    def full(self: object, text: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lanefiles.Note, "write", full)
+        way.leaving()
+        way.throttled(5.0, narrow=False)
+        way.accepted()
+        with pytest.raises(OSError, match="no space"):
+            await way.turn()
+    await way.turn()
+    assert clock.now >= 5.0

@@ -75,7 +75,7 @@ BUGS = (
     Bug(
         "a submission is not shielded from cancellation",
         "run/submit.py",
-        "await asyncio.shield(asyncio.ensure_future(committed()))",
+        "await asyncio.shield(asyncio.create_task(committed(), name=SUBMIT))",
         "await committed()",
         recover("cancelled_still"),
     ),
@@ -145,9 +145,9 @@ BUGS = (
     Bug(
         "two live attempts of one key",
         "cache/journal.py",
-        "                if holder.id != names_attempt or holder.state is not AttemptState.DOUBT:\n"
-        "                    return Busy(holder)",
-        "                pass",
+        '            if holder.id != row["names_attempt"] or holder.state is not AttemptState.DOUBT:\n'
+        "                return Busy(holder)",
+        "            pass",
         JOURNAL,
     ),
     Bug(
@@ -195,8 +195,10 @@ BUGS = (
     Bug(
         "redirects are followed with the key",
         "providers/http.py",
-        "follow_redirects=False",
-        "follow_redirects=True",
+        'self._submits.sent("POST", url, headers, body, patience) as response,\n            ):\n',
+        'self._submits.sent("POST", url, headers, body, patience) as response,\n            ):\n'
+        '                if "location" in response.headers:\n'
+        '                    return await self.post(response.headers["location"], headers, body, read=read)\n',
         ("tests/providers/test_http.py", "tests/providers/test_conformance.py"),
     ),
     Bug(

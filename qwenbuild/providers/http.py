@@ -151,7 +151,7 @@ class Wire:
         self.guard = guard
         self.limits = limits or DownloadLimits()
         env = not guard.loopback
-        self._submits = Way(httpx.Timeout(30.0, connect=10.0, write=60.0), keep=0, env=env)
+        self._submits = Way(httpx.Timeout(30.0, connect=10.0, write=60.0), keep=0, env=env, spends=True)
         self._polls = Way(httpx.Timeout(30.0, connect=10.0), keep=CONNECTIONS, env=env)
         guarded = GuardedSockets(guard, resolve or resolve_host)
         self._downloads = Way(httpx.Timeout(self.limits.read, connect=10.0), keep=CONNECTIONS, backend=guarded, env=env)

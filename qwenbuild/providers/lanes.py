@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,14 @@ class State:
             self.fewer, self.streak = self.fewer - 1, 0
 
 
+_SENDER: ContextVar[asyncio.Task[Any] | None] = ContextVar("sender", default=None)
+"""The task that had the turn: what it sends may leave in a task of its own."""
+
+
+def _sender() -> asyncio.Task[Any] | None:
+    return _SENDER.get() or asyncio.current_task()
+
+
 class FileLanes:
     """All lanes under one folder. An account "" is nobody's: its lanes stay in this process and have no spacing."""
 
@@ -188,7 +197,7 @@ class FileLane:
         try:
             yield
         finally:
-            self._left.pop(asyncio.current_task(), None)
+            self._left.pop(_sender(), None)
             lock = self._held.pop(number)
             if lock is not None:
                 os.close(lock)
@@ -253,14 +262,15 @@ class FileLane:
 
         pause = self._changed(leave)
         if pause is not None and pause <= 0 and self._pace.count:
-            self._left[asyncio.current_task()] = steady
+            _SENDER.set(asyncio.current_task())
+            self._left[_sender()] = steady
         return KNOCK if pause is None else pause
 
     def leaving(self) -> None:
-        """The submission of this task leaves now; the journal took its time since the turn."""
+        """The submission of this task leaves now, or has just left: journal and connection took their time since the turn."""
         if self._path is None and not self._pace.interval:
             return
-        task, steady, wall = asyncio.current_task(), self._waits.steady(), self._waits.wall()
+        task, steady, wall = _sender(), self._waits.steady(), self._waits.wall()
         turn = self._left.get(task, steady)
         if self._pace.count:
             self._left[task] = steady
@@ -283,7 +293,7 @@ class FileLane:
 
     def accepted(self) -> None:
         """The server accepted the submission of this task."""
-        left = self._left.pop(asyncio.current_task(), None)
+        left = self._left.pop(_sender(), None)
         if left is not None:
             steady = self._waits.steady()
             self._note(lambda state: state.arrived(left, steady))

@@ -24,6 +24,7 @@ import httpx
 
 from qwenbuild import __version__
 from qwenbuild.providers.connections import Direct, Sockets
+from qwenbuild.providers.departure import trace
 from qwenbuild.providers.guard import Guard, HostRefused
 
 if importlib.util.find_spec("sniffio") is None:
@@ -75,15 +76,22 @@ def _client(timeout: httpx.Timeout) -> httpx.AsyncClient:
 class Way:
     """How requests of one kind leave: straight, or through the proxy that the environment names for their host.
 
-    `keep`: how many idle connections are kept.
+    `keep`: how many idle connections are kept; `spends`: whoever keeps the pace is told when a request has left.
     """
 
     def __init__(
-        self, patience: httpx.Timeout, *, keep: int, backend: httpcore.AsyncNetworkBackend | None = None, env: bool = True
+        self,
+        patience: httpx.Timeout,
+        *,
+        keep: int,
+        backend: httpcore.AsyncNetworkBackend | None = None,
+        env: bool = True,
+        spends: bool = False,
     ) -> None:
         self._patience = patience
         self._straight = Direct(_ssl_context(), keep=keep, expiry=EXPIRY, backend=backend)
         self._keep, self._env = keep, env
+        self._reports = {"trace": trace} if spends else {}
         self._proxied: dict[tuple[str, str], bool] = {}
         self._clients = _Pool(lambda: _client(patience))
 
@@ -102,7 +110,7 @@ class Way:
             url,
             headers={**COMMON, **headers},
             content=body,
-            extensions={"timeout": (patience or self._patience).as_dict()},
+            extensions={"timeout": (patience or self._patience).as_dict(), **self._reports},
         )
         if self._env and self._has_proxy(request.url):
             async with self._client() as client:

@@ -15,6 +15,7 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
 from qwenbuild.ports import Lane, Provider
+from qwenbuild.providers.departure import at_departure
 from qwenbuild.providers.retry import Decision, Retries, Then
 from qwenbuild.run.world import Progress, Stopped
 
@@ -110,6 +111,7 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome:
     """
     while True:
         job.lane.leaving()
+        at_departure(job.lane.leaving)
         try:
             ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
         except ProviderError as error:

@@ -13,6 +13,7 @@ import pytest
 import respx
 
 from qwenbuild.errors import Unavailable, Uncertain
+from qwenbuild.providers.departure import at_departure
 from qwenbuild.providers.guard import Guard, HostRefused, is_public
 from qwenbuild.providers.http import (
     NEVER_LEFT,
@@ -80,6 +81,18 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
     await wire.aclose()
     listening.close()
     await asyncio.sleep(0.01)
+
+
+async def test_whoever_keeps_the_pace_is_told_when_a_submit_was_written_and_of_nothing_else() -> None:
+    told: list[int] = []
+    async with server(lambda _: http(200, b"{}")) as (url, seen):
+        wire = Wire(LOCAL)
+        at_departure(lambda: told.append(len(seen)))
+        await wire.get(f"{url}/task", {})
+        assert told == []
+        await asyncio.create_task(wire.post(f"{url}/submit", {}, b"{}", read=5))
+        assert told == [1]  # before the server had read it
+        await wire.aclose()
 
 
 async def test_fifty_questions_at_once_keep_ten_connections_and_the_next_ones_use_them() -> None:

@@ -341,3 +341,21 @@ async def test_trouble_with_its_files_never_hides_that_a_submission_was_accepted
             await way.turn()
     await way.turn()
     assert clock.now >= 5.0
+
+
+async def test_what_leaves_late_in_a_task_of_its_own_counts_from_when_it_left(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way, left = lane(tmp_path, clock, 20, 100), []
+
+    async def one(number: int) -> None:
+        await way.turn()
+        clock.now += 0.3 if number == 0 else 0.0  # connecting took its time
+        left.append(clock.now)
+        await asyncio.create_task(later())
+
+    async def later() -> None:
+        way.leaving()
+
+    for number in range(60):
+        await one(number)
+    assert all(after - before >= 1.0 for before, after in zip(left, left[20:], strict=False))

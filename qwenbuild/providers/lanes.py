@@ -28,7 +28,7 @@ FAST = 5.0
 """Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
 MOST_COUNTED = 50
 """Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
-TRAVEL, TRAVEL_CAP = 0.02, 0.1
+TRAVEL, TRAVEL_CAP = 0.04, 0.1
 """Seconds after which a submission is taken to have arrived: as a guess, and at most when its answer took longer."""
 HAIR = 0.002
 PAUSE_CAP = 120.0

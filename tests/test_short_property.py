@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from qwenbuild.build import Options, short, shown, status
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.images import flatpng
+from qwenbuild.model import Verdict
 from qwenbuild.report.plan_json import plan_json
 from qwenbuild.report.plan_text import plan_lines, plan_summary, status_summary
 from qwenbuild.report.terminal import Terminal, terminal
@@ -251,6 +253,35 @@ def test_after_an_edit_of_one_file_both_come_to_the_same_plan(walked: Project, n
     reset(walked)
     (walked.folder / name).write_bytes(OTHERWISE[name])
     assert short.plan(Options(walked.folder)) is not None
+    compared(walked, Options(walked.folder))
+
+
+TOUCHED: dict[str, Callable[[Path], object]] = {
+    "deleted": Path.unlink,
+    "edited": lambda path: path.write_bytes(b"a person's work"),
+    "edited under its old time": lambda path: rewritten(path),
+}
+
+
+def rewritten(path: Path) -> None:
+    """Other bytes of the same number, with the times that a person can set as they were."""
+    status = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", list(TOUCHED))
+def test_a_file_that_somebody_touched_is_seen_on_the_short_way(walked: Project, how: str) -> None:
+    reset(walked)
+    believed = short.plan(Options(walked.folder))
+    assert believed is not None
+    assert believed.kept is not None
+    touched = believed.kept.files()[0]
+    TOUCHED[how](walked.out / touched)
+    planned = shown(Options(walked.folder))
+    found = [output.verdict for step in planned.plan.steps for output in step.outputs if output.spec.path == touched]
+    assert len(found) == 1
+    assert Verdict.FRESH not in found
     compared(walked, Options(walked.folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -19,6 +20,19 @@ def test_what_is_stored_comes_back_byte_for_byte(cache: Cache) -> None:
     assert cache.read_blob(digest) == PICTURE
     assert cache.has_blob(digest)
     assert cache.known_blobs() == {digest}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no such advice")
+def test_a_picture_is_stored_where_the_system_takes_no_advice(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(*said: int) -> None:
+        asked.append(said)
+        raise OSError(errno.EINVAL, "no advice here")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    assert cache.read_blob(cache.put_blob(PICTURE)) == PICTURE
+    assert len(asked) == 1
 
 
 def test_looking_into_a_cache_that_is_not_there_makes_nothing(cache: Cache, root: Path) -> None:

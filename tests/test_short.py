@@ -14,7 +14,9 @@ import pytest
 
 from qwenbuild import lockfile, recall
 from qwenbuild.build import Options, kept, plan, short, shown
+from qwenbuild.build.holdings import only_here
 from qwenbuild.build.keeping import MOST_KINDS
+from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from qwenbuild.images import flatpng
 from qwenbuild.report.plan_json import step_text
@@ -138,6 +140,29 @@ def test_what_concerns_a_believed_asset_is_left_to_the_walk(shelf: Project, bloc
     assert believed(shelf) is None
 
 
+@pytest.mark.parametrize("output", ["assets", "./assets"])
+def test_a_new_output_in_the_place_of_what_a_believed_asset_reads_is_refused(shelf: Project, output: str) -> None:
+    (shelf.folder / "assets/art").mkdir()
+    shutil.move(shelf.folder / "shape.png", shelf.folder / "assets/art/shape.png")
+    moved = MANIFEST.replace("[shape.png]", "[assets/art/shape.png]").replace(
+        "vars: {style", f"output: {output}\nvars: {{style"
+    )
+    shelf.manifest(moved)
+    built(shelf)
+    assert believed(shelf) == {"cups", "plates", "spoons"}
+    shelf.manifest(moved + "  extra: {prompt: X, output: art/shape.png}\n")
+    assert believed(shelf) is None
+    with pytest.raises(InputError, match="would overwrite"):
+        plan(shelf.options())
+
+
+@pytest.mark.parametrize("glaze", ["white", "green"])
+def test_an_atlas_is_left_to_the_walk(shelf: Project, glaze: str) -> None:
+    """Also where all that it shows is looked at anyway."""
+    shelf.manifest(MANIFEST.replace("white", glaze) + "atlases: {sheet: {select: plates, output: sheet.png}}\n")
+    assert believed(shelf) is None
+
+
 def test_a_new_asset_beside_the_others_is_walked_alone(shelf: Project) -> None:
     shelf.manifest(MANIFEST + "  extra: {prompt: X}\n")
     assert believed(shelf) == {"cups", "plates", "spoons"}
@@ -154,6 +179,28 @@ def test_notices_about_models_are_said_of_what_is_not_walked(shelf: Project) -> 
     assert quick is not None
     assert quick.notices == slow.notices
     assert [notice.code for notice in quick.notices] == ["model-retired"]
+
+
+def test_paid_pictures_that_are_not_walked_are_counted(walked: Project, emulated: Served) -> None:
+    hosted = "provider: dashscope\nproviders: {dashscope: {region: singapore, mode: sync, limits: {rps: 200}}}\n"
+    walked.manifest(f"version: 1\n{hosted}assets:\n  cup: {{prompt: A cup}}\n  pot: {{prompt: A pot}}\n")
+    built(walked)
+    subprocess.run(["git", "init", "-q"], cwd=walked.folder, check=True)
+    (walked.folder / ".gitignore").write_text("/assets/\n")
+    walked.edit("A pot", "A jug")
+    assert believed(walked) == {"cup"}
+    quick = short.plan(walked.options())
+    assert quick is not None
+    (notice,) = only_here(quick)
+    assert notice.message == "2 paid pictures are in this machine's cache alone"
+    assert [notice] == list(only_here(plan(walked.options())))
+
+
+def test_an_input_that_was_written_a_moment_before_it_was_read_is_not_believed(shelf: Project) -> None:
+    """It may be written once more at the same size, in the same moment."""
+    rewritten(shelf.folder / "cups.csv", (shelf.folder / "cups.csv").read_text())
+    assert shelf.build().exit_code == 0
+    assert believed(shelf) == {"plates", "spoons"}
 
 
 def test_entries_that_people_choose_among_are_walked(shelf: Project) -> None:

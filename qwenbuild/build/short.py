@@ -20,7 +20,7 @@ from qwenbuild.build.loading import STATE, Loaded, Options, Planned, make, uncol
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import QwenbuildError
-from qwenbuild.expand.paths import collision_key, parents
+from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.model import Asset, Entry, Manifest
 from qwenbuild.recall import State
 
@@ -171,9 +171,7 @@ def _fits(loaded: Loaded, believed: Kept) -> bool:
         return False
     if not mine.isdisjoint(folder for head in {key.rpartition("/")[0] for key in files} for folder in (head, *parents(head))):
         return False
-    prefix = collision_key(loaded.manifest.output.strip("/")) + "/"
-    read = {collision_key(path) for path in _sources(loaded, believed)}
-    return (mine | files).isdisjoint(key.removeprefix(prefix) for key in read if key.startswith(prefix))
+    return (mine | files).isdisjoint(key_below(loaded.manifest.output, path) for path in _sources(loaded, believed))
 
 
 def _keys(paths: Sequence[str]) -> set[str]:

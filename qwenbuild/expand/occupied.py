@@ -10,7 +10,7 @@ from typing import Any
 
 from qwenbuild.expand.axes import key_of
 from qwenbuild.expand.faults import Fault
-from qwenbuild.expand.paths import collision_key, parents
+from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.model import Entry
 
 
@@ -80,11 +80,9 @@ class Occupied:
 
     def over(self, root: str, sources: Iterable[str]) -> list[Fault]:
         """The faults of outputs that would replace a file the manifest reads. Both are relative to its folder."""
-        prefix = collision_key(root.strip("/")) + "/"
         found = []
         for source in sources:
-            key = collision_key(source)
-            taken = self._files.get(key.removeprefix(prefix)) if key.startswith(prefix) else None
+            taken = self._files.get(key_below(root, source) or "")
             if taken is not None:
                 message = f"`{taken[0]}` of `{taken[1]}` would overwrite `{source}`, which the manifest reads"
                 found.append(Fault("output-over-source", message))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from posixpath import normpath
 
 PART_BYTES = 200
 """Longest part of a path, in bytes of UTF-8: room below the usual 255 for a temporary file's suffix."""
@@ -65,6 +66,12 @@ def collision_key(path: str) -> str:
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
     again = unicodedata.normalize("NFC", folded.casefold())
     return again
+
+
+def key_below(folder: str, path: str) -> str | None:
+    """The collision key that a file has below a folder, None when it is elsewhere. Both are as the manifest wrote them."""
+    above, key = collision_key(normpath(folder)), collision_key(normpath(path))
+    return key.removeprefix(f"{above}/") if key.startswith(f"{above}/") else None
 
 
 def parents(path: str) -> Iterator[str]:

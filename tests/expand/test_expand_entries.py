@@ -385,10 +385,12 @@ def test_an_atlas_collides_with_entries_too() -> None:
     assert (found.code, found.path) == ("output-collision", "atlases.ui.output")
 
 
-def test_an_output_never_replaces_what_the_manifest_reads(folder: Path) -> None:
+@pytest.mark.parametrize("root", ["assets", "./assets", "assets/", "assets/."])
+@pytest.mark.parametrize("read", ["assets/ref.png", "./assets/ref.png"])
+def test_an_output_never_replaces_what_the_manifest_reads(folder: Path, root: str, read: str) -> None:
     (folder / "assets").mkdir()
     (folder / "assets/ref.png").write_bytes(b"x")
-    found = problem(asset(inputs=("assets/ref.png",), output="Ref.png"), folder=folder)
+    found = problem(asset(inputs=(read,), output="Ref.png"), folder=folder, output=root)
     assert found.code == "output-over-source"
 
 

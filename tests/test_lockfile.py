@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwenbuild import lockfile
 from qwenbuild.errors import InputError
@@ -57,6 +60,23 @@ def write(project: Path, entries: dict[str, LockEntry | None]) -> bool:
 def test_a_lockfile_is_written_to_the_letter(project: Path) -> None:
     assert write(project, {"potions/red-small": ENTRY})
     assert (project / "qwenbuild.lock").read_text(encoding="utf-8") == EXACT
+
+
+WORDS = st.text(max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(WORDS, st.dictionaries(WORDS, VALUES, max_size=4), max_size=4), WORDS, WORDS)
+def test_a_lockfile_is_what_json_writes_with_an_indent(actions: dict[str, Any], manifest: str, note: str) -> None:
+    entries = {id: LockEntry(A, B, action, "", {id: LockOutput()}, note=note, seeds={}) for id, action in actions.items()}
+    document = {"entries": {id: lockfile.record(entry) for id, entry in entries.items()}, "manifest": manifest, "version": 1}
+    expected = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert lockfile.text(entries, manifest) == expected.encode()
 
 
 def test_what_was_written_is_read_back(project: Path) -> None:

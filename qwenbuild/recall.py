@@ -222,18 +222,33 @@ def _parsed(rest: bytes) -> State | None:
 
 def proven(manifest: str) -> State | None:
     """The state of a manifest when a build would have nothing to do, proven by looking at every file; else None."""
+    state = unchanged(manifest)
+    return state if state is not None and _same_tree(_root(manifest, state), state) else None
+
+
+def unchanged(manifest: str) -> State | None:
+    """The state of a manifest when nothing but files of the tree can have changed since there was nothing to do; else None."""
     state = read(path_of(manifest))
     if state is None or not state.says("idle") or state.paths[0] != os.path.basename(manifest):
         return None
     values = state.values
     if values["tool"] != tool() or values["environment"] != environment() or values["until"] <= today():
         return None
-    folder = os.path.dirname(manifest)
-    inputs, leads = look(folder, state.paths[: state.inputs])
+    inputs, leads = look(os.path.dirname(manifest), state.paths[: state.inputs])
     same = all(signature == state.signature(index) for index, (_, signature) in enumerate(inputs))
     if not same or word(leads) != values["leads"] or vault(values["blobs"]) != values["vault"]:
         return None
-    return state if _same_tree(os.path.join(folder, values["root"]), state) else None
+    return state
+
+
+def has_files(manifest: str, state: State, places: list[int]) -> bool:
+    """Whether the files at these places among the state's paths still have their signatures."""
+    signatures = array("q", [number for place in places for number in state.signature(place)])
+    return same_files(_root(manifest, state), [state.paths[place] for place in places], signatures)
+
+
+def _root(manifest: str, state: State) -> str:
+    return os.path.join(os.path.dirname(manifest), state.values["root"])
 
 
 def word(text: str) -> str:

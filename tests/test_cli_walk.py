@@ -283,6 +283,25 @@ def test_status_explain_validate_and_spend_json(paid: Desk) -> None:
     assert (len(spend["attempts"]), spend["total"]) == (2, {"usd": "0.07"})
 
 
+def test_an_entry_is_explained_alike_with_and_without_what_is_remembered_and_whatever_became_of_others(paid: Desk) -> None:
+    assert paid("build", "--yes").code == 0
+    before = paid("explain", "lanterns/red", "--json").json
+    (paid.folder / "assets/lanterns/blue.png").unlink()
+    assert paid("explain", "lanterns/red", "--json").json == before
+    shutil.rmtree(paid.folder / ".qwenbuild")
+    assert paid("explain", "lanterns/red", "--json").json == before
+
+
+def test_an_edited_file_of_an_explained_entry_is_seen(paid: Desk) -> None:
+    assert paid("build", "--yes").code == 0
+    path = paid.folder / "assets/lanterns/red.png"
+    data, times = path.read_bytes(), path.stat()
+    path.write_bytes(data[:-1] + b"x")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (output,) = paid("explain", "lanterns/red", "--json").json["outputs"]
+    assert output["verdict"] == "modified"
+
+
 def test_the_explained_key_can_be_recomputed_from_the_explained_action(paid: Desk) -> None:
     from hashlib import sha256
 

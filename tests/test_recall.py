@@ -259,6 +259,27 @@ def test_what_changes_while_a_build_runs_is_not_counted_as_built(cups: Project, 
         assert answer() == 0
 
 
+@pytest.mark.parametrize("name", ["qwenbuild.yaml", "cups.csv", "prompts/cup.j2", "art/shape.png"])
+def test_what_changes_while_pictures_are_bought_is_not_counted_as_built(
+    cups: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The pictures were bought for what was read; what stands there now is for the next build."""
+    from qwenbuild.build import walk
+
+    real, path = walk.remember_made, cups.folder / name
+
+    def edited(*args: Any, **said: Any) -> None:
+        path.write_bytes(path.read_bytes() + b" ")
+        time.sleep(AGE)
+        real(*args, **said)
+
+    monkeypatch.setattr(walk, "remember_made", edited)
+    (cups.folder / "cups.csv").write_text("id,colour\nred,red\nblue,azure\n")
+    time.sleep(AGE)
+    assert cups.build().counts["generated"] == 1
+    assert answer() is None
+
+
 def test_a_file_of_the_same_moment_is_not_believed(cups: Project) -> None:
     path = cups.out / "cups/red.png"
     path.write_bytes(path.read_bytes())

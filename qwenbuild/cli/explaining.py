@@ -1,4 +1,5 @@
-"""What `explain` can say without the walk, when the remembered state proves that nothing changed.
+"""What `explain` can say without the walk, when the remembered state proves that nothing of the entry changed: what
+became of other entries' files says nothing about it.
 
 Never says anything else than the walk would: an entry of which anything was chosen, held or rejected is left to it.
 """
@@ -6,14 +7,13 @@ Never says anything else than the walk would: an entry of which anything was cho
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qwenbuild import lockfile, recall
 from qwenbuild.cli.call import current
-from qwenbuild.cli.quick import plain_state
 from qwenbuild.key import document, from_document
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
@@ -38,19 +38,22 @@ class Explained:
 def explain(id: str) -> Explained | None:
     """What the lockfile says of one fresh entry; None when the walk must look."""
     call = current()
-    state = plain_state(call)
     manifest = recall.manifest_of(str(call.folder), call.file or "")
-    if state is None or manifest is None:
+    state = None if manifest is None else recall.unchanged(manifest)
+    if state is None or manifest is None or not state.says("plain"):
         return None
     try:
         record = _record(lockfile.path_of(Path(manifest)).read_bytes(), id)
-        result = None if record is None else _result(Path(state.values["blobs"]).parent, record)
+        places = [] if record is None else [state.paths.index(path, state.inputs) for path in record.outputs]
+        if record is None or not recall.has_files(manifest, state, places):
+            return None
+        result = _result(Path(state.values["blobs"]).parent, record)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if record is None or result is None:
+    if result is None:
         return None
-    action = document(from_document(record.action))
-    return Explained(id, action, record.key, lockfile.record(record), _outputs(record, state), picture_facts(result))
+    action, outputs = document(from_document(record.action)), _outputs(state, sorted(places))
+    return Explained(id, action, record.key, lockfile.record(record), outputs, picture_facts(result))
 
 
 def _record(raw: bytes, id: str) -> LockEntry | None:
@@ -66,11 +69,9 @@ def _record(raw: bytes, id: str) -> LockEntry | None:
     return LockEntry(outputs=outputs, **said)
 
 
-def _outputs(record: LockEntry, state: recall.State) -> tuple[OutputPlan, ...]:
+def _outputs(state: recall.State, places: Sequence[int]) -> tuple[OutputPlan, ...]:
     """The entry's files in the order in which the state has them, which is the manifest's."""
-    place = {path: index for index, path in enumerate(state.paths)}
-    paths = sorted(record.outputs, key=lambda path: place.get(path, 0))
-    return tuple(OutputPlan(OutputSpec(path, ()), Verdict.FRESH, "", "", "", "") for path in paths)
+    return tuple(OutputPlan(OutputSpec(state.paths[place], ()), Verdict.FRESH, "", "", "", "") for place in places)
 
 
 def _result(root: Path, record: LockEntry) -> ActionResult | None:

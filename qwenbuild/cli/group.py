@@ -18,47 +18,47 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Build": {
-        "init": "qwenbuild.cli.commands.init",
-        "validate": "qwenbuild.cli.commands.validate",
-        "plan": "qwenbuild.cli.commands.plan",
-        "build": "qwenbuild.cli.commands.build",
+        "init": "A manifest that builds offline at once.",
+        "validate": "Check manifest, templates, paths and parameters, offline.",
+        "plan": "What a build would do, why, and what it would cost.",
+        "build": "Make what is missing; ask before it costs.",
     },
     "Look": {
-        "status": "qwenbuild.cli.commands.status",
-        "explain": "qwenbuild.cli.commands.explain",
-        "diff": "qwenbuild.cli.commands.diff",
-        "gallery": "qwenbuild.cli.commands.gallery",
-        "spend": "qwenbuild.cli.commands.spend",
-        "disclose": "qwenbuild.cli.commands.disclose",
-        "providers": "qwenbuild.cli.commands.providers",
-        "schema": "qwenbuild.cli.commands.schema",
+        "status": "The lockfile against manifest, cache and output tree.",
+        "explain": "An entry's Action and key, and what changed.",
+        "diff": "What changed in pictures between two lockfiles.",
+        "gallery": "All pictures on one page that opens from disk.",
+        "spend": "Every attempt, and what it cost.",
+        "disclose": "The list of AI-made files that ship.",
+        "providers": "The models, their sizes, prices and limits.",
+        "schema": "The manifest's JSON Schema, for editors.",
     },
     "Choose": {
-        "pick": "qwenbuild.cli.commands.pick",
-        "unpick": "qwenbuild.cli.commands.unpick",
-        "approve": "qwenbuild.cli.commands.approve",
-        "release": "qwenbuild.cli.commands.release",
-        "reject": "qwenbuild.cli.commands.reject",
-        "reroll": "qwenbuild.cli.commands.reroll",
-        "note": "qwenbuild.cli.commands.note",
-        "review": "qwenbuild.cli.commands.review",
-        "accept": "qwenbuild.cli.commands.accept",
-        "import": "qwenbuild.cli.commands.import",
+        "pick": "Use candidate N of an entry.",
+        "unpick": "Take picks back.",
+        "approve": "Keep pictures as they are until released.",
+        "release": "Take approvals back.",
+        "reject": "Hide candidates for good.",
+        "reroll": "Add a candidate with a fresh seed.",
+        "note": "Write a few words to an entry.",
+        "review": "Choose in the browser, on this machine.",
+        "accept": "An edit was cosmetic: keep the pictures.",
+        "import": "Use a picture made elsewhere.",
     },
     "Keep": {
-        "clean": "qwenbuild.cli.commands.clean",
-        "cache": "qwenbuild.cli.commands.cache",
-        "doubt": "qwenbuild.cli.commands.doubt",
-        "lock": "qwenbuild.cli.commands.lock",
+        "clean": "Remove orphans from the output tree.",
+        "cache": "Where paid pictures are kept, and whether they are whole.",
+        "doubt": "Requests that perhaps were charged: settle them.",
+        "lock": "Mend a lockfile that a merge left in conflict.",
     },
     "Tools": {
-        "emulate": "qwenbuild.cli.commands.emulate",
-        "completion": "qwenbuild.cli.commands.completion",
+        "emulate": "Play the hosted APIs on this machine, for tests and CI.",
+        "completion": "A script that completes commands, ids and tags in your shell.",
     },
 }
-"""Every command: its name, and the module whose `command` it is. A new verb is one line here and one file."""
+"""Every command: its name, which is its module's, and its line in the help. A new verb is one line here and one file."""
 
-COMMANDS: dict[str, str] = {name: module for section in SECTIONS.values() for name, module in section.items()}
+COMMANDS: dict[str, str] = {name: line for section in SECTIONS.values() for name, line in section.items()}
 
 
 TWINS = (
@@ -134,18 +134,15 @@ class LazyGroup(Group):
         """Import the command named; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        command: click.Command = importlib.import_module(f"qwenbuild.cli.commands.{cmd_name}").command
+        command.short_help = COMMANDS[cmd_name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands by section."""
-        for title, names in SECTIONS.items():
+        """Write the commands by section; none is imported for it."""
+        for title, lines in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self._short(ctx, name)) for name in names])
-
-    def _short(self, ctx: click.Context, name: str) -> str:
-        command = self.get_command(ctx, name)
-        return command.get_short_help_str(100) if command else ""
+                formatter.write_dl(list(lines.items()))
 
 
 def near_miss(name: str, known: Sequence[str]) -> str:

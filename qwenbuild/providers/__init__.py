@@ -5,6 +5,7 @@ Knows no wire format and sends nothing. Each type's module, and httpx with it, i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ from qwenbuild.resolve import host_allowed, variable
 if TYPE_CHECKING:
     from qwenbuild.providers.site import Site
     from qwenbuild.providers.waits import Waits
+
+# httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 __all__ = [
     "TYPES",

@@ -126,6 +126,8 @@ async def look_up(job: Job, sending: Sending) -> Ticket | Outcome | None:
 
     Only an unambiguous match is claimed: one task, and no other request of this machine that it could belong to. Two looks
     that both find nothing prove that nothing was made: then a new attempt may follow (raises Again). Raises Stopped.
+
+    It is not looked at before it has settled: another machine's task of the same words might stand alone in it until then.
     """
     times, attempt = job.progress.world.times, sending.attempt
     waited = job.progress.world.waits.wall() - attempt.sent

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qwenbuild.build.adopting import Acceptance
 
 
-@click.command("accept", cls=Verb, short_help="An edit was cosmetic: keep the pictures.")
+@click.command("accept", cls=Verb)
 @click.argument("select", nargs=-1, required=True, metavar="ENTRY...", shell_complete=selectors)
 @confirm_options
 def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:

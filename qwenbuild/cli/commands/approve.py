@@ -12,7 +12,7 @@ from qwenbuild.cli.chosen import show
 from qwenbuild.cli.group import Verb
 
 
-@click.command("approve", cls=Verb, short_help="Keep pictures as they are until released.")
+@click.command("approve", cls=Verb)
 @opt.select_argument
 def command(select: tuple[str, ...]) -> int:
     """Keep the pictures in use. Where the manifest asks for others later, the entry is held: reported, and not paid for.

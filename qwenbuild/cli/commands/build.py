@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qwenbuild.build import Options, Planned, Summary
 
 
-@click.command("build", cls=Verb, short_help="Make what is missing; ask before it costs.")
+@click.command("build", cls=Verb)
 @opt.select_argument
 @opt.build_options
 @opt.walk_options

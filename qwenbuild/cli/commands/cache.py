@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 command = Group(
     "cache",
-    short_help="Where paid pictures are kept, and whether they are whole.",
     help="""Look after the cache: every picture that was paid for, under its digest, with a receipt. Deleting it costs money.
 
     It is $QWENBUILD_CACHE_DIR, or a folder of your user data; nothing is ever evicted.

@@ -13,7 +13,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 
-@click.command("clean", cls=Verb, short_help="Remove orphans from the output tree.")
+@click.command("clean", cls=Verb)
 @click.option("--all", "everything", is_flag=True, help="Every unmodified file of ours whose bytes are in the cache.")
 @click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed.")
 def command(everything: bool, dry: bool) -> int:

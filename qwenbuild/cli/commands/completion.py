@@ -33,7 +33,7 @@ complete -o nosort -F _qwenbuild_completion qwenbuild
 """Ours in place of click's, which hands over the words as bash breaks them: at colons."""
 
 
-@click.command("completion", cls=Verb, short_help="A script that completes commands, ids and tags in your shell.")
+@click.command("completion", cls=Verb)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
     """Print the completion script for SHELL: commands, options, entry ids, tags and assets.

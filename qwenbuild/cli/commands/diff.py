@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HERE = "working tree"
 
 
-@click.command("diff", cls=Verb, short_help="What changed in pictures between two lockfiles.")
+@click.command("diff", cls=Verb)
 @click.argument("old", metavar="[REV]", default="HEAD")
 @click.argument("new", metavar="[REV]", required=False)
 @click.option("--markdown", is_flag=True, help="A table for a pull request.")

@@ -13,7 +13,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 
-@click.command("disclose", cls=Verb, short_help="The list of AI-made files that ship.")
+@click.command("disclose", cls=Verb)
 @click.option("--format", "style", type=click.Choice(["md", "csv", "json"]), default="md", help="How the list is written.")
 @opt.json_option
 def command(style: str, as_json: bool) -> int:

@@ -17,7 +17,6 @@ from qwenbuild.cli.group import Group
 
 command = Group(
     "doubt",
-    short_help="Requests that perhaps were charged: settle them.",
     help="""Settle requests that left this machine and whose answer was never stored: you may have been charged for them.
 
     Nothing is sent again by itself. Look into the provider's console, then say what holds.

@@ -29,7 +29,7 @@ def _setting(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return settings
 
 
-@click.command("emulate", cls=Verb, short_help="Play the hosted APIs on this machine, for tests and CI.")
+@click.command("emulate", cls=Verb)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the APIs; 0 lets the system choose.")
 @click.option("--storage-port", type=click.IntRange(0, 65535), default=0, help="Of the pictures' links.")

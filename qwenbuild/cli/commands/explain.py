@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qwenbuild.report.explain_text import Explained
 
 
-@click.command("explain", cls=Verb, short_help="An entry's Action and key, and what changed.")
+@click.command("explain", cls=Verb)
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @opt.json_option
 def command(entry: str, as_json: bool) -> int:

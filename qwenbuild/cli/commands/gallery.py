@@ -16,7 +16,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 
-@click.command("gallery", cls=Verb, short_help="All pictures on one page that opens from disk.")
+@click.command("gallery", cls=Verb)
 @opt.select_argument
 @click.option("--output", metavar="DIR", help="The page's folder, instead of .qwenbuild/gallery.")
 @click.option("--against", metavar="REV", help="Show before and after against the lockfile of a git revision.")

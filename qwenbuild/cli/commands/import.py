@@ -16,7 +16,7 @@ from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
 
 
-@click.command("import", cls=Verb, short_help="Use a picture made elsewhere.")
+@click.command("import", cls=Verb)
 @click.argument("picture", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @click.option("--candidate", "number", metavar="N", type=click.IntRange(min=1), help="In the place of candidate N.")

@@ -19,7 +19,7 @@ SCHEMA = "schemas/manifest.v1.schema.json"
 """Written beside the manifest, so that every clone's editor has the schema of the version that wrote it, offline."""
 
 
-@click.command("init", cls=Verb, short_help="A manifest that builds offline at once.")
+@click.command("init", cls=Verb)
 @click.argument("kind", type=click.Choice(KINDS), default="game", metavar="[game|marketing]")
 def command(kind: str) -> int:
     """Write a small manifest with its prompts and data. It builds at once: offline, without a key, and free.

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 command = Group(
     "lock",
-    short_help="Mend a lockfile that a merge left in conflict.",
     help="Look after the lockfile.",
 )
 DRIVER = "qwenbuild lock resolve --driver %O %A %B %P"

@@ -13,7 +13,7 @@ from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
 
 
-@click.command("note", cls=Verb, short_help="Write a few words to an entry.")
+@click.command("note", cls=Verb)
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @click.argument("text", metavar="TEXT")
 def command(entry: str, text: str) -> int:

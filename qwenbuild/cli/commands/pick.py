@@ -13,7 +13,7 @@ from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
 
 
-@click.command("pick", cls=Verb, short_help="Use candidate N of an entry.")
+@click.command("pick", cls=Verb)
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
 def command(entry: str, number: int) -> int:

@@ -16,7 +16,7 @@ from qwenbuild.cli.group import Verb
 FORMATS = ("mermaid", "dot")
 
 
-@click.command("plan", cls=Verb, short_help="What a build would do, why, and what it would cost.")
+@click.command("plan", cls=Verb)
 @opt.select_argument
 @opt.check_option
 @opt.walk_options

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qwenbuild.catalog import Model
 
 
-@click.group("providers", cls=Group, short_help="The models, their sizes, prices and limits.")
+@click.group("providers", cls=Group)
 @opt.json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> int:

@@ -13,7 +13,7 @@ from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
 
 
-@click.command("reject", cls=Verb, short_help="Hide candidates for good.")
+@click.command("reject", cls=Verb)
 @click.argument("select", nargs=-1, required=True, metavar="SELECT... [N...]", shell_complete=entries)
 @click.option("--undo", is_flag=True, help="Take rejections back: of the candidates named, else all.")
 def command(select: tuple[str, ...], undo: bool) -> int:

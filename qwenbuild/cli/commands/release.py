@@ -12,7 +12,7 @@ from qwenbuild.cli.chosen import show
 from qwenbuild.cli.group import Verb
 
 
-@click.command("release", cls=Verb, short_help="Take approvals back.")
+@click.command("release", cls=Verb)
 @opt.select_argument
 def command(select: tuple[str, ...]) -> int:
     """Take approvals back: the next build makes, and pays for, what the manifest says.

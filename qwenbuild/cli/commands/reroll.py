@@ -13,7 +13,7 @@ from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
 
 
-@click.command("reroll", cls=Verb, short_help="Add a candidate with a fresh seed.")
+@click.command("reroll", cls=Verb)
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 def command(entry: str) -> int:
     """Add a candidate with a fresh seed to ENTRY. The next build makes it, and asks before it costs.

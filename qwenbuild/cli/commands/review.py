@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwenbuild.review import Served
 
 
-@click.command("review", cls=Verb, short_help="Choose in the browser, on this machine.")
+@click.command("review", cls=Verb)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 lets the system choose.")
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def command(port: int, opens: bool) -> int:

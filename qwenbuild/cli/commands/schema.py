@@ -10,7 +10,7 @@ import click
 from qwenbuild.cli.group import Verb
 
 
-@click.command("schema", cls=Verb, short_help="The manifest's JSON Schema, for editors.")
+@click.command("schema", cls=Verb)
 def command() -> int:
     """Print the JSON Schema (draft 2020-12) of a manifest, version 1.
 

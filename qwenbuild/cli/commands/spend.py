@@ -16,7 +16,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 
-@click.command("spend", cls=Verb, short_help="Every attempt, and what it cost.")
+@click.command("spend", cls=Verb)
 @opt.json_option
 def command(as_json: bool) -> int:
     """List every attempt of this project with its provider's id, amount and outcome, and the total. Cache hits cost nothing.

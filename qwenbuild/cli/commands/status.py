@@ -12,7 +12,7 @@ from qwenbuild.cli import show
 from qwenbuild.cli.group import Verb
 
 
-@click.command("status", cls=Verb, short_help="The lockfile against manifest, cache and output tree.")
+@click.command("status", cls=Verb)
 @opt.select_argument
 @opt.check_option
 @opt.offline_option

@@ -12,7 +12,7 @@ from qwenbuild.cli.chosen import show
 from qwenbuild.cli.group import Verb
 
 
-@click.command("unpick", cls=Verb, short_help="Take picks back.")
+@click.command("unpick", cls=Verb)
 @opt.select_argument
 def command(select: tuple[str, ...]) -> int:
     """Take picks back: the first candidate that nobody rejected is used again.

@@ -12,7 +12,7 @@ from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
 
 
-@click.command("validate", cls=Verb, short_help="Check manifest, templates, paths and parameters, offline.")
+@click.command("validate", cls=Verb)
 @opt.strict_option
 @opt.json_option
 def command(strict: bool, as_json: bool) -> int:

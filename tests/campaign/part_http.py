@@ -53,7 +53,7 @@ class Hurry:
 def hurried() -> Iterator[None]:
     """Builds in this process wait for nothing."""
     waits = Hurry().waits()
-    times = Times(settle=0.1, pause=0.05, patience=0.02)
+    times = Times(settle=0.1, pause=0.05, patience=0.02, farewell=1.0)
     with (
         mock.patch("qwenbuild.build.worlds.World", functools.partial(World, waits=waits, times=times)),
         mock.patch("qwenbuild.providers.build_provider", functools.partial(build_provider, waits=waits, downloads=QUICK)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,8 @@ ENTRIES = 40
 CI, WHOLE = 200, 3000
 A_ROUND = 8
 """Kills before a round's builds are let alone, so that each round comes to its end and is judged."""
+A_REPORT = 10
+"""Rounds after which a line is said, so that a run of an hour that ends early has shown something."""
 LONGEST = 4.0
 """Seconds until a kill at most, however slow the machine is."""
 
@@ -69,6 +72,8 @@ def kill_through(api: Api, kills: int, forge: Forge, chance: random.Random, fold
                 usual = min(LONGEST, time.monotonic() - start)
             else:
                 _round(shop, forge, chance, count, min(A_ROUND, kills - count.kills), usual)
+            if number % A_REPORT == 0:
+                print(f"  {api.name}: {count.line}", file=sys.stderr, flush=True)
             number += 1
     return count
 

@@ -102,6 +102,7 @@ def with_strace(whole: bool, seed: int) -> tuple[int, list[str]]:
             orders = list(_orders(list(points(_stocked(Path(folder) / "count" / api.name, api, remote)))))
             if not whole:
                 orders = chance.sample(orders, CI_POINTS // 2)
+            print(f"  {api.name}: {len(orders)} faults and kills by strace", file=sys.stderr, flush=True)
             for call, which, what in orders:
                 number += 1
                 shop = _stocked(Path(folder) / str(number), api, remote)
@@ -175,6 +176,7 @@ def with_double(whole: bool) -> tuple[int, list[str]]:
         for api in APIS if whole else APIS[1:2]:
             clean = Faulty(0, 0)
             _built(_stocked(Path(folder) / "clean" / api.name, api, remote), clean)
+            print(f"  {api.name}: {clean.number} file operations", file=sys.stderr, flush=True)
             for error in (0, *PORTABLE) if whole else (0, errno.ENOSPC):
                 for at in range(1, clean.number + 1):
                     number += 1

@@ -1,5 +1,6 @@
 """`python -m tests.campaign.teeth [NAME…]`: plant a bug in a copy of the package, run the tests that should see it, and say
-whether they did. A suite that stays green over any of them is worth nothing there.
+whether they did. A suite that stays green over any of them is worth nothing there. The first list is about money and
+pictures; `planted` has the one about what is remembered between builds.
 
 Knows the bugs as replacements of text; one that no longer matches is an error, not a pass.
 """
@@ -13,23 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.campaign.planted import REMEMBERED, Bug
 
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("qwenbuild", "tests", "examples", "docs", "schemas", "pyproject.toml", "README.md", ".gitignore")
 PATIENCE = 240.0
-
-
-@dataclass(frozen=True)
-class Bug:
-    """One planted bug: in `file`, `old` becomes `new`; `seen` are the tests that must turn red."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    seen: tuple[str, ...]
 
 
 CRASH = ("tests/cache/test_cache_crash.py",)
@@ -298,7 +289,7 @@ def bite(bugs: Sequence[Bug]) -> Iterator[tuple[Bug, str, float]]:
 
 def main(names: Sequence[str]) -> int:
     """Print the table; 1 when a bug was not seen."""
-    bugs = [bug for bug in BUGS if not names or any(name in bug.name for name in names)]
+    bugs = [bug for bug in (*BUGS, *REMEMBERED) if not names or any(name in bug.name for name in names)]
     missed = 0
     for bug, color, seconds in bite(bugs):
         missed += color != "red"

@@ -1,0 +1,196 @@
+"""Bugs in what is remembered between builds, each believed to make a build or a plan say what is not so.
+
+Knows no test run; `teeth` plants them. Not in the list is what a second check covers as well: that choices of people and
+expectations are not remembered by `keeping`, and that atlases need the walk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug: in `file`, `old` becomes `new`; `seen` are the tests that must turn red."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    seen: tuple[str, ...]
+
+
+STATE = ("tests/test_recall.py", "tests/test_recall_property.py")
+SHORT = ("tests/test_short.py", "tests/test_short_property.py")
+
+REMEMBERED = (
+    Bug(
+        "state: the ctime of a file is not looked at", "recall.py", '"st_ctime_ns", "st_ino"', '"st_mtime_ns", "st_ino"', STATE
+    ),
+    Bug(
+        "state: a young file is trusted",
+        "recall.py",
+        "changed < moment - (RACY_NS if changed % 1_000_000 else COARSE_NS)",
+        "True",
+        STATE,
+    ),
+    Bug(
+        "state: outputs are not looked at",
+        "recall.py",
+        "return state if state is not None and _same_tree(_root(manifest, state), state) else None",
+        "return state",
+        STATE,
+    ),
+    Bug("state: links are not followed up", "recall.py", 'word(leads) != values["leads"] or ', "", STATE),
+    Bug("state: the vault is not looked at", "recall.py", ' or vault(values["blobs"]) != values["vault"]', "", STATE),
+    Bug("state: another boot is none", "recall.py", 'values["boot"] != boot() or ', "", STATE),
+    Bug("state: another tool is none", "recall.py", 'values["tool"] != tool() or ', "", STATE),
+    Bug("state: the environment is forgotten", "recall.py", 'values["environment"] != environment() or ', "", STATE),
+    Bug("state: a day is like the other", "recall.py", ' or values["until"] <= today():', ":", STATE),
+    Bug(
+        "state: its bytes are not checked",
+        "recall.py",
+        'if head.decode() != f"{MAGIC} {blake2b(rest).hexdigest()}":',
+        "if False:",
+        STATE,
+    ),
+    Bug(
+        "state: an open attempt is hidden",
+        "build/remembering.py",
+        "planned.cache.journal.live(project=loaded.project)",
+        "()",
+        STATE,
+    ),
+    Bug(
+        "state: a file that somebody edited counts as done",
+        "build/remembering.py",
+        "idle = not modified and look",
+        "idle = look",
+        STATE,
+    ),
+    Bug(
+        "state: an input that changed during the build counts as built",
+        "build/remembering.py",
+        "recall.settled(then[1], self.began) and then == after if",
+        "True if",
+        STATE,
+    ),
+    Bug(
+        "state: a part of the manifest stands for all of it", "build/remembering.py", "bool(options.select or ", "bool(", STATE
+    ),
+    Bug(
+        "short: files of believed assets are not looked at", "build/short.py", " and _has_files(asset, state, root)", "", SHORT
+    ),
+    Bug(
+        "short: a file that an asset reads is not looked at",
+        "build/short.py",
+        " or not changed.isdisjoint(asset.read)",
+        "",
+        SHORT,
+    ),
+    Bug("short: an asset's own block is not compared", "build/short.py", "asset.print != word", "False", SHORT),
+    Bug(
+        "short: what all assets share is not compared",
+        "build/keeping.py",
+        'start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)',
+        "start = blake2b(digest_size=32)",
+        SHORT,
+    ),
+    Bug(
+        "short: a lost picture of a believed asset is not missed",
+        "build/short.py",
+        "(blobs is None or blobs.issuperset(memory.pictures(asset)))",
+        "True",
+        SHORT,
+    ),
+    Bug(
+        "short: a changed lockfile is believed",
+        "build/short.py",
+        "return None if lockfile.path_of(path).name in changed else changed",
+        "return changed",
+        SHORT,
+    ),
+    Bug(
+        "short: ids of two entries may be one",
+        "build/short.py",
+        "if not ids.isdisjoint(entry.id for entry in loaded.entries) or ",
+        "if ",
+        SHORT,
+    ),
+    Bug("short: two entries may write one file", "build/short.py", " or not files.isdisjoint(mine | above):", ":", SHORT),
+    Bug(
+        "short: a file may stand where a folder must",
+        "build/short.py",
+        "for folder in (head, *parents(head)))",
+        "for folder in ())",
+        SHORT,
+    ),
+    Bug(
+        "short: an output may replace an input",
+        "build/short.py",
+        "return (mine | files).isdisjoint(key_below(",
+        "return set().isdisjoint(key_below(",
+        SHORT,
+    ),
+    Bug(
+        "short: --force is overlooked",
+        "build/short.py",
+        "options.output or options.force or options.strict",
+        "options.output",
+        SHORT,
+    ),
+    Bug(
+        "short: another output folder is overlooked",
+        "build/short.py",
+        "if options.provider or options.output or",
+        "if options.provider or",
+        SHORT,
+    ),
+    Bug(
+        "short: its bytes are not checked",
+        "build/kept.py",
+        'if first.decode() != f"{MAGIC} {stamp} {blake2b(rest).hexdigest()}":',
+        "if False:",
+        SHORT,
+    ),
+    Bug("short: an entry that others build on is kept", "build/keeping.py", "entry.id in self.wanted or ", "", SHORT),
+    Bug(
+        "short: an entry that builds on another is kept",
+        "build/keeping.py",
+        "any(ref.entry for ref in entry.inputs) or ",
+        "",
+        SHORT,
+    ),
+    Bug(
+        "short: a template is not one of what an asset reads",
+        "build/keeping.py",
+        "found.update(_templates(loaded))",
+        "pass",
+        SHORT,
+    ),
+    Bug("short: a reference image is not one of what an asset reads", "build/keeping.py", "if ref.file}", "if False}", SHORT),
+    Bug("short: rows are not one of what an asset reads", "build/keeping.py", "if isinstance(rows, str))", "if False)", SHORT),
+    Bug(
+        "short: a palette is not one of what an asset reads",
+        "build/keeping.py",
+        "return found | {*loaded.read}",
+        "return found",
+        SHORT,
+    ),
+    Bug("short: a young input is trusted", "build/keeping.py", "read <= self.settled and ", "", SHORT),
+    Bug("short: paid pictures are not counted", "build/keeping.py", "paid=paid,", "paid=0,", SHORT),
+    Bug(
+        "short: tags are mixed up",
+        "build/believed.py",
+        "columns.labels[columns.numbers[3 * at + 1]]",
+        "columns.labels[0]",
+        SHORT,
+    ),
+    Bug(
+        "short: kinds are mixed up",
+        "build/keeping.py",
+        "identity = (entry.provider, entry.model, id(entry.params))",
+        "identity = ()",
+        SHORT,
+    ),
+)

@@ -4,7 +4,8 @@
     python benchmarks/build.py --rows free --count 200 --runs 1    # a part
 
 Rows:
-    free      limits far above need, 200 in flight, pictures of --bytes: CPU a picture, longest step of the event loop
+    free      limits far above need, 200 in flight, pictures of --bytes: CPU a picture, in turns with `floor.py`, which does the
+              unavoidable part over the same httpx; longest step of the event loop
     paced     20 submissions a second, 40 in flight: the share of what the limits allow, and refusals
     waiting   50 in flight, 15 s latency: the share of one core
     restore   --restored pictures of 2 MB from the cache into the tree, beside cp and sha256sum of the same files
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,21 +52,34 @@ def one_build(options: argparse.Namespace, mode: str, env: dict[str, str], count
 
 
 def free(options: argparse.Namespace) -> list[str]:
-    lines = ["| calls | pictures | wall s | CPU ms a picture | longest step of the loop ms |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        "| calls | pictures | wall s | CPU ms a picture | the least over httpx, wall s | CPU ms | longest step, ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for mode in options.modes:
         with hosted.emulator(
             latency=0.2, rate=FAR, concurrency=FAR, query_rate=FAR, enforce=False, weight=options.bytes
         ) as env:
-            walls, cpus = [], []
+            ours, least = [], []
             for _ in range(options.runs):
-                wall, _, cpu, _ = measure.run_once(one_build(options, mode, env, options.count, MOST, 200))
-                walls.append(wall)
-                cpus.append(cpu / options.count * 1000)
+                ours.append(measure.run_once(one_build(options, mode, env, options.count, MOST, 200)))
+                least.append(measure.run_once(the_least(options, mode, env)))
             longest = longest_step(options, mode, env)
-        lines.append(
-            f"| {mode} | {options.count:,} | {statistics.median(walls):.1f} | {statistics.median(cpus):.2f} | {longest:.1f} |"
-        )
+        figures = " | ".join(wall_and_cpu(runs, options.count) for runs in (ours, least))
+        lines.append(f"| {mode} | {options.count:,} | {figures} | {longest:.1f} |")
     return lines
+
+
+def wall_and_cpu(runs: Sequence[tuple[float, int, float, str]], count: int) -> str:
+    """The medians of whole processes: wall seconds, CPU milliseconds a picture."""
+    return f"{statistics.median(run[0] for run in runs):.1f} | {statistics.median(run[2] for run in runs) / count * 1000:.2f}"
+
+
+def the_least(options: argparse.Namespace, mode: str, env: dict[str, str]) -> Contender:
+    folder = options.work / f"floor-{mode}"
+    words = [env["QWENBUILD_DASHSCOPE_BASE_URL"], env["DASHSCOPE_API_KEY"], mode, str(options.count), "200", str(folder)]
+    argv = [sys.executable, str(Path(__file__).with_name("floor.py")), *words]
+    return Contender("floor", argv, options.work, before=partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 def longest_step(options: argparse.Namespace, mode: str, env: dict[str, str]) -> float:

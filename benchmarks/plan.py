@@ -9,6 +9,7 @@ Rows:
     cold      never built, nothing remembered
     locked    built, but what is remembered and the output tree are gone
     tree      nothing remembered, pictures of --bytes to hash; beside hashing them on as many threads
+    lock      reading the lockfile, and reading it and writing it anew as a build does
     commands  status, explain, help, completion
 Does not know what a good figure is.
 """
@@ -42,6 +43,16 @@ with ThreadPoolExecutor(os.cpu_count()) as pool:
     sum(1 for _ in pool.map(digest, paths))
 """
 
+LOCKING = """
+import sys
+from pathlib import Path
+from qwenbuild import lockfile
+path = Path(sys.argv[1])
+entries = lockfile.read(path).entries
+if sys.argv[2:] == ["write"]:
+    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(entries, "qwenbuild.yaml"))
+"""
+
 
 def python(work: Path) -> Contender:
     return Contender("python -c pass", [sys.executable, "-c", "pass"], work)
@@ -57,11 +68,13 @@ class Projects:
         return {"QWENBUILD_CACHE_DIR": str(self.work / f"cache-{size}")}
 
     def built(self, size: int) -> Path:
+        """The project, with what this version remembers of it."""
         folder = self.work / f"qwenbuild-{size}"
         if not (folder / "qwenbuild.lock").exists():
             print(f"  seeding {size:,}", file=sys.stderr, flush=True)
             workload.project(folder, size)
             workload.built(folder, self.env(size)["QWENBUILD_CACHE_DIR"])
+        measure.run_once(Contender("build", [self.command, "build"], folder, self.env(size)))
         return folder
 
     def copy(self, size: int, name: str, *, state: bool = False) -> Path:
@@ -138,6 +151,14 @@ def tree(projects: Projects, size: int) -> Iterator[Contender]:
     yield Contender("hashing the same files", [sys.executable, "-c", HASHING, "out"], folder)
 
 
+def lock(projects: Projects, size: int) -> Iterator[Contender]:
+    folder = projects.copy(size, "lock")
+    argv = [sys.executable, "-c", LOCKING, "qwenbuild.lock"]
+    print(f"  the lockfile has {(folder / 'qwenbuild.lock').stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    yield Contender("lockfile read", argv, folder)
+    yield Contender("lockfile read and written", [*argv, "write"], folder)
+
+
 def commands(projects: Projects, size: int) -> Iterator[Contender]:
     folder, env = projects.built(size), projects.env(size)
     name = Path(projects.command).name
@@ -154,6 +175,7 @@ ROWS: dict[str, Callable[[Projects, int], Iterator[Contender]]] = {
     "cold": cold,
     "locked": locked,
     "tree": tree,
+    "lock": lock,
     "commands": commands,
 }
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from qwenbuild import resolve, tree
 from qwenbuild.build.linking import linked
 from qwenbuild.build.loading import Options, Planned, today
-from qwenbuild.build.probing import probe_tree
+from qwenbuild.build.probing import allow_open_files, load_later, probe_tree
 from qwenbuild.build.settling import Settler
 from qwenbuild.cache import AttemptState, Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
 from qwenbuild.plan import purchases
+from qwenbuild.plan.files import implied_steps, media_type_for
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
 from qwenbuild.publish import Publisher, Unfit
 from qwenbuild.run import Published, World
@@ -43,6 +44,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         if any(_may_cost(step) for step in planned.plan.steps):
             probe_tree(planned.loaded)
         providers.require(planned)
+        allow_open_files()
+        load_later(pictures=_decodes(planned))
     settler, files = Settler(planned), _reference_files(planned)
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running, linked(planned, options, reporter) as link:
@@ -79,6 +82,21 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
 
 def _may_cost(step: Step) -> bool:
     return step.keyed.price != {} and any(plan.verdict in NETWORK for plan in step.candidates)
+
+
+def _decodes(planned: Planned) -> bool:
+    """Is a picture decoded when it is there: made into files or atlases, or held against what is expected?"""
+    return bool(planned.manifest.atlases) or any(_is_made_of(step) or _is_judged(step) for step in planned.plan.steps)
+
+
+def _is_made_of(step: Step) -> bool:
+    types = {media_type_for(plan.candidate.action) for plan in step.candidates}
+    return any(implied_steps(spec, media_type) for spec in step.keyed.entry.outputs for media_type in types)
+
+
+def _is_judged(step: Step) -> bool:
+    entry = step.keyed.entry
+    return any(expect is not None for expect in (entry.expect, *(spec.expect for spec in entry.outputs)))
 
 
 def _to_write(planned: Planned) -> list[str]:

@@ -60,6 +60,7 @@ __all__ = [
     "final_size",
     "find_marks",
     "judge",
+    "load_all",
     "mark_lines",
     "measure",
     "media_type_of",
@@ -79,3 +80,12 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module 'qwenbuild.images' has no attribute {name!r}")
     return getattr(import_module(f"qwenbuild.images.{_LATER[name]}"), name)
+
+
+def load_all() -> None:
+    """Import every module of this package, and Pillow with its formats, while nothing depends on it. Raises ImportError."""
+    from PIL import Image
+
+    for module in sorted(set(_LATER.values())):
+        import_module(f"qwenbuild.images.{module}")
+    Image.init()

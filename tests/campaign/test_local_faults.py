@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -280,6 +281,61 @@ def test_too_few_descriptors_never_pay_twice(shop: Project, emulated: Served, fi
     assert shop.build().exit_code == 0
     assert paid(emulated) == {f"a {color} lantern": 1 for color in colors}
     assert all(right_pictures(shop, emulated).values())
+
+
+@posix
+def test_the_usual_limit_of_open_files_is_raised_where_it_may_be(shop: Project, emulated: Served) -> None:
+    """macOS lets a process have 256 at first, which a build with 200 calls in flight would exceed."""
+    import resource
+
+    shop.manifest(manifest(tuple(f"c{number}" for number in range(10))))
+    done = command(
+        shop, emulated.environ(), "build", "--yes", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 400))
+    )
+    assert done.returncode == 0, done.stderr
+
+
+LATE = """
+import sys
+told, sent = open(sys.argv.pop(1), "w", buffering=1), False
+def hook(event, args):
+    global sent
+    if event == "socket.connect" and not sent:
+        sent = True
+        print("sent", file=told)
+    if event == "import" and sent and args[0] not in sys.modules:
+        print(args[0], file=told)
+sys.addaudithook(hook)
+from qwenbuild.__main__ import main
+main()
+"""
+"""The program, which notes what it imports after the first call."""
+
+MADE = """\
+    outputs:
+      - {path: "{{ color }}.png"}
+      - {path: "{{ color }}.webp", steps: [{trim: {}}, {resize: {width: 64}}], expect: {width: 64}}
+"""
+
+
+@pytest.mark.parametrize("made", ["", MADE], ids=["as they come", "made into files"])
+@pytest.mark.parametrize("fault", [None, "submit", "poll", "download"])
+def test_nothing_is_imported_after_the_first_call(shop: Project, emulated: Served, made: str, fault: str | None) -> None:
+    """An import fails where open files have run out, and where an upgrade replaces the package below a running build."""
+    shop.manifest(manifest() + made)
+    if fault:
+        emulated.fault(fault, "refuse", status=429, code="Throttling", times=1)
+    told = shop.cache_dir / "told"
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, str(told), "build", "--yes"],
+        cwd=shop.folder,
+        env={**os.environ, **emulated.environ()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, told.read_text().split()) == (0, ["sent"]), done.stderr
 
 
 @pytest.mark.parametrize("jump", [86400.0, -86400.0, 400 * 86400.0])

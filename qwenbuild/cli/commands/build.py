@@ -16,7 +16,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
-    from qwenbuild.build import Options, Planned, Summary
+    from qwenbuild.build import Options, Planned
 
 
 @click.command("build", cls=Verb)
@@ -48,6 +48,7 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
 def _text(options: Options) -> int:
     from qwenbuild import build
     from qwenbuild.report.progress import reporter
+    from qwenbuild.report.summary import failure_lines, summary_lines
     from qwenbuild.report.terminal import is_terminal
 
     asks = show.may_ask(as_json=False) and not options.yes
@@ -63,7 +64,10 @@ def _text(options: Options) -> int:
         summary = build.build(options, told, ask if asks else None)
     finally:
         told.close()
-    _ending(summary, told.told)
+    say.notices(summary.problems)
+    for line in failure_lines(summary, current().err(), told.told):
+        say.problem_text(line)
+    say.result(summary_lines(summary, current().out()))
     return summary.exit_code
 
 
@@ -80,14 +84,3 @@ def _json(options: Options) -> int:
     finally:
         told.close()
     return summary.exit_code
-
-
-def _ending(summary: Summary, told: frozenset[str]) -> None:
-    """Notices and failures on stderr, the last line on stdout."""
-    from qwenbuild.report.summary import failure_lines, summary_lines
-
-    call = current()
-    say.notices(summary.problems)
-    for line in failure_lines(summary, call.err(), told):
-        say.problem_text(line)
-    say.result(summary_lines(summary, call.out()))

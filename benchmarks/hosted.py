@@ -5,6 +5,7 @@ Does not know what is measured. Run as a program it serves the emulator until it
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
+
+from qwenbuild.emulator import pictures, serve
 
 MANIFEST = """\
 version: 1
@@ -29,6 +32,8 @@ assets:
     id: "pictures/{{{{ n }}}}"
 """
 
+SIDES = (1328, 2048)
+"""Pixels of the squares that the two models draw when no size is asked for."""
 MODELS = {"async": "qwen-image-plus", "sync": "qwen-image-2.0"}
 
 
@@ -67,10 +72,21 @@ def project(folder: Path, count: int, *, mode: str, rps: float, concurrency: int
     (folder / "rows.csv").write_text("n\n" + "".join(f"{number:05d}\n" for number in range(count)))
 
 
-def main() -> None:
-    from qwenbuild.emulator import serve
+def steady(weight: int = 0) -> None:
+    """What would stop the emulator's loop for 20 ms and look like a slow network is done before, or never: the first picture
+    of a size, and the collector's walks over what was imported.
+    """
+    for side in SIDES:
+        pictures.png(side, side, b"", weight=weight)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
 
-    with serve(**json.loads(sys.argv[1])) as served:
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    steady(settings.get("weight", 0))
+    with serve(**settings) as served:
         print(json.dumps({**served.environ(), "PID": str(os.getpid())}), flush=True)
         sys.stdin.read()
 

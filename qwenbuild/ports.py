@@ -77,11 +77,15 @@ class Lane(Protocol):
         ...
 
     async def turn(self) -> None:
-        """Wait until the next submission may leave (even spacing)."""
+        """Wait until the next submission may leave (even spacing), or may be made ready to leave."""
+        ...
+
+    async def due(self) -> None:
+        """What had its turn is ready to leave: wait until it may."""
         ...
 
     def leaving(self) -> None:
-        """What had its turn leaves this machine now: spacing counts from here."""
+        """What had its turn has left this machine: spacing counts from here."""
         ...
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:

@@ -28,9 +28,17 @@ FAST = 5.0
 """Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
 MOST_COUNTED = 50
 """Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
-TRAVEL, TRAVEL_CAP = 0.04, 0.1
-"""Seconds after which a submission is taken to have arrived: as a guess, and at most when its answer took longer."""
+TRAVEL, TRAVEL_CAP = 0.015, 0.1
+"""Seconds that a submission may come later than the quickest: as a guess, and at most. A refusal doubles the guess."""
+SETTLES = 0.998
+"""The guess shrinks by this factor at each accepted submission after a refusal."""
 HAIR = 0.002
+AHEAD = 0.75
+"""Seconds at most that a turn is given before its time, for what is done between a turn and the first byte."""
+OVERDUE = 10.0
+"""Seconds that a submission which had its turn is waited for at most, until it counts as gone."""
+CALMS = 0.97
+"""The time that is taken for that shrinks by this factor with each quicker one."""
 PAUSE_CAP = 120.0
 """Seconds that a server's Retry-After can hold us at most."""
 SLOWEST = 64.0
@@ -56,21 +64,27 @@ class Pace:
 
     @classmethod
     def of(cls, rps: float) -> Pace:
-        """The pace for so many submissions a second; 0 and infinity mean none. Slow ones keep 1/rps apart without exception."""
+        """The pace for a limit of submissions a second; no limit, no pace."""
         if rps <= 0 or math.isinf(rps):
             return cls()
+        count = max(1, int(rps / math.ceil(rps / MOST_COUNTED)))
         if rps <= FAST:
-            return cls(MARGIN / rps, (MARGIN - 1) / rps)
-        spans = math.ceil(rps / MOST_COUNTED)
-        count = int(rps / spans)
+            return cls(MARGIN / rps, (MARGIN - 1) / rps, count, count / rps)
         return cls(1 / rps, 0.5 / rps, count, count / rps)
+
+    @property
+    def even(self) -> bool:
+        """Whether a submission that leaves late moves the next one on: at a high pace it is enough to count."""
+        return self.count <= FAST
 
 
 @dataclass(slots=True)
 class State:
     """What the builds of this machine know of a lane. `next` and `until` stand in both clocks, so that a jump of one is seen.
 
-    `factor` stretches the spacing, `fewer` takes places in flight away, `streak` counts what was accepted since.
+    `factor` stretches the spacing, `fewer` takes places in flight away, `streak` counts what was accepted since. `recent` are
+    the moments at which submissions left and had arrived at the latest, sorted by these; one that has had its turn and not
+    left yet is late already. `travel` is the guess at what lies between.
     """
 
     next_steady: float = 0.0
@@ -80,6 +94,7 @@ class State:
     factor: float = 1.0
     fewer: int = 0
     streak: int = 0
+    travel: float = TRAVEL
     recent: list[tuple[float, float]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
@@ -87,8 +102,8 @@ class State:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def wait(self, steady: float, wall: float, pace: Pace) -> float:
-        """Seconds until a submission may leave."""
-        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor)
+        """Seconds until a submission may leave. What was left by a clock that has jumped holds nobody up for long."""
+        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor + AHEAD)
         paused = min(self.until_steady - steady, self.until_wall - wall, PAUSE_CAP)
         return max(spaced, paused, self._crowded(steady, pace), 0.0)
 
@@ -97,27 +112,44 @@ class State:
         if not pace.count or len(self.recent) < pace.count:
             return 0.0
         left, arrived = self.recent[-pace.count]
-        return min(arrived + pace.span + HAIR - steady, pace.span) if left <= steady else 0.0
+        return min(arrived + pace.span + HAIR - steady, OVERDUE) if left <= steady + AHEAD else 0.0
 
     def left(self, steady: float, wall: float, pace: Pace) -> None:
-        """A submission leaves now, `interval` after the time of the one before or a little late."""
+        """A submission has its turn at this time, `interval` after the time of the one before or a little late."""
         interval = pace.interval * self.factor
         self.next_steady = max(min(self.next_steady, steady), steady - pace.forgiven) + interval
         self.next_wall = max(min(self.next_wall, wall), wall - pace.forgiven) + interval
         if pace.count:
-            self.recent = [*self.recent[-pace.count :], (steady, steady + TRAVEL)]
+            near = [(out, there) for out, there in self.recent[-pace.count :] if there + pace.span + HAIR > steady]
+            self.recent = [*near, (steady, steady + OVERDUE)]
 
     def later(self, turn: float, steady: float, wall: float, pace: Pace) -> None:
-        """The submission whose turn was at `turn` leaves only now: the next keeps its distance from here."""
-        if pace.count:
-            self.recent = sorted((steady, steady + TRAVEL) if out == turn else (out, there) for out, there in self.recent)
+        """The submission whose turn was at `turn` has left only now: the next keeps its distance from here."""
+        self._taken_out(turn)
+        self._add(steady, steady + self.travel)
+        if not pace.even:
             return
         self.next_steady = max(self.next_steady, steady + pace.interval * self.factor)
         self.next_wall = max(self.next_wall, wall + pace.interval * self.factor)
 
-    def arrived(self, left: float, steady: float) -> None:
-        """The submission that left at `left` was answered now."""
-        self.recent = [(out, min(steady, out + TRAVEL_CAP) if out == left else there) for out, there in self.recent]
+    def arrived(self, left: float, late: float) -> None:
+        """The submission that left at `left` came so many seconds later than the quickest, at most."""
+        if self._taken_out(left):
+            self._add(left, left + min(late, TRAVEL_CAP))
+
+    def forgone(self, turn: float) -> None:
+        """The submission whose turn was at `turn` does not leave."""
+        self._taken_out(turn)
+
+    def _taken_out(self, left: float) -> bool:
+        """Take out the one that left at `left`, if it still counts."""
+        found = next((number for number, moments in enumerate(self.recent) if moments[0] == left), None)
+        if found is not None:
+            self.recent = [*self.recent[:found], *self.recent[found + 1 :]]
+        return found is not None
+
+    def _add(self, left: float, arrived: float) -> None:
+        self.recent = sorted([*self.recent, (left, arrived)], key=lambda moments: moments[1])
 
     def refused(self, steady: float, wall: float, pause: float, narrow: bool) -> None:
         """The server refused for pace."""
@@ -126,6 +158,7 @@ class State:
             self.fewer += 1
         else:
             self.factor = min(SLOWEST, self.factor * 2)
+            self.travel = min(TRAVEL_CAP, self.travel * 2)
         self.until_steady = max(self.until_steady, steady + pause)
         self.until_wall = max(self.until_wall, wall + pause)
 
@@ -133,8 +166,19 @@ class State:
         """The server accepted: the spacing shrinks at once a little, a place comes back after a while."""
         self.streak += 1
         self.factor = max(1.0, self.factor / WIDEN)
+        self.travel = max(TRAVEL, self.travel * SETTLES)
         if self.fewer and self.streak >= ROOM_AFTER:
             self.fewer, self.streak = self.fewer - 1, 0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One submission on its way: when its turn was given, and when it may leave or has left."""
+
+    given: float
+    due: float
+    ready: bool = False
+    left: bool = False
 
 
 _SENDER: ContextVar[asyncio.Task[Any] | None] = ContextVar("sender", default=None)
@@ -181,7 +225,9 @@ class FileLane:
         self._held: dict[int, int | None] = {}
         self._state, self._written = State(), b""
         self._note_file = None if path is None else Note(path.with_suffix(".json"))
-        self._left: dict[asyncio.Task[Any] | None, float] = {}
+        self._turns: dict[asyncio.Task[Any] | None, _Turn] = {}
+        self._lead = 0.0
+        self._quickest = math.inf
         self._late: list[Callable[[State], None]] = []
         self._refused_at = -math.inf
 
@@ -197,7 +243,7 @@ class FileLane:
         try:
             yield
         finally:
-            self._left.pop(_sender(), None)
+            self._forgo(self._turns.pop(_sender(), None))
             lock = self._held.pop(number)
             if lock is not None:
                 os.close(lock)
@@ -240,7 +286,11 @@ class FileLane:
     # ------------------------------------------------------------ spacing
 
     async def turn(self) -> None:
-        """Wait until the next submission may leave. Whoever leaves sets the time of the next, so nobody's delay bunches up."""
+        """Wait until the next submission may leave. Whoever leaves sets the time of the next, so nobody's delay bunches up.
+
+        Turns are given as much earlier as getting ready has taken so far: what the journal and the connection need is not
+        lost between two submissions. Who is ready before its time waits for it in `due`.
+        """
         if self._path is None and not self._pace.interval:
             return
         async with self._gate:
@@ -251,30 +301,51 @@ class FileLane:
                 await self._waits.sleep(pause)
 
     def _try_to_leave(self) -> float:
-        """0 when the submission may leave now, else seconds until it is worth asking again."""
+        """0 when the next submission has its turn, else seconds until it is worth asking again."""
         steady, wall = self._waits.steady(), self._waits.wall()
 
         def leave(state: State) -> float:
             pause = state.wait(steady, wall, self._pace)
-            if pause <= 0:
-                state.left(steady, wall, self._pace)
+            if pause <= self._lead:
+                state.left(steady + pause, wall + pause, self._pace)
             return pause
 
         pause = self._changed(leave)
-        if pause is not None and pause <= 0 and self._pace.count:
+        if pause is None:
+            return KNOCK
+        if pause <= self._lead:
             _SENDER.set(asyncio.current_task())
-            self._left[_sender()] = steady
-        return KNOCK if pause is None else pause
+            self._forgo(self._turns.pop(_sender(), None))
+            self._turns[_sender()] = _Turn(steady, steady + pause)
+        return min(pause - self._lead, LOOK_FIRST) if self._pace.count else pause - self._lead
+
+    async def due(self) -> None:
+        """The submission of this task is ready to leave, its connection open: wait until it may."""
+        turn = self._turns.get(_sender())
+        if turn is None or turn.ready:
+            return
+        turn.ready = True
+        took = self._waits.steady() - turn.given
+        self._lead = min(AHEAD, max(took, self._lead * CALMS))
+        if (pause := turn.due - turn.given - took) > 0:
+            await self._waits.sleep(min(pause, AHEAD))
 
     def leaving(self) -> None:
-        """The submission of this task leaves now, or has just left: journal and connection took their time since the turn."""
+        """The submission of this task has left: journal and connection took their time since its turn."""
         if self._path is None and not self._pace.interval:
             return
-        task, steady, wall = _sender(), self._waits.steady(), self._waits.wall()
-        turn = self._left.get(task, steady)
-        if self._pace.count:
-            self._left[task] = steady
-        self._note(lambda state: state.later(turn, steady, wall, self._pace))
+        steady = self._waits.steady()
+        self._has_left(self._turns.setdefault(_sender(), _Turn(steady, steady)))
+
+    def _has_left(self, turn: _Turn) -> None:
+        steady, wall, due = self._waits.steady(), self._waits.wall(), turn.due
+        turn.due, turn.left = steady, True
+        self._note(lambda state: state.later(due, steady, wall, self._pace))
+
+    def _forgo(self, turn: _Turn | None) -> None:
+        """What had its turn will not be sent: nobody waits for it."""
+        if turn is not None and not turn.left:
+            self._note(lambda state: state.forgone(turn.due))
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace. Several refusals of one moment narrow once."""
@@ -284,21 +355,32 @@ class FileLane:
         self._refused_at = steady
 
         def refuse(state: State) -> None:
-            factor, fewer = state.factor, state.fewer
+            before = state.factor, state.fewer, state.travel
             state.refused(steady, wall, pause, narrow)
             if again:
-                state.factor, state.fewer = factor, fewer
+                state.factor, state.fewer, state.travel = before
 
         self._note(refuse)
 
     def accepted(self) -> None:
         """The server accepted the submission of this task."""
-        left = self._left.pop(_sender(), None)
-        if left is not None:
-            steady = self._waits.steady()
-            self._note(lambda state: state.arrived(left, steady))
-        if self._state.factor > 1 or self._state.fewer:
+        turn = self._turns.pop(_sender(), None)
+        if turn is not None and not turn.left:
+            self._has_left(turn)
+        if turn is not None:
+            self._answered(turn.due, self._waits.steady() - turn.due)
+        state = self._state
+        if state.factor > 1 or state.fewer or state.travel > TRAVEL:
             self._note(State.went_well)
+
+    def _answered(self, left: float, took: float) -> None:
+        """Against the quickest answer it is known how late this one can have come. Noted when that is later than was
+        guessed, or others may be waiting for it.
+        """
+        late = took - (self._quickest if self._quickest < took else 0.0)
+        self._quickest = min(self._quickest, took)
+        if late > self._state.travel or len(self._state.recent) * 2 > self._pace.count:
+            self._note(lambda state: state.arrived(left, late))
 
     def _note(self, change: Callable[[State], None]) -> None:
         """Apply a change now, or with the next turn when another process is at the file, or the disk in trouble.

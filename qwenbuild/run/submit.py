@@ -110,8 +110,7 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome:
     another build's attempt took this one's place.
     """
     while True:
-        job.lane.leaving()
-        at_departure(job.lane.leaving)
+        at_departure(job.lane.due, job.lane.leaving)
         try:
             ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
         except ProviderError as error:

@@ -83,15 +83,21 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
     await asyncio.sleep(0.01)
 
 
-async def test_whoever_keeps_the_pace_is_told_when_a_submit_was_written_and_of_nothing_else() -> None:
-    told: list[int] = []
+async def test_whoever_keeps_the_pace_holds_a_submit_until_it_is_due_and_is_told_when_it_was_written() -> None:
+    told: list[tuple[str, int]] = []
+
+    async def due() -> None:
+        told.append(("due", len(seen)))
+        await asyncio.sleep(0.05)
+        told.append(("late", len(seen)))
+
     async with server(lambda _: http(200, b"{}")) as (url, seen):
         wire = Wire(LOCAL)
-        at_departure(lambda: told.append(len(seen)))
+        at_departure(due, lambda: told.append(("left", len(seen))))
         await wire.get(f"{url}/task", {})
         assert told == []
         await asyncio.create_task(wire.post(f"{url}/submit", {}, b"{}", read=5))
-        assert told == [1]  # before the server had read it
+        assert told == [("due", 1), ("late", 1), ("left", 1)]  # nothing is written before it is due; told before it was read
         await wire.aclose()
 
 

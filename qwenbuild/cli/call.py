@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenbuild.report.terminal import Color, Terminal
 
 META = "qwenbuild.call"
@@ -20,13 +21,20 @@ META = "qwenbuild.call"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The options that every command takes. `file` is relative to `folder`, as in make."""
+    """The options that every command takes. `file` is relative to `directory`, as in make."""
 
-    folder: Path = Path()
+    directory: str = ""
     file: str | None = None
     quiet: bool = False
     verbose: int = 0
     color: Color = "auto"
+
+    @property
+    def folder(self) -> Path:
+        """Where the manifest is looked for."""
+        from pathlib import Path  # 3 ms that `--help` does not need
+
+        return Path(self.directory)
 
     def out(self) -> Terminal:
         """What is known of stdout."""
@@ -72,10 +80,9 @@ def everywhere(*, twins: bool) -> list[click.Parameter]:
         option(
             "-C",
             "--directory",
-            "folder",
             variable="QWENBUILD_DIRECTORY",
             metavar="DIR",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            type=click.Path(exists=True, file_okay=False),
             help="Work in DIR.",
         ),
         option("-q", "--quiet", variable="QWENBUILD_QUIET", is_flag=True, help="Results and errors only."),

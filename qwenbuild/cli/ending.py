@@ -5,7 +5,6 @@ Knows the error tree; does not know what the program was doing.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -119,6 +118,8 @@ def _usage(error: click.ClickException, args: Sequence[str]) -> None:
 
 
 def _json(problems: Sequence[Problem]) -> None:
+    import json
+
     from qwenbuild.report.streams import Lines
 
     Lines(sys.stdout).line(json.dumps({"v": 1, "errors": [problem_json(problem) for problem in problems]}))

@@ -5,7 +5,6 @@ Does not know what a command does.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -147,5 +146,7 @@ class LazyGroup(Group):
 
 def near_miss(name: str, known: Sequence[str]) -> str:
     """` Did you mean …?`, or nothing."""
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.55)
     return f" Did you mean {' or '.join(repr(word) for word in near)}?" if near else ""

@@ -28,7 +28,7 @@ FAST = 5.0
 """Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
 MOST_COUNTED = 50
 """Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
-TRAVEL, TRAVEL_CAP = 0.015, 0.1
+TRAVEL, TRAVEL_CAP = 0.01, 0.1
 """Seconds that a submission may come later than the quickest: as a guess, and at most. A refusal doubles the guess."""
 SETTLES = 0.998
 """The guess shrinks by this factor at each accepted submission after a refusal."""

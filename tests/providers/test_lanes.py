@@ -435,7 +435,7 @@ def test_who_gets_ready_late_crowds_no_second(tmp_path: Path) -> None:
 async def test_a_refusal_doubles_the_guess_of_the_way_there_and_success_takes_it_back(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock, 20)
-    for guess in (0.03, 0.06, 0.1, 0.1):
+    for guess in (0.02, 0.04, 0.08, 0.1):
         clock.now += 5  # refusals of one moment are one
         way.throttled(0.0, narrow=False)
         assert kept(tmp_path)["travel"] == pytest.approx(guess)

@@ -27,7 +27,8 @@ journal = 0.0
 """Seconds that the step has waited for the journal."""
 slowest_commit = 0.0
 over = 0
-seen: list[tuple[float, str]] = []
+seen: list[tuple[float, float, str]] = []
+"""Seconds of a long step, how many of them it worked, and where it was seen."""
 begun = 0.0
 place = ""
 
@@ -38,14 +39,14 @@ def watch() -> None:
 
     def timed(self: asyncio.events.Handle) -> None:
         global steps, longest, over, begun, place, journal
-        begun, place, journal = time.perf_counter(), "", 0.0
+        begun, place, journal, worked = time.perf_counter(), "", 0.0, time.thread_time()
         run(self)
         taken, begun = time.perf_counter() - begun - journal, 0.0
         steps += 1
         longest = max(longest, taken)
         if taken > LONG:
             over += 1
-            seen.append((taken, place))
+            seen.append((taken, time.thread_time() - worked, place))
 
     asyncio.events.Handle._run = timed  # type: ignore[attr-defined,method-assign]
     threading.Thread(target=look, args=(threading.get_ident(),), daemon=True).start()
@@ -85,8 +86,8 @@ def report() -> None:
         f"longest wait for the journal: {slowest_commit * 1000:.0f} ms",
         file=sys.stderr,
     )
-    for taken, where in sorted(seen, reverse=True)[:8]:
-        print(f"  {taken * 1000:.1f} ms {where}", file=sys.stderr)
+    for taken, worked, where in sorted(seen, reverse=True)[:8]:
+        print(f"  {taken * 1000:.1f} ms, of which it worked {worked * 1000:.1f}: {where}", file=sys.stderr)
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         allow_open_files()
         load_later(pictures=_decodes(planned))
     settler, files = Settler(planned), _reference_files(planned)
+    given_up = cache.journal.given_up() if cache.has_journal() else set()
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running, linked(planned, options, reporter) as link:
         build = running.id
@@ -65,7 +66,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
             give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
             rescue=lambda data, result: cache.rescue(data, result.key, planned.manifest.folder, result),
-            names=lambda key: retried(cache, key),
+            names=lambda key: retried(cache, key) if key in given_up else "",
             today=today,
             close=providers.close,
             project=planned.loaded.project,

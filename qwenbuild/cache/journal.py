@@ -268,6 +268,13 @@ class Journal:
             rows = db.execute("SELECT DISTINCT entry FROM attempts WHERE project = ? AND state = 'stored'", (project,))
             return {entry for (entry,) in rows}
 
+    def given_up(self) -> set[str]:
+        """The keys of which a person gave an attempt up."""
+        with self._file.reading() as db:
+            if db is None:
+                return set()
+            return {key for (key,) in db.execute("SELECT DISTINCT key FROM attempts WHERE state = 'dropped'")}
+
     def claimed_tasks(self, account: str) -> set[str]:
         """The task ids of this account that some attempt of this machine already has."""
         with self._file.reading() as db:

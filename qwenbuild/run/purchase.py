@@ -74,8 +74,14 @@ async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
 
 
 def _holder(job: Job) -> Attempt | None:
-    """The open attempt of this key, whoever has it: waited for outside of the lane, whose places others need."""
-    return next(iter(job.progress.world.cache.journal.live([job.purchase.key])), None)
+    """The open attempt of this key, whoever has it: waited for outside of the lane, whose places others need.
+
+    A key that nobody had when the run began is not looked up: the intent is refused when somebody has begun since.
+    """
+    key = job.purchase.key
+    if key not in job.progress.contested:
+        return None
+    return next(iter(job.progress.world.cache.journal.live([key])), None)
 
 
 async def _attempt(job: Job) -> Outcome | None:
@@ -149,6 +155,7 @@ def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
         raise
     if isinstance(begun, Busy):
         world.give_back(purchase.price)
+        job.progress.contested.add(purchase.key)
         return None
     return begun
 

@@ -149,6 +149,7 @@ class Progress:
         self.writers = writers
         self.jobs: dict[str, asyncio.Task[Outcome]] = {}
         self.drained: dict[str, Outcome] = {}
+        self.contested: set[str] = set()
         self.due = 0
         self.in_flight: dict[str, tuple[str, float]] = {}
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}

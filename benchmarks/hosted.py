@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from qwenbuild.emulator import pictures, serve
-
 MANIFEST = """\
 version: 1
 output: out
@@ -76,6 +74,8 @@ def steady(weight: int = 0) -> None:
     """What would stop the emulator's loop for 20 ms and look like a slow network is done before, or never: the first picture
     of a size, and the collector's walks over what was imported.
     """
+    from qwenbuild.emulator import pictures
+
     for side in SIDES:
         pictures.png(side, side, b"", weight=weight)
     gc.collect()
@@ -84,6 +84,8 @@ def steady(weight: int = 0) -> None:
 
 
 def main() -> None:
+    from qwenbuild.emulator import serve
+
     settings = json.loads(sys.argv[1])
     steady(settings.get("weight", 0))
     with serve(**settings) as served:

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from qwenbuild.providers.site import Site
     from qwenbuild.providers.waits import Waits
 
-# httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider. httpcore asks
-# at each request whether sniffio is there: 47 µs where it is not; it would say asyncio, the only loop there is
-for _name in ("httpx._main", "sniffio"):
-    sys.modules.setdefault(_name, None)  # type: ignore[arg-type]
+# httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 __all__ = [
     "TYPES",

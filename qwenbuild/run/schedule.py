@@ -25,8 +25,10 @@ AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
 IDLE = (Verdict.FRESH, Verdict.MODIFIED)
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
 LOCAL_AT_ONCE = 64
-YOUNG = 10_000
-"""New objects between two looks of the collector; Python's own figure is 700."""
+COLLECTOR = (3_000, 8, 40)
+"""New objects between two looks of the collector at the young, and how often it looks at the older ones too. Python's own 700
+is too often for hundreds of jobs in flight; at 10,000 it takes up to 50 ms, for which the loop waits.
+"""
 THREADS = max(4, os.cpu_count() or 4)
 """They wait for the disk more than they work, and who waits together shares a sync."""
 
@@ -51,7 +53,7 @@ def _kept() -> Iterator[None]:
     """
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(YOUNG, *before[1:])
+    gc.set_threshold(*COLLECTOR)
     try:
         yield
     finally:

@@ -35,8 +35,8 @@ SETTLES = 0.998
 HAIR = 0.002
 AHEAD = 0.75
 """Seconds at most that a turn is given before its time, for what is done between a turn and the first byte."""
-OVERDUE = 10.0
-"""Seconds that a submission which had its turn is waited for at most, until it counts as gone."""
+OVERDUE = 3.0
+"""Seconds until a submission that had its turn and did not leave counts as gone: its build may have been killed."""
 CALMS = 0.97
 """The time that is taken for that shrinks by this factor with each quicker one."""
 PAUSE_CAP = 120.0
@@ -109,10 +109,17 @@ class State:
 
     def _crowded(self, steady: float, pace: Pace) -> float:
         """Seconds until as many as may come in one span have surely arrived longer ago than that span."""
-        if not pace.count or len(self.recent) < pace.count:
-            return 0.0
-        left, arrived = self.recent[-pace.count]
-        return min(arrived + pace.span + HAIR - steady, OVERDUE) if left <= steady + AHEAD else 0.0
+        near = self._near(steady, pace)
+        full = pace.count and len(near) >= pace.count
+        return near[-pace.count][1] + pace.span + HAIR - steady if full else 0.0
+
+    def _near(self, steady: float, pace: Pace) -> list[tuple[float, float]]:
+        """What counts at that time. What another boot's clock has left lies in the future, or is long over."""
+        return [
+            (out, there)
+            for out, there in self.recent
+            if out <= steady + AHEAD and there <= out + OVERDUE and there + pace.span + HAIR > steady
+        ]
 
     def left(self, steady: float, wall: float, pace: Pace) -> None:
         """A submission has its turn at this time, `interval` after the time of the one before or a little late."""
@@ -120,8 +127,7 @@ class State:
         self.next_steady = max(min(self.next_steady, steady), steady - pace.forgiven) + interval
         self.next_wall = max(min(self.next_wall, wall), wall - pace.forgiven) + interval
         if pace.count:
-            near = [(out, there) for out, there in self.recent[-pace.count :] if there + pace.span + HAIR > steady]
-            self.recent = [*near, (steady, steady + OVERDUE)]
+            self.recent = [*self._near(steady, pace)[-pace.count :], (steady, steady + OVERDUE)]
 
     def later(self, turn: float, steady: float, wall: float, pace: Pace) -> None:
         """The submission whose turn was at `turn` has left only now: the next keeps its distance from here."""

@@ -132,6 +132,35 @@ async def test_a_lane_left_by_another_boot_waits_no_longer(tmp_path: Path) -> No
     assert reborn.now == 0
 
 
+async def test_a_fast_lane_left_by_another_boot_still_counts(tmp_path: Path) -> None:
+    clock = FakeTime()
+    clock.now = 1_000_000.0
+    await departures(lane(tmp_path, clock, 20), clock, 30)
+    reborn = FakeTime(clock.started + clock.now + 60)
+    times = await departures(lane(tmp_path, reborn, 20), reborn, 60)
+    assert times[0] == 0
+    assert min(later - earlier for earlier, later in zip(times, times[20:], strict=False)) >= 1.0
+
+
+async def test_a_build_that_died_between_turn_and_departure_holds_up_the_next_for_seconds_at_most(tmp_path: Path) -> None:
+    clock = FakeTime()
+    dead = lane(tmp_path, clock)
+    for _ in range(2):
+        await asyncio.create_task(dead.turn())
+    before = clock.now
+    await departures(lane(tmp_path, clock), clock, 1)
+    assert 1.0 < clock.now - before <= 4.1
+
+
+async def test_a_turn_that_is_not_used_is_given_to_the_next(tmp_path: Path) -> None:
+    clock = FakeTime()
+    way = lane(tmp_path, clock, 20)
+    for _ in range(60):
+        async with way.slot():
+            await way.turn()
+    assert clock.now <= 60 / 20
+
+
 async def test_at_most_so_many_are_in_flight_over_all_builds(tmp_path: Path) -> None:
     clock = FakeTime()
     ways = [lane(tmp_path, clock, 1000, 3), lane(tmp_path, clock, 1000, 3)]

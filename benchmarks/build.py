@@ -39,10 +39,14 @@ MOST = 1_000
 
 
 def fresh(work: Path, name: str) -> tuple[Path, dict[str, str]]:
-    """An empty project folder and an empty cache."""
-    shutil.rmtree(work / name, ignore_errors=True)
-    (work / name).mkdir(parents=True)
-    return work / name / "project", {"QWENBUILD_CACHE_DIR": str(work / name / "cache")}
+    """An empty project folder and an empty cache, when all that was written before is on the disk.
+
+    Nothing is removed before the row is measured: some file systems make new files slowly for minutes after others were removed.
+    """
+    os.sync()
+    work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work))
+    return folder / "project", {"QWENBUILD_CACHE_DIR": str(folder / "cache")}
 
 
 def one_build(options: argparse.Namespace, mode: str, env: dict[str, str], count: int, rps: float, flying: int) -> Contender:
@@ -76,10 +80,10 @@ def wall_and_cpu(runs: Sequence[tuple[float, int, float, str]], count: int) -> s
 
 
 def the_least(options: argparse.Namespace, mode: str, env: dict[str, str]) -> Contender:
-    folder = options.work / f"floor-{mode}"
+    folder = fresh(options.work, f"floor-{mode}")[0]
     words = [env["QWENBUILD_DASHSCOPE_BASE_URL"], env["DASHSCOPE_API_KEY"], mode, str(options.count), "200", str(folder)]
     argv = [sys.executable, str(Path(__file__).with_name("floor.py")), *words]
-    return Contender("floor", argv, options.work, before=partial(shutil.rmtree, folder, ignore_errors=True))
+    return Contender("floor", argv, options.work)
 
 
 def longest_step(options: argparse.Namespace, mode: str, env: dict[str, str]) -> float:
@@ -164,7 +168,15 @@ ROWS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
 
 def main() -> None:
     options = arguments()
-    options.work = options.work.resolve()
+    options.work.mkdir(parents=True, exist_ok=True)
+    options.work = Path(tempfile.mkdtemp(prefix="build-", dir=options.work.resolve()))
+    try:
+        rows(options)
+    finally:
+        shutil.rmtree(options.work)
+
+
+def rows(options: argparse.Namespace) -> None:
     for name in options.rows:
         print(f"\n{name}", file=sys.stderr)
         text = f"## {name}\n\n" + "\n".join(ROWS[name](options)) + "\n"

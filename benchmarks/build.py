@@ -41,7 +41,7 @@ MOST = 1_000
 def fresh(work: Path, name: str) -> tuple[Path, dict[str, str]]:
     """An empty project folder and an empty cache, when all that was written before is on the disk.
 
-    Nothing is removed before the row is measured: some file systems make new files slowly for minutes after others were removed.
+    Nothing is removed before the row is measured: after that some file systems make new files slowly for minutes.
     """
     os.sync()
     work.mkdir(parents=True, exist_ok=True)

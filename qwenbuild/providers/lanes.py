@@ -23,9 +23,9 @@ from qwenbuild.providers.lanefiles import Note, take
 from qwenbuild.providers.waits import Waits
 
 MARGIN = 1.02
-"""Exact spacing is refused now and then by a server that counts per second. Paces above `FAST` need none: they are counted."""
+"""Exact spacing is refused now and then by a server that counts per second."""
 FAST = 5.0
-"""Submissions a second above which the last ones are counted too, because nobody wakes up to the millisecond."""
+"""Submissions a second up to which each keeps its distance; above, it is enough that no span has too many."""
 MOST_COUNTED = 50
 """Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
 TRAVEL, TRAVEL_CAP = 0.01, 0.1
@@ -54,7 +54,7 @@ KNOCK = 0.002
 @dataclass(frozen=True, slots=True)
 class Pace:
     """What a lane keeps to. `interval` seconds between submissions, of which `forgiven` may be made up for after a delay, and
-    at most `count` in any `span` of seconds (0: spacing alone does).
+    at most `count` in any `span` of seconds, for nobody wakes up to the millisecond.
     """
 
     interval: float = 0.0
@@ -323,7 +323,8 @@ class FileLane:
             _SENDER.set(asyncio.current_task())
             self._forgo(self._turns.pop(_sender(), None))
             self._turns[_sender()] = _Turn(steady, steady + pause)
-        return min(pause - self._lead, LOOK_FIRST) if self._pace.count else pause - self._lead
+        unusual = pause > 2 * self._pace.interval * self._state.factor  # it may be over when another one leaves
+        return min(pause - self._lead, LOOK_FIRST) if unusual else pause - self._lead
 
     async def due(self) -> None:
         """The submission of this task is ready to leave, its connection open: wait until it may."""

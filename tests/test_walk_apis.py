@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
+import httpcore
 import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import GateStop, InputError
+from qwenbuild.providers.connections import Sockets
 from tests.walking import Project
 
 APIS: dict[str, dict[str, Any]] = {
@@ -275,3 +278,24 @@ def test_at_a_limit_that_the_manifest_names_no_submission_is_refused(
     (seen,) = strict_emulator.limits_seen()
     assert (seen["accepted"], seen["refused_rate"], seen["refused_concurrency"]) == (8, 0, 0)
     assert seen["max_in_flight"] <= places
+
+
+@pytest.mark.parametrize("name", ["dashscope async", "dashscope sync"])
+def test_a_server_far_away_refuses_nothing_either(
+    walked: Project, strict_emulator: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Connecting takes a third of a second: each is ready before its time, and leaves at it."""
+    for variable, value in strict_emulator.environ().items():
+        monkeypatch.setenv(variable, value)
+    near = Sockets.connect_tcp
+
+    async def far(self: Sockets, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        await asyncio.sleep(0.3)
+        return await near(self, *args, **kwargs)
+
+    monkeypatch.setattr(Sockets, "connect_tcp", far)
+    strict_emulator.configure(rate=10, concurrency=100, overflow="refuse", rate_grace=0.1, latency=0.1)
+    walked.manifest(manifest(APIS[name]).replace("rps: 200, concurrency: 10", "rps: 10, concurrency: 100"))
+    assert walked.build().counts == {"generated": 42}
+    (seen,) = strict_emulator.limits_seen()
+    assert (seen["accepted"], seen["refused_rate"]) == (42, 0)

@@ -234,6 +234,27 @@ BUGS = (
         "            return _replace(descriptor, name, fill)",
         ("tests/test_tree.py",),
     ),
+    Bug(
+        "a submission that is on its way is not counted",
+        "providers/lanes.py",
+        "(steady, steady + OVERDUE)]",
+        "]",
+        ("tests/providers/test_lanes.py",),
+    ),
+    Bug(
+        "a submission leaves before it is due",
+        "providers/lanes.py",
+        "            await self._waits.sleep(min(pause, AHEAD))",
+        "            return",
+        ("tests/providers/test_lanes.py",),
+    ),
+    Bug(
+        "a part that stores pictures is imported when the first has come",
+        "build/worlds.py",
+        "        load_later(pictures=_decodes(planned))\n",
+        "",
+        ("tests/campaign/test_local_faults.py", "-k", "imported"),
+    ),
 )
 
 

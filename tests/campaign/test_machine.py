@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import FileOps
@@ -154,10 +154,15 @@ class Machine(RuleBasedStateMachine):
 
         self._build(Doing("submitted", second))
 
-    @precondition(lambda self: self.project.lock.exists())
     @rule(apply=st.booleans())
     def collect_garbage(self, apply: bool) -> None:
-        """As a month later; the lockfile is a root, so what it names must stay."""
+        """As a month later; the lockfile is a root, so what it names must stay.
+
+        No precondition: whether a build that died has left a lockfile depends on its threads, and hypothesis must be able to
+        draw the same story again.
+        """
+        if not self.project.lock.exists():
+            return
         with self.project.cache() as cache:
             try:
                 cache.gc(reachable([self.project.lock]), apply=apply, now=4e9)

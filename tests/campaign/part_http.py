@@ -295,5 +295,5 @@ def main(whole: bool) -> list[tuple[str, str]]:
     """The figures. Raises AssertionError when a fault had another end than the table's."""
     number, faults = run()
     assert not faults, f"{len(faults)} of {number}\n" + "\n".join(faults)
-    kinds = len({(case.kind, tuple(case.rule.items())) for api in APIS for case in cases(api)})
+    kinds = len({(case.kind, str(case.rule)) for api in APIS for case in cases(api)})
     return [("HTTP faults", f"{kinds} faults, {number} cases: 0 bought twice, 0 unhandled, every end the table's")]

@@ -197,4 +197,14 @@ def _wait_until_up(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 def _run(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
     with suppress(asyncio.CancelledError):
-        asyncio.run(server.serve(sockets))
+        asyncio.run(_served(server, sockets))
+
+
+async def _served(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+    """Serve to the end. What is being answered then is cut off: uvicorn, told to end at once, would leave it open."""
+    try:
+        await server.serve(sockets)
+    finally:
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)

@@ -95,7 +95,8 @@ class Direct(httpx.AsyncBaseTransport):
             await connection.aclose()
 
     async def aclose(self) -> None:
-        """Close the idle ones."""
+        """Close the idle ones, and from now on each one as soon as its answer was read."""
+        self._keep = 0
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import time
 from typing import Any
@@ -130,6 +131,21 @@ async def keeping() -> tuple[list[int], asyncio.Server]:
         writer.close()
 
     return ports, await asyncio.start_server(serve, "127.0.0.1", 0, backlog=100)
+
+
+async def test_an_answer_that_is_out_when_all_is_closed_leaves_no_connection_open() -> None:
+    """A build that ends by a fault closes while a question is still being answered."""
+    _, listening = await keeping()
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    wire = Wire(LOCAL)
+    asked = asyncio.create_task(wire.get(f"{url}/task", {}))
+    await asyncio.sleep(0.02)
+    await wire.aclose()
+    assert (await asked).status == 200
+    listening.close()
+    await asyncio.wait_for(listening.wait_closed(), 5)
+    await asyncio.sleep(0.01)
+    gc.collect()  # an open connection would warn here, which is an error
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'{"a":NaN}', b'{"a":' * 40 + b"1" + b"}" * 40, b"\xff"])

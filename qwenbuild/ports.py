@@ -60,7 +60,15 @@ class Provider(Protocol):
     async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
         """Tasks of this account that match the order, sent between two wall-clock times (seconds), unclaimed.
 
-        Only for `recovery == "listing"`.
+        Only for `recovery == "listing"`. None at all is proof that there is none; whatever is less raises: Uncertain where
+        what came does not tell, Unavailable, Throttled or AccountStop where nothing came that could.
+        """
+        ...
+
+    async def clock_difference(self) -> float | None:
+        """Seconds by which the provider's clock is ahead of ours; None when its answer does not tell. Free.
+
+        Raises Unavailable, Throttled or AccountStop without an answer.
         """
         ...
 

@@ -114,7 +114,9 @@ class Emulator:
             self.book.note(request, "", "", "info", now)
             return Reply(404, b"Not Found", (("content-type", "text/plain"),))
         answer = self._through(front, request, now)
-        return answer if isinstance(answer, tuple) else answer.with_headers(("date", self._date(now)))
+        if isinstance(answer, tuple) or not self.settings.date_header:
+            return answer
+        return answer.with_headers(("date", self._date(now)))
 
     def door_is_wrong(self, front: Front, request: Request) -> bool:
         """Whether an API is asked for at the storage socket."""
@@ -132,7 +134,7 @@ class Emulator:
         line = self.book.note(request, front.api, front.region, phase, now)
         text = job.wanted.prompt if job else subject
         line["task"] = job.id if job else None
-        late = phase in ("poll", "download")
+        late = phase in ("poll", "list", "download")
         whose = (job.wanted.api, job.wanted.region) if job else (front.api, front.region)
         fault = None if late else self._fault(phase, *whose, text)
         before = len(self.book.jobs)

@@ -9,6 +9,7 @@ Phases: `submit` before anything is accepted, `accepted` after the job is in the
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,6 +125,16 @@ def _status(hit: Hit) -> Outcome:
 def _html(hit: Hit) -> Outcome:
     page = "<html><body>Please log in to the network.</body></html>"
     return Reply(200, page.encode(), (("content-type", "text/html; charset=utf-8"),))
+
+
+def _edit(hit: Hit) -> Outcome:
+    """The honest JSON answer with names at its top `set` to other values, or `drop`ped."""
+    try:
+        value = json.loads(hit.reply.body)
+    except ValueError:
+        return hit.reply
+    value = {name: item for name, item in value.items() if name not in hit.options.get("drop", ())}
+    return replace(hit.reply, body=json.dumps(value | dict(hit.options.get("set", {}))).encode())
 
 
 def _empty(hit: Hit) -> Outcome:
@@ -254,5 +265,5 @@ KINDS: dict[str, Kind] = {
     "half_header": _half_header, "half_body": _half_body, "garbage": _garbage, "truncate": _half_body,
     "cut_without_length": _cut_without_length, "cut_chunked": _cut_chunked, "slow": _slow, "delay": _delay,
     "wrong_type": _wrong_type, "corrupt": _corrupt, "not_a_picture": _not_a_picture, "expired": _expired, "oversize": _oversize,
-    "gzip_bomb": _gzip_bomb, "gzip_cut": _gzip_cut, "redirect": _redirect,
+    "edit": _edit, "gzip_bomb": _gzip_bomb, "gzip_cut": _gzip_cut, "redirect": _redirect,
 }  # fmt: skip

@@ -64,6 +64,8 @@ class Settings:
     """Which self-hosted server is played."""
     date_skew: float = 0.0
     """How wrong the Date header is."""
+    date_header: bool = True
+    """Whether answers carry a Date header at all."""
     refuse_words: tuple[str, ...] = ()
     """A prompt with one of these words fails for its content."""
 

@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.clocks import clock_difference_s
 from qwenbuild.providers.http import Answer
-from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.polling import Cadence, Looks, until_done
 from qwenbuild.providers.secret import vendor_words
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
 
@@ -33,6 +34,8 @@ IMAGE_SIZES = {
     "4:3": "landscape_4_3",
     "16:9": "landscape_16_9",
 }
+ENDED = frozenset({"FAILED", "CANCELLED"})
+"""States of a job that ended without a picture."""
 SPELLED = ("qwenparams", "qwenimage2params", "qwenimageparams", "webhook_url", "webhookurl")
 """Names that differ between the two dialects."""
 
@@ -121,37 +124,44 @@ class Apiframe(Hosted):
         self.own(ticket)
         age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
 
+        looks = Looks()
+
         async def ask() -> Mapping[str, Any] | None:
-            return await self._job(ticket.task_id)
+            return await self._job(ticket.task_id, looks)
 
         job = await until_done(ask, self._cadence, self.waits, patience=self.settings.timeout, age=age)
         urls = _urls(job)
 
         async def again() -> str:
-            return _urls(await self._job(ticket.task_id) or {})[0]
+            return _urls(await self._job(ticket.task_id, Looks(blank=0)) or {})[0]
 
         facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id, billed=_credits(job))
         return await self.picture(urls[0], action, accept=tuple(MEDIA.values()), again=again, facts=facts)
 
-    async def _job(self, job: str) -> Mapping[str, Any] | None:
+    async def _job(self, job: str, looks: Looks) -> Mapping[str, Any] | None:
         answer = await self.wire.get(f"{self.base_url}/v2/jobs/{quote(job, safe='')}", self._headers())
         record, request = answered(answer), answer.headers.get("x-request-id", "")
-        if answer.status == 404:
+        if answer.status == 404 and _said(record):
             raise Lost("Apiframe does not know the job any more; it may have been charged", code="404", request_id=request)
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) and _said(record):
             raise self._error(answer, record, request)
         if answer.status == 429:
-            raise Throttled("too many questions about jobs", retry_after=answer.retry_after(self.waits.wall()))
-        if answer.status != 200 or record.get("id") not in (None, job):
+            raise self.throttled(answer, request_id=request)
+        named = record.get("id", record.get("jobId"))
+        ended = record.get("status") in ENDED or record.get("expired") is True
+        if answer.status != 200 or (named is None and ended) or named not in (None, job):
             raise Unavailable(
                 f"Apiframe answered HTTP {answer.status} about a job", code=str(answer.status), request_id=request
             )
-        return self._state(record, request)
+        return self._state(record, request, looks)
 
-    def _state(self, record: Mapping[str, Any], request: str) -> Mapping[str, Any] | None:
+    def _state(self, record: Mapping[str, Any], request: str, looks: Looks) -> Mapping[str, Any] | None:
         status = record.get("status")
         if record.get("expired") is True:
             raise Lost("Apiframe has removed the job's files; it was charged", code="expired", request_id=request)
+        pictures = any(_flat(record.get("result")))
+        if (status in ENDED and pictures) or (status == "COMPLETED" and not pictures and looks.spend("blank")):
+            raise Unavailable(f"Apiframe says {status} of a job, and its result does not fit", code="contradiction")
         if status == "COMPLETED":
             return record
         if status == "FAILED":
@@ -163,10 +173,10 @@ class Apiframe(Hosted):
     def _error(self, answer: Answer, record: Mapping[str, Any], request: str) -> ProviderError:
         status, said = answer.status, _said(record)
         code = str(status)
+        if status == 429:
+            return self.throttled(answer, said, request_id=request)
         if not said or status in (408, 504) or status < 400:
             return Uncertain(f"Apiframe answered HTTP {status} with nothing that settles it", code=code, request_id=request)
-        if status == 429:
-            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code=code, request_id=request)
         if status in (401, 402, 403, 404, 501):
             return self._stop(status, said, record, request)
         if status == 409:
@@ -193,6 +203,18 @@ class Apiframe(Hosted):
             told = f"{words}. Apiframe speaks the other dialect here: write `dialect: {other}` in providers.{self.name}"
             return AccountStop(told, kind="endpoint", code="400", request_id=request)
         return Refused(words, code="400", request_id=request)
+
+    async def clock_difference(self) -> float | None:
+        """Seconds by which Apiframe's clock is ahead of ours, None when it does not say. Raises what stands in the way."""
+        answer = await self.wire.get(f"{self.base_url}/v2/me", self._headers())
+        record = answered(answer)
+        if answer.status == 429:
+            raise self.throttled(answer)
+        if answer.status in (401, 403) and _said(record):
+            raise self._error(answer, record, "")
+        if answer.status != 200 or not record:
+            raise Unavailable(f"Apiframe answered HTTP {answer.status} about the account", code=str(answer.status))
+        return clock_difference_s(answer, self.waits.wall())
 
     async def account_report(self) -> AccountReport:
         """The team's credits from `GET /v2/me`."""

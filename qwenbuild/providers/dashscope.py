@@ -12,14 +12,25 @@ from typing import Any
 from urllib.parse import quote
 
 from qwenbuild.catalog import Model
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import (
+    AccountStop,
+    FailedAtProvider,
+    Lost,
+    ProviderError,
+    Refused,
+    Unavailable,
+    Uncertain,
+    Waiting,
+)
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
+from qwenbuild.providers.clocks import clock_difference_s
 from qwenbuild.providers.dashscope_answers import fault_of, items, mapping, request_id, text
-from qwenbuild.providers.dashscope_errors import error_of
-from qwenbuild.providers.dashscope_tasks import SETTLE, matching, windows
+from qwenbuild.providers.dashscope_errors import error_of, is_pace
+from qwenbuild.providers.dashscope_lookup import TaskLookup
+from qwenbuild.providers.dashscope_tasks import FREE, TaskPage, page_of
 from qwenbuild.providers.http import Answer
-from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.polling import Cadence, Looks, until_done
 from qwenbuild.providers.secret import vendor_words, without_keys
 from qwenbuild.providers.site import Hosted, Site, compact, data_url
 
@@ -32,7 +43,8 @@ ASYNC_READ = 120.0
 WORKING = frozenset({"PENDING", "RUNNING", "SUSPENDED"})
 NEW = 10.0
 """Seconds after our own submit in which UNKNOWN may only mean that the id has not spread yet."""
-LOOKS = 3
+SETTLE_S = 300.0
+"""Seconds to wait for a task that is still running: its prompt can be read only afterwards."""
 PNG = ("image/png",)
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -45,6 +57,7 @@ class DashScope(Hosted):
         self.region = self.settings.region
         self.recovery = "none" if self.settings.mode == "sync" else "listing"
         self._cadence = Cadence(CADENCE, loopback=site.loopback)
+        self._lookup = TaskLookup(self._task_page, self._orig_prompt, self.waits)
 
     # ------------------------------------------------------------ what is sent
 
@@ -106,7 +119,7 @@ class DashScope(Hosted):
             return await self._with_others(picture, list(ticket.facts.get("others", ())))
         self.own(ticket)
         age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
-        looks = [LOOKS if age < NEW else 0]
+        looks = Looks() if age < NEW else Looks(unknown=0)
 
         async def ask() -> Mapping[str, Any] | None:
             return await self._task(ticket.task_id, looks)
@@ -115,7 +128,7 @@ class DashScope(Hosted):
         urls, actual = self._result(output, ticket, action)
 
         async def again() -> str:
-            return self._result(await self._task(ticket.task_id, [0]) or {}, ticket, action)[0][0]
+            return self._result(await self._task(ticket.task_id, Looks(unknown=0, blank=0)) or {}, ticket, action)[0][0]
 
         facts = replace(facts, actual_prompt=without_keys(actual))
         picture = await self.picture(urls[0], action, accept=PNG, again=again, facts=facts)
@@ -131,29 +144,30 @@ class DashScope(Hosted):
                 continue
         return replace(picture, others=tuple(others)) if others else picture
 
-    async def _task(self, task: str, looks: list[int]) -> Mapping[str, Any] | None:
+    async def _task(self, task: str, looks: Looks) -> Mapping[str, Any] | None:
         """The task's output once it has ended well, None while it runs. Raises what its end means."""
         answer = await self.wire.get(f"{self.base_url}/tasks/{quote(task, safe='')}", self._headers())
         record = answer.json()
         output = mapping(mapping(record).get("output"))
-        if answer.status != 200 or text(output.get("task_id")) not in ("", task) or not output:
+        if answer.status != 200 or text(output.get("task_id")) != task:
             raise self._no_answer(answer, record)
         return self._state(output, looks, request_id(answer, record))
 
-    def _state(self, output: Mapping[str, Any], looks: list[int], request: str) -> Mapping[str, Any] | None:
+    def _state(self, output: Mapping[str, Any], looks: Looks, request: str) -> Mapping[str, Any] | None:
         status = text(output.get("task_status"))
+        if status in FREE and any(item.url for item in items(output)):
+            raise Unavailable(f"DashScope says {status} of a task, and names its picture", code="contradiction")
         if status == "SUCCEEDED":
+            if not items(output) and looks.spend("blank"):
+                raise Unavailable("DashScope says that the task succeeded, and names no picture", code="no-picture")
             return output
         if status == "FAILED":
             raise self._said(0, text(output.get("code")), text(output.get("message")), request)
         if status == "CANCELED":
             raise FailedAtProvider("the task was cancelled by somebody else", code="CANCELED", request_id=request)
-        if status == "UNKNOWN":
-            looks[0] -= 1
-            if looks[0] < 0:
-                raise Lost(
-                    "DashScope does not know the task any more; it may have been charged", code="UNKNOWN", request_id=request
-                )
+        if status == "UNKNOWN" and not looks.spend("unknown"):
+            words = "DashScope does not know the task any more; it may have been charged"
+            raise Lost(words, code="UNKNOWN", request_id=request)
         return None
 
     def _result(self, output: Mapping[str, Any], ticket: Ticket, action: Action) -> tuple[list[str], str]:
@@ -171,6 +185,8 @@ class DashScope(Hosted):
     def _error(self, answer: Answer, record: Mapping[str, Any] | None, model: str) -> ProviderError:
         request = request_id(answer, record)
         fault = fault_of(record)
+        if fault is None and answer.status == 429:
+            return self.throttled(answer, request_id=request)
         if fault is None or 300 <= answer.status < 400:
             return Uncertain(f"DashScope answered HTTP {answer.status} with nothing that can be read", request_id=request)
         status = answer.status if answer.status >= 400 else 400
@@ -192,14 +208,21 @@ class DashScope(Hosted):
 
     def _no_answer(self, answer: Answer, record: Mapping[str, Any] | None) -> ProviderError:
         """A question about a task that was not answered: only a refused key and a forgotten task are final."""
+        fault = fault_of(record)
+        if fault is not None and answer.status == 404:
+            words = f"DashScope does not know the task: {vendor_words(fault.message)}"
+            return Lost(words, code=fault.code, request_id=request_id(answer, record))
+        return self._no_list(answer, record)
+
+    def _no_list(self, answer: Answer, record: Mapping[str, Any] | None) -> ProviderError:
+        """A free question that was not answered. An error inside a 200, too, only says that there is no answer."""
         fault, request = fault_of(record), request_id(answer, record)
         if answer.status == 429:
-            pause = answer.retry_after(self.waits.wall())
-            return Throttled("too many questions about tasks", retry_after=pause, request_id=request)
+            return self.throttled(answer, request_id=request)
+        if fault is not None and is_pace(answer.status, fault.code, fault.message):
+            return self.throttled(answer, vendor_words(fault.message), code=fault.code, request_id=request)
         if fault is not None and answer.status in (401, 403):
             return self._said(answer.status, fault.code, fault.message, request)
-        if fault is not None and answer.status in (400, 404):
-            return Lost(f"DashScope does not know the task: {vendor_words(fault.message)}", code=fault.code, request_id=request)
         return Unavailable(f"DashScope answered HTTP {answer.status} about a task", code=str(answer.status), request_id=request)
 
     # ------------------------------------------------------------ recovery
@@ -207,58 +230,50 @@ class DashScope(Hosted):
     async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
         """Unclaimed tasks with this order's prompt and model, accepted between two wall-clock times (seconds).
 
-        Raises Uncertain where the list cannot settle it: a synchronous call leaves no task, and a task that hides its
-        prompt may be anybody's.
+        None at all is proof that there is none. Raises Uncertain where the list cannot settle it: a synchronous call leaves
+        no task, a task that hides its prompt may be anybody's, and a list with a gap may hide a task. Raises Unavailable,
+        Throttled or AccountStop where there was no answer.
         """
         prompt, row = _asked(body), self.row(order.action.model)
         if not row.async_path or (row.async_path == TEXT_PATH and prompt is None):
             raise Uncertain("a synchronous call leaves no task to look for", code="no-task")
-        wanted = prompt if prompt is not None else order.action.prompt
-        found, hidden = [], prompt is None
-        for task in await self._listed(row.id, since, until):
-            if task in claimed:
-                continue
-            same = await self._same(task, wanted, row)
-            hidden = hidden or same is None
-            if same:
-                found.append(Ticket(self.name, self.base_url, task, facts={"call": "async", "accepted": since}))
-        if hidden and not found:
+        words = prompt if prompt is not None else order.action.prompt
+        cut = words[: row.prompt_limit] if row.prompt_limit is not None else words
+        tasks = await self._lookup.tasks(row.id, {words, cut}, since, until, claimed)
+        if not tasks and prompt is None:
             raise Uncertain("the task list does not tell whether this picture was asked for", code="hidden")
-        return tuple(found)
+        return tuple(Ticket(self.name, self.base_url, task, facts={"call": "async", "accepted": since}) for task in tasks)
 
-    async def _listed(self, model: str, since: float, until: float) -> list[str]:
-        tasks: dict[str, None] = {}
-        for start, end in windows(since, until):
-            page, pages = 1, 1
-            while page <= pages:
-                query = f"start_time={start}&end_time={end}&model_name={quote(model, safe='')}&page_no={page}&page_size=100"
-                answer = await self.wire.get(f"{self.base_url}/tasks?{query}", self._headers())
-                record = answer.json()
-                if answer.status != 200 or record is None:
-                    raise self._no_answer(answer, record)
-                ids, pages = matching(record, since, until)
-                tasks.update(dict.fromkeys(ids))
-                page += 1
-        return list(tasks)
+    async def _task_page(self, query: str) -> TaskPage | None:
+        answer = await self.wire.get(f"{self.base_url}/tasks?{query}", self._headers())
+        record = answer.json()
+        if answer.status != 200 or record is None or fault_of(record) is not None:
+            raise self._no_list(answer, record)
+        return page_of(record, clock_difference_s(answer, self.waits.wall()))
 
-    async def _same(self, task: str, prompt: str, row: Model) -> bool | None:
-        """Whether a task was for this prompt; None when it does not say. A task that failed cost nothing and is nobody's."""
+    async def _orig_prompt(self, task: str) -> str | None:
+        """What a task was asked for, None when it does not say; "" for one that failed: it cost nothing and is nobody's."""
+        looks = Looks(unknown=0, blank=0)
 
         async def ask() -> Mapping[str, Any] | None:
-            return await self._task(task, [0])
+            return await self._task(task, looks)
 
         try:
             at_once, asking = CADENCE[0][1], Cadence(CADENCE, loopback=self.site.loopback)
-            output = await until_done(ask, asking, self.waits, patience=SETTLE, age=at_once)
-        except Lost:
+            output = await until_done(ask, asking, self.waits, patience=SETTLE_S, age=at_once)
+        except (Lost, Waiting):
             return None
-        except (Unavailable, Throttled, AccountStop):
-            raise
-        except ProviderError as error:
-            return None if error.code == "timeout" else False
-        said = next((item.orig_prompt for item in items(output) if item.orig_prompt), None)
-        cut = prompt[: row.prompt_limit] if row.prompt_limit is not None else prompt
-        return None if said is None else said in (prompt, cut)
+        except (Refused, FailedAtProvider):
+            return ""
+        return next((item.orig_prompt for item in items(output) if item.orig_prompt), None)
+
+    async def clock_difference(self) -> float | None:
+        """Seconds by which DashScope's clock is ahead of ours, None when it does not say. Raises what stands in the way."""
+        answer = await self.wire.get(f"{self.base_url}/tasks/{NOBODY}", self._headers())
+        record = answer.json()
+        if answer.status != 200 or not mapping(mapping(record).get("output")):
+            raise self._no_list(answer, record)
+        return clock_difference_s(answer, self.waits.wall())
 
     # ------------------------------------------------------------ account
 

@@ -68,6 +68,9 @@ STATUSES: dict[int, Meaning] = {
     504: "uncertain",
 }
 ALWAYS_UNCERTAIN = frozenset({408, 504})
+PACE = frozenset({"throttled", "narrow", "slow"})
+ON_429 = PACE | {"quota", "arrears"}
+"""What a 429 may mean, whatever else its body says: nothing was accepted, and it was too much, or there is no money for it."""
 SLOW = 30.0
 """Seconds to wait when an allocated quota is used up: it is given out anew about every minute."""
 
@@ -92,11 +95,18 @@ def meaning_of(status: int, code: str, message: str) -> Meaning:
     if "free allocated quota exceeded" in message.lower():
         return "quota"
     known = _known(code)
+    if status == 429 and known not in ON_429:
+        return "throttled"
     if known is not None:
         return known
     if status >= 500 or status == 0:
         return "failed"
     return STATUSES.get(status, "refused")
+
+
+def is_pace(status: int, code: str, message: str) -> bool:
+    """Whether an error only says that too much was asked for at a time."""
+    return meaning_of(status, code, message) in PACE
 
 
 def _known(code: str) -> Meaning | None:
@@ -121,7 +131,7 @@ def error_of(
     """The error of our tree. In a task (`status` 0) an error of pace or time is a failure: the task has ended."""
     meaning = meaning_of(status, code, said)
     words = f"{code}: {said}" if code else said
-    if status == 0 and meaning in ("throttled", "narrow", "slow", "uncertain"):
+    if status == 0 and (meaning in PACE or meaning == "uncertain"):
         meaning = "failed"
     if meaning == "refused":
         return Refused(words, code=code, request_id=request_id)
@@ -129,7 +139,7 @@ def error_of(
         return FailedAtProvider(words, code=code, request_id=request_id)
     if meaning == "uncertain":
         return Uncertain(words, code=code, request_id=request_id)
-    if meaning in ("throttled", "narrow", "slow"):
+    if meaning in PACE:
         pause = retry_after if retry_after is not None or meaning != "slow" else SLOW
         return Throttled(words, retry_after=pause, narrow=meaning == "narrow", code=code, request_id=request_id)
     sentence = SENTENCES[meaning].format(

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from qwenbuild.errors import ProviderError, Unavailable, Uncertain
+from qwenbuild.errors import ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.providers.guard import Guard
 from qwenbuild.providers.ways import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm
 
@@ -181,7 +181,7 @@ class Wire:
             ) from error
 
     async def fetch(self, url: str) -> bytes:
-        """A picture's bytes as they come. Raises LinkDead, HostRefused, TooLarge, or Unavailable for what may pass."""
+        """A picture's bytes as they come. Raises LinkDead, HostRefused, TooLarge; for what may pass Unavailable, Throttled."""
         try:
             async with asyncio.timeout(self.limits.total):
                 return await self._follow(url)
@@ -198,6 +198,9 @@ class Wire:
             if status in (301, 302, 303, 307, 308) and headers.get("location"):
                 url = urljoin(url, headers["location"])
                 continue
+            if status == 429:
+                pause = Answer(status, headers, b"").retry_after(time.time())
+                raise Throttled("the storage answered HTTP 429: too many downloads", retry_after=pause, code="429")
             return _body_or_reason(status, data)
         raise LinkDead(310)
 

@@ -18,7 +18,6 @@ from qwenbuild.errors import (
     Lost,
     ProviderError,
     Refused,
-    Throttled,
     Uncertain,
 )
 from qwenbuild.model import Action, Order, Picture, Ticket
@@ -83,10 +82,10 @@ class OpenAI(Hosted):
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
         status, said = answer.status, _said(record)
         code = str(status)
+        if status == 429:
+            return self.throttled(answer, said)
         if not said or status in (408, 504) or status < 400:
             return Uncertain(f"the server answered HTTP {status} with nothing that settles it", code=code)
-        if status == 429:
-            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code=code)
         if status in (401, 403):
             return AccountStop(f"{self.name} refused the key: {said}", kind="credentials", code=code)
         if status == 404 or _wrong_model(said):

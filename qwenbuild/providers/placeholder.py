@@ -51,6 +51,10 @@ class Placeholder(Hosted):
         data = ticket.data or await asyncio.to_thread(placeholder_png, action)
         return await checked(data, action, PNG, Picture(b"", "", 0, 0, ticket.task_id, billed={}))
 
+    async def clock_difference(self) -> float | None:
+        """None at all: it is this machine's clock."""
+        return 0.0
+
     async def account_report(self) -> AccountReport:
         """Always there."""
         return AccountReport(self.name, self.family, "", reachable=True, key="not needed")

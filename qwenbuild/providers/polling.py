@@ -6,7 +6,8 @@ Knows no API: `ask` is given, and answers None while the task still runs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from qwenbuild.errors import ProviderError, Throttled, Unavailable, Waiting
 from qwenbuild.providers.waits import Waits
@@ -15,6 +16,24 @@ T = TypeVar("T")
 
 Steps = tuple[tuple[float, float], ...]
 """(from so many seconds after the start, pause between questions in seconds)."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """How often an answer that may mean an end, but says too little, is taken for "not yet".
+
+    `unknown`: the task is not known; `blank`: it succeeded, and names no picture.
+    """
+
+    unknown: int = 3
+    blank: int = 3
+
+    def spend(self, kind: Literal["unknown", "blank"]) -> bool:
+        """One look less; False when there is none left."""
+        left: int = getattr(self, kind)
+        setattr(self, kind, left - 1)
+        return left > 0
+
 
 FAILURES = 5
 """Questions in a row that may go wrong before the error is handed on."""

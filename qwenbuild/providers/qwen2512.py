@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.http import Answer
-from qwenbuild.providers.polling import Cadence, until_done
+from qwenbuild.providers.polling import Cadence, Looks, until_done
 from qwenbuild.providers.secret import vendor_words
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
 
@@ -63,41 +63,50 @@ class Qwen2512(Hosted):
         self.own(ticket)
         age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
 
+        looks = Looks()
+
         async def ask() -> Mapping[str, Any] | None:
-            return await self._task(ticket.task_id)
+            return await self._task(ticket.task_id, looks)
 
         task = await until_done(ask, self._cadence, self.waits, patience=self.settings.timeout, age=age)
         url = _url(task)
 
         async def again() -> str:
-            return _url(await self._task(ticket.task_id) or {})
+            return _url(await self._task(ticket.task_id, Looks(blank=0)) or {})
 
         facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id, billed=_credits(task))
         return await self.picture(url, action, accept=(MEDIA[action.output_format],), again=again, facts=facts)
 
-    async def _task(self, task: str) -> Mapping[str, Any] | None:
+    async def _task(self, task: str, looks: Looks) -> Mapping[str, Any] | None:
         answer = await self.wire.get(f"{self.base_url}/api/status?task_id={quote(task, safe='')}", self._headers())
         record = answered(answer)
         code = _code(answer, record)
-        if code == 404:
+        own = _own(record)
+        if answer.status == 429 or code == 429:
+            raise self.throttled(answer)
+        if own and record["code"] == 404:
             raise Lost("qwen-image-2512.org does not know the task any more; it may have been charged", code="404")
-        if code in (401, 403):
+        if own and code in (401, 403):
             raise self._error(answer, record, code)
-        if code == 429:
-            raise Throttled("too many questions about tasks", retry_after=answer.retry_after(self.waits.wall()))
         data = _data(record)
-        if code != 200 or data.get("task_id") not in (None, task):
+        if code != 200 or data.get("task_id") != task:
             raise Unavailable(f"qwen-image-2512.org answered code {code} about a task", code=str(code))
-        if data.get("status") == "FAILED":
+        return self._state(data, looks)
+
+    def _state(self, data: Mapping[str, Any], looks: Looks) -> Mapping[str, Any] | None:
+        status, picture = data.get("status"), _named(data)
+        if (status == "FAILED" and picture) or (status == "SUCCESS" and not picture and looks.spend("blank")):
+            raise Unavailable(f"qwen-image-2512.org says {status}, and its response does not fit", code="contradiction")
+        if status == "FAILED":
             raise failure(str(data.get("error_message") or ""))
-        return data if data.get("status") == "SUCCESS" else None
+        return data if status == "SUCCESS" else None
 
     def _error(self, answer: Answer, record: Mapping[str, Any], code: int) -> ProviderError:
         said = vendor_words(record.get("message") or "")
-        if not isinstance(record.get("code"), int) or code in (408, 504) or code < 400:
+        if answer.status == 429 or code == 429:
+            return self.throttled(answer, said)
+        if not _own(record) or code in (408, 504) or code < 400:
             return Uncertain(f"qwen-image-2512.org answered HTTP {answer.status} with nothing that settles it", code=str(code))
-        if code == 429:
-            return Throttled(said, retry_after=answer.retry_after(self.waits.wall()), code="429")
         if code in (401, 403):
             return AccountStop(
                 f"qwen-image-2512.org refused the key in {self.site.key_env}: {said}", kind="credentials", code=str(code)
@@ -122,8 +131,12 @@ class Qwen2512(Hosted):
 
 def _code(answer: Answer, record: Mapping[str, Any]) -> int:
     """The worse of the body's code and the HTTP status: which of the two counts is written nowhere."""
-    code = record.get("code")
-    return max(code, answer.status) if isinstance(code, int) and not isinstance(code, bool) else max(answer.status, 299)
+    return max(record["code"], answer.status) if _own(record) else max(answer.status, 299)
+
+
+def _own(record: Mapping[str, Any]) -> bool:
+    """Whether this is the site's own envelope, and not the page of something on the way."""
+    return isinstance(record.get("code"), int) and not isinstance(record.get("code"), bool)
 
 
 def _data(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,11 +145,17 @@ def _data(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _url(task: Mapping[str, Any]) -> str:
-    response = task.get("response")
-    url = response[0] if isinstance(response, list) and response else response
-    if not isinstance(url, str) or not url:
+    url = _named(task)
+    if not url:
         raise Lost("the task succeeded and names no picture; it was charged", code="no-picture")
     return url
+
+
+def _named(task: Mapping[str, Any]) -> str:
+    """The picture's address, "" where there is none."""
+    response = task.get("response")
+    url = response[0] if isinstance(response, list) and response else response
+    return url if isinstance(url, str) else ""
 
 
 def _credits(task: Mapping[str, Any]) -> dict[str, Decimal] | None:

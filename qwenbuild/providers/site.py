@@ -14,7 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbuild.catalog import Catalog, Model
-from qwenbuild.errors import BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain, Waiting
+from qwenbuild.errors import (
+    BadPicture,
+    FailedAtProvider,
+    Lost,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+    Uncertain,
+    Waiting,
+)
 from qwenbuild.images import check, sniff
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
 from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
@@ -108,6 +118,16 @@ class Hosted:
     async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
         """Raises Uncertain: this API keeps no list of tasks that could be asked."""
         raise Uncertain(f"{self.name} keeps no list of what was asked", code="no-list")
+
+    async def clock_difference(self) -> float | None:
+        """Seconds by which the server's clock is ahead of ours, None when nobody can tell. Raises what stands in the way."""
+        return None
+
+    def throttled(self, answer: Answer, words: str = "", *, code: str = "429", request_id: str = "") -> Throttled:
+        """Too many requests: nothing was accepted, whatever else the answer says."""
+        pause = answer.retry_after(self.waits.wall())
+        words = words or f"{self.name} answered HTTP {answer.status}: too many requests"
+        return Throttled(words, retry_after=pause, code=code, request_id=request_id)
 
     async def close(self) -> None:
         """Close connections."""

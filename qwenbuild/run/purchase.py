@@ -26,6 +26,7 @@ from qwenbuild.run.submit import (
     Job,
     Purchase,
     Sending,
+    Unanswered,
     anew,
     failed,
     in_doubt,
@@ -60,6 +61,8 @@ async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
             job.check()
             holder = _holder(job)
             settled = await _attempt(job) if holder is None else await _after(job, holder)
+            if isinstance(settled, Unanswered):
+                settled = await _looked_up(job, settled)
             if settled is not None:
                 return settled
         except Elsewhere as other:
@@ -84,7 +87,17 @@ def _holder(job: Job) -> Attempt | None:
     return next(iter(job.progress.world.cache.journal.live([key])), None)
 
 
-async def _attempt(job: Job) -> Outcome | None:
+async def _looked_up(job: Job, lost: Unanswered) -> Outcome:
+    """What became of a lost answer: asked outside of the lane, whose places others need."""
+    from qwenbuild.run.recover import after_lost_answer
+
+    try:
+        return await after_lost_answer(job, lost)
+    finally:
+        job.progress.lost_places.release()
+
+
+async def _attempt(job: Job) -> Outcome | Unanswered | None:
     """One attempt with its own generation, in a place of the lane; None when another attempt of the key came first."""
     async with contextlib.AsyncExitStack() as place:
         with job.progress.until_stopped(job.provider, job.purchase.action.model):
@@ -96,7 +109,7 @@ async def _attempt(job: Job) -> Outcome | None:
         return made if made is not None else await _submit(job)
 
 
-async def _submit(job: Job) -> Outcome | None:
+async def _submit(job: Job) -> Outcome | Unanswered | None:
     """Everything that can be done before is done before the turn: what follows it must leave at once."""
     progress, purchase = job.progress, job.purchase
     wanted = purchase.action.inputs
@@ -117,7 +130,7 @@ async def _submit(job: Job) -> Outcome | None:
     return await _carry_out(job, Sending(begun, replace(order, generation=begun.generation), body))
 
 
-async def _carry_out(job: Job, sending: Sending) -> Outcome:
+async def _carry_out(job: Job, sending: Sending) -> Outcome | Unanswered:
     progress, attempt = job.progress, sending.attempt
     progress.in_flight[attempt.id] = (job.purchase.entry, progress.world.waits.wall())
     progress.tell("sending", job.purchase.entry)

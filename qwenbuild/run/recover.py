@@ -6,29 +6,62 @@ Knows no plan: it works from the journal alone, and leaves in doubt what nobody 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 from qwenbuild.cache import Attempt, AttemptState
-from qwenbuild.errors import CacheError, CredentialsError, FailedAtProvider, InputError, ProviderError
+from qwenbuild.errors import (
+    AccountStop,
+    CacheError,
+    CredentialsError,
+    FailedAtProvider,
+    InputError,
+    ProviderError,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
 from qwenbuild.key import from_document
 from qwenbuild.model import Candidate, Order, Outcome, OutcomeKind, Ticket
 from qwenbuild.run.purchase import close_attempt, collect
-from qwenbuild.run.submit import Again, Job, Purchase, Sending, anew, commit, in_doubt, send, skipped
+from qwenbuild.run.submit import (
+    Again,
+    Job,
+    Purchase,
+    Sending,
+    Unanswered,
+    anew,
+    commit,
+    in_doubt,
+    left_open,
+    send,
+    skipped,
+)
 from qwenbuild.run.world import Progress, Stopped
 
+T = TypeVar("T")
+
 AT_ONCE = 16
-"""So many open attempts are carried on at once: collecting needs no place in a lane."""
-CLOCKS = 3600.0
-"""Seconds by which an attempt may seem to lie in the future before the clock is not believed at all."""
+"""So many tickets are collected at once: it needs no place in a lane. Intents wait together, however many they are."""
+CLOCKS_S = 3600.0
+"""Seconds by which an attempt may seem to lie in the future before its time is not believed at all."""
+ASK_CAP_S = 16.0
+"""Longest pause between two questions that were not answered."""
+TOLD_CAP_S = 120.0
+FINAL = frozenset({"no-task", "no-list", "hidden"})
+"""Codes of an Uncertain look-up that asking again does not change."""
+WRONG_CLOCK = "this machine's clock was wrong when the request left it, so nobody knows how old it is; it may have been charged"
+TOO_OLD = "the request is older than the provider remembers, and no answer was stored; it may have been charged"
 NO_ANSWER = "the request left this machine and no answer was stored; it may have been charged"
 
 
 async def finish(progress: Progress, attempts: Sequence[Attempt]) -> None:
     """Carry every open attempt of a dead build as far as it goes; what comes of each is noted under its key."""
-    places = asyncio.Semaphore(AT_ONCE)
+    tickets = asyncio.Semaphore(AT_ONCE)
 
     async def one(attempt: Attempt) -> None:
-        async with places:
+        async with tickets if attempt.ticket is not None else contextlib.nullcontext():
             await _finish_one(progress, attempt)
 
     if attempts:
@@ -79,12 +112,31 @@ async def carry_on(job: Job, attempt: Attempt) -> Outcome:
     kept = _kept(progress, attempt)
     if kept is not None:
         return kept
-    progress.in_flight[attempt.id] = (attempt.entry, progress.world.waits.wall())
-    try:
+    with _in_flight(progress, attempt):
         if attempt.ticket is not None:
             return await collect(job, attempt, attempt.ticket, "resumed")
-        found = await _answer(job, attempt)
-        return await collect(job, attempt, found, "recovered") if isinstance(found, Ticket) else found
+        return await _carried_on(job, attempt, await _answer(job, attempt))
+
+
+async def after_lost_answer(job: Job, lost: Unanswered) -> Outcome:
+    """What comes of a request of this build whose answer was lost. Raises Again when it never arrived, or Stopped."""
+    attempt = lost.sending.attempt
+    with _in_flight(job.progress, attempt):
+        answer = await look_up(job, lost.sending)
+        if answer is None:
+            return in_doubt(job.progress, job.purchase, attempt, lost.error.code or "no-answer", lost.error.message)
+        return await _carried_on(job, attempt, answer)
+
+
+async def _carried_on(job: Job, attempt: Attempt, answer: Ticket | Outcome) -> Outcome:
+    return await collect(job, attempt, answer, "recovered") if isinstance(answer, Ticket) else answer
+
+
+@contextlib.contextmanager
+def _in_flight(progress: Progress, attempt: Attempt) -> Iterator[None]:
+    progress.in_flight[attempt.id] = (attempt.entry, progress.world.waits.wall())
+    try:
+        yield
     finally:
         progress.in_flight.pop(attempt.id, None)
 
@@ -102,58 +154,123 @@ def _kept(progress: Progress, attempt: Attempt) -> Outcome | None:
 
 async def _answer(job: Job, attempt: Attempt) -> Ticket | Outcome:
     """The ticket of an intent that has none, or its Outcome."""
-    world = job.progress.world
-    sending = Sending(attempt, Order(job.purchase.action, attempt.key, attempt.generation), attempt.body, perhaps_sent=True)
-    young = -CLOCKS < world.waits.wall() - attempt.sent < world.times.retention
-    if job.provider.recovery == "resend" and young:
-        return await _resend(job, sending)
-    found = await look_up(job, sending) if job.provider.recovery == "listing" and young else None
-    if isinstance(found, Ticket):
-        return commit(job.progress, attempt, found)
-    return found or in_doubt(job.progress, job.purchase, attempt, "no-answer", NO_ANSWER)
+    if job.provider.recovery == "none":
+        return in_doubt(job.progress, job.purchase, attempt, "no-answer", NO_ANSWER)
+    ahead = await _clock_difference(job)
+    age = job.progress.world.waits.wall() - attempt.sent + (ahead if isinstance(ahead, float) else 0.0)
+    if age >= job.progress.world.times.retention:
+        return in_doubt(job.progress, job.purchase, attempt, "no-answer", TOO_OLD)
+    if isinstance(ahead, ProviderError):
+        return left_open(job, ahead)
+    if age <= -CLOCKS_S:
+        return in_doubt(job.progress, job.purchase, attempt, "wrong-clock", WRONG_CLOCK)
+    order = Order(job.purchase.action, attempt.key, attempt.generation)
+    sending = Sending(attempt, order, attempt.body, perhaps_sent=True)
+    if job.provider.recovery == "resend":
+        return await _resend(job, sending, ahead)
+    return await look_up(job, sending) or in_doubt(job.progress, job.purchase, attempt, "no-answer", NO_ANSWER)
 
 
-async def _resend(job: Job, sending: Sending) -> Ticket | Outcome:
-    """The same bytes under the same idempotency key: the provider answers with the first job, or makes it now."""
+async def _clock_difference(job: Job) -> float | ProviderError | None:
+    """Seconds by which the provider's clock is ahead of ours, None when it does not tell: asked once in a build."""
+    progress, account = job.progress, job.provider.account
+    async with progress.clocks_lock:
+        if account not in progress.clocks:
+            deadline = progress.world.waits.steady() + progress.world.times.settle
+            progress.clocks[account] = await _until_told(job, job.provider.clock_difference, deadline)
+    return progress.clocks[account]
+
+
+async def _until_told(job: Job, ask: Callable[[], Awaitable[T]], deadline: float) -> T | ProviderError:
+    """The answer to a free question, asked again with growing pauses until `deadline` (steady clock); else the last error.
+
+    Raises Stopped.
+    """
+    pause = job.progress.world.times.settle / 32
+    while True:
+        try:
+            return await ask()
+        except ProviderError as error:
+            told = error.retry_after if isinstance(error, Throttled) else None
+            seconds = pause if told is None else min(TOLD_CAP_S, told)
+            late = job.progress.world.waits.steady() + seconds > deadline
+            if late or isinstance(error, AccountStop) or error.code in FINAL:
+                return error
+        await job.pause(seconds)
+        pause = min(ASK_CAP_S, 2 * pause)
+
+
+async def _resend(job: Job, sending: Sending, ahead: float | None) -> Ticket | Outcome:
+    """The same bytes under the same idempotency key: the provider answers with the first job, or makes it now.
+
+    Only within the time for which it keeps the key, by its own clock: afterwards it would be another job.
+    """
+    if ahead is None:
+        return left_open(job, Unavailable("the provider does not tell its time, by which its idempotency key might be too old"))
     async with job.lane.slot():
         await job.turn()
         job.retries.restart()
-        return await send(job, sending)
+        sent = await send(job, sending)
+    assert not isinstance(sent, Unanswered), "a provider with idempotency keys is not looked up"
+    return sent
 
 
 async def look_up(job: Job, sending: Sending) -> Ticket | Outcome | None:
     """The task that the attempt made, by the provider's list; an Outcome when it never arrived; None when nobody can tell.
 
     Only an unambiguous match is claimed: one task, and no other request of this machine that it could belong to. Two looks
-    that both find nothing prove that nothing was made: then a new attempt may follow (raises Again). Raises Stopped.
+    at the whole list that both find nothing prove that nothing was made: then a new attempt may follow (raises Again).
+    Where the provider could not be asked, the attempt stays open for the next build. Raises Stopped.
 
-    It is not looked at before it has settled: another machine's task of the same words might stand alone in it until then.
+    The list is not looked at before it has settled: another machine's task of the same words might stand alone in it until
+    then. That is waited for once in a build for each picture; a second lost answer is left to the next build.
     """
-    times, attempt = job.progress.world.times, sending.attempt
-    waited = job.progress.world.waits.wall() - attempt.sent
+    progress, attempt = job.progress, sending.attempt
+    if attempt.key in progress.settled:
+        return left_open(job, Unavailable("its answer was lost again"))
+    progress.settled.add(attempt.key)
+    times, waits = progress.world.times, progress.world.waits
+    waited = waits.wall() - attempt.sent
+    deadline = None
     for pause in (min(times.settle, max(0.0, times.settle - waited)), times.pause):
         await job.pause(pause)
-        try:
-            found = await _unclaimed(job, sending)
-        except ProviderError:
+        deadline = deadline or waits.steady() + times.settle
+        tickets = await _until_told(job, lambda: _unclaimed(job, sending), deadline)
+        if isinstance(tickets, Uncertain):
             return None
-        if found:
-            return found[0] if len(found) == 1 and not _rivals(job.progress, attempt) else None
+        if isinstance(tickets, ProviderError):
+            return left_open(job, tickets)
+        if tickets:
+            return _claimed(job, attempt, tickets)
     message = "the request never reached the provider"
-    job.progress.world.cache.journal.fail(attempt.id, "never-arrived", message)
+    progress.world.cache.journal.fail(attempt.id, "never-arrived", message)
     job.retries.restart()  # the waits of the look-up are not the provider's time
     return anew(job, FailedAtProvider(message, code="never-arrived"))
 
 
+def _claimed(job: Job, attempt: Attempt, tickets: Sequence[Ticket]) -> Ticket | None:
+    """The one task that can be the attempt's, written down; None when there is more than one, or more than one it could be."""
+    if len(tickets) != 1 or _rivals(job.progress, attempt):
+        return None
+    return commit(job.progress, attempt, tickets[0])
+
+
 async def _unclaimed(job: Job, sending: Sending) -> list[Ticket]:
     """Tasks that may be this attempt's. What another build claimed during the look is not among them."""
-    world, sent = job.progress.world, sending.attempt.sent
+    world, sent = job.progress.world, _sent_by_this_clock(job, sending.attempt)
     journal, account = world.cache.journal, job.provider.account
     until = min(world.waits.wall(), sent + world.times.after)
     claimed = frozenset(journal.claimed_tasks(account))
-    found = await job.provider.find(sending.order, sending.body, sent - world.times.before, until, claimed)
+    tickets = await job.provider.find(sending.order, sending.body, sent - world.times.before, until, claimed)
     claimed = frozenset(journal.claimed_tasks(account))
-    return [ticket for ticket in found if ticket.task_id not in claimed]
+    return [ticket for ticket in tickets if ticket.task_id not in claimed]
+
+
+def _sent_by_this_clock(job: Job, attempt: Attempt) -> float:
+    """When it was sent, by the clock as it goes now: one that lies in the future was set back since, by as much as is known."""
+    world, ahead = job.progress.world, job.progress.clocks.get(job.provider.account)
+    set_back = attempt.sent > world.waits.wall() + world.times.before and isinstance(ahead, float)
+    return attempt.sent - ahead if set_back and isinstance(ahead, float) else attempt.sent
 
 
 def _rivals(progress: Progress, attempt: Attempt) -> list[Attempt]:

@@ -94,6 +94,14 @@ class Sending:
     perhaps_sent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Sent, and its answer lost, where the provider's task list can tell what became of it. It holds a place of the lost."""
+
+    sending: Sending
+    error: ProviderError
+
+
 class Again(Exception):
     """The provider failed to make the picture; a new attempt may follow after `pause` seconds."""
 
@@ -102,12 +110,11 @@ class Again(Exception):
         self.pause = pause
 
 
-async def send(job: Job, sending: Sending) -> Ticket | Outcome:
-    """Submit until the attempt is accepted or its fate is an Outcome.
+async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
+    """Submit until the attempt is accepted or its fate is an Outcome, or can be looked up.
 
     After an answer that settles nothing it is resent only where the provider keeps idempotency keys, and from then on
-    nothing but a ticket or a refusal closes the attempt. Raises Again when a task list proves that nothing arrived, or
-    another build's attempt took this one's place.
+    nothing but a ticket or a refusal closes the attempt. Raises Again when another build's attempt took this one's place.
     """
     while True:
         at_departure(job.lane.due, job.lane.leaving)
@@ -155,14 +162,15 @@ def commit(progress: Progress, attempt: Attempt, ticket: Ticket) -> Ticket:
     return ticket
 
 
-async def _follow(job: Job, sending: Sending, error: ProviderError, decision: Decision) -> Ticket | Outcome | None:
+async def _follow(job: Job, sending: Sending, error: ProviderError, decision: Decision) -> Outcome | Unanswered | None:
     """Do what the table says after an error; None: send again."""
     if decision.then is Then.AGAIN:
         return await _again(job, sending, error, decision.pause)
     if decision.then is Then.REFUSE:
         return refused(job.progress, job.purchase, sending.attempt, error)
     if decision.then is Then.LOOK_UP:
-        return await _looked_up(job, sending, error)
+        await _place_of_the_lost(job)
+        return Unanswered(sending, error)
     if decision.then is Then.DOUBT:
         return in_doubt(job.progress, job.purchase, sending.attempt, error.code or "no-answer", error.message)
     _not_accepted(job, sending, error)
@@ -205,14 +213,10 @@ def _reopened(job: Job, sending: Sending) -> Outcome | None:
     return None
 
 
-async def _looked_up(job: Job, sending: Sending, error: ProviderError) -> Ticket | Outcome:
-    """Sent, and no answer: the provider's task list may tell."""
-    from qwenbuild.run.recover import look_up
-
-    found = await look_up(job, sending)
-    if isinstance(found, Ticket):
-        return commit(job.progress, sending.attempt, found)
-    return found or in_doubt(job.progress, job.purchase, sending.attempt, error.code or "no-answer", error.message)
+async def _place_of_the_lost(job: Job) -> None:
+    """So long as many answers are being looked for, the lane's place is kept, and no further request leaves. Raises Stopped."""
+    with job.progress.until_stopped(job.provider, job.purchase.action.model):
+        await job.progress.lost_places.acquire()
 
 
 # ---------------------------------------------------------------- how it can end
@@ -245,6 +249,12 @@ def in_doubt(progress: Progress, purchase: Purchase, attempt: Attempt, code: str
     progress.doubts.append((purchase.entry, message))
     progress.tell("doubt", purchase.entry, code=code, message=message, attempt=attempt.id)
     return Outcome(OutcomeKind.DOUBT, purchase.key, code=code, message=message)
+
+
+def left_open(job: Job, error: ProviderError) -> Outcome:
+    """Nobody could be asked now what became of it: the attempt stays as it is, and the next build asks."""
+    words = f"{error.message} (it may have been charged, and is not sent again; the next build asks what became of it)"
+    return failed(job.progress, job.purchase, "cannot-tell", words)
 
 
 def failed(progress: Progress, purchase: Purchase, code: str, message: str) -> Outcome:

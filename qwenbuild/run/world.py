@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qwenbuild.cache import Cache
+from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
 from qwenbuild.providers.waits import Waits
+
+LOST_AT_ONCE = 32
+"""Requests whose answer was lost and whose fate is looked up; with more of them, nothing more is sent for a while."""
 
 
 class Stopped(Exception):
@@ -140,7 +144,8 @@ class World:
 class Progress:
     """The one owner of what changes while a run runs: stops, what is in flight, what was spent.
 
-    `writers` are threads for the journal alone: what is due must not queue behind pictures.
+    `writers` are threads for the journal alone: what is due must not queue behind pictures. `settled` are keys for which
+    a task list was waited for in this build, and `clocks` how far each account's clock is ahead of ours, in seconds.
     """
 
     def __init__(self, world: World, executor: Executor, writers: Executor) -> None:
@@ -154,6 +159,10 @@ class Progress:
         self.in_flight: dict[str, tuple[str, float]] = {}
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
         self.unwritten: dict[str, Ticket] = {}
+        self.settled: set[str] = set()
+        self.lost_places = asyncio.Semaphore(LOST_AT_ONCE)
+        self.clocks: dict[str, float | ProviderError | None] = {}
+        self.clocks_lock = asyncio.Lock()
         self.doubts: list[tuple[str, str]] = []
         self.stopped: tuple[str, str] | None = None
         self.interrupted = False

@@ -25,7 +25,7 @@ from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, fai
 CADENCE = ((0.0, 2.0), (2.0, 3.0), (5.0, 4.5), (9.0, 5.0))
 """Two seconds, half as much again each time, five at most."""
 SUBMIT_READ = 120.0
-LINK_LIVES = 1800.0
+LINK_LIVES_S = 1800.0
 """Seconds for which an upload's address is used again; Apiframe keeps uploads for one to two hours (its OpenAPI document)."""
 IMAGE_SIZES = {
     "1:1": "square_hd",
@@ -81,8 +81,8 @@ class Apiframe(Hosted):
         digest = hashlib.sha256(data).hexdigest()
         async with self._uploading:
             known = self._links.get(digest)
-            if known is None or self.waits.wall() - known[1] > LINK_LIVES:
-                known = self._links[digest] = (await self._uploaded(data, media_type, digest), self.waits.wall())
+            if known is None or self.waits.steady() - known[1] > LINK_LIVES_S:
+                known = self._links[digest] = (await self._uploaded(data, media_type, digest), self.waits.steady())
             return known[0]
 
     async def _uploaded(self, data: bytes, media_type: str, digest: str) -> str:

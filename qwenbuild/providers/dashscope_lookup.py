@@ -67,7 +67,9 @@ class TaskLookup:
             prompt = await self._prompt(line)
             if prompt is not None and prompt not in prompts:
                 continue
-            if prompt is not None and line.within(since + ahead, until + ahead) and line.model in ("", model):
+            # the times are of a clock that may have been set since: as it goes now, or as the server's goes
+            in_time = line.within(since + ahead, until + ahead) or line.within(since, until)
+            if prompt is not None and in_time and line.model in ("", model):
                 ours.append(line.id)
             else:
                 unsure = True

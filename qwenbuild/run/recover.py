@@ -257,20 +257,13 @@ def _claimed(job: Job, attempt: Attempt, tickets: Sequence[Ticket]) -> Ticket | 
 
 async def _unclaimed(job: Job, sending: Sending) -> list[Ticket]:
     """Tasks that may be this attempt's. What another build claimed during the look is not among them."""
-    world, sent = job.progress.world, _sent_by_this_clock(job, sending.attempt)
+    world, sent = job.progress.world, sending.attempt.sent
     journal, account = world.cache.journal, job.provider.account
-    until = min(world.waits.wall(), sent + world.times.after)
+    since, until = sent - world.times.before, sent + world.times.after
     claimed = frozenset(journal.claimed_tasks(account))
-    tickets = await job.provider.find(sending.order, sending.body, sent - world.times.before, until, claimed)
+    tickets = await job.provider.find(sending.order, sending.body, since, until, claimed)
     claimed = frozenset(journal.claimed_tasks(account))
     return [ticket for ticket in tickets if ticket.task_id not in claimed]
-
-
-def _sent_by_this_clock(job: Job, attempt: Attempt) -> float:
-    """When it was sent, by the clock as it goes now: one that lies in the future was set back since, by as much as is known."""
-    world, ahead = job.progress.world, job.progress.clocks.get(job.provider.account)
-    set_back = attempt.sent > world.waits.wall() + world.times.before and isinstance(ahead, float)
-    return attempt.sent - ahead if set_back and isinstance(ahead, float) else attempt.sent
 
 
 def _rivals(progress: Progress, attempt: Attempt) -> list[Attempt]:

@@ -33,10 +33,11 @@ SUBMISSIONS = 12
 
 
 class Hurry:
-    """A clock that jumps over what is slept, so that minutes of waiting take milliseconds."""
+    """A clock that jumps over what is slept, so that minutes of waiting take milliseconds; the day's may be `wrong`."""
 
-    def __init__(self) -> None:
+    def __init__(self, wrong: float = 0.0) -> None:
         self.skipped = 0.0
+        self.wrong = wrong
 
     async def sleep(self, seconds: float) -> None:
         """Let the others run for a moment."""
@@ -46,13 +47,15 @@ class Hurry:
 
     def waits(self) -> Waits:
         """The clock as a provider wants it."""
-        return Waits(self.sleep, lambda: time.monotonic() + self.skipped, lambda: time.time() + self.skipped, lambda: 0.5)
+        return Waits(
+            self.sleep, lambda: time.monotonic() + self.skipped, lambda: time.time() + self.skipped + self.wrong, lambda: 0.5
+        )
 
 
 @contextlib.contextmanager
-def hurried() -> Iterator[None]:
-    """Builds in this process wait for nothing."""
-    waits = Hurry().waits()
+def hurried(wrong: float = 0.0) -> Iterator[None]:
+    """Builds in this process wait for nothing; their clock goes so many seconds wrong."""
+    waits = Hurry(wrong).waits()
     times = Times(settle=0.1, pause=0.05, patience=0.02, farewell=1.0)
     with (
         mock.patch("qwenbuild.build.worlds.World", functools.partial(World, waits=waits, times=times)),
@@ -158,6 +161,8 @@ def _answered(api: Api) -> list[Case]:
         Case("403", "submit", "refuse", "stopped", _refusal(403, "AccessDenied.Unpurchased")),
         Case("404", "submit", "refuse", "stopped", _refusal(404, "ModelNotFound")),
         Case("429", "submit", "refuse", "done", _refusal(429, "Throttling")),
+        Case("429 page", "submit", "status", "done", {"status": 429}),
+        Case("429, nothing", "submit", "empty", "done", {"status": 429}),
         Case("429, told to wait", "submit", "refuse", "done", _refusal(429, "Throttling", headers={"Retry-After": "7"})),
         Case("429, absurd wait", "submit", "refuse", "done", _refusal(429, "Throttling", headers={"Retry-After": "9e9"})),
         Case("429, a date", "submit", "refuse", "done", _refusal(429, "Throttling", headers={"Retry-After": "soon"})),
@@ -172,6 +177,9 @@ def _answered(api: Api) -> list[Case]:
     return [
         *said,
         Case("429", "poll", "refuse", "done", _refusal(429, "Throttling")),
+        Case("429 page", "poll", "status", "done", {"status": 429}),
+        Case("404 page", "poll", "status", "done", {"status": 404}),
+        Case("404 page, always", "poll", "status", "kept", {"status": 404, "times": None}),
         Case("500", "poll", "refuse", "done", _refusal(500, "InternalError")),
         Case("401", "poll", "refuse", "kept", _refusal(401, "InvalidApiKey")),
         Case("404", "poll", "refuse", "doubt", _refusal(404, "NotFound")),
@@ -189,6 +197,7 @@ def _downloads(api: Api) -> list[Case]:
         Case("redirect here", "download", "redirect", "done", {"to": "same"}),
         Case("redirect inside", "download", "redirect", "kept", {"to": "internal"}),
         Case("reset, always", "download", "reset", "kept", {"times": None}),
+        Case("429", "download", "status", "done", {"status": 429}),
         Case("503, always", "download", "status", "kept", {"status": 503, "times": None}),
         Case("too large, always", "download", "oversize", "kept", {"bytes": 70 << 20, "times": None}),
         Case("text, always", "download", "not_a_picture", "refused", {"times": None}),

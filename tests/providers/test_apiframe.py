@@ -130,6 +130,20 @@ async def test_an_upload_that_fails_costs_nothing(wire: respx.MockRouter, answer
     await made.close()
 
 
+async def test_an_address_that_may_have_died_is_not_put_into_a_paid_request(wire: respx.MockRouter) -> None:
+    """Apiframe keeps an upload for an hour or two: a long build hands its picture over again."""
+    fresh = [httpx.Response(201, json={"url": f"https://uploads.example/{number}.png"}) for number in range(3)]
+    wire.post(f"{BASE}/v2/uploads").mock(side_effect=fresh)
+    clock, addresses = FakeTime(), []
+    made = provider(clock)
+    for wait in (0.0, 1700.0, 200.0, 3600.0):
+        clock.now += wait
+        asked = await made.prepare(order("apiframe", 0, ((b"one", "image/png"),)))
+        addresses.append(json.loads(made.body(asked))["qwenParams"]["image"])
+    await made.close()
+    assert addresses == [f"https://uploads.example/{number}.png" for number in (0, 0, 1, 2)]
+
+
 async def test_every_attempt_has_its_own_idempotency_key_and_a_resend_keeps_it(wire: respx.MockRouter) -> None:
     keys = [(await sent(wire, generation)).headers["idempotency-key"] for generation in (0, 0, 1)]
     asked = order("apiframe")

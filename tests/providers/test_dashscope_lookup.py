@@ -15,8 +15,7 @@ import httpx
 import pytest
 import respx
 
-from qwenbuild.errors import AccountStop, Lost, ProviderError, Throttled, Unavailable, Uncertain
-from qwenbuild.model import Ticket
+from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.providers.dashscope_tasks import PAGES_MAX, page_of, windows
 from qwenbuild.providers.waits import FakeTime
 from tests.providers.bench import KEYS, build, order
@@ -324,35 +323,3 @@ def test_a_page_under_output_is_read_too() -> None:
     page = page_of({"output": {"total": 0, "total_page": 1, "data": []}})
     assert page is not None
     assert (page.total, page.lines) == (0, ())
-
-
-# ---------------------------------------------------------------- one task
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(404, text="<html>Not Found</html>"),
-        httpx.Response(404),
-        httpx.Response(400, json={"code": "InvalidParameter", "message": "m"}),
-        httpx.Response(200, json={"output": {"task_status": "FAILED", "code": "InternalError"}}),
-        httpx.Response(200, json={"output": {"task_id": "t", "task_status": "FAILED", "results": [{"url": "https://x/a"}]}}),
-        httpx.Response(200, json={"output": {"task_status": "UNKNOWN"}}),
-        httpx.Response(200, json={"output": {"task_id": "t"}}),
-        httpx.Response(200, json={"code": "Throttling", "message": "m"}),
-        httpx.Response(403, text="<html>Forbidden</html>"),
-    ],
-)
-async def test_an_answer_that_is_not_the_vendors_own_word_ends_no_ticket(
-    wire: respx.MockRouter, answer: httpx.Response
-) -> None:
-    wire.get(f"{BASE}/tasks/t").mock(return_value=answer)
-    clock = FakeTime()
-    made = build("dashscope", KEYS, clock.waits(), timeout=600)
-    ticket = Ticket("dashscope", BASE, "t", facts={"call": "async", "accepted": clock.started - 60})
-    with pytest.raises(ProviderError) as caught:
-        await made.collect(ticket, order("dashscope").action)
-    assert caught.value.charged == "no"
-    assert not isinstance(caught.value, Lost | AccountStop)
-    assert type(caught.value).__name__ in ("Unavailable", "Throttled", "Waiting")
-    await made.close()

@@ -18,7 +18,8 @@ Knows nothing of where an error is shown; the command line is the only place tha
      ├─ Uncertain           maybe  sent, and no answer that can be read; never resent blindly
      ├─ Lost                maybe  the provider no longer knows the ticket, or its link died
      ├─ Waiting             no     `collect` ran out of its time while the provider still works; the ticket lives on
-     └─ BadPicture          yes    what came is not the picture that was asked for; its bytes are kept
+     ├─ NotFetched          yes    it was made, and its link has not given the picture yet; ticket and link live on
+     └─ BadPicture          yes    a whole picture came, and not the one that was asked for; its bytes are kept
 """
 
 from __future__ import annotations
@@ -97,15 +98,19 @@ class CacheError(QwenbuildError):
 
 
 class ProviderError(Exception):
-    """A provider's answer that is not a picture. `code` and `request_id` are the vendor's own words."""
+    """A provider's answer that is not a picture. `code` and `request_id` are the vendor's own words.
+
+    `data` is what came instead of a picture, where it is worth keeping.
+    """
 
     charged = "no"
 
-    def __init__(self, message: str, *, code: str = "", request_id: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "", request_id: str = "", data: bytes = b"") -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.request_id = request_id
+        self.data = data
 
 
 class Refused(ProviderError):
@@ -158,11 +163,39 @@ class Waiting(ProviderError):
     """`collect` gave up waiting while the provider still works; the ticket stays and the next build resumes it."""
 
 
-class BadPicture(ProviderError):
-    """What came is not the picture asked for (type, size, truncated). `data` is kept, it may have been paid for."""
+NOT_FETCHED = "paid for, not yet fetched"
+"""What is said of such a picture wherever it is spoken of."""
+
+
+class NotFetched(ProviderError):
+    """The picture was made and is paid for, and its link has not given it yet: it is asked again until the link's time is over.
+
+    `url` is the link; `gone`: the storage itself says, in its own words, that there is nothing any more, which counts once
+    the link's time is over; `stuck`: asking again is of no use before a person has changed something; `retry_after` is how
+    many seconds the storage asks to wait.
+    """
 
     charged = "yes"
 
-    def __init__(self, message: str, *, data: bytes = b"", code: str = "", request_id: str = "") -> None:
-        super().__init__(message, code=code, request_id=request_id)
-        self.data = data
+    def __init__(
+        self,
+        why: str,
+        *,
+        url: str,
+        gone: bool = False,
+        stuck: bool = False,
+        retry_after: float | None = None,
+        data: bytes = b"",
+    ) -> None:
+        super().__init__(f"{NOT_FETCHED}: {why}", code="not-fetched", data=data)
+        self.retry_after = retry_after
+        self.why = why
+        self.url = url
+        self.gone = gone
+        self.stuck = stuck
+
+
+class BadPicture(ProviderError):
+    """A whole picture came, and it is not the one asked for (type, size). `data` is kept, it was paid for."""
+
+    charged = "yes"

@@ -184,10 +184,16 @@ def _live(attempt: Attempt, cache: Cache, recoverable: Callable[[Attempt], bool]
     if attempt.state is AttemptState.DOUBT:
         return Verdict.DOUBT, attempt.message
     if attempt.ticket is not None or cache.journal.is_alive(attempt.build):
-        return Verdict.RESUME, f"task {attempt.ticket.task_id}" if attempt.ticket else "another build makes it"
+        return Verdict.RESUME, _resumed(attempt)
     if recoverable(attempt):
         return Verdict.RECOVER, "sent, and no answer was stored"
     return Verdict.DOUBT, "sent, and no answer was stored; it may have been charged"
+
+
+def _resumed(attempt: Attempt) -> str:
+    if attempt.state is AttemptState.READY and attempt.message:
+        return attempt.message
+    return f"task {attempt.ticket.task_id}" if attempt.ticket else "another build makes it"
 
 
 def _once(cache: Cache, project: str) -> Collection[str]:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from qwenbuild.build import spend
-from qwenbuild.emulator import Served
+from qwenbuild.emulator import Emulator, Served
+from qwenbuild.images import placeholder_png
 from tests.campaign.part_http import hurried
+from tests.providers.bench import action
 from tests.walking import Project
 
 APIS = {
@@ -336,12 +338,18 @@ def test_a_lost_answer_is_settled_under_its_key_also_when_the_settings_have_chan
     assert emulated.prompts() == [words(0)]
 
 
-def test_a_picture_that_fails_our_check_is_kept_and_stays_on_the_bill(
+def test_a_picture_of_another_size_is_kept_and_stays_on_the_bill(
     shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead(monkeypatch, emulated, "dashscope sync")
     stock(shop, APIS["dashscope sync"], 3, concurrency=1)
-    emulated.fault("download", "not_a_picture", match=words(0), times=None)
+    small = placeholder_png(action("dashscope", size="64*64"))
+    honest = Emulator.picture_for
+
+    def drawn(self: Emulator, task: str, index: int = 0) -> bytes:
+        return small if self.book.by_id[task].wanted.prompt == words(0) else honest(self, task, index)
+
+    monkeypatch.setattr(Emulator, "picture_for", drawn)
     summary = shop.build()
     assert (summary.exit_code, summary.spent) == (1, {"usd": Decimal("0.09")})
     ledger = spend(shop.options())
@@ -349,6 +357,6 @@ def test_a_picture_that_fails_our_check_is_kept_and_stays_on_the_bill(
     bad = next(line for line in ledger.attempts if line["code"] == "bad-picture")
     assert (bad["outcome"], bad["price"], bad["billed"]) == ("refused", {"usd": "0.03"}, None)
     aside = [path.read_bytes() for path in (shop.cache_dir / "quarantine").iterdir() if not path.suffix]
-    assert aside == [b"this is not a picture"]
+    assert aside == [small]
     assert shop.build().exit_code == 1
     assert sorted(submissions(emulated)) == [words(0), words(1), words(2)]

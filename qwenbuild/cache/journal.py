@@ -158,9 +158,9 @@ class Journal:
         changes = {"ticket": ticket_column(ticket), "task_id": ticket.task_id, "url": ticket.url, "digest": ticket.digest}
         return self._move(attempt, AttemptState.TICKET, **changes, code="", message="")
 
-    def ready(self, attempt: str, url: str) -> Attempt:
-        """The picture waits at `url`, for a day at most."""
-        return self._move(attempt, AttemptState.READY, url=url)
+    def ready(self, attempt: str, url: str, code: str = "", message: str = "") -> Attempt:
+        """The picture is made and waits at `url`, for a day at most; `code` and `message` tell why it is not here yet."""
+        return self._move(attempt, AttemptState.READY, url=url, code=code, message=message)
 
     def stored(self, attempt: str, digest: str, billed: Price | None = None) -> Attempt:
         """The blob and the receipt are durable. Signed links are wiped. Saying it twice is harmless."""

@@ -233,6 +233,11 @@ def _oversize(hit: Hit) -> Outcome:
     return (Write(head + hit.reply.body), Write(bytes(max(0, total - len(hit.reply.body))), 1 << 18), Close())
 
 
+def _gzip(hit: Hit) -> Outcome:
+    """The honest answer, compressed, though nobody asked for that."""
+    return replace(hit.reply, body=gzip.compress(hit.reply.body, 1), headers=(*hit.reply.headers, ("content-encoding", "gzip")))
+
+
 def _gzip_bomb(hit: Hit) -> Outcome:
     """A small body that unpacks to `bytes` zeros."""
     packed = gzip.compress(bytes(int(hit.options.get("bytes", 256 * 1024 * 1024))), 9)
@@ -265,5 +270,5 @@ KINDS: dict[str, Kind] = {
     "half_header": _half_header, "half_body": _half_body, "garbage": _garbage, "truncate": _half_body,
     "cut_without_length": _cut_without_length, "cut_chunked": _cut_chunked, "slow": _slow, "delay": _delay,
     "wrong_type": _wrong_type, "corrupt": _corrupt, "not_a_picture": _not_a_picture, "expired": _expired, "oversize": _oversize,
-    "edit": _edit, "gzip_bomb": _gzip_bomb, "gzip_cut": _gzip_cut, "redirect": _redirect,
+    "edit": _edit, "gzip": _gzip, "gzip_bomb": _gzip_bomb, "gzip_cut": _gzip_cut, "redirect": _redirect,
 }  # fmt: skip

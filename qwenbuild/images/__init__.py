@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qwenbuild.images.structure import Checked, check, extension_of, media_type_of, reference_type, sniff
+from qwenbuild.images.structure import Checked, NotWhole, check, extension_of, media_type_of, reference_type, sniff
 
 if TYPE_CHECKING:
     from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks
@@ -49,6 +49,7 @@ __all__ = [
     "FoundMark",
     "Marks",
     "Measures",
+    "NotWhole",
     "SizeFault",
     "check",
     "check_expect",

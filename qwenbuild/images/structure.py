@@ -28,6 +28,10 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
 
+class NotWhole(ValueError):
+    """The bytes are no whole picture of any kind: cut off, damaged, or something else altogether, such as a web page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A picture whose structure holds; width and height are in pixels."""
@@ -78,20 +82,37 @@ def check(data: bytes, expected: tuple[int, int] | None, accept: Collection[str]
     """Check received bytes: a whole file, of an accepted media type, of the expected size in pixels.
 
     A PNG is walked chunk by chunk with every CRC up to IEND, nothing decoded; JPEG and WebP are decoded, because
-    their containers cannot show that bytes are missing. Raises ValueError with one sentence.
+    their containers cannot show that bytes are missing. Raises ValueError with one sentence: NotWhole unless the bytes
+    are a whole picture, whose type or size is another one then.
     """
+    whole = _checked_whole(data, accept)
+    if whole.media_type not in accept:
+        raise ValueError(f"expected {_names(accept)}, got {_strange(data, whole.media_type)}")
+    _expect_size(whole.width, whole.height, expected)
+    refuse_bomb(whole.width, whole.height)
+    return whole
+
+
+def _checked_whole(data: bytes, accept: Collection[str]) -> Checked:
+    """The bytes as a whole picture of whatever type and size. Raises NotWhole."""
     media_type = sniff(data)
-    if media_type is None or media_type not in accept:
-        raise ValueError(f"expected {_names(accept)}, got {_strange(data, media_type)}")
-    width, height = dimensions(data, media_type)
+    if media_type is None:
+        raise NotWhole(f"expected {_names(accept)}, got {_strange(data, media_type)}")
+    try:
+        width, height = dimensions(data, media_type)
+        if media_type == "image/png":
+            _walk_png(data)
+        else:
+            refuse_bomb(width, height)
+            _whole(data, media_type)
+    except ValueError as error:
+        raise NotWhole(str(error)) from error
+    return Checked(media_type, width, height)
+
+
+def _expect_size(width: int, height: int, expected: tuple[int, int] | None) -> None:
     if expected is not None and (width, height) != expected:
         raise ValueError(f"the picture is {width}x{height} pixels, expected {expected[0]}x{expected[1]}")
-    refuse_bomb(width, height)
-    if media_type == "image/png":
-        _walk_png(data)
-    else:
-        _whole(data, media_type)
-    return Checked(media_type, width, height)
 
 
 def size_of(data: bytes) -> tuple[str, int, int]:

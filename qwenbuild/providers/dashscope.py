@@ -14,6 +14,7 @@ from urllib.parse import quote
 from qwenbuild.catalog import Model
 from qwenbuild.errors import (
     AccountStop,
+    BadPicture,
     FailedAtProvider,
     Lost,
     ProviderError,
@@ -116,7 +117,7 @@ class DashScope(Hosted):
         facts = Picture(b"", "", 0, 0, ticket.task_id, ticket.request_id)
         if ticket.facts.get("call") == "sync" or not ticket.task_id:
             picture = await self.picture(ticket.url, action, accept=PNG, facts=facts)
-            return await self._with_others(picture, list(ticket.facts.get("others", ())))
+            return await self._with_others(picture, list(ticket.facts.get("others", ())), action)
         self.own(ticket)
         age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
         looks = Looks() if age < NEW else Looks(unknown=0)
@@ -132,14 +133,16 @@ class DashScope(Hosted):
 
         facts = replace(facts, actual_prompt=without_keys(actual))
         picture = await self.picture(urls[0], action, accept=PNG, again=again, facts=facts)
-        return await self._with_others(picture, urls[1:])
+        return await self._with_others(picture, urls[1:], action)
 
-    async def _with_others(self, picture: Picture, urls: list[str]) -> Picture:
+    async def _with_others(self, picture: Picture, urls: list[str], action: Action) -> Picture:
         """Further pictures of one paid task are kept as well; one that cannot be had takes nothing from the first."""
         others = []
         for url in urls:
             try:
-                others.append(await self._fetch(url))
+                others.append((await self.picture(url, action, accept=PNG)).data)
+            except BadPicture as error:
+                others.append(error.data)
             except (ProviderError, OSError):
                 continue
         return replace(picture, others=tuple(others)) if others else picture

@@ -7,6 +7,7 @@ Knows no vendor: what an answer means is for the provider to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from qwenbuild.errors import ProviderError, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import ProviderError, Unavailable, Uncertain
 from qwenbuild.providers.guard import Guard
+from qwenbuild.providers.transfer import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.providers.ways import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm
 
 ANSWER_CAP = 1 << 20
@@ -27,9 +29,8 @@ DRIPS = 90.0
 """Seconds for an answer that comes drop by drop: a timeout alone begins anew with each of them."""
 DEPTH_CAP = 32
 PICTURE_CAP = 64 << 20
-"""Bytes of a picture; more is not read."""
+"""Bytes of a picture, unpacked; more is not read."""
 REDIRECTS = 3
-DEAD = frozenset({400, 401, 403, 404, 410})
 
 NEVER_LEFT: tuple[type[Exception], ...] = (
     httpx.ConnectError,
@@ -69,15 +70,12 @@ PERHAPS_ARRIVED: tuple[type[Exception], ...] = (
 
 
 class LinkDead(Exception):
-    """The storage no longer gives the picture out: expired, gone, or never there. `status` is the HTTP status."""
+    """The link gives nothing out now. `gone`: the storage itself says so, in its own words, and no proxy's page does."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, *, gone: bool = False) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
-
-
-class TooLarge(Exception):
-    """More bytes than may be read."""
+        self.gone = gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +168,28 @@ class Wire:
         except Exception as error:
             raise foreign(error, "the request") from error
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+    async def get(self, url: str, headers: Mapping[str, str], *, cap: int = ANSWER_CAP) -> Answer:
         """Ask something that costs nothing. Raises Unavailable for whatever stands in the way."""
         try:
             async with asyncio.timeout(DRIPS), self._polls.sent("GET", url, headers) as response:
-                return await _answer(response, ANSWER_CAP)
+                return await _answer(response, cap)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TooLarge, OSError, TimeoutError) as error:
             raise Unavailable(
                 f"no answer from {urlsplit(url).hostname} ({type(error).__name__})", code=type(error).__name__
             ) from error
 
     async def fetch(self, url: str) -> bytes:
-        """A picture's bytes as they come. Raises LinkDead, HostRefused, TooLarge; for what may pass Unavailable, Throttled."""
+        """A picture's bytes, unpacked where they came compressed. Nothing is proven by an error of it.
+
+        Raises LinkDead, HostRefused, TooLarge; for what may pass Unavailable or Throttled.
+        """
         try:
             async with asyncio.timeout(self.limits.total):
                 return await self._follow(url)
         except TimeoutError as error:
             raise Unavailable(f"a download took more than {self.limits.total:.0f} s", code="deadline") from error
+        except NotUnpacked as error:
+            raise Unavailable(f"what came cannot be unpacked ({error})", code="not-unpacked") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             name = type(error).__name__
             raise Unavailable(f"the download from {urlsplit(url).hostname} broke off ({name})", code=name) from error
@@ -198,24 +201,38 @@ class Wire:
             if status in (301, 302, 303, 307, 308) and headers.get("location"):
                 url = urljoin(url, headers["location"])
                 continue
+            if status == 200:
+                return data
             if status == 429:
                 pause = Answer(status, headers, b"").retry_after(time.time())
                 raise Throttled("the storage answered HTTP 429: too many downloads", retry_after=pause, code="429")
-            return _body_or_reason(status, data)
+            if status >= 500 or status < 400 or status == 408:
+                raise Unavailable(f"the storage answered HTTP {status}", code=str(status))
+            raise LinkDead(status, gone=says_gone(status, data))
         raise LinkDead(310)
 
     async def _download(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
         async with self._downloads.sent("GET", url, {}) as response:
-            if response.status_code != 200:
-                return response.status_code, response.headers, b""
-            return 200, response.headers, await self._read(response)
+            status, headers = response.status_code, response.headers
+            if 300 <= status < 400:
+                return status, headers, b""
+            if status == 200:
+                return status, headers, await self._body(response, self.limits.cap)
+            with contextlib.suppress(TooLarge, NotUnpacked):
+                return status, headers, await self._body(response, WORDS_CAP)
+            return status, headers, b""
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response, cap: int) -> bytes:
+        data, encoding = await self._read(response, cap), response.headers.get("content-encoding", "")
+        packed = bool(encoding) or data.startswith(GZIP_MAGIC)
+        return await asyncio.to_thread(unpacked, data, encoding, cap) if packed else data
+
+    async def _read(self, response: httpx.Response, cap: int) -> bytes:
         pieces, size, started = [], 0, time.monotonic()
         async for piece in response.stream:  # type: ignore[union-attr]
             pieces.append(piece)
             size += len(piece)
-            if size > self.limits.cap:
+            if size > cap:
                 raise TooLarge
             spent = time.monotonic() - started
             if spent > self.limits.grace and size < self.limits.rate * spent:
@@ -226,14 +243,6 @@ class Wire:
         """Close every connection."""
         for way in (self._submits, self._polls, self._downloads):
             await way.aclose()
-
-
-def _body_or_reason(status: int, data: bytes) -> bytes:
-    if status == 200:
-        return data
-    if status in DEAD:
-        raise LinkDead(status)
-    raise Unavailable(f"the storage answered HTTP {status}", code=str(status))
 
 
 async def _answer(response: httpx.Response, cap: int) -> Answer:

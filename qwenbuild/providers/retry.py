@@ -16,6 +16,7 @@ from qwenbuild.errors import (
     BadPicture,
     FailedAtProvider,
     Lost,
+    NotFetched,
     ProviderError,
     Refused,
     Throttled,
@@ -71,11 +72,13 @@ TABLE: Mapping[tuple[type[ProviderError], Phase], Rule] = {
     (Lost, "collect"): Rule(Then.DOUBT),
     (Waiting, "submit"): Rule(Then.KEEP),
     (Waiting, "collect"): Rule(Then.KEEP),
+    (NotFetched, "submit"): Rule(Then.KEEP),
+    (NotFetched, "collect"): Rule(Then.AGAIN, 0, Then.KEEP),
     (BadPicture, "submit"): Rule(Then.REFUSE),
     (BadPicture, "collect"): Rule(Then.REFUSE),
 }
 """A submit that failed at the provider was answered, and not accepted: the same attempt goes again. A task that failed is
-over: only a new attempt can follow. Unavailable has no count, because the job's time ends it."""
+over: only a new attempt can follow. Unavailable and NotFetched have no count, because the job's time ends them."""
 
 UNCERTAIN: Mapping[Recovery, Rule] = {
     "resend": Rule(Then.AGAIN, 4, Then.KEEP),
@@ -137,6 +140,6 @@ class Retries:
 
     def _pause(self, error: ProviderError, done: int) -> float:
         """The server's word, else an exponential pause with full jitter."""
-        if isinstance(error, Throttled) and error.retry_after is not None:
+        if isinstance(error, Throttled | NotFetched) and error.retry_after is not None:
             return min(TOLD_CAP, error.retry_after)
         return float(min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** (done - 1)) * self.waits.chance())

@@ -17,7 +17,7 @@ from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import (
     BadPicture,
     FailedAtProvider,
-    Lost,
+    NotFetched,
     ProviderError,
     Refused,
     Throttled,
@@ -25,19 +25,18 @@ from qwenbuild.errors import (
     Uncertain,
     Waiting,
 )
-from qwenbuild.images import check, sniff
+from qwenbuild.images import NotWhole, check, sniff
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
 from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
-from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, TooLarge, Wire
+from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, Wire
 from qwenbuild.providers.secret import Secret, vendor_words
+from qwenbuild.providers.transfer import TooLarge
 from qwenbuild.providers.waits import Waits
 from qwenbuild.providers.ways import Resolve
 from qwenbuild.resolve import unsaid
 
-DOWNLOADS = 3
-"""How often a picture is fetched before what came is believed to be all there is."""
 YOUNG = (1.0, 3.0)
-"""Pauses in seconds before a link that gives nothing is asked again: storage may know a new picture a moment late."""
+"""Pauses in seconds before a link is asked again within one `collect`: storage may know a new picture a moment late."""
 QUICK = 4 << 20
 """Bytes of a PNG that is checked at once: a millisecond or two."""
 CONTENT = ("policy", "moderation", "nsfw", "unsafe", "sensitive")
@@ -148,41 +147,54 @@ class Hosted:
         again: Callable[[], Awaitable[str]] | None = None,
         facts: Picture | None = None,
     ) -> Picture:
-        """Fetch and check. A dead link is looked for again. Raises Lost, BadPicture, Waiting or Unavailable."""
+        """Fetch and check; `again` asks for a fresh link. What is no whole picture is a bad transfer, and proves nothing.
+
+        Raises NotFetched after a few tries, and BadPicture for a whole picture of another type or size.
+        """
         for pause in YOUNG:
             try:
                 return await self._checked(url, action, accept, facts)
-            except LinkDead:
-                await self.waits.sleep(pause)
-                url = await again() if again is not None else url
-        try:
-            return await self._checked(url, action, accept, facts)
-        except LinkDead as dead:
-            raise Lost(_dead(dead), code="expired") from dead
+            except NotFetched as error:
+                if error.stuck:
+                    raise
+            await self.waits.sleep(pause)
+            url = await _fresh(again, url)
+        return await self._checked(url, action, accept, facts)
 
     async def _checked(self, url: str, action: Action, accept: Collection[str], facts: Picture | None) -> Picture:
-        data, fault = b"", ""
-        for _ in range(DOWNLOADS):
-            before, data = data, await self._fetch(url)
-            try:
-                return await checked(data, action, accept, facts)
-            except ValueError as error:
-                fault = str(error)
-            if data and data == before:
-                break
-        if not data:
-            raise Unavailable(f"the link that {self.name} gave brings nothing", code="empty")
-        raise BadPicture(f"what {self.name} gave is not the picture asked for: {fault}", data=data, code="bad-picture")
+        data = await self.bytes_of(url)
+        try:
+            return await checked(data, action, accept, facts)
+        except NotWhole as error:
+            raise NotFetched(f"what the link brings is no whole picture ({error})", url=url, data=data) from error
+        except ValueError as error:
+            words = f"what {self.name} gave is not the picture asked for: {error}"
+            raise BadPicture(words, data=data, code="bad-picture") from error
 
-    async def _fetch(self, url: str) -> bytes:
+    async def bytes_of(self, url: str) -> bytes:
+        """What a link brings. Raises NotFetched, whatever stands in the way."""
         try:
             return await self.wire.fetch(url)
         except HostRefused as error:
-            hint = "QWENBUILD_DOWNLOAD_HOSTS may name more hosts"
-            raise Waiting(f"the picture is at {error}; it was not fetched ({hint})", code="host-refused") from error
+            words = f"the picture is at {error}; QWENBUILD_DOWNLOAD_HOSTS may name more hosts"
+            raise NotFetched(words, url=url, stuck=True) from error
         except TooLarge as error:
             cap = self.site.downloads.cap >> 20
-            raise Unavailable(f"the link brings more than {cap} MB; that is no picture of ours", code="too-large") from error
+            raise NotFetched(f"the link brings more than {cap} MB; that is no picture of ours", url=url) from error
+        except LinkDead as dead:
+            raise NotFetched(f"the link gives nothing (HTTP {dead.status})", url=url, gone=dead.gone) from dead
+        except Throttled as error:
+            raise NotFetched(error.message, url=url, retry_after=error.retry_after) from error
+        except Unavailable as error:
+            raise NotFetched(error.message, url=url) from error
+
+
+async def _fresh(again: Callable[[], Awaitable[str]] | None, url: str) -> str:
+    """The link as the provider names it now; the one at hand where it names none, for a picture that was made stays made."""
+    try:
+        return await again() if again is not None else url
+    except ProviderError:
+        return url
 
 
 async def checked(data: bytes, action: Action, accept: Collection[str], facts: Picture | None = None) -> Picture:
@@ -192,10 +204,6 @@ async def checked(data: bytes, action: Action, accept: Collection[str], facts: P
     found = check(data, size, accept) if quick else await asyncio.to_thread(check, data, size, accept)
     known = facts or Picture(b"", "", 0, 0)
     return replace(known, data=data, media_type=found.media_type, width=found.width, height=found.height)
-
-
-def _dead(dead: LinkDead) -> str:
-    return f"the picture was made, but its link gives nothing any more (HTTP {dead.status}): links live for a day"
 
 
 def pixels(size: str) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from qwenbuild.errors import NOT_FETCHED
 from qwenbuild.model import Price, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.terminal import cut
@@ -96,6 +97,12 @@ def _standing(words: str) -> Callable[[Reason], str]:
     return lambda reason: f"{words} ({value_words(reason.new)})" if reason.new not in (None, "") else words
 
 
+def _resume(reason: Reason) -> str:
+    if str(reason.new or "").startswith(NOT_FETCHED):
+        return f"{visible(str(reason.new))}; it is fetched without paying again"
+    return _standing("accepted already; its picture is collected")(reason)
+
+
 def _table_moved(reason: Reason) -> str:
     moved = f" ({_changed(reason)})" if reason.field else ""
     return f"model table moved{moved}; the picture is kept"
@@ -171,7 +178,7 @@ _PHRASES = {
     "file": _file,
     "refused": _refused,
     "doubt": _standing("sent before, no answer was stored: perhaps charged"),
-    "resume": _standing("accepted already; its picture is collected"),
+    "resume": _resume,
     "recover": _standing("sent already; the provider is asked for it"),
 }
 

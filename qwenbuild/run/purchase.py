@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from qwenbuild.cache import Attempt, AttemptState, Busy
-from qwenbuild.errors import AccountStop, BadPicture, CacheError, FailedAtProvider, ProviderError
+from qwenbuild.errors import NOT_FETCHED, AccountStop, BadPicture, CacheError, FailedAtProvider, NotFetched, ProviderError
 from qwenbuild.images import mark_lines
 from qwenbuild.key import document
 from qwenbuild.model import Action, ActionResult, Order, Outcome, OutcomeKind, Picture, Price, Ticket
@@ -35,6 +35,7 @@ from qwenbuild.run.submit import (
     send,
     skipped,
 )
+from qwenbuild.run.transfers import not_fetched, still_made
 from qwenbuild.run.world import Progress, Stopped
 
 
@@ -240,22 +241,30 @@ def _check_room(progress: Progress) -> None:
 
 async def collect(job: Job, attempt: Attempt, ticket: Ticket, how: str) -> Outcome:
     """Wait for the picture of a ticket and store it. Raises Again when the provider failed to make it, or Stopped."""
+    link = ticket.url if attempt.state is AttemptState.READY else ""
     while True:
         try:
             picture = await job.provider.collect(ticket, job.purchase.action)
         except BadPicture as error:
             return await _bad_picture(job, attempt, error)
         except ProviderError as error:
-            settled = await _no_picture(job, attempt, error)
+            error = still_made(error, link)
+            link = error.url if isinstance(error, NotFetched) else link
+            settled = await _no_picture(job, attempt, error, how, made=bool(link))
             if settled is not None:
                 return settled
         else:
             return await _store(job, attempt, picture, how)
 
 
-async def _no_picture(job: Job, attempt: Attempt, error: ProviderError) -> Outcome | None:
-    """Do what the table says; None: ask again. Only what is over is closed: every other ticket lives on."""
+async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str, *, made: bool) -> Outcome | None:
+    """Do what the table says; None: ask again. Only what is over is closed: every other ticket lives on.
+
+    `made`: the provider has made the picture, and named its link.
+    """
     progress, purchase = job.progress, job.purchase
+    if isinstance(error, NotFetched):
+        return await not_fetched(job, attempt, error, how)
     if isinstance(error, FailedAtProvider):
         progress.world.cache.journal.fail(attempt.id, error.code or "failed", error.message)
         return anew(job, error)
@@ -269,6 +278,9 @@ async def _no_picture(job: Job, attempt: Attempt, error: ProviderError) -> Outco
         return in_doubt(progress, purchase, attempt, error.code or "lost", error.message)
     if isinstance(error, AccountStop):
         progress.stop_lane(job.provider.account, purchase.action.model, error.kind, error.message)
+    if made:
+        words = f"{NOT_FETCHED}: {error.message}; the next build fetches it without paying again"
+        return failed(progress, purchase, "not-fetched", words)
     words = f"{error.message} (it stays with the provider; the next build collects it)"
     return failed(progress, purchase, error.code or "waiting", words)
 

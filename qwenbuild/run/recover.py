@@ -60,22 +60,27 @@ async def finish(progress: Progress, attempts: Sequence[Attempt]) -> None:
     """Carry every open attempt of a dead build as far as it goes; what comes of each is noted under its key."""
     tickets = asyncio.Semaphore(AT_ONCE)
 
+    started = progress.world.waits.steady()
+
     async def one(attempt: Attempt) -> None:
         async with tickets if attempt.ticket is not None else contextlib.nullcontext():
-            await _finish_one(progress, attempt)
+            await _finish_one(progress, attempt, started)
 
     if attempts:
         await asyncio.gather(*(one(attempt) for attempt in attempts))
 
 
-async def _finish_one(progress: Progress, attempt: Attempt) -> None:
-    """One attempt; whatever stands in its way is its own outcome and holds up no other."""
+async def _finish_one(progress: Progress, attempt: Attempt, started: float) -> None:
+    """One attempt; whatever stands in its way is its own outcome and holds up no other.
+
+    All of them have been tried since `started` (steady seconds): a network that gives nothing is not waited for by each.
+    """
     if attempt.state is AttemptState.DOUBT or progress.stopped:
         return
     try:
         mine = taken_over(progress, attempt)
         if mine is not None:
-            progress.drained[mine.key] = _kept(progress, mine) or await carry_on(_job(progress, mine), mine)
+            progress.drained[mine.key] = _kept(progress, mine) or await carry_on(_job(progress, mine, started), mine)
     except Again:
         return
     except Stopped as stopped:
@@ -96,8 +101,10 @@ def taken_over(progress: Progress, attempt: Attempt) -> Attempt | None:
     return now if now is not None and now.live and now.state is not AttemptState.DOUBT else None
 
 
-def _job(progress: Progress, attempt: Attempt) -> Job:
-    return Job.of(progress, _purchase_of(attempt), progress.world.provider(attempt.provider))
+def _job(progress: Progress, attempt: Attempt, started: float) -> Job:
+    job = Job.of(progress, _purchase_of(attempt), progress.world.provider(attempt.provider))
+    job.retries.started = started
+    return job
 
 
 def _purchase_of(attempt: Attempt) -> Purchase:

@@ -192,15 +192,18 @@ def _downloads(api: Api) -> list[Case]:
     broken += [("one bit flipped", "corrupt", {}), ("text", "not_a_picture", {}), ("no end", "oversize", {"bytes": 70 << 20})]
     found = [Case(name, "download", kind, "done", {**rule, "times": 1}) for name, kind, rule in broken]
     found.append(Case("expired", "download", "expired", "done"))
-    found.append(Case("expired, always", "download", "expired", "doubt", {"times": None}))
+    found.append(Case("expired, always", "download", "expired", "kept", {"times": None}))
     found += [
         Case("redirect here", "download", "redirect", "done", {"to": "same"}),
         Case("redirect inside", "download", "redirect", "kept", {"to": "internal"}),
         Case("reset, always", "download", "reset", "kept", {"times": None}),
         Case("429", "download", "status", "done", {"status": 429}),
+        Case("gzip, always", "download", "gzip", "done", {"times": None}),
+        Case("HTML, always", "download", "html", "kept", {"times": None}),
+        Case("404 page, always", "download", "status", "kept", {"status": 404, "times": None}),
         Case("503, always", "download", "status", "kept", {"status": 503, "times": None}),
         Case("too large, always", "download", "oversize", "kept", {"bytes": 70 << 20, "times": None}),
-        Case("text, always", "download", "not_a_picture", "refused", {"times": None}),
+        Case("text, always", "download", "not_a_picture", "kept", {"times": None}),
     ]
     return found
 

@@ -18,12 +18,11 @@ from qwenbuild.errors import (
     BadPicture,
     FailedAtProvider,
     Lost,
+    NotFetched,
     ProviderError,
     Refused,
     Throttled,
-    Unavailable,
     Uncertain,
-    Waiting,
 )
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Order, Ticket
@@ -234,14 +233,16 @@ async def test_a_plain_http_link_of_the_vendors_storage_is_fetched_over_https(wi
     await made.close()
 
 
-async def test_every_picture_of_a_paid_task_is_kept(wire: respx.MockRouter) -> None:
+async def test_every_picture_of_a_paid_task_is_kept_and_no_web_page_in_its_place(wire: respx.MockRouter) -> None:
     clock = FakeTime()
-    second = LINK.replace("x.png", "y.png")
-    wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": LINK}, {"url": second}))
-    wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
-    wire.get(second).mock(return_value=httpx.Response(200, content=b"other"))
+    links = [LINK, *(LINK.replace("x.png", f"{name}.png") for name in "abc")]
+    small = placeholder_png(action("dashscope", size="64*64"))
+    page = httpx.Response(200, content=b"<html>")
+    wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done(*({"url": link} for link in links)))
+    for link, answers in zip(links, ([PICTURE], [PICTURE], [small], []), strict=True):
+        wire.get(link).mock(side_effect=[*(httpx.Response(200, content=data) for data in answers), page, page, page])
     made = provider(clock)
-    assert (await made.collect(ticket(clock), action("dashscope"))).others == (b"other",)
+    assert (await made.collect(ticket(clock), action("dashscope"))).others == (PICTURE, small)
     await made.close()
 
 
@@ -342,16 +343,17 @@ async def test_an_expired_link_is_asked_for_once_more(wire: respx.MockRouter) ->
     await made.close()
 
 
-async def test_a_link_that_stays_dead_is_lost_and_nothing_is_submitted(wire: respx.MockRouter) -> None:
+async def test_a_link_that_gives_nothing_proves_nothing_and_nothing_is_submitted(wire: respx.MockRouter) -> None:
     clock = FakeTime()
     submit = wire.post(ASYNC).mock(return_value=accepted())
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
-    wire.get(LINK).mock(return_value=EXPIRED)
     made = provider(clock)
-    with pytest.raises(Lost):
-        await made.collect(ticket(clock), action("dashscope"))
-    with pytest.raises(Lost):
-        await made.collect(Ticket("dashscope", BASE, url=LINK, facts={"call": "sync"}), action("dashscope"))
+    for answer, gone in ((EXPIRED, True), (httpx.Response(403, text="<html>Log in</html>"), False)):
+        wire.get(LINK).mock(return_value=answer)
+        for asked in (ticket(clock), Ticket("dashscope", BASE, url=LINK, facts={"call": "sync"})):
+            with pytest.raises(NotFetched, match="paid for, not yet fetched") as caught:
+                await made.collect(asked, action("dashscope"))
+            assert (caught.value.url, caught.value.gone) == (LINK, gone)
     assert submit.call_count == 0
     await made.close()
 
@@ -372,34 +374,39 @@ async def test_a_picture_elsewhere_is_not_fetched_and_its_ticket_stays(wire: res
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": url}))
     elsewhere = wire.route(host__regex=".*(evil|100.100).*").mock(return_value=httpx.Response(200, content=PICTURE))
     made = provider(clock)
-    with pytest.raises(Waiting):
+    with pytest.raises(NotFetched, match="QWENBUILD_DOWNLOAD_HOSTS") as caught:
         await made.collect(ticket(clock), action("dashscope"))
+    assert caught.value.stuck
     assert elsewhere.call_count == 0
     await made.close()
 
 
-@pytest.mark.parametrize("data", [PICTURE[:-20], b"<html>", placeholder_png(action("dashscope", size="64*64"))])
-async def test_bytes_that_are_not_the_picture_are_kept_and_named(wire: respx.MockRouter, data: bytes) -> None:
-    clock = FakeTime()
+async def test_a_whole_picture_of_another_size_is_the_picture_and_is_kept_and_named(wire: respx.MockRouter) -> None:
+    clock, data = FakeTime(), placeholder_png(action("dashscope", size="64*64"))
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     fetched = wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
     made = provider(clock)
     with pytest.raises(BadPicture) as caught:
         await made.collect(ticket(clock), action("dashscope"))
     assert caught.value.data == data
-    assert fetched.call_count == 2
+    assert fetched.call_count == 1
     await made.close()
 
 
-async def test_a_link_that_brings_nothing_or_far_too_much_is_asked_again_later(wire: respx.MockRouter) -> None:
+@pytest.mark.parametrize("data", [b"", b"<html>", PICTURE[:-20], PICTURE + b"more", b"x" * (65 << 20)], ids=len)
+async def test_bytes_that_are_no_whole_picture_are_a_bad_transfer_and_asked_for_again(
+    wire: respx.MockRouter, data: bytes
+) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
-    for data in (b"", b"x" * (65 << 20)):
-        wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
-        made = provider(clock)
-        with pytest.raises(Unavailable):
-            await made.collect(ticket(clock), action("dashscope"))
-        await made.close()
+    fetched = wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
+    made = provider(clock)
+    with pytest.raises(NotFetched):
+        await made.collect(ticket(clock), action("dashscope"))
+    assert fetched.call_count == 3
+    wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
+    assert (await made.collect(ticket(clock), action("dashscope"))).data == PICTURE
+    await made.close()
 
 
 async def test_a_download_that_broke_off_is_fetched_again(wire: respx.MockRouter) -> None:

@@ -7,6 +7,9 @@ import contextlib
 import gc
 import gzip
 import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -22,10 +25,10 @@ from qwenbuild.providers.http import (
     Answer,
     DownloadLimits,
     LinkDead,
-    TooLarge,
     Wire,
     foreign,
 )
+from qwenbuild.providers.transfer import TooLarge
 from tests.providers.bench import http, server
 
 LOCAL = Guard((), loopback=True)
@@ -256,11 +259,32 @@ async def test_a_download_asks_for_nothing_but_the_bytes() -> None:
     assert b"cookie" not in head
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-async def test_a_dead_link_is_told_apart(status: int) -> None:
+OSS = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n  <Code>%s</Code><Message>m</Message></Error>'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "gone"),
+    [
+        (403, OSS % b"AccessDenied", True),
+        (404, OSS % b"NoSuchKey", True),
+        (410, b"<Error><Code>NoSuchKey</Code></Error>", True),
+        (400, OSS % b"AccessDenied", False),
+        (401, OSS % b"AccessDenied", False),
+        (407, OSS % b"AccessDenied", False),
+        (403, OSS % b"SignatureDoesNotMatch", False),
+        (403, b"<html><Error><Code>AccessDenied</Code></Error></html>", False),
+        (403, b"<!DOCTYPE html><title>Log in</title>", False),
+        (404, b"", False),
+        (404, b"not found", False),
+        (404, b'{"Code": "NoSuchKey"}', False),
+        (403, OSS % b"AccessDenied" + b" " * (1 << 17), False),
+        (410, b"\x1f\x8b broken", False),
+    ],
+)
+async def test_only_the_storages_own_words_say_that_a_picture_is_gone(status: int, body: bytes, gone: bool) -> None:
     with pytest.raises(LinkDead) as caught:
-        await fetched(http(status, b"<Error><Code>AccessDenied</Code></Error>"))
-    assert caught.value.status == status
+        await fetched(http(status, body))
+    assert (caught.value.status, caught.value.gone) == (status, gone)
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 206])
@@ -284,9 +308,42 @@ async def test_more_bytes_than_the_cap_are_not_read() -> None:
         await fetched(http(200, b"x" * 5000), DownloadLimits(cap=1000))
 
 
-async def test_a_compressed_answer_is_not_unpacked() -> None:
-    bomb = gzip.compress(b"\0" * 10_000_000)
-    assert await fetched(http(200, bomb, "Content-Encoding: gzip")) == bomb
+RAW = zlib.compressobj(9, zlib.DEFLATED, -15)
+PACKED = {
+    "gzip": (gzip.compress(b"picture"), "gzip"),
+    "x-gzip in capitals": (gzip.compress(b"picture"), "X-GZip"),
+    "gzip without a word of it": (gzip.compress(b"picture"), ""),
+    "gzip in two members": (gzip.compress(b"pic") + gzip.compress(b"ture"), "gzip"),
+    "gzip and something behind it": (gzip.compress(b"picture") + bytes(9), "gzip"),
+    "deflate": (zlib.compress(b"picture"), "deflate"),
+    "deflate without its header": (RAW.compress(b"picture") + RAW.flush(), "deflate"),
+    "unpacked by a proxy that left the header": (b"picture", "gzip"),
+    "the same of deflate": (b"picture", "deflate"),
+    "an encoding that nobody asked for": (b"picture", "br"),
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+async def test_a_picture_that_comes_compressed_is_unpacked(kind: str) -> None:
+    body, encoding = PACKED[kind]
+    assert await fetched(http(200, body, *([f"Content-Encoding: {encoding}"] if encoding else []))) == b"picture"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+async def test_a_compressed_bomb_is_unpacked_to_the_cap_and_no_further(pack: Callable[[bytes], bytes]) -> None:
+    bomb = pack(bytes(300_000_000))
+    tracemalloc.start()
+    with pytest.raises(TooLarge):
+        await fetched(http(200, bomb, "Content-Encoding: gzip, deflate"), DownloadLimits(cap=1_000_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("cut", [12, 25])
+async def test_compressed_bytes_that_break_off_may_pass(cut: int) -> None:
+    with pytest.raises(Unavailable):
+        await fetched(http(200, gzip.compress(b"picture")[:cut], "Content-Encoding: gzip"))
 
 
 async def test_a_redirect_is_followed_and_each_hop_is_checked() -> None:

@@ -7,7 +7,16 @@ import inspect
 import pytest
 
 from qwenbuild import errors
-from qwenbuild.errors import AccountStop, FailedAtProvider, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import (
+    AccountStop,
+    FailedAtProvider,
+    NotFetched,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
 from qwenbuild.ports import Recovery
 from qwenbuild.providers.retry import TABLE, Retries, Then
 from qwenbuild.providers.waits import FakeTime
@@ -25,7 +34,9 @@ def test_every_error_has_a_row_for_both_phases() -> None:
 
 def test_what_may_have_been_charged_is_never_sent_again_by_itself() -> None:
     for (kind, phase), rule in TABLE.items():
-        if kind.charged != "no":
+        if (kind, phase) == (NotFetched, "collect"):
+            assert (rule.then, rule.at_last) == (Then.AGAIN, Then.KEEP)  # its link is asked again, which pays nothing
+        elif kind.charged != "no":
             assert rule.then not in (Then.AGAIN, Then.ANEW), (kind, phase)
 
 

@@ -51,6 +51,7 @@ def _table(attempts: list[dict[str, Any]]) -> Any:
 
 
 def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
+    from qwenbuild.errors import NOT_FETCHED
     from qwenbuild.report.escape import visible
 
     def text(*names: str) -> str:
@@ -59,7 +60,7 @@ def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
 
     return (
         text("sent").replace("T", " ")[:19],
-        text("outcome", "state"),
+        NOT_FETCHED if attempt.get("outcome") == "ready" else text("outcome", "state"),
         _price(attempt),
         text("id", "key"),
         text("model"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -84,6 +84,8 @@ DASHSCOPE_STOPS = [
     *stops(1, "InvalidParameter", status=400, message="Model not exist."),
 ]
 UNSETTLED = [Row(408, "RequestTimeOut", "as ordered", "doubt"), Row(504, "GatewayTimeout", "as ordered", "doubt")]
+FREE = [replace(row, then="tired") for row in UNSETTLED]
+"""What costs nothing is simply asked for again."""
 HTTP = [
     *[Row(status, "", "as ordered", "again") for status in (429, 500, 502, 503)],
     Row(429, "", "slow down", "again", headers={"Retry-After": "9"}),
@@ -103,7 +105,7 @@ TABLES: dict[str, list[Row]] = {
         Row(408, "", "as ordered", "resent"),
     ],
     "qwen2512": [*HTTP, *UNSETTLED, Row(400, "", "Bad Request: invalid size", "refused")],
-    "openai": [*HTTP, *UNSETTLED, Row(400, "", "size must be WxH", "refused"), Row(422, "", "too many", "refused")],
+    "openai": [*HTTP, *FREE, Row(400, "", "size must be WxH", "refused"), Row(422, "", "too many", "refused")],
 }
 STOPS: dict[str, list[Row]] = {
     "dashscope async": DASHSCOPE_STOPS,

@@ -300,9 +300,11 @@ def _chosen(loaded: Loaded, options: Options, kept: Kept | None) -> tuple[frozen
 
 
 def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:
-    """Whether the provider of an attempt can settle an intent that has no ticket: by its key, or by its task list."""
+    """Whether an intent that has no ticket can be settled: it costs nothing, or by the provider's key, or by its task list."""
 
     def can(attempt: Attempt) -> bool:
+        if attempt.price == {}:
+            return True
         if time.time() - attempt.sent > RETENTION:
             return False
         if attempt.family == "apiframe":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PACE = Pace(float("inf"), 1.0, 1)
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+FILE = re.compile(r"/openai/v1/files/([\w-]+)/(\d)")
 FORMATS = ("png", "jpeg", "webp")
 NUMBERS = {"num_inference_steps": (1, 200), "true_cfg_scale": (0, 20), "guidance_scale": (0, 20)}
 
@@ -43,11 +44,14 @@ class SelfHosted:
 
     def phase(self, request: Request) -> Phase:
         """By path."""
+        if FILE.fullmatch(request.path):
+            return "download"
         return "submit" if request.path.endswith("/v1/images/generations") else "info"
 
     def subject(self, request: Request, phase: Phase) -> str:
-        """The prompt."""
-        return request.prompt()
+        """The prompt, or the job whose picture is asked for."""
+        picture = FILE.fullmatch(request.path)
+        return picture[1] if picture else request.prompt()
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """The error envelope of the server that is played."""
@@ -68,6 +72,9 @@ class SelfHosted:
                 )
             if (request.method, path) == ("GET", "/health"):
                 return json_reply(200, {})
+            picture = FILE.fullmatch(request.path)
+            if picture and picture[1] in self._world.book.by_id:
+                return Reply(200, self._world.picture_for(picture[1], int(picture[2])), (("content-type", "image/png"),))
             raise Stop(404, "Not Found")
         except Stop as stop:
             return self.refuse(stop.status, "", stop.message)
@@ -85,16 +92,29 @@ class SelfHosted:
         return self._pictures(job)
 
     def _pictures(self, job: Job) -> Reply:
-        entries = [
-            {"b64_json": base64.b64encode(self._world.picture_for(job.id, index)).decode(), "url": None, "revised_prompt": None}
-            for index in range(job.wanted.n)
-        ]
-        answer: dict[str, Any] = {"created": int(job.accepted), "data": entries}
+        shape = self._world.settings.answer_shape
+        entries: Any = [self._entry(job, index, shape) for index in range(job.wanted.n if shape != "none" else 0)]
+        answer: dict[str, Any] = {"created": int(job.accepted), "data": entries[0] if shape == "one" else entries}
+        if shape == "error":
+            answer = {"error": {"message": "CUDA out of memory while decoding", "type": "server_error"}}
         width, height = job.wanted.size
         more = {"output_format": job.wanted.format, "size": f"{width}x{height}"}
         if self._world.settings.server == "sglang":
             more = {"id": job.id, "inference_time_s": str(job.end - job.start)}
         return json_reply(200, answer | more, ready=job.end)
+
+    def _entry(self, job: Job, index: int, shape: str) -> dict[str, Any]:
+        """One picture of an answer, as this server spells it."""
+        data, path = self._world.picture_for(job.id, index), f"/openai/v1/files/{job.id}/{index}"
+        text = base64.b64encode(data[:-20] if shape == "cut" else data).decode()
+        link = {"url": self._world.origins["api"] + path, "relative_url": path, "data_in_url": f"data:image/png;base64,{text}"}
+        spelled = {
+            "data_url": f"data:image/png;base64,{text}",
+            "lines": base64.encodebytes(data).decode(),
+            "url_safe": base64.urlsafe_b64encode(data).decode().rstrip("="),
+        }
+        written = None if shape in link else spelled.get(shape, text)
+        return {"b64_json": written, "url": link.get(shape), "revised_prompt": None}
 
     def _wanted(self, body: dict[str, Any]) -> Wanted:
         served = self._world.settings.served_model

@@ -62,6 +62,10 @@ class Settings:
     """What the self-hosted server serves."""
     server: Literal["vllm", "sglang"] = "vllm"
     """Which self-hosted server is played."""
+    answer_shape: Literal[
+        "plain", "data_url", "lines", "url_safe", "data_in_url", "url", "relative_url", "one", "none", "error", "cut"
+    ] = "plain"
+    """How the self-hosted server writes its picture down, and whether it gives one at all."""
     date_skew: float = 0.0
     """How wrong the Date header is."""
     date_header: bool = True

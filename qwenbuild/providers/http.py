@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from qwenbuild.errors import ProviderError, Unavailable, Uncertain
+from qwenbuild.errors import ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.providers.guard import Guard
 from qwenbuild.providers.transfer import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.providers.ways import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm

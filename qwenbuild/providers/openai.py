@@ -1,4 +1,5 @@
-"""A self-hosted server of Qwen-Image weights (vLLM-Omni, SGLang): `POST /v1/images/generations`, the picture in the answer.
+"""A self-hosted server of Qwen-Image weights (vLLM-Omni, SGLang): `POST /v1/images/generations`, the picture in the answer
+or behind a link of the same server.
 
 Knows no cache, no journal and no pace. Facts are read in vllm-omni 0.30.0 and sglang 0.5.23.
 """
@@ -7,30 +8,35 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from qwenbuild.errors import (
     AccountStop,
     BadPicture,
     FailedAtProvider,
     Lost,
+    NotFetched,
     ProviderError,
     Refused,
+    Unavailable,
     Uncertain,
 )
+from qwenbuild.images import NotWhole
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.http import PICTURE_CAP, Answer
 from qwenbuild.providers.secret import vendor_words, without_keys
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
 
-ANSWER_CAP = PICTURE_CAP * 4 // 3 + (1 << 20)
+ANSWER_CAP = PICTURE_CAP * 4 // 3 + (4 << 20)
+URL_SAFE = str.maketrans("-_", "+/")
 
 
 class OpenAI(Hosted):
-    """One server. It keeps nothing: an answer that is lost is for a person, though only machine time was spent."""
+    """One server. It keeps nothing: an answer that is lost is asked for again where it costs nothing, else for a person."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -58,26 +64,49 @@ class OpenAI(Hosted):
         record = answered(answer)
         if answer.status >= 300:
             raise self._error(answer, record)
-        items = [item for item in record.get("data") or () if isinstance(item, dict)] if record else []
-        if not items:
-            raise Uncertain("the server answered without a picture", code="no-picture")
-        revised = items[0].get("revised_prompt")
-        facts = {"actual_prompt": without_keys(revised)} if isinstance(revised, str) else {}
-        task = str(record.get("id") or "")[:100]
-        return Ticket(self.name, self.base_url, task, data=_decoded(items[0]), facts=facts)
+        for item in _items(record):
+            revised = item.get("revised_prompt")
+            facts = {"actual_prompt": without_keys(revised)} if isinstance(revised, str) else {}
+            ticket = Ticket(self.name, self.base_url, str(record.get("id") or "")[:100], facts=facts)
+            data, link = _decoded(item), item.get("url")
+            if data:
+                return replace(ticket, data=data)
+            if isinstance(link, str) and link:
+                return replace(ticket, url=urljoin(f"{self._v1}/", link))
+        said = _said(record)
+        words = f"the server answered without a picture that can be read{': ' if said else ''}{said}"
+        raise Uncertain(words, code="no-picture", data=answer.body)
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:
-        """Check the picture that the ticket holds. Raises Lost when it holds none: the server does not keep it."""
-        if not ticket.data:
-            raise Lost("the server keeps no pictures, and the one it gave is not here", code="not-kept")
+        """Check the picture that the ticket holds, or fetch it. Raises Lost without a whole one: the server keeps none."""
         free = self.price(action) == {}
         facts = Picture(b"", "", 0, 0, ticket.task_id, billed={} if free else None)
+        accept = (MEDIA[action.output_format],)
+        if ticket.url and not ticket.data:
+            return _revised(await self.picture(ticket.url, action, accept=accept, facts=facts), ticket)
+        if not ticket.data:
+            raise Lost("the server keeps no pictures, and the one it gave is not here", code="not-kept")
+        words = f"what {self.name} gave is not the picture asked for"
         try:
-            picture = await checked(ticket.data, action, (MEDIA[action.output_format],), facts)
+            picture = await checked(ticket.data, action, accept, facts)
+        except NotWhole as error:
+            raise Lost(f"{words}: {error}", code="not-whole", data=ticket.data) from error
         except ValueError as error:
-            words = f"what {self.name} gave is not the picture asked for: {error}"
-            raise BadPicture(words, data=ticket.data, code="bad-picture") from error
+            raise BadPicture(f"{words}: {error}", data=ticket.data, code="bad-picture") from error
         return _revised(picture, ticket)
+
+    async def bytes_of(self, url: str) -> bytes:
+        """What a link brings: asked of the server itself where it is the server's own, elsewhere as any other download."""
+        parts, here = urlsplit(url), urlsplit(self._v1)
+        if (parts.scheme, parts.netloc) != (here.scheme, here.netloc):
+            return await super().bytes_of(url)
+        try:
+            answer = await self.wire.get(url, self._headers(), cap=PICTURE_CAP)
+        except Unavailable as error:
+            raise NotFetched(error.message, url=url) from error
+        if answer.status != 200:
+            raise NotFetched(f"the link gives nothing (HTTP {answer.status})", url=url)
+        return answer.body
 
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
         status, said = answer.status, _said(record)
@@ -106,14 +135,30 @@ class OpenAI(Hosted):
         )
 
 
+def _items(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The pictures of an answer: a list of objects, or one."""
+    data = record.get("data")
+    yield from (item for item in (data if isinstance(data, list) else [data]) if isinstance(item, dict))
+
+
 def _decoded(item: Mapping[str, Any]) -> bytes:
-    text = item.get("b64_json")
-    if not isinstance(text, str):
-        raise Uncertain("the server answered without the picture's bytes", code="no-b64_json")
-    try:
-        return b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Uncertain("the picture in the server's answer cannot be decoded", code="b64_json") from error
+    """The bytes in `b64_json`, or in a `data:` address, in every spelling of base64; b"" where there are none to read.
+
+    A `data:` prefix, line breaks, the alphabet for addresses and missing padding change nothing of what is meant.
+    """
+    for name in ("b64_json", "url"):
+        text = item.get(name)
+        if not isinstance(text, str) or (name == "url" and not text.startswith("data:")):
+            continue
+        head, _, tail = text.partition(",")
+        text = "".join((tail if head.strip().startswith("data:") else text).split()).rstrip("=")
+        try:
+            data = b64decode(text.translate(URL_SAFE) + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        if data:
+            return data
+    return b""
 
 
 def _revised(picture: Picture, ticket: Ticket) -> Picture:

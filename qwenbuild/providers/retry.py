@@ -80,12 +80,14 @@ TABLE: Mapping[tuple[type[ProviderError], Phase], Rule] = {
 """A submit that failed at the provider was answered, and not accepted: the same attempt goes again. A task that failed is
 over: only a new attempt can follow. Unavailable and NotFetched have no count, because the job's time ends them."""
 
-UNCERTAIN: Mapping[Recovery, Rule] = {
+UNCERTAIN: Mapping[Recovery | Literal["free"], Rule] = {
+    "free": Rule(Then.AGAIN, 4),
     "resend": Rule(Then.AGAIN, 4, Then.KEEP),
     "listing": Rule(Then.LOOK_UP),
     "none": Rule(Then.DOUBT),
 }
-"""After a lost answer: an idempotency key makes resending safe, a task list can tell, else a person must."""
+"""After a lost answer: where a picture costs nothing it is simply sent again; an idempotency key makes resending safe, a task
+list can tell, else a person must."""
 
 ONCE = frozenset({"InternalError.Timeout", "Conflict", "InvalidURL.Timeout", "InvalidParameter.DataInspection"})
 """Codes after which one more try is all that can help."""
@@ -105,7 +107,7 @@ class Decision:
 class Retries:
     """The tries of one job, `timeout` seconds from its start at most."""
 
-    recovery: Recovery
+    recovery: Recovery | Literal["free"]
     timeout: float
     waits: Waits = field(default_factory=Waits)
     started: float = field(init=False)

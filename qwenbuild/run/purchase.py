@@ -29,7 +29,8 @@ from qwenbuild.run.submit import (
     Unanswered,
     anew,
     failed,
-    in_doubt,
+    kept_aside,
+    lost,
     price_text,
     refused,
     send,
@@ -242,6 +243,9 @@ def _check_room(progress: Progress) -> None:
 async def collect(job: Job, attempt: Attempt, ticket: Ticket, how: str) -> Outcome:
     """Wait for the picture of a ticket and store it. Raises Again when the provider failed to make it, or Stopped."""
     link = ticket.url if attempt.state is AttemptState.READY else ""
+    if ticket.digest and not ticket.data:
+        with contextlib.suppress(CacheError, OSError):  # the answer brought the bytes, which became a blob at once
+            ticket = replace(ticket, data=await job.progress.off_loop(job.progress.world.cache.read_blob, ticket.digest))
     while True:
         try:
             picture = await job.provider.collect(ticket, job.purchase.action)
@@ -275,7 +279,7 @@ async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str
     if decision.then is Then.REFUSE:
         return refused(progress, purchase, attempt, error)
     if decision.then is Then.DOUBT:
-        return in_doubt(progress, purchase, attempt, error.code or "lost", error.message)
+        return lost(job, attempt, error.code or "lost", error.message + await kept_aside(job, attempt, error))
     if isinstance(error, AccountStop):
         progress.stop_lane(job.provider.account, purchase.action.model, error.kind, error.message)
     if made:

@@ -160,7 +160,12 @@ def _kept(progress: Progress, attempt: Attempt) -> Outcome | None:
 
 
 async def _answer(job: Job, attempt: Attempt) -> Ticket | Outcome:
-    """The ticket of an intent that has none, or its Outcome."""
+    """The ticket of an intent that has none, or its Outcome. Raises Again for one that costs nothing: it is sent anew."""
+    if job.purchase.free:
+        job.progress.world.cache.journal.fail(
+            attempt.id, "no-answer", "no answer was stored, and it costs nothing to ask again"
+        )
+        raise Again("no answer was stored; it costs nothing, and is asked for again")
     if job.provider.recovery == "none":
         return in_doubt(job.progress, job.purchase, attempt, "no-answer", NO_ANSWER)
     ahead = await _clock_difference(job)

@@ -6,6 +6,7 @@ Knows no picture and no file; the journal is written before and after each step.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
+from qwenbuild.key import document
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
 from qwenbuild.ports import Lane, Provider
 from qwenbuild.providers.departure import at_departure
@@ -45,6 +47,11 @@ class Purchase:
         """The Action."""
         return self.candidate.action
 
+    @property
+    def free(self) -> bool:
+        """Whether it is known to cost nothing, as on a server of one's own: then what was lost is simply asked for again."""
+        return self.price == {}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -60,7 +67,8 @@ class Job:
     def of(cls, progress: Progress, purchase: Purchase, provider: Provider) -> Job:
         """A job that has tried nothing yet."""
         model = purchase.action.model
-        retries = Retries(provider.recovery, provider.limits(model).timeout, progress.world.waits)
+        recovery = "free" if purchase.free else provider.recovery
+        retries = Retries(recovery, provider.limits(model).timeout, progress.world.waits)
         return cls(progress, purchase, provider, progress.lane(provider, model), retries)
 
     @property
@@ -121,7 +129,9 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
         try:
             ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
         except ProviderError as error:
-            sending = replace(sending, perhaps_sent=sending.perhaps_sent or isinstance(error, Uncertain))
+            error.message += await kept_aside(job, sending.attempt, error)
+            perhaps_sent = sending.perhaps_sent or (isinstance(error, Uncertain) and not job.purchase.free)
+            sending = replace(sending, perhaps_sent=perhaps_sent)
             try:
                 settled = await _follow(job, sending, error, job.retries.after(error, "submit"))
             except Stopped as stopped:
@@ -221,6 +231,18 @@ async def _place_of_the_lost(job: Job) -> None:
 
 # ---------------------------------------------------------------- how it can end
 
+
+async def kept_aside(job: Job, attempt: Attempt, error: ProviderError) -> str:
+    """Keep what came instead of a picture in quarantine, and say where; nothing is raised, for nothing hangs on it."""
+    if not error.data:
+        return ""
+    purchase, cache = job.purchase, job.progress.world.cache
+    note = {"key": purchase.key, "attempt": attempt.id, "problem": error.message, "action": document(purchase.action)}
+    with contextlib.suppress(CacheError, OSError):
+        return f" (what came is kept in {await job.progress.off_loop(cache.quarantine, error.data, note)})"
+    return ""
+
+
 NO_ROOM = ("budget", "the budget leaves no room for this picture")
 
 
@@ -270,6 +292,14 @@ def _code(error: ProviderError) -> str:
 def price_text(price: Price | None) -> Mapping[str, str] | None:
     """A price as an event has it."""
     return None if price is None else {unit: str(amount) for unit, amount in price.items()}
+
+
+def lost(job: Job, attempt: Attempt, code: str, message: str) -> Outcome:
+    """Accepted, and nothing came of it: in doubt; asked for again where it costs nothing. Raises Again."""
+    if not job.purchase.free:
+        return in_doubt(job.progress, job.purchase, attempt, code, message)
+    job.progress.world.cache.journal.fail(attempt.id, code, message)
+    return anew(job, FailedAtProvider(message, code=code))
 
 
 def anew(job: Job, error: ProviderError) -> Outcome:

@@ -11,10 +11,9 @@ import sqlite3
 from qwenbuild.cache import Attempt
 from qwenbuild.errors import CacheError, FailedAtProvider, Lost, NotFetched, ProviderError, Refused
 from qwenbuild.images import sniff
-from qwenbuild.key import document
 from qwenbuild.model import Outcome
 from qwenbuild.providers.retry import Then
-from qwenbuild.run.submit import Job, failed, in_doubt
+from qwenbuild.run.submit import Job, failed, kept_aside, lost
 from qwenbuild.run.world import Stopped
 
 
@@ -32,7 +31,9 @@ async def not_fetched(job: Job, attempt: Attempt, error: NotFetched, how: str) -
     age = progress.world.waits.wall() - attempt.sent
     if age > progress.world.times.overdue or (error.gone and age > progress.world.times.link):
         words = f"the picture was made, and its link is over: {error.why}; links live for a day"
-        return in_doubt(progress, purchase, attempt, "expired", words)
+        return lost(job, attempt, "expired", words)
+    if purchase.free and not error.stuck:
+        return lost(job, attempt, error.code, error.why)
     with contextlib.suppress(CacheError, OSError, sqlite3.Error):  # the ticket leads to the picture as well
         progress.world.cache.journal.ready(attempt.id, error.url, error.code, error.message)
     decision = job.retries.after(error, "collect")
@@ -47,12 +48,3 @@ async def not_fetched(job: Job, attempt: Attempt, error: NotFetched, how: str) -
     where = await kept_aside(job, attempt, error) if sniff(error.data) else ""
     words = f"{error.message}; the next build fetches it without paying again{where}"
     return failed(progress, purchase, error.code, words)
-
-
-async def kept_aside(job: Job, attempt: Attempt, error: ProviderError) -> str:
-    """Keep what came instead of a picture in quarantine, and say where; nothing is raised, for nothing hangs on it."""
-    purchase = job.purchase
-    note = {"key": purchase.key, "attempt": attempt.id, "problem": error.message, "action": document(purchase.action)}
-    with contextlib.suppress(CacheError, OSError):
-        return f" (what came is kept in {await job.progress.off_loop(job.progress.world.cache.quarantine, error.data, note)})"
-    return ""

@@ -18,6 +18,7 @@ from qwenbuild.errors import (
     FailedAtProvider,
     InputError,
     Lost,
+    NotFetched,
     ProviderError,
     Refused,
     Throttled,
@@ -132,7 +133,11 @@ async def test_without_an_address_nothing_is_built() -> None:
         (503, {"detail": "loading"}, FailedAtProvider, ""),
         (500, None, Uncertain, ""),
         (200, {"data": []}, Uncertain, ""),
-        (200, {"data": [{"url": "/v1/images/1/content"}]}, Uncertain, ""),
+        (200, {"data": None}, Uncertain, ""),
+        (200, {"data": [{"b64_json": None, "url": None}]}, Uncertain, ""),
+        (200, {"data": [{"b64_json": ""}]}, Uncertain, ""),
+        (200, {"data": ["https://gpu.example/x.png"]}, Uncertain, ""),
+        (200, {"error": {"message": "CUDA out of memory"}}, Uncertain, ""),
         (200, {"data": [{"b64_json": "not base64!"}]}, Uncertain, ""),
     ],
 )
@@ -155,6 +160,93 @@ async def test_a_picture_of_another_size_is_kept_and_named() -> None:
     assert caught.value.data == wrong
     with pytest.raises(Lost):
         await made.collect(Ticket("gpu", BASE), action("openai"))
+    await made.close()
+
+
+TEXT = base64.b64encode(PICTURE).decode()
+SPELLINGS: dict[str, Any] = {
+    "plain": [{"b64_json": TEXT}],
+    "with a prefix": [{"b64_json": f"data:image/png;base64,{TEXT}"}],
+    "in lines": [{"b64_json": base64.encodebytes(PICTURE).decode()}],
+    "in lines of another system": [{"b64_json": base64.encodebytes(PICTURE).decode().replace("\n", "\r\n")}],
+    "for addresses": [{"b64_json": base64.urlsafe_b64encode(PICTURE).decode()}],
+    "without padding": [{"b64_json": TEXT.rstrip("=")}],
+    "in place of an address": [{"url": f"data:image/png;base64,{TEXT}"}],
+    "one object": {"b64_json": TEXT},
+    "behind an empty one": [{"b64_json": None, "url": None}, {"b64_json": TEXT}],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_a_picture_is_read_however_the_server_spells_it(wire: respx.MockRouter, spelling: str) -> None:
+    wire.post(SUBMIT).mock(return_value=httpx.Response(200, json={"data": SPELLINGS[spelling]}))
+    made, asked = provider(), order("openai")
+    ticket = await made.submit(asked, made.body(asked))
+    assert (await made.collect(ticket, asked.action)).data == PICTURE
+    await made.close()
+
+
+OWN = {"GPU_API_KEY": "sk-gpu", "QWENBUILD_GPU_BASE_URL": "https://gpu.example"}
+
+
+@pytest.mark.parametrize(
+    ("link", "asked_at", "with_key"),
+    [
+        ("/files/1.png", "https://gpu.example/files/1.png", True),
+        ("images/1/content", "https://gpu.example/v1/images/1/content", True),
+        ("https://gpu.example/files/1.png", "https://gpu.example/files/1.png", True),
+    ],
+)
+async def test_a_picture_behind_a_link_of_the_server_itself_is_fetched_from_there(
+    wire: respx.MockRouter, link: str, asked_at: str, with_key: bool
+) -> None:
+    wire.post("https://gpu.example/v1/images/generations").mock(
+        return_value=httpx.Response(200, json={"data": [{"b64_json": None, "url": link}]})
+    )
+    fetched = wire.get(asked_at).mock(return_value=httpx.Response(200, content=PICTURE))
+    made, asked = provider(OWN, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
+    picture = await made.collect(await made.submit(asked, made.body(asked)), asked.action)
+    assert (picture.data, picture.billed) == (PICTURE, {})
+    assert ("authorization" in fetched.calls.last.request.headers) is with_key
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/x.png",
+        "//evil.example/x.png",
+        "http://gpu.example/x.png",
+        "https://gpu.example:8443/x.png",
+        "https://gpu.example@evil.example/x.png",
+        "file:///etc/passwd",
+        "http://169.254.169.254/latest/meta-data/",
+    ],
+)
+async def test_a_link_to_another_host_is_not_followed_and_gets_no_key(wire: respx.MockRouter, link: str) -> None:
+    wire.post("https://gpu.example/v1/images/generations").mock(
+        return_value=httpx.Response(200, json={"data": [{"url": link}]})
+    )
+    elsewhere = wire.get(url__regex=".*").mock(return_value=httpx.Response(200, content=PICTURE))
+    made, asked = provider(OWN, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
+    ticket = await made.submit(asked, made.body(asked))
+    with pytest.raises(NotFetched) as caught:
+        await made.collect(ticket, asked.action)
+    assert (caught.value.stuck, elsewhere.call_count) == (True, 0)
+    await made.close()
+
+
+async def test_an_answer_without_a_picture_is_shown_in_the_servers_words_and_kept(wire: respx.MockRouter) -> None:
+    body = b'{"error": {"message": "out of memory, key sk-canary-000000000000"}}'
+    wire.post(SUBMIT).mock(return_value=httpx.Response(200, content=body))
+    made, asked = provider(), order("openai")
+    with pytest.raises(Uncertain, match="out of memory") as caught:
+        await made.submit(asked, made.body(asked))
+    assert caught.value.data == body
+    assert "canary" not in str(caught.value)
+    with pytest.raises(Lost) as cut:
+        await made.collect(Ticket("gpu", BASE, data=PICTURE[:-20]), asked.action)
+    assert cut.value.data == PICTURE[:-20]
     await made.close()
 
 

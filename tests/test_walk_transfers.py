@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -14,9 +16,14 @@ from qwenbuild.build import spend
 from qwenbuild.emulator import Served
 from qwenbuild.emulator.jobs import Fate
 from qwenbuild.errors import NOT_FETCHED
+from qwenbuild.images import placeholder_png
+from qwenbuild.images.structure import PNG_SIGNATURE
+from qwenbuild.model import Action, Picture, Ticket
+from qwenbuild.providers.dashscope import DashScope
 from qwenbuild.report.words import reason_words
 from qwenbuild.run.world import Times, World
 from tests.campaign.part_http import Hurry, hurried
+from tests.providers.bench import action
 from tests.test_walk_errors import APIS, lead, stock, submissions, words
 from tests.walking import Project
 
@@ -31,6 +38,7 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "half, without a length": ("cut_without_length", {}),
     "half, in chunks": ("cut_chunked", {}),
     "more than there is": ("oversize", {"bytes": 4 << 20}),
+    "far more than may come": ("oversize", {"bytes": 9 << 20}),
     "half of it compressed": ("gzip_cut", {}),
     "a bomb": ("gzip_bomb", {"bytes": 1 << 22}),
     "reset": ("reset", {}),
@@ -174,3 +182,56 @@ def test_a_picture_that_was_made_stays_made_whatever_a_later_answer_says_of_its_
     assert shop.build(retry_failed=True).exit_code == 1
     assert states(shop) == ["ready"]
     assert submissions(emulated) == [words(0)]
+
+
+def test_every_further_picture_of_one_paid_answer_is_kept(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wares(shop, emulated, monkeypatch, "dashscope sync")
+    further = tuple(placeholder_png(action("dashscope", prompt=f"further {number}", size="64*64")) for number in range(3))
+    real = DashScope.collect
+
+    async def collect(self: DashScope, ticket: Ticket, wanted: Action) -> Picture:
+        return replace(await real(self, ticket, wanted), others=further)
+
+    monkeypatch.setattr(DashScope, "collect", collect)
+    assert shop.build().exit_code == 0
+    cache = shop.cache()
+    assert [cache.read_blob(hashlib.sha256(data).hexdigest()) for data in further] == list(further)
+
+
+def test_a_picture_that_is_damaged_on_its_way_is_kept_aside_and_named(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wares(shop, emulated, monkeypatch, "dashscope sync")
+    emulated.fault("download", "corrupt", times=None)
+    ((_, _, message),) = shop.build().failures
+    (aside,) = [path for path in (shop.cache_dir / "quarantine").iterdir() if not path.suffix]
+    assert aside.read_bytes().startswith(PNG_SIGNATURE)
+    assert str(aside) in message
+
+
+def test_a_stop_does_not_hide_that_a_picture_is_paid_for(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(monkeypatch, emulated, "dashscope sync")
+    stock(shop, APIS["dashscope sync"], 2)
+    emulated.fault("download", "html", match=words(0), times=None)
+    emulated.fault("submit", "refuse", status=400, code="Arrearage", message="as ordered", match=words(1))
+    summary = shop.build()
+    assert ("rows/0", "not-fetched") in {(id, code) for id, code, _ in summary.failures}
+    assert [attempt.state.value for attempt in shop.cache().journal.attempts() if attempt.entry == "rows/0"] == ["ready"]
+
+
+def test_many_pictures_that_cannot_be_fetched_hold_the_next_build_up_once_and_not_each(
+    shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(monkeypatch, emulated, "dashscope sync")
+    stock(shop, APIS["dashscope sync"], 40, concurrency=40)
+    emulated.fault("download", "html", times=None)
+    assert shop.build().counts == {"failed": 40}
+    before = len(emulated.requests())
+    assert shop.build().counts == {"failed": 40}
+    asked = len(emulated.requests()) - before
+    assert 40 * 3 <= asked < 40 * 3 * 20
+    assert len(submissions(emulated)) == 40

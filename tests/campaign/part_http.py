@@ -27,7 +27,7 @@ from qwenbuild.run.world import Times, World
 from tests.campaign.lab import APIS, Api, Shop, judge
 from tests.walking import Recorder
 
-QUICK = DownloadLimits(read=0.8)
+QUICK = DownloadLimits(read=0.8, cap=8 << 20)
 SUBMISSIONS = 12
 """Requests for one picture at most, whatever happens; so that no fault makes a storm."""
 
@@ -189,7 +189,7 @@ def _answered(api: Api) -> list[Case]:
 def _downloads(api: Api) -> list[Case]:
     """What the storage does: once, a fresh look mends it; for ever, nothing that was paid for may be forgotten."""
     broken = [case for case in NOTHING if not case[0].startswith("redirect")] + HARMLESS
-    broken += [("one bit flipped", "corrupt", {}), ("text", "not_a_picture", {}), ("no end", "oversize", {"bytes": 70 << 20})]
+    broken += [("one bit flipped", "corrupt", {}), ("text", "not_a_picture", {}), ("no end", "oversize", {"bytes": 9 << 20})]
     found = [Case(name, "download", kind, "done", {**rule, "times": 1}) for name, kind, rule in broken]
     found.append(Case("expired", "download", "expired", "done"))
     found.append(Case("expired, always", "download", "expired", "kept", {"times": None}))
@@ -202,7 +202,7 @@ def _downloads(api: Api) -> list[Case]:
         Case("HTML, always", "download", "html", "kept", {"times": None}),
         Case("404 page, always", "download", "status", "kept", {"status": 404, "times": None}),
         Case("503, always", "download", "status", "kept", {"status": 503, "times": None}),
-        Case("too large, always", "download", "oversize", "kept", {"bytes": 70 << 20, "times": None}),
+        Case("too large, always", "download", "oversize", "kept", {"bytes": 9 << 20, "times": None}),
         Case("text, always", "download", "not_a_picture", "kept", {"times": None}),
     ]
     return found

@@ -207,6 +207,14 @@ async def test_every_page_is_read_before_a_request_counts_as_never_arrived(wire:
     assert await looked(vendor, wire) == ("ours",)
 
 
+async def test_a_match_in_one_window_does_not_count_while_the_other_one_is_not_whole(wire: respx.MockRouter) -> None:
+    vendor = Vendor(FakeTime())
+    vendor.accepts("ours", OURS, ago=320.0)
+    assert await looked(vendor, wire) == ("ours",)
+    vendor.edit = lambda page, number: page if page["total"] else {}
+    assert await verdict(vendor, wire) is Uncertain
+
+
 @pytest.mark.parametrize("pages", [2, 1000, 5000])
 async def test_a_large_count_of_pages_hides_no_task(wire: respx.MockRouter, pages: int) -> None:
     vendor = Vendor(FakeTime(), edit=lambda page, number: {**page, "total_page": pages})

@@ -106,9 +106,10 @@ def observe(
     keys = _keys(keyed, lock)
     known = known or Beside()
     unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in found.values()}, known.files))
+    results = cache.results(unsettled)
     facts = Observed(
         lock=lock.entries,
-        results=cache.results(unsettled),
+        results=results,
         blobs=blobs,
         derived=Derived(cache),
         judgements=Judged(cache),
@@ -166,10 +167,14 @@ def _unsettled(keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], at_han
 
 
 def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt], bool]) -> dict[str, tuple[Verdict, str]]:
-    """Key to resume, recover, doubt or refused, as the journal says."""
+    """Key to resume, recover, doubt or refused, as the journal says; doubt, where something is there that cannot be read.
+
+    What cannot be read stands as the look-up of the keys' results noted it.
+    """
+    unreadable = {key: (Verdict.DOUBT, words) for key, words in cache.unreadable(keys).items()}
     if not cache.has_journal():
-        return {}
-    found = {key: (Verdict.REFUSED, _refusal(a)) for key, a in cache.journal.refused(keys).items()}
+        return unreadable
+    found = {key: (Verdict.REFUSED, _refusal(a)) for key, a in cache.journal.refused(keys).items()} | unreadable
     for attempt in cache.journal.live(keys):
         found[attempt.key] = _live(attempt, cache, recoverable)
     return found

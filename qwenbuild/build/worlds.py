@@ -51,6 +51,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running, linked(planned, options, reporter) as link:
         build = running.id
+        cache.keep_reissued()
         publisher = replace(make_publisher(planned, placed), fetch=link.fetch)
         link.bring()
         if planned.manifest.budget and buying:

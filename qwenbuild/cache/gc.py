@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from qwenbuild.cache.attempts import Attempt
 from qwenbuild.cache.fsops import TEMP_SUFFIX
+from qwenbuild.errors import CacheError
 from qwenbuild.model import Price
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class _Finding:
 
 
 def collect(cache: Cache, reachable: Reachable, *, apply: bool, now: float) -> GcReport:
-    """Report, and with `apply` remove. `now` is in wall seconds. Raises CacheError while a build runs, OSError."""
+    """Report, and with `apply` remove. `now` is in wall seconds.
+
+    Raises CacheError while a build runs, or when a receipt or the list of lockfiles cannot be read; OSError.
+    """
     with cache.builds.none_running() if apply else contextlib.nullcontext():
         attempts = list(cache.journal.attempts())
         found = _unreachable(cache, reachable, attempts, now)
@@ -77,8 +81,11 @@ def _unreachable(cache: Cache, reachable: Reachable, attempts: Collection[Attemp
         if attempt.live:
             kept |= {attempt.digest, attempt.ticket.digest if attempt.ticket else ""}
     others: dict[str, tuple[str, ...]] = {}
-    for key in cache.receipts.keys():  # noqa: SIM118 - a method of our own
-        digests = tuple(item.result.digest for item in cache.receipts.read(key))
+    everything = {*cache.receipts.keys(), *reachable.keys}
+    results = cache.results(everything)
+    _refuse_unreadable(cache, everything)
+    for key in everything:
+        digests = tuple(result.digest for result in results.get(key, ()))
         if key in reachable.keys or any(attempt.live for attempt in attempts if attempt.key == key):
             kept.update(digests)
         else:
@@ -92,6 +99,18 @@ def _unreachable(cache: Cache, reachable: Reachable, attempts: Collection[Attemp
             found.blobs[entry.name] = status.st_size
     found.keys = {key: digests for key, digests in others.items() if not kept.intersection(digests)}
     return found
+
+
+def _refuse_unreadable(cache: Cache, keys: Collection[str]) -> None:
+    """What cannot be read may name any picture: while there is such a thing, nobody can say what no lockfile reaches."""
+    for line in cache.roots.unreadable():
+        raise CacheError(
+            f"nothing is removed: line {line} of {cache.roots.path} cannot be read, and may name a lockfile; correct it, or "
+            "delete it when you know that its project stands on another line or is gone",
+            code="cache-unreadable",
+        )
+    for words in cache.unreadable(keys).values():
+        raise CacheError(f"nothing is removed: {words}", code="cache-unreadable")
 
 
 def _cost(cache: Cache, found: _Finding, attempts: Collection[Attempt]) -> tuple[Price, int]:
@@ -122,7 +141,7 @@ def _remove(cache: Cache, found: _Finding, leftovers: Collection[Path]) -> None:
     ops = cache.writer.ops
     cache.forget_index(found.keys)
     for key in found.keys:
-        for path in cache.receipts.files(key):
+        for path in cache.receipts.files(key, aside=True):
             ops.unlink(path)
         with contextlib.suppress(OSError):
             ops.rmdir(cache.receipts.of_key(key))

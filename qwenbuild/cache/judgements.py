@@ -27,7 +27,7 @@ class Judgements:
                 record = unseal(read_file(self._path(key)))
             except (FileNotFoundError, BrokenSeal):
                 return None
-            if record.get("kind") != "judgement" or record.get("key") != key:
+            if (record.get("kind"), record.get("v"), record.get("key")) != ("judgement", 1, key):
                 return None
             self._known[key] = str(record.get("fails", ""))
         return self._known[key]

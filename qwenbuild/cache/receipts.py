@@ -16,7 +16,7 @@ from typing import Any
 
 from qwenbuild.cache.blobs import check_digest, folders_of, is_digest
 from qwenbuild.cache.fsops import Writer, read_file
-from qwenbuild.cache.seal import BrokenSeal, seal, unseal, without_query
+from qwenbuild.cache.seal import BrokenSeal, NewerRecord, check_version, seal, unseal, without_query
 from qwenbuild.errors import CacheError
 from qwenbuild.model import ActionResult, Price
 
@@ -33,6 +33,15 @@ class Stored:
 
     result: ActionResult
     stored: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A receipt that is there and says nothing: what was bought may stand in it. `newer`: a later version can read it."""
+
+    path: Path
+    why: str
+    newer: bool = False
 
 
 def price_text(price: Price | None) -> dict[str, str] | None:
@@ -86,8 +95,9 @@ _TYPES = [str, str, str, int, int, int, str, str, str, str, str, str, dict]
 
 def stored_of(record: Mapping[str, Any]) -> Stored:
     """The result that a record holds. Raises BrokenSeal when it is none that this version knows."""
-    if record.get("kind") != "result" or record.get("v") != VERSION:
-        raise BrokenSeal(f"not a result of version {VERSION}")
+    if record.get("kind") != "result":
+        raise BrokenSeal("not a result")
+    check_version(record, VERSION)
     try:
         values = [record[name] for name in _FIELDS]
         stored = float(record["stored"])
@@ -117,13 +127,19 @@ def _marks(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [tuple([str(mark) for mark in marks])] if isinstance(marks, list) else []
 
 
+def receipt_name(result: ActionResult) -> str:
+    """The file of a result's receipt in its key's folder: named by the attempt, or by the digest of what was imported."""
+    return f"{result.attempt or f'import-{check_digest(result.digest)[:16]}'}.json"
+
+
 def newest_first(items: Collection[Stored]) -> tuple[Stored, ...]:
     """The results in the order in which they are offered."""
     return tuple(sorted(items, key=lambda item: (item.stored, item.result.attempt), reverse=True))
 
 
 class Receipts:
-    """The folder `receipts`. Methods raise OSError as the system gives it; a broken receipt is a notice, never an error."""
+    """The folder `receipts`. Methods raise OSError as the system gives it; a receipt that cannot be read is a notice,
+    and stands in `unreadable`: whoever would buy its key asks there."""
 
     def __init__(self, root: Path, writer: Writer, notices: list[str], clock: Callable[[], float] = time.time) -> None:
         self.folder = root / "receipts"
@@ -131,6 +147,8 @@ class Receipts:
         self._writer = writer
         self._notices = notices
         self._clock = clock
+        self.unreadable: dict[str, tuple[Unreadable, ...]] = {}
+        """By key: the receipts that the last `read` could not read."""
 
     def of_key(self, key: str) -> Path:
         """The folder of a key's receipts."""
@@ -156,52 +174,71 @@ class Receipts:
         return found
 
     def read(self, key: str) -> tuple[Stored, ...]:
-        """Every readable result of a key, newest first; broken receipts are reported and skipped."""
-        found = []
+        """Every readable result of a key, newest first; the others stand in `unreadable`, and are reported."""
+        found, unreadable = [], []
         for path in self.files(key):
             item = self._result(path, key)
-            if item is not None:
+            if isinstance(item, Unreadable):
+                unreadable.append(item)
+                self._report(item)
+            elif item is not None:
                 found.append(item)
+        if unreadable or key in self.unreadable:
+            self.unreadable[key] = tuple(unreadable)
         return newest_first(found)
 
-    def files(self, key: str) -> list[Path]:
-        """A key's receipts, by name."""
+    def files(self, key: str, *, aside: bool = False) -> list[Path]:
+        """A key's receipts, by name; with `aside` also those that were set aside because they could not be read."""
         folder = self.of_key(key)
         try:
-            return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".json")]
+            return [folder / name for name in sorted(os.listdir(folder)) if aside or name.endswith(".json")]
         except FileNotFoundError:
             return []
 
-    def _result(self, path: Path, key: str) -> Stored | None:
+    def _result(self, path: Path, key: str) -> Stored | Unreadable | None:
         try:
             item = stored_of(unseal(read_file(path)))
         except FileNotFoundError:
             return None
         except BrokenSeal as error:
-            self._notices.append(f"receipt {path} is broken ({error}); skipped, the picture is still in the cache")
-            return None
-        if item.result.key != key:
-            self._notices.append(f"receipt {path} is of another key; skipped")
-            return None
-        return item
+            return Unreadable(path, str(error), isinstance(error, NewerRecord))
+        return item if item.result.key == key else Unreadable(path, "it is of another key")
+
+    def _report(self, item: Unreadable) -> None:
+        words = f"was {item.why}; update qwenbuild" if item.newer else f"cannot be read ({item.why})"
+        notice = f"receipt {item.path} {words}"
+        if notice not in self._notices:
+            self._notices.append(notice)
 
     def put(self, result: ActionResult, *, durable: bool = True) -> tuple[Stored, ...]:
         """Add a result durably, or not, where it can be had again; everything known of its key, newest first."""
-        attempt = result.attempt or f"import-{check_digest(result.digest)[:16]}"
-        if _ATTEMPT.match(attempt) is None:
-            raise CacheError(f"not an attempt's id: {attempt[:80]!r}", code="cache-receipt")
+        name = receipt_name(result)
+        if _ATTEMPT.match(name[:-5]) is None:
+            raise CacheError(f"not an attempt's id: {name[:80]!r}", code="cache-receipt")
         others = self.read(result.key)
         stored = max([self._clock(), *(item.stored + 0.001 for item in others)])
-        path = self.of_key(result.key) / f"{attempt}.json"
+        path = self.of_key(result.key) / name
         item = Stored(result, stored)
-        self._writer.write(path, seal(result_record(item)) + b"\n", durable=durable)
+        if self._cleared(path, result.key):
+            self._writer.write(path, seal(result_record(item)) + b"\n", durable=durable)
         return newest_first([item, *(other for other in others if other.result.attempt != result.attempt)])
 
     def put_again(self, item: Stored) -> None:
         """Write a lost receipt anew, under its own name and time."""
-        attempt = item.result.attempt or f"import-{item.result.digest[:16]}"
-        if _ATTEMPT.match(attempt):
-            self._writer.write(self.of_key(item.result.key) / f"{attempt}.json", seal(result_record(item)) + b"\n")
+        name = receipt_name(item.result)
+        path = self.of_key(item.result.key) / name
+        if _ATTEMPT.match(name[:-5]) and self._cleared(path, item.result.key):
+            self._writer.write(path, seal(result_record(item)) + b"\n")
+
+    def _cleared(self, path: Path, key: str) -> bool:
+        """Set aside what stands in a receipt's place and cannot be read; False when a newer qwenbuild can."""
+        for item in self.unreadable.get(key, ()):
+            if item.path == path and item.newer:
+                return False
+            if item.path == path and path.exists():
+                self._writer.move_aside(path, f"{path.stem}.corrupt")
+        self.unreadable[key] = tuple(item for item in self.unreadable.get(key, ()) if item.path != path)
+        return True
 
     def keys(self) -> Iterator[str]:
         """Every key that has a folder."""
@@ -222,6 +259,9 @@ class Receipts:
             return None
         except BrokenSeal as error:
             self._notices.append(f"the record of derived file {recipe} is broken ({error}); it is made again")
+            return None
+        if type(record.get("v")) is int and record["v"] > VERSION:
+            self._notices.append(f"the record of derived file {recipe} was made by a newer qwenbuild; the file is made again")
             return None
         sound = record.get("kind") == "derived" and record.get("recipe") == recipe and is_digest(str(record.get("digest")))
         return record if sound else None

@@ -20,12 +20,18 @@ class Roots:
         self._writer = writer
 
     def known(self) -> tuple[Path, ...]:
-        """Every lockfile noted, there or not, in the order in which they came. A broken line is skipped."""
+        """Every lockfile noted, there or not, in the order in which they came. A broken line is skipped; see `unreadable`."""
+        return tuple(dict.fromkeys(path for line in self._lines() if (path := _path(line)) is not None))
+
+    def unreadable(self) -> list[int]:
+        """The numbers of the lines, from 1, that name nothing: a lockfile may be lost with each."""
+        return [number for number, line in enumerate(self._lines(), 1) if line.strip() and _path(line) is None]
+
+    def _lines(self) -> list[str]:
         try:
-            lines = read_file(self.path).decode("utf-8", "replace").splitlines()
+            return read_file(self.path).decode("utf-8", "replace").split("\n")
         except FileNotFoundError:
-            return ()
-        return tuple(dict.fromkeys(path for line in lines if (path := _path(line)) is not None))
+            return []
 
     def add(self, lockfile: Path) -> None:
         """Note a lockfile; nothing is written when it is known. Two writers at once: both lines stay, for they append."""

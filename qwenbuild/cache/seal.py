@@ -20,6 +20,19 @@ class BrokenSeal(ValueError):
     """The bytes are not a sealed record, or not the one that was sealed."""
 
 
+class NewerRecord(BrokenSeal):
+    """The record is whole, and of a version that this program does not know."""
+
+
+def check_version(record: Mapping[str, Any], version: int) -> None:
+    """Raise NewerRecord for a record of a later version, BrokenSeal for one of no version that ever was."""
+    number = record.get("v")
+    if type(number) is int and number > version:
+        raise NewerRecord(f"made by a newer qwenbuild (version {number})")
+    if type(number) is not int or number != version:
+        raise BrokenSeal(f"not of version {version}")
+
+
 def sha256(data: bytes) -> str:
     """The digest of bytes, 64 lower-case hex digits."""
     return hashlib.sha256(data).hexdigest()

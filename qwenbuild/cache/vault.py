@@ -20,8 +20,8 @@ from qwenbuild.cache.blobs import Blobs
 from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
 from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
-from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, result_record
-from qwenbuild.cache.seal import BrokenSeal, seal, unseal
+from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, receipt_name, result_record
+from qwenbuild.cache.seal import BrokenSeal, check_version, seal, unseal
 from qwenbuild.errors import CacheError
 from qwenbuild.model import ActionResult
 
@@ -89,6 +89,8 @@ class Cache:
         self._journal: Journal | None = None
         self._prepared = False
         self._to_mend: dict[str, tuple[Stored, ...]] = {}
+        self._reissued: set[str] = set()
+        self._unreadable: dict[str, str] = {}
 
     @classmethod
     def open(cls, root: Path, ops: FileOps = REAL, clock: Callable[[], float] = time.time) -> Cache:
@@ -105,9 +107,13 @@ class Cache:
         except FileNotFoundError:
             return
         if text.isdigit() and int(text) > VERSION:
-            raise CacheError(f"the cache {self.root} has version {text}; update qwenbuild to use it", code="cache-version")
+            raise CacheError(f"the cache {self.root} has VERSION {text}; update qwenbuild to use it", code="cache-version")
         if text != str(VERSION):
-            self.notices.append(f"{self.root / 'VERSION'} is broken; it is taken for {VERSION}")
+            raise CacheError(
+                f"{self.root / 'VERSION'} cannot be read, so it cannot be told which qwenbuild wrote this cache, and nothing "
+                f"is bought from it; if it was this version, write {VERSION} into that file",
+                code="cache-version",
+            )
 
     def close(self) -> None:
         """Write what the index still has to write and close the databases. The cache may be used again afterwards."""
@@ -198,15 +204,41 @@ class Cache:
         wanted = frozenset(keys)
         stamps = self.receipts.stamps(wanted)
         indexed = self._indexed(wanted)
-        found = {}
-        for key in stamps.keys() | indexed.keys():
-            items = self._results_of(key, stamps.get(key, 0), indexed.get(key))
-            if items:
-                found[key] = tuple(item.result for item in items)
-        return found
+        found = {key: self._results_of(key, stamps.get(key, 0), indexed.get(key)) for key in stamps.keys() | indexed.keys()}
+        self._reissue(wanted, found)
+        return {key: tuple([item.result for item in items]) for key, items in found.items() if items}
+
+    def _reissue(self, keys: Collection[str], found: dict[str, tuple[Stored, ...]]) -> None:
+        """Add what only the journal still knows, and note of which keys something is there that cannot be read."""
+        from qwenbuild.cache.reissue import complete
+
+        reissued, damaged = complete(self, keys, found)
+        self._reissued |= reissued
+        self._to_mend |= {key: found[key] for key in reissued}
+        for key in keys:
+            self._unreadable.pop(key, None)
+        self._unreadable |= damaged
+
+    def unreadable(self, keys: Collection[str]) -> dict[str, str]:
+        """Of these keys, as last looked up: what is there and cannot be read, in a sentence. It may have been paid for."""
+        return {key: self._unreadable[key] for key in self._unreadable.keys() & set(keys)}
+
+    @_told
+    def made(self, key: str) -> ActionResult | None:
+        """The picture of a key whose bytes are at hand, by its receipts alone: what a plan looked up need not be again.
+
+        Index and journal are busy with others' writes. Raises CacheError when a receipt is there that cannot be read.
+        """
+        found = {key: self.receipts.read(key)}
+        if self.receipts.unreadable.get(key):
+            self._reissue((key,), found)
+        result = next((item.result for item in found[key] if self.blobs.has(item.result.digest)), None)
+        if result is None and key in self._unreadable:
+            raise CacheError(self._unreadable[key], code="cache-unreadable")
+        return result
 
     def _results_of(self, key: str, stamp: int, record: tuple[int, tuple[Stored, ...]] | None) -> tuple[Stored, ...]:
-        if record is not None and stamp and record[0] == stamp:
+        if record is not None and record[1] and stamp and record[0] == stamp:
             return record[1]
         items = self.receipts.read(key) if stamp else ()
         known = record[1] if record is not None else ()
@@ -226,6 +258,7 @@ class Cache:
                 record = unseal(value)
                 if record.get("kind") != "results" or record.get("key") != key:
                     raise BrokenSeal("of another key")
+                check_version(record, VERSION)
                 found[key] = (int(record["folder"]), tuple([indexed_of(item) for item in record["results"]]))
             except (BrokenSeal, KeyError, TypeError, ValueError) as error:
                 self.notices.append(f"the index entry of {key} is broken ({error}); its receipts are read")
@@ -260,12 +293,15 @@ class Cache:
             self.index.set(key, self.index_record(key, self.receipts.read(key)))
 
     def index_record(self, key: str, items: Collection[Stored]) -> bytes:
-        """What the index holds of a key: its results, and when its folder of receipts last changed."""
+        """What the index holds of a key: its results, and when its folder of receipts last changed (nanoseconds).
+
+        0, which is never believed to be fresh, where a receipt cannot be read: the results may not be all.
+        """
         record = {
             "kind": "results",
             "v": VERSION,
             "key": key,
-            "folder": folder_stamp(self.receipts.of_key(key)),
+            "folder": 0 if self.receipts.unreadable.get(key) else folder_stamp(self.receipts.of_key(key)),
             "results": [result_record(item) for item in items],
         }
         return seal(record)
@@ -274,11 +310,21 @@ class Cache:
     def mend(self) -> None:
         """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
         mending, self._to_mend = self._to_mend, {}
-        for key, items in list(mending.items()):
-            there = {path.name for path in self.receipts.files(key)}
+        self._mend(mending)
+
+    @_told
+    def keep_reissued(self) -> None:
+        """Write down the receipts that look-ups made anew from the journal; of very many only some, a rebuild does the rest."""
+        keys = [key for key in sorted(self._reissued) if key in self._to_mend][:MEND_AT_MOST]
+        self._mend({key: self._to_mend.pop(key) for key in keys})
+
+    def _mend(self, mending: Mapping[str, tuple[Stored, ...]]) -> None:
+        for key, items in mending.items():
+            there = {receipt_name(item.result) for item in self.receipts.read(key)}
             for item in items:
-                if f"{item.result.attempt}.json" not in there and item.result.attempt:
+                if item.result.attempt and receipt_name(item.result) not in there:
                     self.receipts.put_again(item)
+            self._reissued.discard(key)
             self.index.set(key, self.index_record(key, items))
 
     def restore_receipts(self) -> None:
@@ -358,8 +404,8 @@ class Cache:
             return self._journal
 
     def has_journal(self) -> bool:
-        """Whether anything was ever written down on this machine; asking opens nothing."""
-        return self.journal.path.exists()
+        """Whether anything was ever written down on this machine, the journal lost since or not; asking opens nothing."""
+        return self.journal.path.exists() or self.journal.mark.exists()
 
     @functools.cached_property
     def builds(self) -> Builds:

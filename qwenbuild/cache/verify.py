@@ -62,7 +62,8 @@ class Stats:
 
 def verify(cache: Cache, *, full: bool) -> Report:
     """Look at every blob (its bytes with `full`, else that it is there) and every receipt. Raises OSError."""
-    before = len(cache.notices)
+    before = cache.notices[:]
+    cache.notices.clear()
     corrupt, size, present = [], 0, set()
     for entry in list(cache.blobs.sweep()):
         size += entry.stat(follow_symlinks=False).st_size
@@ -80,6 +81,8 @@ def verify(cache: Cache, *, full: bool) -> Report:
         results += len(found)
         named.update(item.result.digest for item in found)
     derived = [cache.receipts.derived(recipe) for recipe in cache.receipts.recipes()]
+    notices = tuple(cache.notices)
+    cache.notices[:0] = before
     of_recipes = {record["digest"] for record in derived if record is not None}
     return Report(
         blobs=len(present),
@@ -89,7 +92,7 @@ def verify(cache: Cache, *, full: bool) -> Report:
         corrupt=tuple(corrupt),
         missing=tuple(sorted(named - present)),
         unnamed=len(present - named - of_recipes),
-        notices=tuple(cache.notices[before:]),
+        notices=notices,
         journal=journal_state(cache),
     )
 

@@ -125,7 +125,11 @@ async def _submit(job: Job) -> Outcome | Unanswered | None:
         begun = _begin(job, body) if job.apart else await _begun(job, body)
     if not isinstance(begun, Attempt):
         return begun
-    made = _made_meanwhile(job)
+    try:
+        made = _made_meanwhile(job)
+    except (CacheError, OSError):
+        progress.world.cache.journal.fail(begun.id, "not-sent", "the cache could not be read, and nothing was sent")
+        raise
     if made is not None:
         progress.world.cache.journal.fail(begun.id, "made-meanwhile", "another build stored this picture")
         return made
@@ -199,9 +203,7 @@ def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
     key, world = job.purchase.key, job.progress.world
     if not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
         return None
-    # the receipts alone: what only the index knows was known to the plan, and its thread may be busy writing
-    results = (item.result for item in world.cache.receipts.read(key))
-    result = next((result for result in results if world.cache.has_blob(result.digest)), None)
+    result = world.cache.made(key)  # raises CacheError where something is there that cannot be read
     return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
 
 

@@ -208,8 +208,14 @@ def _open() -> Cache:
 
 def _roots(cache: Cache, forget: tuple[str, ...]) -> list[Path]:
     """The lockfiles to start from. Raises InputError when one is not there: its pictures may still be wanted."""
-    from qwenbuild.errors import InputError, Problem
+    from qwenbuild.errors import CacheError, InputError, Problem
 
+    if not cache.roots.path.exists() and any(cache.receipts.keys()):
+        raise CacheError(
+            f"nothing is removed: {cache.roots.path}, the list of the lockfiles that use this cache, is not there; "
+            "write the full path of each of your lockfiles into it, a line each, in double quotes",
+            code="cache-unreadable",
+        )
     gone = {Path(path).absolute() for path in forget}
     roots = [path for path in cache.roots.known() if path not in gone]
     missing = [path for path in roots if not path.is_file()]

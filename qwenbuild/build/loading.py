@@ -19,8 +19,10 @@ from pathlib import Path
 from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
 from qwenbuild.build import sharing
 from qwenbuild.build.believed import Kept
+from qwenbuild.build.identity import project_of
 from qwenbuild.build.marking import losing
 from qwenbuild.build.packing import Packing, sheet_paths
+from qwenbuild.build.strays import notices
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
@@ -81,8 +83,8 @@ class Loaded:
 
     @property
     def project(self) -> str:
-        """By what the journal knows this project: its lockfile."""
-        return str(self.lock_path)
+        """By what the journal knows this project: its lockfile's path when it first bought. Raises CacheError."""
+        return project_of(self.state, self.lock_path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,8 @@ def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
     packing = Packing(
         loaded.manifest, loaded.entries, made.steps, seen.found, loaded.lock.atlases, cache, overwrite=options.overwrite
     )
-    told = (*_pulled_in(made, extra), *lost, *(Problem("cache", notice) for notice in cache.notices))
+    elsewhere = notices(cache, loaded.project)
+    told = (*_pulled_in(made, extra), *lost, *elsewhere, *(Problem("cache", notice) for notice in cache.notices))
     made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
     if kept:
         made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])

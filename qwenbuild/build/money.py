@@ -14,7 +14,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild import lockfile, manifest, resolve
-from qwenbuild.build.loading import Options, known_provider, load
+from qwenbuild.build.identity import project_of
+from qwenbuild.build.loading import STATE, Options, known_provider, load
+from qwenbuild.build.strays import is_gone
 from qwenbuild.build.worlds import environ_of
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog, Model
@@ -89,14 +91,14 @@ def _time(seconds: float) -> str:
 def _project(options: Options) -> tuple[Cache, str]:
     """The cache, and by what the journal knows this project; the manifest itself need not be valid."""
     path = manifest.find(options.folder, options.file)
-    return Cache.open(cache_dir(os.environ)), str(lockfile.path_of(path).resolve())
+    return Cache.open(cache_dir(os.environ)), project_of(path.parent / STATE, lockfile.path_of(path).resolve())
 
 
 # ---------------------------------------------------------------- doubts
 
 
 def doubts(options: Options) -> list[dict[str, Any]]:
-    """Everything in doubt of this project, oldest first; intents of dead builds that nobody can settle included."""
+    """Everything in doubt of this project, and of those that are gone from where they were, oldest first."""
     cache, project = _project(options)
     return [
         {
@@ -114,7 +116,7 @@ def doubts(options: Options) -> list[dict[str, Any]]:
 def _in_doubt(cache: Cache, project: str) -> list[Attempt]:
     if not cache.has_journal():
         return []
-    return [attempt for attempt in cache.journal.doubts() if attempt.project == project]
+    return [attempt for attempt in cache.journal.doubts() if attempt.project == project or is_gone(attempt.project)]
 
 
 def resolve_doubt(options: Options, verb: str, ids: tuple[str, ...], task: str | None) -> None:

@@ -21,7 +21,8 @@ from qwenbuild.build.probing import bring_home
 from qwenbuild.build.records import reconciled
 from qwenbuild.build.remembering import Look, remember_idle, remember_made
 from qwenbuild.build.sheets import build_sheets, gone_sheets, remove_sheets
-from qwenbuild.build.worlds import make_world
+from qwenbuild.build.strays import abandoned
+from qwenbuild.build.worlds import families, make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.gate import Gate
 from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
@@ -138,7 +139,13 @@ def is_done(planned: Planned, options: Options) -> bool:
         return False
     if options.offline or not planned.cache.has_journal():
         return True
-    return not planned.cache.journal.live(project=planned.loaded.project)
+    project = planned.loaded.project
+    return not planned.cache.journal.live(project=project) and not _reachable(planned, project)
+
+
+def _reachable(planned: Planned, project: str) -> bool:
+    """Whether there are tickets of a project that is gone, which an account of this manifest might collect."""
+    return any(attempt.family in families(planned.manifest) for attempt in abandoned(planned.cache, project))
 
 
 def _fresh_counts(planned: Planned) -> dict[str, int]:

@@ -5,21 +5,24 @@ Knows no order of events.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from qwenbuild import resolve, tree
+from qwenbuild.build.identity import note_project
 from qwenbuild.build.linking import linked
 from qwenbuild.build.loading import Options, Planned, today
 from qwenbuild.build.probing import allow_open_files, load_later, probe_tree
 from qwenbuild.build.settling import Settler
-from qwenbuild.cache import AttemptState, Cache
-from qwenbuild.errors import CacheError
-from qwenbuild.model import Action, ActionResult, Limits, Step, Verdict
+from qwenbuild.build.strays import abandoned
+from qwenbuild.cache import Attempt, AttemptState, Cache
+from qwenbuild.errors import CacheError, CredentialsError, InputError
+from qwenbuild.model import Action, ActionResult, Limits, Manifest, Step, Verdict
 from qwenbuild.plan import purchases
 from qwenbuild.plan.files import implied_steps, media_type_for
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
@@ -43,6 +46,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         cache.write_probe()
         if any(_may_cost(step) for step in planned.plan.steps):
             probe_tree(planned.loaded)
+            note_project(planned.loaded.state, planned.loaded.lock_path)
         providers.require(planned)
         allow_open_files()
         load_later(pictures=_decodes(planned))
@@ -50,12 +54,12 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     given_up = cache.journal.given_up() if cache.has_journal() else set()
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running, linked(planned, options, reporter) as link:
-        build = running.id
+        build, project = running.id, planned.loaded.project
         cache.keep_reissued()
         publisher = replace(make_publisher(planned, placed), fetch=link.fetch)
         link.bring()
         if planned.manifest.budget and buying:
-            cache.journal.open_budget(build, planned.manifest.budget, planned.loaded.project)
+            cache.journal.open_budget(build, planned.manifest.budget, project)
         yield World(
             cache=cache,
             provider=providers,
@@ -70,7 +74,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             names=lambda key: retried(cache, key) if key in given_up else "",
             today=today,
             close=providers.close,
-            project=planned.loaded.project,
+            project=project,
+            strays=lambda: providers.collectable(abandoned(cache, project)),
             build=build,
             allowed=_allowed(planned, options),
             forced=_forced(planned, options),
@@ -205,6 +210,19 @@ class Providers:
             self._made[name] = build_provider(settings, self._planned.loaded.catalog, self.environ())
         return self._made[name]
 
+    def collectable(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Those attempts that an account of this manifest may ask for, each under the name that its provider has here."""
+        found = ((attempt, self._collector(attempt)) for attempt in attempts)
+        return [replace(attempt, provider=name) for attempt, name in found if name]
+
+    def _collector(self, attempt: Attempt) -> str:
+        """The settings whose account is the attempt's, "" when none is: asked elsewhere, its ticket would seem unknown."""
+        for name in families(self._planned.manifest).get(attempt.family, ()):
+            with contextlib.suppress(CredentialsError, InputError):
+                if self(name).account == attempt.account:
+                    return name
+        return ""
+
     async def close(self) -> None:
         """Close every provider's connections."""
         for provider in self._made.values():
@@ -228,6 +246,15 @@ class Providers:
 
         lanes = FileLanes(self._planned.cache.root / "pace")
         return lanes if jobs is None else Capped(lanes, jobs)
+
+
+def families(manifest: Manifest) -> dict[str, list[str]]:
+    """Family to the names of the provider settings that the manifest has or uses."""
+    found: dict[str, list[str]] = {}
+    names = [manifest.provider, *(asset.provider for asset in manifest.assets if asset.provider), *manifest.providers]
+    for name in dict.fromkeys(names):
+        found.setdefault(resolve.settings_of(manifest, name).type, []).append(name)
+    return found
 
 
 class Capped:

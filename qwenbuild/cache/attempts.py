@@ -86,8 +86,9 @@ def follow(now: AttemptState, then: AttemptState) -> AttemptState:
 class Attempt:
     """One attempt to buy a picture. `sent` and `updated` are wall-clock seconds; prices are by unit.
 
-    `project` is the lockfile's path; `provider` the settings' name in the manifest; `names_attempt` the attempt that it
-    retries; `reserved` what a budget holds for it; `body` is empty once it serves nobody (`body_sha256` stays).
+    `project` is the lockfile's path when the project first bought; `provider` the settings' name in the manifest;
+    `names_attempt` the attempt that it retries; `reserved` what a budget holds for it; `body` is empty once it serves
+    nobody (`body_sha256` stays).
     """
 
     id: str

@@ -206,15 +206,19 @@ class Journal:
                 raise CacheError(f"attempt {now.id} cannot be sent again, a later one took its place", code="journal-edge")
             return self._change(db, now.id, AttemptState.INTENT, code="", message="", sent=self._clock())
 
-    def takeover(self, attempt: str, build: str) -> bool:
-        """Make `build` the owner of an attempt whose owner is dead. False when somebody alive has it."""
+    def takeover(self, attempt: str, build: str, project: str | None = None) -> bool:
+        """Make `build` the owner of an attempt whose owner is dead. False when somebody alive has it.
+
+        What it costs counts against the budget of `build` from then on, unless it is another project's than `project`.
+        """
         with self._file.writing() as db:
             values, now = self._row(db, attempt)
             if now.build == build:
                 return True
             if self._is_alive(now.build):
                 return False
-            self._update(db, values, {"build": build, "session": budget.session_of(db, build)})
+            mine = project in (None, now.project)
+            self._update(db, values, {"build": build, **({"session": budget.session_of(db, build)} if mine else {})})
             return True
 
     # ------------------------------------------------ questions

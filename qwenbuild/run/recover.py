@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from qwenbuild.cache import Attempt, AttemptState
@@ -80,6 +81,7 @@ async def _finish_one(progress: Progress, attempt: Attempt, started: float) -> N
     try:
         mine = taken_over(progress, attempt)
         if mine is not None:
+            mine = replace(mine, provider=attempt.provider)  # a stray's settings have another name here
             progress.drained[mine.key] = _kept(progress, mine) or await carry_on(_job(progress, mine, started), mine)
     except Again:
         return
@@ -95,7 +97,7 @@ async def _finish_one(progress: Progress, attempt: Attempt, started: float) -> N
 def taken_over(progress: Progress, attempt: Attempt) -> Attempt | None:
     """The attempt of a dead build, now this build's; None when somebody alive has it, or it is over."""
     journal = progress.world.cache.journal
-    if not journal.takeover(attempt.id, progress.world.build):
+    if not journal.takeover(attempt.id, progress.world.build, progress.world.project):
         return None
     now = journal.get(attempt.id)
     return now if now is not None and now.live and now.state is not AttemptState.DOUBT else None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from qwenbuild.cache import Cache
+from qwenbuild.cache import Attempt, Cache
 from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
@@ -117,6 +117,7 @@ class World:
     `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
     `rescue` keeps paid bytes that the cache cannot take, with their receipt;
     `names` gives the attempt of a key that a person gave up; `elsewhere` are other machines;
+    `strays` are open tickets of projects that are gone, for accounts of this build;
     `waits` and `times` are the clock and how long is waited; tests switch waiting off.
     """
 
@@ -140,6 +141,7 @@ class World:
     offline: bool = False
     fail_fast: bool = False
     elsewhere: Elsewhere | None = None
+    strays: Callable[[], Sequence[Attempt]] = tuple
     waits: Waits = field(default_factory=Waits)
     times: Times = field(default_factory=Times)
 

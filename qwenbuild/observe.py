@@ -6,7 +6,7 @@ Knows nothing of what the facts lead to.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwenbuild import tree
@@ -108,7 +108,7 @@ def observe(
     unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in found.values()}, known.files))
     results = cache.results(unsettled)
     facts = Observed(
-        lock=lock.entries,
+        lock=_typed(cache, lock.entries),
         results=results,
         blobs=blobs,
         derived=Derived(cache),
@@ -120,6 +120,17 @@ def observe(
         beside=known,
     )
     return Seen(facts, found)
+
+
+def _typed(cache: Cache, lock: Mapping[str, LockEntry]) -> Mapping[str, LockEntry]:
+    """The lockfile's records, each with the type that its picture's own bytes have: a merge may have written anything."""
+    told = {id: record for id, record in lock.items() if record.media_type}
+    if not told:
+        return lock
+    from qwenbuild.images import sniff
+
+    real = {id: sniff(cache.blob_head(record.digest)) for id, record in told.items()}
+    return {**lock, **{id: replace(told[id], media_type=name) for id, name in real.items() if name}}
 
 
 def _paths(keyed: Sequence[Keyed], lock: Lock, whole: bool) -> Collection[str]:

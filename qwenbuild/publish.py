@@ -88,7 +88,7 @@ class Publisher:
         used = step.candidates[step.used]
         result = results.get(used.candidate.key)
         digest = result.digest if result else used.digest
-        media_type = result.media_type if result else used.media_type
+        media_type = self._media_type(digest) or (result.media_type if result else used.media_type)
         self._judge_picture(step.keyed.entry.expect, digest)
         files = self._files(step, record, digest, media_type)
         known = media_type_for(used.candidate.action)
@@ -96,6 +96,12 @@ class Publisher:
         return replace(self._record(step, record, digest, result, results, files), media_type=told), files
 
     # ------------------------------------------------------------ bytes
+
+    def _media_type(self, digest: str) -> str | None:
+        """What the picture's own bytes are, whatever lockfile and receipt say; None where they are not at hand."""
+        from qwenbuild.images import sniff
+
+        return sniff(self.cache.blob_head(digest) or self._from_tree(digest) or b"")
 
     def bytes_of(self, digest: str) -> bytes:
         """A picture's bytes from the vault; from the tree or the shared cache they enter the vault first."""

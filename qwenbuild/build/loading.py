@@ -158,6 +158,8 @@ def load(options: Options) -> Loaded:
     problems = (*resolved.problems, *(_strict(notices) if options.strict else ()))
     if problems:
         raise InputError(problems[0].message, code=problems[0].code, problems=problems)
+    if not options.output:
+        refuse_links(asked)
     return Loaded(
         manifest=asked,
         entries=expansion.entries,
@@ -172,6 +174,21 @@ def load(options: Options) -> Loaded:
         palettes=expansion.palettes,
         spent=expansion.spent,
     )
+
+
+def refuse_links(asked: Manifest) -> None:
+    """Raises InputError when the output folder or the project's own is a link that leads out of the project.
+
+    A manifest may come from someone else: what it makes is written inside its folder.
+    """
+    for name in (asked.output, STATE):
+        try:
+            manifest.inside(asked.folder, name)
+        except ValueError:
+            message = f"{asked.folder / name} is a link that leads out of the project; nothing is written through it"
+            hint = "make it a folder of its own; --output DIR names one anywhere" if name != STATE else "make it a folder"
+            problem = Problem("link-outside", message, hint=hint)
+            raise InputError(message, code=problem.code, problems=(problem,)) from None
 
 
 def _strict(notices: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -16,7 +16,7 @@ from qwenbuild.build import kept
 from qwenbuild.build.believed import Kept
 from qwenbuild.build.keeping import prints
 from qwenbuild.build.kept import KeptAsset, Memory
-from qwenbuild.build.loading import STATE, Loaded, Options, Planned, make, uncollected
+from qwenbuild.build.loading import STATE, Loaded, Options, Planned, make, refuse_links, uncollected
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import QwenbuildError
@@ -47,6 +47,7 @@ def plan(options: Options) -> Planned | None:
 
 def _planned(asked: Manifest, memory: Memory, state: State, changed: Set[str], options: Options) -> Planned | None:
     root = asked.folder / asked.output
+    refuse_links(asked)
     if asked.atlases or os.path.normpath(asked.folder / state.values["root"]) != os.path.normpath(root):
         return None
     believed = Kept(memory, state, tuple(_believed(asked, memory, state, changed, str(root))))

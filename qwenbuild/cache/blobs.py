@@ -33,6 +33,18 @@ class BlobCorrupt(CacheError):
     """A blob's bytes are not those its name promises. The file was set aside, not deleted."""
 
 
+class CopyFailed(OSError):
+    """A copy could not be written where it was wanted: another disk's fault than the cache's."""
+
+
+@contextlib.contextmanager
+def _copying() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CopyFailed(*error.args) from error
+
+
 def is_digest(text: str) -> bool:
     """Is this 64 lower-case hex digits?"""
     return _DIGEST.match(text) is not None
@@ -170,19 +182,22 @@ class Blobs:
         try:
             if data is None and self._fill(source, fd) != digest:
                 raise self.set_aside(digest)
-            if data is not None and not _clone(source, fd):
-                write_all(self._writer.ops, fd, data)
+            if data is not None:
+                with _copying():
+                    if not _clone(source, fd):
+                        write_all(self._writer.ops, fd, data)
         finally:
             os.close(source)
 
     def _fill(self, source: int, fd: int) -> str:
-        cloned = _clone(source, fd)
+        with _copying():
+            cloned = _clone(source, fd)
         hasher = hashlib.sha256()
         while chunk := os.read(source, CHUNK):
             hasher.update(chunk)
-            rest = memoryview(chunk)
-            while rest and not cloned:
-                rest = rest[self._writer.ops.write(fd, rest) :]
+            if not cloned:
+                with _copying():
+                    write_all(self._writer.ops, fd, chunk)
         return hasher.hexdigest()
 
     def _drop(self, fd: int, target: Path, dir_fd: int | None) -> None:

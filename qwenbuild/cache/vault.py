@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from qwenbuild.cache.blobs import Blobs
+from qwenbuild.cache.blobs import Blobs, CopyFailed
 from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
 from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
@@ -61,12 +61,14 @@ _Method = Callable[Concatenate["Cache", _P], _T]
 
 
 def _told(method: _Method[_P, _T]) -> _Method[_P, _T]:
-    """An OSError becomes a CacheError: whoever asks must not take "cannot tell" for "not there"."""
+    """An OSError of the cache becomes a CacheError: whoever asks must not take "cannot tell" for "not there"."""
 
     @functools.wraps(method)
     def inner(self: Cache, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return method(self, *args, **kwargs)
+        except CopyFailed:
+            raise
         except OSError as error:
             raise CacheError(f"the cache {self.root} failed: {error}", code="cache-io") from error
 
@@ -150,6 +152,15 @@ class Cache:
         return self.blobs.read(digest)
 
     @_told
+    def blob_head(self, digest: str) -> bytes:
+        """A blob's first 64 bytes, not hashed: enough to tell its type. Empty when it is not there. Raises CacheError."""
+        try:
+            with open(self.blobs.path(digest), "rb", buffering=0) as file:
+                return file.read(64)
+        except FileNotFoundError:
+            return b""
+
+    @_told
     def put_blob(self, data: bytes, *, durable: bool = True) -> str:
         """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`.
 
@@ -183,13 +194,17 @@ class Cache:
     def copy_blob(self, digest: str, target: Path, *, mode: int = 0o666, dir_fd: int | None = None) -> None:
         """Make `target`, which must not exist, a copy of a blob: a reflink or a copy, never a hard link, hashed on the way.
 
-        `target` is relative to `dir_fd` where one is given; `mode` is cut by the umask. Raises BlobCorrupt, CacheError.
+        `target` is relative to `dir_fd` where one is given; `mode` is cut by the umask.
+        Raises BlobCorrupt, CacheError, and CopyFailed, an OSError, when the copy cannot be written.
         """
         self.blobs.copy(digest, target, mode=mode, dir_fd=dir_fd)
 
     @_told
     def fill(self, digest: str, fd: int) -> None:
-        """Write a blob's bytes into an open, empty file: a reflink or a copy, hashed. Raises BlobCorrupt, CacheError."""
+        """Write a blob's bytes into an open, empty file: a reflink or a copy, hashed.
+
+        Raises BlobCorrupt, CacheError, and CopyFailed, an OSError, when that file cannot be written.
+        """
         self.blobs.fill(digest, fd)
 
     # ------------------------------------------------ results

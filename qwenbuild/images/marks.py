@@ -31,6 +31,10 @@ _SOURCE = re.compile(
 _LABEL = re.compile(r"""TC260:AIGC\s*(?:=\s*("[^"]*"|'[^']*')|>\s*([^<]+?)\s*<)""")
 
 
+UNPACKED = 64 * 1024
+"""Bytes of a compressed text that are unpacked at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundMark:
     """One mark in a file. `kind`: c2pa (a signature), aigc (China's label), source-type (IPTC), xmp, text.
@@ -161,18 +165,22 @@ def _read_xmp(place: str, text: str) -> Iterator[FoundMark]:
 
 
 def _text(kind: str, body: bytes) -> tuple[str, str]:
-    """Keyword and text of a PNG's text chunk; what is compressed is opened up to 64 kB."""
+    """Keyword and text of a PNG's text chunk. What is compressed is opened up to 64 kB, and what is longer is told first."""
     name, _, rest = body.partition(b"\0")
     if kind == "iTXt":
         packed, (_, _, rest) = rest[:1] == b"\1", (b"", b"", rest[2:].split(b"\0", 2)[-1])
     else:
         packed, rest = kind == "zTXt", rest[1:] if kind == "zTXt" else rest
+    warning = ""
     if packed:
+        inflater = zlib.decompressobj()
         try:
-            rest = zlib.decompressobj().decompress(rest, 65536)
+            rest = inflater.decompress(rest, UNPACKED)
         except zlib.error:
             rest = b""
-    return name.decode("latin-1"), rest.decode("utf-8" if kind == "iTXt" else "latin-1", "replace")
+        if inflater.unconsumed_tail:
+            warning = f"unpacks to more than {UNPACKED // 1024} kB, which may be a bomb; the rest was not unpacked: "
+    return name.decode("latin-1"), warning + rest.decode("utf-8" if kind == "iTXt" else "latin-1", "replace")
 
 
 def _json_in(body: bytes) -> str:

@@ -12,7 +12,7 @@ import pytest
 from cachelab import Failing, begin, begun, digest_of, key, picture, result, store, ticket
 from test_cache_blobs import spoil
 
-from qwenbuild.cache import BlobCorrupt, Cache
+from qwenbuild.cache import AttemptState, BlobCorrupt, Cache
 from qwenbuild.cache.attempts import Attempt, Busy
 from qwenbuild.errors import CacheError
 
@@ -305,3 +305,21 @@ def test_a_rescued_picture_without_a_receipt_comes_home_too_and_a_broken_one_sta
     assert cache.has_blob(home.digest)
     assert not whole.exists()
     assert broken.exists()
+
+
+def test_a_rescued_picture_leaves_the_attempt_of_a_living_build_to_that_build(cache: Cache, tmp_path: Path) -> None:
+    """Another build has taken the ticket over and is fetching it: closed below it, its own end would be an illegal step."""
+    with cache.start_build() as fetching:
+        attempt = begun(cache, 1, fetching.id)
+        cache.journal.ticket(attempt.id, ticket(1))
+        cache.rescue(picture(1), key(1), tmp_path, result(1, attempt=attempt.id))
+        assert len(cache.adopt_rescued(tmp_path)) == 1
+        (live,) = cache.journal.live()
+        assert (live.id, live.state) == (attempt.id, AttemptState.TICKET)
+        assert live.url == ticket(1).url  # the signed link that it still fetches from
+        cache.journal.fail(attempt.id, "gone", "the provider failed after all")
+    attempt = begun(cache, 2, fetching.id)
+    cache.journal.ticket(attempt.id, ticket(2))
+    cache.rescue(picture(2), key(2), tmp_path, result(2, attempt=attempt.id))
+    assert len(cache.adopt_rescued(tmp_path)) == 1
+    assert cache.journal.live() == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qwenbuild import lockfile
 from qwenbuild.build import Options, Summary, build
 from qwenbuild.expand import expand
 from qwenbuild.manifest import load
@@ -132,13 +133,24 @@ def test_a_fresh_clone_of_an_example_builds_everything_once_and_then_nothing(
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds every picture of both examples."""
+    """A cache that holds every picture of both examples, drawn on the day that the committed lockfiles name.
+
+    A receipt says on which day it was written: from one of today a lost lockfile would come back with today's date.
+    """
     folder = tmp_path_factory.mktemp("warm")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QWENBUILD_CACHE_DIR", str(folder / "cache"))
         for name in EXAMPLES:
+            day = drawn_on(name)
+            patch.setattr("qwenbuild.build.worlds.today", lambda day=day: day)
             built(copied(name, folder))
     return folder
+
+
+def drawn_on(name: str) -> str:
+    """The one day on which all pictures of an example were drawn."""
+    (day,) = {record.made for record in lockfile.read(ROOT / name / "qwenbuild.lock").entries.values()}
+    return day
 
 
 @pytest.fixture

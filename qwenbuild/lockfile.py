@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.lfs import pointer_oid
 from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
 def _parsed(raw: bytes, path: Path) -> _Document:
     if len(raw) > SIZE_LIMIT:
         raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT >> 20} MB")
+    if pointer_oid(raw):
+        raise _error(
+            path, "lfs-pointer", "the lockfile is a git-LFS pointer and not the file itself; `git lfs pull` fetches it"
+        )
     _refuse_conflicts(raw, path)
     return _validated(raw, path)
 

@@ -5,11 +5,13 @@ Knows nothing of what the facts lead to.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from qwenbuild import tree
+from qwenbuild import lfs, tree
 from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.lockfile import Lock
 from qwenbuild.model import Keyed, LockEntry, Verdict
@@ -83,6 +85,55 @@ class Judged(Mapping[str, str]):
         return 0
 
 
+class Pointers:
+    """The git-LFS pointers of the tree, read on demand: `by_path` one by one, `by_digest` all at the first question.
+
+    Raises OSError. A file that is not the one that was seen any more counts as none.
+    """
+
+    def __init__(self, root: Path, files: Mapping[str, tree.Found]) -> None:
+        self._root = root
+        self._files = files
+        self.by_path = _Asked(self._oid)
+        self.by_digest = _Asked(self._path)
+
+    def _oid(self, path: str) -> str:
+        there = self._files.get(path)
+        if there is None or there.signature[0] > lfs.LARGEST:
+            return ""
+        try:
+            data = tree.read(self._root, path)
+        except FileNotFoundError:
+            return ""
+        return lfs.pointer_oid(data) if hashlib.sha256(data).hexdigest() == there.digest else ""
+
+    def _path(self, digest: str) -> str:
+        return self._paths.get(digest, "")
+
+    @cached_property
+    def _paths(self) -> Mapping[str, str]:
+        return {oid: path for path in self._files if (oid := self._oid(path))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Mapping[str, str]):
+    """A mapping that is a function; "" stands for "not there"."""
+
+    answer: Callable[[str], str]
+
+    def __getitem__(self, name: str) -> str:
+        value = self.answer(name)
+        if not value:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def observe(
     cache: Cache,
     lock: Lock,
@@ -107,6 +158,7 @@ def observe(
     known = known or Beside()
     unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in found.values()}, known.files))
     results = cache.results(unsettled)
+    pointers = Pointers(root, found)
     facts = Observed(
         lock=_typed(cache, lock.entries),
         results=results,
@@ -117,6 +169,8 @@ def observe(
         ours=Ours(cache, blobs),
         standing=standing(cache, keys, recoverable),
         once=_once(cache, project),
+        pointers=pointers.by_path,
+        pointed=pointers.by_digest,
         beside=known,
     )
     return Seen(facts, found)

@@ -16,6 +16,7 @@ from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.key import judgement_key, short_document
+from qwenbuild.lfs import LARGEST, NOT_FETCHED, POINTER, pointer_oid
 from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
 from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
 
@@ -175,6 +176,8 @@ class Publisher:
         Raises NotWritten, Unfit, ValueError (the steps do not suit the picture), CacheError.
         """
         self._refuse_foreign(step, digest)
+        if output.reason == POINTER and output.verdict is Verdict.REFUSED:
+            raise tree.NotWritten(NOT_FETCHED)
         spec = output.spec
         recipe = output_recipe(spec, digest, media_type, step.candidates[step.used].candidate, self.provenance)
         if not recipe:
@@ -263,13 +266,17 @@ class Publisher:
     def _place(self, path: str, digest: str, fill: Callable[[int], None]) -> None:
         there = self.found.get(path)
         if there is not None:
-            self._save(path, there)
+            self._save(path, there, digest)
         signature = tree.place(self.root, path, fill, there.signature if there else None, digest)
         self.placed[path] = tree.Found(digest, signature)
 
-    def _save(self, path: str, there: tree.Found) -> None:
-        """No file is replaced until its own bytes are in the vault, known to be ours, or kept aside."""
+    def _save(self, path: str, there: tree.Found, digest: str) -> None:
+        """No file is replaced until its own bytes are in the vault, known to be ours, or kept aside; but a git-LFS pointer
+        to the very bytes that take its place holds nothing else.
+        """
         if self.cache.has_blob(there.digest) or self.cache.is_ours([there.digest]):
+            return
+        if there.signature[0] <= LARGEST and pointer_oid(tree.read(self.root, path)) == digest:
             return
         if any(there.digest == record.digest for record in self.lock.values()):
             self.cache.put_blob(tree.read(self.root, path))

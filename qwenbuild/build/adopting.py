@@ -24,6 +24,7 @@ from qwenbuild.build.choices import (
 )
 from qwenbuild.build.loading import Options, Planned, today
 from qwenbuild.key import differences, document
+from qwenbuild.lfs import not_fetched, pointer_oid
 from qwenbuild.model import Action, ActionResult, Candidate, LockEntry, Price, Step
 from qwenbuild.plan import picture_digest, substituted
 
@@ -166,6 +167,8 @@ def _checked(data: bytes, file: Path, candidate: Candidate, *, any_size: bool) -
 
     from qwenbuild.images import check
 
+    if pointer_oid(data):
+        raise problem("lfs-pointer", not_fetched(str(file)))
     try:
         checked = check(data, None, TYPES)
     except ValueError as error:

@@ -27,6 +27,7 @@ from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, InputError, Problem
 from qwenbuild.expand import Spent
+from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import Entry, Keyed, Manifest, Plan, Verdict
 from qwenbuild.observe import Seen, observe
 from qwenbuild.plan import Wishes, make_plan
@@ -41,7 +42,9 @@ RETENTION = 23 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user said on the command line. `max_cost` is by unit; `limit` counts pictures to buy."""
+    """What the user said on the command line. `max_cost` is by unit; `limit` counts pictures to buy; `keep_modified` goes with
+    `locked`.
+    """
 
     folder: Path
     file: str | None = None
@@ -51,6 +54,7 @@ class Options:
     max_cost: Mapping[str, Decimal] | None = None
     limit: int | None = None
     locked: bool = False
+    keep_modified: bool = False
     offline: bool = False
     force: bool = False
     all: bool = False
@@ -282,14 +286,32 @@ def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
     made = sharing.said(made, shared, loaded)
     lost = losing(made.steps, cache.results)
     packing = Packing(
-        loaded.manifest, loaded.entries, made.steps, seen.found, loaded.lock.atlases, cache, overwrite=options.overwrite
+        loaded.manifest,
+        loaded.entries,
+        made.steps,
+        seen.found,
+        loaded.lock.atlases,
+        cache,
+        overwrite=options.overwrite,
+        pointers=seen.facts.pointers,
     )
     elsewhere = notices(cache, loaded.project)
-    told = (*_pulled_in(made, extra), *lost, *elsewhere, *(Problem("cache", notice) for notice in cache.notices))
+    cached = (Problem("cache", notice) for notice in cache.notices)
+    told = (*_pulled_in(made, extra), *_left_pointers(made), *lost, *elsewhere, *cached)
     made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
     if kept:
         made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared, kept)
+
+
+def _left_pointers(made: Plan) -> tuple[Problem, ...]:
+    """Names the git-LFS pointers that are left alone, because they stand for other bytes than those that are wanted."""
+    names = [output.spec.path for step in made.busy for output in step.outputs if output.reason == OTHER_POINTER]
+    if not names:
+        return ()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    message = f"left alone, for they are git-LFS pointers to other bytes than those wanted: {shown}"
+    return (Problem("lfs-pointer", message, hint="`git lfs pull` fetches what they stand for, --overwrite replaces them"),)
 
 
 def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:

@@ -6,7 +6,7 @@ Packs nothing; knows the plan of the entries, and nothing of how they are made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qwenbuild.atlases import Recipe, members_of, paths_of, recipe_of
 from qwenbuild.cache import Cache
@@ -16,7 +16,9 @@ from qwenbuild.tree import Found
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What the verdicts hang on. `found` is the tree, `locked` the lockfile's atlases, `planned` the ids in this plan."""
+    """What the verdicts hang on. `found` is the tree, `locked` the lockfile's atlases, `pointers` the digests that git-LFS
+    pointers of the tree stand for, by path.
+    """
 
     manifest: Manifest
     entries: Sequence[Entry]
@@ -25,6 +27,7 @@ class Packing:
     locked: Mapping[str, LockAtlas]
     cache: Cache
     overwrite: bool = False
+    pointers: Mapping[str, str] = field(default_factory=dict)
 
     def plans(self) -> tuple[AtlasPlan, ...]:
         """The plan of every atlas whose members are all in this plan. Raises InputError for one that has none."""
@@ -54,11 +57,17 @@ class Packing:
         record = self.locked.get(atlas.name)
         locked = {path: output for path, output in record.outputs.items() if not output.orphan} if record else {}
         files = tuple(locked) or paths_of(atlas)
-        theirs = [path for path in {*files, *paths_of(atlas)} if self._is_a_persons(path, record)]
+        strangers = sorted(path for path in {*files, *paths_of(atlas)} if self._is_a_persons(path, record))
+        pointers = tuple(path for path in strangers if path in locked and self.pointers.get(path) == locked[path].digest)
+        theirs = tuple(path for path in strangers if path not in pointers)
         if theirs and not self.overwrite:
-            return AtlasPlan(atlas.name, Verdict.MODIFIED, members, recipe, files, f"{min(theirs)} was changed by hand")
+            why = "is a git-LFS pointer to other bytes" if theirs[0] in self.pointers else "was changed by hand"
+            return AtlasPlan(atlas.name, Verdict.MODIFIED, members, recipe, files, f"{theirs[0]} {why}", theirs, pointers)
         reason = self._reason(locked, recipe)
-        return AtlasPlan(atlas.name, Verdict.DERIVE if reason else Verdict.FRESH, members, recipe, files, reason)
+        if pointers:
+            reason = f"{pointers[0]} is a git-LFS pointer; `git lfs pull` fetches the sheet"
+        verdict = Verdict.DERIVE if reason else Verdict.FRESH
+        return AtlasPlan(atlas.name, verdict, members, recipe, files, reason, (), pointers)
 
     def _digest(self, output: OutputPlan) -> str:
         """A member's bytes as they will be, "" while nobody knows."""

@@ -13,6 +13,7 @@ from qwenbuild import tree
 from qwenbuild.atlases import Recipe, packed, recipe_of
 from qwenbuild.build.loading import Planned
 from qwenbuild.build.worlds import make_publisher
+from qwenbuild.lfs import not_fetched
 from qwenbuild.model import AtlasPlan, LockAtlas, LockEntry, LockOutput
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.tree import Found
@@ -49,6 +50,10 @@ def _build(
 ) -> None:
     atlas = next(atlas for atlas in planned.manifest.atlases if atlas.name == plan.name)
     there = {**planned.seen.found, **placed}
+    unfetched = next((path for _, path in plan.members if path not in placed and path in planned.seen.facts.pointers), None)
+    if unfetched:
+        _failed(reporter, result, plan.name, f"{not_fetched(unfetched)}, so no sheet is made of it")
+        return
     absent = [path for _, path in plan.members if path not in there]
     if absent:
         _failed(reporter, result, plan.name, f"{absent[0]} is not there{f', and {len(absent) - 1} more' * (len(absent) > 1)}")

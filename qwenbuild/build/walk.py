@@ -65,7 +65,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     planned = make(loaded, options)
     reporter.event(Event("plan", data=plan_data(planned)))
     if options.locked:
-        _refuse_drift(planned)
+        _refuse_drift(planned, options)
     if not options.offline:
         _gate(planned, options, ask)
     if is_done(planned, options):
@@ -103,16 +103,11 @@ def plan_data(planned: Planned) -> dict[str, object]:
     return {"summary": {**made.counts, "cost": cost, "unknown_price": made.unknown_price, "seconds": round(made.seconds)}}
 
 
-def _refuse_drift(planned: Planned) -> None:
+def _refuse_drift(planned: Planned, options: Options) -> None:
     """Judged at the plan, before any submit."""
-    drifted = drift(planned)
+    drifted = drift(planned, keep_modified=options.keep_modified)
     if drifted:
-        names = ", ".join(drifted[:10]) + (f" and {len(drifted) - 10} more" if len(drifted) > 10 else "")
-        raise NotUpToDate(
-            f"--locked: {len(drifted)} entries are not what the lockfile names: {names}. "
-            "`qwenbuild build` makes them, `qwenbuild cache pull` fetches what a colleague made",
-            code="locked",
-        )
+        raise NotUpToDate(f"--locked: {'; '.join(drifted.sentences())}", code="locked")
 
 
 def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | None) -> None:

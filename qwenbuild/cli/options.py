@@ -122,6 +122,7 @@ _BUILD: list[Callable[[Any], Any]] = [
     _flag("-y", "--yes", twin=False, help="Pay without asking; budget and brake still stop."),
     _option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N paid pictures, spread over the assets."),
     _flag("--locked", help="Only what the lockfile names; exit 3 if it would change."),
+    _flag("--keep-modified", twin=False, help="With --locked: files modified by hand may stand."),
     _flag("--fail-fast", help="Stop submitting at the first failure."),
     _flag("--prune", help="Remove the files of orphans too."),
     _flag("--push", twin=False, help="Put what was made into the shared cache; also QWENBUILD_REMOTE_PUSH=1."),
@@ -134,3 +135,9 @@ def force_needs_a_choice(force: bool, select: tuple[str, ...], everything: bool)
         raise click.UsageError("--force buys pictures again: name what (SELECT), or say --all.")
     if everything and not force:
         raise click.UsageError("--all goes with --force.")
+
+
+def keep_modified_needs_locked(keep_modified: bool, locked: bool) -> None:
+    """Refuse `--keep-modified` where nothing would stop at such a file anyhow; raises a usage error."""
+    if keep_modified and not locked:
+        raise click.UsageError("--keep-modified goes with --locked: any other build leaves modified files alone.")

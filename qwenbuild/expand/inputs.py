@@ -15,11 +15,9 @@ from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
 from qwenbuild.images import reference_type
+from qwenbuild.lfs import LARGEST, not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
-
-HEAD = 64
-"""Bytes of a file that tell its type."""
 
 
 class References:
@@ -58,7 +56,9 @@ class References:
         try:
             path = inside(self._folder, relative)
             with path.open("rb") as file:
-                head = file.read(HEAD)
+                head = file.read(LARGEST + 1)
+                if pointer_oid(head):
+                    raise placed(Fault("lfs-pointer", not_fetched(relative)), where)
                 file.seek(0)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 return InputRef(file=relative, digest=digest, size=file.tell(), media_type=reference_type(head) or "")

@@ -12,6 +12,7 @@ from qwenbuild.expand.cells import Path, placed
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.inputs import missing_file
 from qwenbuild.images import read_palette
+from qwenbuild.lfs import not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 
 LARGEST = 1 << 20
@@ -46,10 +47,13 @@ class Palettes:
             path = inside(self._folder, relative)
             if path.is_file() and path.stat().st_size > LARGEST:
                 raise ValueError(f"`{relative}` is larger than {LARGEST >> 20} MB, which no palette is")
-            return path.read_bytes()
+            data = path.read_bytes()
         except ValueError as error:
             raise placed(Fault("bad-palette", str(error)), where) from None
         except FileNotFoundError:
             raise placed(missing_file(self._folder, relative), where) from None
         except OSError as error:
             raise placed(Fault("unreadable", f"`{relative}` cannot be read: {error.strerror}"), where) from error
+        if pointer_oid(data):
+            raise placed(Fault("lfs-pointer", not_fetched(relative)), where)
+        return data

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from pathlib import Path
 
 from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.lfs import pointer_oid
 from qwenbuild.manifest.masking import masked
 
 LONGEST_SNIPPET = 2_000
@@ -71,6 +72,8 @@ def read(path: Path, shown: str, limit: int) -> Text:
     Raises InputError when it cannot be read, is too large, or holds bytes that are not text.
     """
     data = _bytes(path, shown, limit)
+    if pointer_oid(data):
+        raise _whole(shown, "lfs-pointer", "this is a git-LFS pointer and not the file itself", "`git lfs pull` fetches it")
     if data[:2] in _OTHER_UNICODE:
         raise _whole(shown, "encoding", f"the file is {_OTHER_UNICODE[data[:2]]}, not UTF-8", "save it as UTF-8")
     text = Text(shown, _decoded(data, shown))

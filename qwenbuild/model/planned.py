@@ -32,8 +32,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, file, refused, doubt; and what a person
-    has still to choose: unpicked, pick-void (`old` and `new` are both pictures), rejected (every candidate is).
+    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, file, pointer, refused, doubt; and what a
+    person has still to choose: unpicked, pick-void (`old` and `new` are both pictures), rejected (every candidate is).
     """
 
     code: str
@@ -100,7 +100,8 @@ class Orphan:
 class AtlasPlan:
     """What will happen to one atlas. `members` are (entry id, path of the file); `recipe` is "" while a member is unknown.
 
-    `outputs` are the files known so far; `reason` says why it is not fresh.
+    `outputs` are the files known so far; `reason` says why it is not fresh; `modified` are files that a person changed,
+    `pointers` git-LFS pointers to the sheets that the lockfile names.
     """
 
     name: str
@@ -109,6 +110,8 @@ class AtlasPlan:
     recipe: str = ""
     outputs: tuple[str, ...] = ()
     reason: str = ""
+    modified: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ class Observed:
     `results` are newest first; `standing` maps a key to resume, recover, doubt or refused with the reason's words;
     `ours` holds digests whose bytes the vault or its records of derived files know; `shared` those the shared cache has;
     `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing;
-    `once` are entry ids this machine has stored before.
+    `once` are entry ids this machine has stored before; `pointers` maps the path of a git-LFS pointer to the digest that it
+    stands for, `pointed` such a digest to a path.
     """
 
     lock: Mapping[str, LockEntry] = field(default_factory=dict)
@@ -33,6 +34,8 @@ class Observed:
     standing: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
     judgements: Mapping[str, str] = field(default_factory=dict)
     once: Container[str] = frozenset()
+    pointers: Mapping[str, str] = field(default_factory=dict)
+    pointed: Mapping[str, str] = field(default_factory=dict)
     beside: Beside = field(default_factory=lambda: Beside())
 
 
@@ -79,6 +82,10 @@ class Facts:
         """Whether the bytes can be had without paying."""
         seen = self.seen
         return digest in seen.blobs or digest in self.in_tree or digest in seen.shared or digest in seen.beside.files
+
+    def unfetched(self, digest: str) -> str:
+        """The path of a git-LFS pointer that stands for these bytes where nothing else has them, "" when there is none."""
+        return "" if not digest or self.at_hand(digest) else self.seen.pointed.get(digest, "")
 
     def unfit(self, expect: Mapping[str, Any] | None, digest: str) -> str | None:
         """What bytes fail of an expectation: "" for nothing, None when nobody looked yet."""

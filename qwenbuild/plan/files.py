@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwenbuild.key import recipe_key
+from qwenbuild.lfs import OTHER_POINTER, POINTER
 from qwenbuild.model import Action, Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
 from qwenbuild.plan.facts import Facts
 
@@ -69,8 +70,12 @@ def _output(
     locked = record.outputs.get(spec.path) if record is not None else None
     digest = _wanted_digest(recipe, picture, locked, record, facts)
     there = facts.seen.files.get(spec.path)
-    if there is not None and there != digest and not facts.is_ours(there) and not facts.wishes.overwrite:
-        return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, "modified")
+    stranger = there is not None and there != digest and not facts.is_ours(there)
+    oid = facts.seen.pointers.get(spec.path, "") if stranger else ""
+    if oid and oid == digest and not facts.at_hand(digest) and not facts.at_hand(picture):
+        return OutputPlan(spec, Verdict.REFUSED, digest, recipe, picture, POINTER)
+    if stranger and (not oid or oid != digest) and not facts.wishes.overwrite:
+        return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, OTHER_POINTER if oid else "modified")
     if recipe and there is not None and there != digest and there == facts.seen.derived.get(recipe):
         digest = there  # the same recipe made it, perhaps under another version of an encoder
     unfit = facts.unfit(spec.expect, digest)
@@ -81,7 +86,7 @@ def _output(
         return OutputPlan(spec, Verdict.RESTORE, digest, recipe, picture, "unjudged")
     if there is not None and there == digest and agrees:
         return OutputPlan(spec, Verdict.FRESH, digest, recipe, picture)
-    reason = "missing" if there is None else "differs" if there != digest else "unlocked"
+    reason = POINTER if oid and oid == digest else "missing" if there is None else "differs" if there != digest else "unlocked"
     verdict = Verdict.RESTORE if digest and (not recipe or facts.at_hand(digest)) else Verdict.DERIVE
     return OutputPlan(spec, verdict, digest, recipe, picture, reason)
 
@@ -100,6 +105,6 @@ def awaiting(spec: OutputSpec, record: LockEntry | None, facts: Facts) -> Output
     """A file whose picture is not there yet."""
     there = facts.seen.files.get(spec.path)
     if there is not None and not facts.is_ours(there) and not facts.wishes.overwrite:
-        return OutputPlan(spec, Verdict.MODIFIED, "", "", "", "modified")
+        return OutputPlan(spec, Verdict.MODIFIED, "", "", "", OTHER_POINTER if spec.path in facts.seen.pointers else "modified")
     derived = bool(spec.steps) or facts.wishes.provenance != "off"
     return OutputPlan(spec, Verdict.DERIVE if derived else Verdict.RESTORE, "", "", "", "no-picture")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qwenbuild.key import differences, document
+from qwenbuild.lfs import NOT_FETCHED, OTHER_POINTER, POINTER
 from qwenbuild.model import (
     Action,
     ActionResult,
@@ -57,12 +58,35 @@ def _used_picture(
     if entry.id in facts.needed and not facts.at_hand(digest):
         verdict = Verdict.GENERATE
     if verdict is Verdict.GENERATE:
+        pointer = _unfetched(digest, outputs, entry.id in facts.needed, facts)
+        if pointer:
+            return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("pointer", pointer, None, NOT_FETCHED))
         return _without_picture(keyed, candidate, record, facts)
     reasons = () if verdict is Verdict.FRESH else _restore_reasons(candidate, record, outputs, moved)
     if verdict is Verdict.FRESH and unfit is None and facts.at_hand(digest):
         verdict, reasons = Verdict.RESTORE, (Reason("unjudged", "expect"),)
-    failing = tuple(Reason("refused", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.REFUSED)
-    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing)
+    failing = tuple(_failing(output) for output in outputs if output.verdict is Verdict.REFUSED)
+    others = () if reasons else tuple(_file_reason(output) for output in outputs if output.reason == OTHER_POINTER)
+    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing, *others)
+
+
+def _failing(output: OutputPlan) -> Reason:
+    if output.reason == POINTER:
+        return Reason("pointer", output.spec.path, None, NOT_FETCHED)
+    return Reason("refused", output.spec.path, None, output.reason)
+
+
+def _unfetched(digest: str, outputs: Sequence[OutputPlan], needed: bool, facts: Facts) -> str:
+    """The git-LFS pointer that stands for what is missing, "" when fetching would not bring all of it back.
+
+    What can be fetched for nothing is never bought.
+    """
+    pointer = facts.unfetched(digest)
+    if pointer or needed:
+        return pointer
+    missing = [output for output in outputs if output.verdict in (Verdict.RESTORE, Verdict.DERIVE)]
+    places = [facts.unfetched(output.digest) for output in missing if not facts.at_hand(output.digest)]
+    return places[0] if places and all(places) else ""
 
 
 def _known_digest(
@@ -178,11 +202,11 @@ def _restore_reasons(
     if record.key != candidate.key:
         code = "table-moved" if moved else "changed"
         return tuple(Reason(code, name, old, new) for name, old, new in changes_of(record, candidate.action))
-    return tuple(
-        Reason("file", output.spec.path, None, output.reason)
-        for output in outputs
-        if output.reason and output.verdict is not Verdict.REFUSED
-    )
+    return tuple(_file_reason(output) for output in outputs if output.reason and output.verdict is not Verdict.REFUSED)
+
+
+def _file_reason(output: OutputPlan) -> Reason:
+    return Reason("file", output.spec.path, None, output.reason)
 
 
 def changes_of(record: LockEntry, action: Action) -> tuple[tuple[str, Any, Any], ...]:

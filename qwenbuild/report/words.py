@@ -134,6 +134,8 @@ def _file(reason: Reason) -> str:
 _FILES = {
     "missing": "missing",
     "modified": "changed by hand, left alone",
+    "pointer": "a git-LFS pointer, the bytes are in the cache",
+    "pointer-other": "a git-LFS pointer to other bytes, left alone",
     "differs": "another version is there",
     "unlocked": "not in the lockfile yet",
     "no-picture": "waits for its picture",
@@ -176,6 +178,7 @@ _PHRASES = {
     "pick-void": _pick_void,
     "rejected": lambda reason: "every candidate is rejected; `qwenbuild reroll` adds one",
     "file": _file,
+    "pointer": lambda reason: f"{visible(reason.field)}: {value_words(reason.new)}",
     "refused": _refused,
     "doubt": _standing("sent before, no answer was stored: perhaps charged"),
     "resume": _resume,

@@ -284,7 +284,7 @@ def _known(step: Step, plan: CandidatePlan) -> Outcome:
     if plan.verdict in AT_HAND or plan.verdict is Verdict.DERIVE:
         result = ActionResult(key, plan.digest, plan.media_type, 0, 0, 0, "") if plan.digest else None
         return Outcome(OutcomeKind.DONE, key, result, "restored")
-    words = next((reason for reason in step.reasons if reason.code in (plan.verdict.value, "lost")), None)
+    words = next((reason for reason in step.reasons if reason.code in (plan.verdict.value, "lost", "pointer")), None)
     message = str(words.new or words.code) if words else plan.verdict.value
     kind = OutcomeKind.DOUBT if plan.verdict is Verdict.DOUBT else OutcomeKind.REFUSED
     if plan.verdict is Verdict.MODIFIED:

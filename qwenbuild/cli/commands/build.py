@@ -39,6 +39,7 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
     from qwenbuild import build
 
     opt.force_needs_a_choice(said["force"], select, said["all"])
+    opt.keep_modified_needs_locked(said["keep_modified"], said["locked"])
     if dry:
         options = opt.walk(select=select, **said)
         return show.plan(build.shown(options), options, as_json=as_json, check=False)

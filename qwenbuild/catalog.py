@@ -189,7 +189,8 @@ def _nearest(text: str, sizes: tuple[str, ...]) -> str:
 class Family:
     """One API family: its default model, its hosts, its variable for the key, and where it takes a webhook.
 
-    `inputs_bytes` is the largest reference image (0: nobody says), `inputs_types` what types of them it takes.
+    `inputs_bytes` is the largest reference image (0: nobody says), `inputs_types` what types of them it takes; `generative`
+    says whether a model makes the pictures, so that they have to be declared as made by AI.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Family:
     unknown: Mapping[str, Any] | None = None
     inputs_bytes: int = 0
     inputs_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
+    generative: bool = True
 
 
 FIELDS = {item.name for item in fields(Model)} - {"any_param"}

@@ -9,14 +9,18 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qwenbuild import lockfile
 from qwenbuild.build.beside import explain
+from qwenbuild.catalog import Catalog
+from qwenbuild.cli.ending import run
 from qwenbuild.images import Marks, find_marks, placeholder_png, write_marks
 from qwenbuild.key import action_key
+from qwenbuild.model import LockAtlas, LockOutput
 from qwenbuild.report.disclosure import as_csv, as_json, as_markdown, disclosed
 from tests.walking import Project
 
@@ -119,13 +123,34 @@ def test_a_signed_file_is_never_marked(walked: Project, signing: None) -> None:
 def test_the_disclosure_lists_every_file_that_ships_from_the_lockfile_alone(walked: Project) -> None:
     marked(walked, "off").build()
     lock = lockfile.read(walked.lock)
-    rows = disclosed(lock.entries, lock.atlases, lambda family, model: f"licence of {model}")
+    rows = disclosed(lock.entries, lock.atlases, lambda family, model: f"licence of {model}", lambda family: True)
     assert [row.path for row in rows] == FILES
     assert {row.path: row.digest for row in rows} == walked.tree()
     assert {(row.model, row.licence) for row in rows} == {("placeholder", "licence of placeholder")}
     assert [row["path"] for row in csv.DictReader(io.StringIO(as_csv(rows)))] == FILES
     assert [file["path"] for file in as_json(rows)["files"]] == FILES
     assert sum(line.startswith("| ") for line in as_markdown(rows)) == len(FILES) + 1
+
+
+def test_nothing_is_disclosed_of_a_family_whose_pictures_no_model_makes(
+    walked: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Family by family, by the catalogue's own column; of a family that it does not know a model is assumed."""
+    marked(walked, "off").build()
+    lock = lockfile.read(walked.lock)
+    families = Catalog.load({}).families
+    for family in [*families, "a-family-of-tomorrow"]:
+        entries = {
+            id: replace(entry, action={**entry.action, "family": family, "model": "m"}) for id, entry in lock.entries.items()
+        }
+        atlases = {"ui": LockAtlas({"ui.png": LockOutput("d" * 64, "e" * 64)})}
+        walked.lock.write_bytes(lockfile.text(entries, "qwenbuild.yaml", atlases))
+        capsys.readouterr()
+        assert run(["-C", str(walked.folder), "disclose", "--json"]) == 0
+        listed = capsys.readouterr().out
+        expected = [] if family in families and not families[family].generative else sorted([*FILES, "ui.png"])
+        assert [row["path"] for row in json.loads(listed)["files"]] == expected, family
+    assert [name for name, family in families.items() if not family.generative] == ["placeholder"]
 
 
 def test_full_provenance_names_the_very_key(walked: Project) -> None:

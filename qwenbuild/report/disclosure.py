@@ -15,6 +15,8 @@ from qwenbuild.model import LockAtlas, LockEntry
 
 Licence = Callable[[str, str], str]
 """From a family and a model's id to the licence of its pictures."""
+Generative = Callable[[str], bool]
+"""From a family to whether a model makes its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,17 @@ class Disclosed:
     digest: str
 
 
-def disclosed(entries: Mapping[str, LockEntry], atlases: Mapping[str, LockAtlas], licence: Licence) -> list[Disclosed]:
-    """Every file that the lockfile names and the manifest still wants, by path."""
-    rows = [row for entry in entries.values() if not entry.orphan for row in _of_entry(entry, licence)]
+def disclosed(
+    entries: Mapping[str, LockEntry], atlases: Mapping[str, LockAtlas], licence: Licence, generative: Generative
+) -> list[Disclosed]:
+    """Every file that a model made, that the lockfile names and that the manifest still wants, by path.
+
+    The lockfile does not say which pictures a sheet holds: with any that a model made, every sheet is listed.
+    """
+    made = [entry for entry in entries.values() if not entry.orphan and generative(_family(entry))]
+    rows = [row for entry in made for row in _of_entry(entry, licence)]
+    if not rows:
+        return []
     models = sorted({row.model for row in rows})
     licences = sorted({row.licence for row in rows})
     latest = max((row.date for row in rows), default="")
@@ -41,8 +51,12 @@ def disclosed(entries: Mapping[str, LockEntry], atlases: Mapping[str, LockAtlas]
     return sorted(rows, key=lambda row: row.path)
 
 
+def _family(entry: LockEntry) -> str:
+    return str(entry.action.get("family", ""))
+
+
 def _of_entry(entry: LockEntry, licence: Licence) -> Iterator[Disclosed]:
-    family, model = str(entry.action.get("family", "")), str(entry.action.get("model", ""))
+    family, model = _family(entry), str(entry.action.get("model", ""))
     for path, output in entry.outputs.items():
         if not output.orphan:
             yield Disclosed(path, model, licence(family, model), entry.made, output.digest or entry.digest)

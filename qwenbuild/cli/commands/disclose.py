@@ -17,9 +17,10 @@ from qwenbuild.cli.group import Verb
 @click.option("--format", "style", type=click.Choice(["md", "csv", "json"]), default="md", help="How the list is written.")
 @opt.json_option
 def command(style: str, as_json: bool) -> int:
-    """List every file that the lockfile names with its model, licence, date and digest.
+    """List every file that a model made, with its model, licence, date and digest.
 
-    Shop forms and the EU AI Act's article 50 ask which pictures were made by AI. Neither manifest nor cache is read.
+    Shop forms and the EU AI Act's article 50 ask which pictures were made by AI. Placeholders
+    are not in the list. Neither manifest nor cache is read.
 
     \b
     Examples:
@@ -38,7 +39,10 @@ def command(style: str, as_json: bool) -> int:
         row = catalog.find(family, model, True) if family in catalog.families else None
         return row.licence if row is not None else "not known"
 
-    rows = disclosure.disclosed(lock.entries, lock.atlases, licence)
+    def generative(family: str) -> bool:
+        return family not in catalog.families or catalog.families[family].generative
+
+    rows = disclosure.disclosed(lock.entries, lock.atlases, licence, generative)
     if as_json or style == "json":
         say.as_json(disclosure.as_json(rows))
     elif style == "csv":

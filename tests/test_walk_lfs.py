@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from qwenbuild.errors import InputError, NotUpToDate
-from qwenbuild.lfs import pointer_oid
 from tests.walking import Project
 
 CUPS = """\
@@ -80,36 +79,6 @@ def cloned(cups: Project) -> Project:
         point(path)
     cups.lose("cache", "state")
     return cups
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pointer("a" * 64).replace(b"\n", b"\r\n"),
-        pointer("a" * 64).rstrip(b"\n"),
-        pointer("a" * 64).replace(b"oid ", b"ext-0-foo sha256:" + b"b" * 64 + b"\noid "),
-    ],
-)
-def test_each_form_of_a_pointer_is_one(data: bytes) -> None:
-    assert pointer_oid(data) == "a" * 64
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x89PNG\r\n\x1a\n",
-        pointer("a" * 63),
-        pointer("A" * 64),
-        pointer("a" * 64) + b"more\n",
-        b"\n" + pointer("a" * 64),
-        pointer("a" * 64).replace(b"size 4321", b"size many"),
-        pointer("a" * 64).replace(b"git-lfs.github.com", b"example.com"),
-        pointer("a" * 64).replace(b"oid ", b"ext-0-x " + b"y" * 1000 + b"\noid "),
-    ],
-)
-def test_whatever_is_not_exactly_a_pointer_is_none(data: bytes) -> None:
-    assert pointer_oid(data) == ""
 
 
 @pytest.mark.parametrize("keep_modified", [False, True])

@@ -43,9 +43,9 @@ def _brake(plan: Plan, max_cost: Price | None) -> Gate | None:
     return Gate(
         "stop",
         "brake",
-        f"{plan.unexplained} pictures would be bought that no change of the manifest explains (more than {most}): "
-        "their bytes are lost, or the lockfile or the cache is not the one they were made with. "
-        "Bring those back, or say --max-cost AMOUNT to buy them again",
+        f"{plan.unexplained:,} pictures would be bought that no change of the manifest explains (more than {most:,}): "
+        "their bytes are lost, or the lockfile or the cache is not the one they were made with, or only the lockfile "
+        "asks for them (its `seeds`). Bring back the right one, or say --max-cost AMOUNT to buy them all the same",
     )
 
 

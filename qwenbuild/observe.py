@@ -212,13 +212,15 @@ def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
 def _unsettled(keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], at_hand: Sequence[Container[str]]) -> Collection[str]:
     """The keys whose receipts matter: of an entry's candidates not those whose picture its record names, bytes at hand.
 
-    A record settles nothing for another entry that wants the same key.
+    A record settles nothing for another entry that wants the same key, nor which pictures were made for an input's key.
     """
     found = set()
+    inputs = {ref.entry for item in keyed if item.entry.inputs for ref in item.entry.inputs if ref.entry}
     for item in keyed:
         record = lock.entries.get(item.entry.id)
-        if record is None:
+        if record is None or item.entry.id in inputs:
             found.update([candidate.key for candidate in item.candidates])
+        if record is None:
             continue
         named = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
         missing = {key for key, digest in named.items() if not any(digest in place for place in at_hand)}

@@ -1,15 +1,16 @@
-"""What the steps of a plan cost, how long they take, how many there are of each kind, and what nothing explains.
+"""What the steps of a plan cost, how long they take, how many there are of each kind.
 
 Decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from qwenbuild.model import CandidatePlan, Keyed, Orphan, Price, Step, Verdict
+from qwenbuild.plan.explained import unexplained
 from qwenbuild.plan.facts import Observed
 
 
@@ -93,27 +94,5 @@ def counts_of(steps: Sequence[Step], orphans: Sequence[Orphan]) -> dict[str, int
 
 
 def count_unexplained(steps: Sequence[Step], seen: Observed) -> int:
-    """Purchases that the manifest does not explain: lost, moved by the table alone, or of an asset that vanished."""
-    buying = [step for step in steps if step.verdict is Verdict.GENERATE and _pays(step)]
-    present = {id.partition("/")[0] for ids in (seen.lock, seen.beside.ids if buying else ()) for id in ids}
-    locked_assets = {step.keyed.entry.asset for step in steps if step.id in seen.lock}
-    vanished = {
-        step.keyed.entry.asset
-        for step in buying
-        if step.keyed.entry.asset not in locked_assets | present and step.id in seen.once
-    }
-    return sum(_is_unexplained(step, vanished) for step in buying)
-
-
-def _pays(step: Step) -> bool:
-    return any(plan.verdict is Verdict.GENERATE and plan.price != {} for plan in step.candidates)
-
-
-def _is_unexplained(step: Step, vanished: Container[str]) -> bool:
-    codes = {reason.code for reason in step.reasons}
-    if "lost" in codes:
-        return True
-    if "new" in codes:
-        return step.keyed.entry.asset in vanished
-    changed = {reason.field for reason in step.reasons if reason.code == "changed"}
-    return bool(changed) and all(name == "v" for name in changed)
+    """Pictures that cost something and that the manifest does not explain."""
+    return unexplained([(step, plan) for step, plan in purchases(steps) if plan.price != {}], steps, seen)

@@ -189,7 +189,7 @@ def _bought(
 def _why_bought(candidate: Candidate, record: LockEntry | None) -> tuple[Reason, ...]:
     if record is None:
         return (Reason("new"),)
-    if record.key == candidate.key:
+    if candidate.key in (record.key, record.accepted.get(record.key)) or candidate.key in record.candidates:
         return (Reason("lost"),)
     return tuple(Reason("changed", name, old, new) for name, old, new in changes_of(record, candidate.action))
 

@@ -30,7 +30,7 @@ from qwenbuild.expand import Spent
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import Entry, Keyed, Manifest, Plan, Verdict
 from qwenbuild.observe import Seen, observe
-from qwenbuild.plan import Wishes, make_plan
+from qwenbuild.plan import Wishes, limited, make_plan
 from qwenbuild.select import pulled, select
 from qwenbuild.tree import Remembered
 
@@ -299,6 +299,8 @@ def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
     cached = (Problem("cache", notice) for notice in cache.notices)
     told = (*_pulled_in(made, extra), *_left_pointers(made), *lost, *elsewhere, *cached)
     made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
+    if options.limit is not None:
+        made = limited(made, options.limit, seen.facts)
     if kept:
         made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared, kept)

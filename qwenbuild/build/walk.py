@@ -24,7 +24,6 @@ from qwenbuild.build.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.build.strays import abandoned
 from qwenbuild.build.worlds import families, make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
-from qwenbuild.gate import Gate
 from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.run import RunResult, run
@@ -112,8 +111,6 @@ def _refuse_drift(planned: Planned, options: Options) -> None:
 
 def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | None) -> None:
     decision = planned.decide(options)
-    if options.limit is not None and decision.code == "budget":
-        decision = Gate("open") if options.yes or options.max_cost else Gate("ask", "consent", decision.message)
     if decision.answer == "open":
         return
     if decision.answer == "ask" and ask is not None:

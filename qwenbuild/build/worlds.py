@@ -23,7 +23,6 @@ from qwenbuild.build.strays import abandoned
 from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.errors import CacheError, CredentialsError, InputError
 from qwenbuild.model import Action, ActionResult, Limits, Manifest, Step, Verdict
-from qwenbuild.plan import purchases
 from qwenbuild.plan.files import implied_steps, media_type_for
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
 from qwenbuild.publish import Publisher, Unfit
@@ -77,7 +76,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             project=project,
             strays=lambda: providers.collectable(abandoned(cache, project)),
             build=build,
-            allowed=_allowed(planned, options),
+            allowed=planned.plan.allowed,
             forced=_forced(planned, options),
             offline=options.offline,
             fail_fast=options.fail_fast,
@@ -158,27 +157,6 @@ def _reference_files(planned: Planned) -> dict[str, Path]:
     folder = planned.manifest.folder
     refs = (ref for keyed in planned.loaded.keyed if keyed.entry.inputs for ref in keyed.entry.inputs)
     return {ref.digest: folder / ref.file for ref in refs if ref.file and ref.digest}
-
-
-def _allowed(planned: Planned, options: Options) -> frozenset[str] | None:
-    if options.limit is None:
-        return None
-    return spread(planned, options.limit)
-
-
-def spread(planned: Planned, limit: int) -> frozenset[str]:
-    """The keys that --limit lets through: one from each asset in turn. Entries without a key yet as `entry:` and id."""
-    by_asset: dict[str, list[str]] = {}
-    for step, plan in purchases(planned.plan.steps):
-        by_asset.setdefault(step.keyed.entry.asset, []).append(plan.candidate.key or f"entry:{step.id}")
-    chosen: list[str] = []
-    queues = list(by_asset.values())
-    while queues and len(chosen) < limit:
-        for queue in queues:
-            if len(chosen) < limit:
-                chosen.append(queue.pop(0))
-        queues = [queue for queue in queues if queue]
-    return frozenset(chosen)
 
 
 def _forced(planned: Planned, options: Options) -> frozenset[str]:

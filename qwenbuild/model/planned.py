@@ -84,6 +84,10 @@ class Step:
         """The entry's id."""
         return self.keyed.entry.id
 
+    def name_of(self, candidate: Candidate) -> str:
+        """By what one of its pictures is known while the plan is carried out: its key, or the seed while there is none."""
+        return candidate.key or f"entry:{self.id}:{candidate.seed}"
+
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
@@ -119,6 +123,7 @@ class Plan:
     """The decision as a value: what the walk will do, why, and what it costs. Prices by unit; `seconds` is an estimate.
 
     `looked_at` are the steps that may be anything but fresh, where the others are only made when somebody asks for them.
+    `allowed` are the pictures that may be bought, by their names in their steps (None: all); the rest is for later builds.
     """
 
     steps: Sequence[Step]
@@ -131,6 +136,7 @@ class Plan:
     unexplained: int = 0
     atlases: tuple[AtlasPlan, ...] = ()
     looked_at: Sequence[Step] | None = None
+    allowed: frozenset[str] | None = None
 
     @property
     def busy(self) -> Sequence[Step]:

@@ -5,7 +5,7 @@ Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -67,10 +67,15 @@ def purchases(steps: Iterable[Step]) -> Iterator[tuple[Step, CandidatePlan]]:
                 yield step, plan
 
 
-def seconds_of(steps: Sequence[Step]) -> float:
-    """How long the purchases take at the providers' limits, at the least; providers work side by side."""
+def seconds_of(steps: Sequence[Step], allowed: Container[str] | None = None) -> float:
+    """How long the purchases take at the providers' limits, at the least; providers work side by side.
+
+    `allowed` are the pictures that may be bought, by their names in their steps; None: all.
+    """
     lanes: dict[tuple[str, str], tuple[int, Keyed]] = {}
     for step, plan in purchases(steps):
+        if allowed is not None and step.name_of(plan.candidate) not in allowed:
+            continue
         lane = (step.keyed.entry.provider, plan.candidate.action.model)
         count, _ = lanes.get(lane, (0, step.keyed))
         lanes[lane] = (count + 1, step.keyed)

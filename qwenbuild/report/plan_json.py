@@ -86,6 +86,8 @@ def atlas_json(atlas: AtlasPlan) -> dict[str, Any]:
 def summary_json(plan: Plan) -> dict[str, Any]:
     """The counts, the cost by unit and the estimate in seconds."""
     counts: dict[str, Any] = {name: plan.counts.get(name, 0) for name in SUMMARY}
+    if plan.allowed is not None:
+        counts["left"] = plan.counts.get("left", 0)
     return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}
 
 

@@ -70,7 +70,8 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
 
 def _picture_words(plan: Plan) -> str:
     """How many pictures are made where entries have several candidates."""
-    keys = [item.candidate.key for step in plan.busy for item in step.candidates if item.verdict is Verdict.GENERATE]
+    bought = ((step, item) for step in plan.busy for item in step.candidates if item.verdict is Verdict.GENERATE)
+    keys = [item.candidate.key for step, item in bought if plan.allowed is None or step.name_of(item.candidate) in plan.allowed]
     pictures = len(set(keys) - {""}) + keys.count("")
     return f" for {count(pictures, 'picture')}" if pictures > plan.counts.get("generate", 0) else ""
 
@@ -143,6 +144,7 @@ _COUNTED = {
     "modified": "modified by hand",
     "held": "held",
     "orphan": "orphaned",
+    "left": "left for later builds",
     "fresh": "fresh",
 }
 

@@ -168,6 +168,7 @@ _PHRASES = {
     "changed": _changed,
     "lost": _lost,
     "forced": lambda reason: "forced: bought again",
+    "limit": lambda reason: "left for a later build by --limit",
     "caused-by": _caused_by,
     "moved": _moved,
     "table-moved": _table_moved,

@@ -11,9 +11,10 @@ import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from qwenbuild.errors import CacheError, CredentialsError, InputError, QwenbuildError
-from qwenbuild.model import ActionResult, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
+from qwenbuild.model import ActionResult, Candidate, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
 from qwenbuild.plan import picture_digest
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
@@ -198,15 +199,17 @@ class _Schedule:
             return self.progress.drained[key]
         if self.world.offline:
             return Outcome(OutcomeKind.SKIPPED, key, code="offline", message="not in the cache, and --offline sends nothing")
-        if plan.verdict is Verdict.GENERATE and not self._may_buy(step, key):
+        if plan.verdict is Verdict.GENERATE and not self._may_buy(step, plan.candidate):
             return Outcome(OutcomeKind.SKIPPED, key, code="limit", message="left for a later build by --limit", stop="limit")
         task = self.progress.jobs.get(key)
         if task is None:
             task = self.progress.jobs[key] = asyncio.ensure_future(self._bought(step, plan))
         return await asyncio.shield(task)
 
-    def _may_buy(self, step: Step, key: str) -> bool:
-        return self.world.allowed is None or not self.world.allowed.isdisjoint((key, f"entry:{step.id}"))
+    def _may_buy(self, step: Step, candidate: Candidate) -> bool:
+        """By its key, or as it was named while its inputs were not known."""
+        names = (candidate.key, step.name_of(replace(candidate, key="")))
+        return self.world.allowed is None or not self.world.allowed.isdisjoint(names)
 
     async def _bought(self, step: Step, plan: CandidatePlan) -> Outcome:
         names = self.world.names(plan.candidate.key)

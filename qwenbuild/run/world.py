@@ -113,7 +113,7 @@ class World:
     """Everything outside the run that it may use.
 
     `publish` makes an entry's files (blocking); `settle` plans an entry again once its inputs are known;
-    `inputs` reads an Action's reference images; `allowed` are the keys that may be bought (None: all);
+    `inputs` reads an Action's reference images; `allowed` are the pictures that may be bought, as in the Plan;
     `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
     `rescue` keeps paid bytes that the cache cannot take, with their receipt;
     `names` gives the attempt of a key that a person gave up; `elsewhere` are other machines;

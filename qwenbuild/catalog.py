@@ -206,6 +206,8 @@ class Family:
     inputs_bytes: int = 0
     inputs_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
     generative: bool = True
+    recovery: str = "none"
+    """How a request whose answer was lost is settled, as the provider says it: resend, listing, none."""
 
 
 FIELDS = {item.name for item in fields(Model)} - {"any_param"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from qwenbuild.model import Action, Limits, Order, Picture, Price, Ticket
 
@@ -75,6 +75,20 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+@runtime_checkable
+class RecoversByModel(Protocol):
+    """A provider that cannot tell for each of its models what became of a request."""
+
+    def recovery_of(self, model: str) -> Recovery:
+        """How the fate of a request for this model can be settled after its answer was lost."""
+        ...
+
+
+def recovery_of(provider: Provider, model: str) -> Recovery:
+    """How the fate of a request of this provider and model can be settled after its answer was lost."""
+    return provider.recovery_of(model) if isinstance(provider, RecoversByModel) else provider.recovery
 
 
 class Lane(Protocol):

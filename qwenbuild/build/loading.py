@@ -345,16 +345,21 @@ def _chosen(loaded: Loaded, options: Options, kept: Kept | None) -> tuple[frozen
 
 def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:
     """Whether an intent that has no ticket can be settled: it costs nothing, or by the provider's key, or by its task list."""
+    return settles(loaded.manifest, loaded.catalog)
+
+
+def settles(asked: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
+    """The same by a manifest and a model table. An attempt whose provider or model nobody knows any more is not settled."""
 
     def can(attempt: Attempt) -> bool:
         if attempt.price == {}:
             return True
         if time.time() - attempt.sent > RETENTION:
             return False
-        if attempt.family == "apiframe":
-            return True
-        settings = resolve.settings_of(loaded.manifest, attempt.provider)
-        row = loaded.catalog.find(attempt.family, attempt.model, True)
-        return attempt.family == "dashscope" and settings.mode != "sync" and row is not None and "async" in row.calls
+        settings = resolve.settings_of(asked, attempt.provider)
+        row = catalog.find(attempt.family, attempt.model, True)
+        if row is None or not row.resumable or settings.mode == "sync":
+            return False
+        return catalog.families[attempt.family].recovery != "none"
 
     return can

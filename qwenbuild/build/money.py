@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbuild import lockfile, manifest, resolve
 from qwenbuild.build.identity import project_of
-from qwenbuild.build.loading import STATE, Options, known_provider, load
+from qwenbuild.build.loading import STATE, Options, known_provider, load, settles
 from qwenbuild.build.strays import is_gone
 from qwenbuild.build.worlds import environ_of
-from qwenbuild.cache import Attempt, Cache, cache_dir
+from qwenbuild.cache import Attempt, AttemptState, Cache, cache_dir
 from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.model import Price, Ticket
+from qwenbuild.model import Manifest, Price, Ticket
 
 if TYPE_CHECKING:
     from qwenbuild.providers.account import AccountReport
+
+
+NO_ANSWER = "the request left this machine and no answer was stored; it may have been charged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,10 @@ def _project(options: Options) -> tuple[Cache, str]:
 
 
 def doubts(options: Options) -> list[dict[str, Any]]:
-    """Everything in doubt of this project, and of those that are gone from where they were, oldest first."""
+    """Everything in doubt of this project, and of those that are gone from where they were, oldest first.
+
+    Intents of dead builds that nobody can settle are in doubt at once.
+    """
     cache, project = _project(options)
     return [
         {
@@ -108,21 +114,38 @@ def doubts(options: Options) -> list[dict[str, Any]]:
             "model": attempt.model,
             "sent": _time(attempt.sent),
             "attempt": attempt.id,
+            "seed": attempt.action.get("seed"),
         }
-        for attempt in _in_doubt(cache, project)
+        for attempt in _in_doubt(cache, project, options)
     ]
 
 
-def _in_doubt(cache: Cache, project: str) -> list[Attempt]:
+def _in_doubt(cache: Cache, project: str, options: Options) -> list[Attempt]:
     if not cache.has_journal():
         return []
-    return [attempt for attempt in cache.journal.doubts() if attempt.project == project or is_gone(attempt.project)]
+    live = [attempt for attempt in cache.journal.live() if attempt.project == project or is_gone(attempt.project)]
+    can_settle = _can_settle(options)
+    return [
+        attempt
+        for attempt in live
+        if attempt.state is AttemptState.DOUBT
+        or (attempt.ticket is None and not cache.journal.is_alive(attempt.build) and not can_settle(attempt))
+    ]
+
+
+def _can_settle(options: Options) -> Callable[[Attempt], bool]:
+    """Whether a build could still find out what became of an intent; by the built-in tables where there is no good manifest."""
+    try:
+        asked = manifest.load(manifest.find(options.folder, options.file))
+        return settles(asked, Catalog.load(asked.models))
+    except InputError:
+        return settles(Manifest("", options.folder), Catalog.load({}))
 
 
 def resolve_doubt(options: Options, verb: str, ids: tuple[str, ...], task: str | None) -> None:
     """Settle doubts as a person says: claim a task, retry (may pay again), or drop. Raises InputError."""
     cache, project = _project(options)
-    waiting = _in_doubt(cache, project)
+    waiting = _in_doubt(cache, project, options)
     chosen = [_chosen(waiting, name) for name in ids]
     if verb == "claim":
         if len(chosen) != 1 or not task:
@@ -130,6 +153,8 @@ def resolve_doubt(options: Options, verb: str, ids: tuple[str, ...], task: str |
         _claim(cache, chosen[0], task)
         return
     for attempt in chosen:
+        if attempt.state is not AttemptState.DOUBT:
+            cache.journal.doubt(attempt.id, "no-answer", NO_ANSWER)
         cache.journal.drop(attempt.id)
 
 

@@ -24,6 +24,7 @@ from qwenbuild.errors import (
     Waiting,
 )
 from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.ports import Recovery
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.clocks import clock_difference_s
 from qwenbuild.providers.dashscope_answers import fault_of, items, mapping, request_id, text
@@ -59,6 +60,11 @@ class DashScope(Hosted):
         self.recovery = "none" if self.settings.mode == "sync" else "listing"
         self._cadence = Cadence(CADENCE, loopback=site.loopback)
         self._lookup = TaskLookup(self._task_page, self._orig_prompt, self.waits)
+
+    def recovery_of(self, model: str) -> Recovery:
+        """A synchronous call leaves no task to look for."""
+        listed = self.recovery == "listing" and self.row(model).resumable
+        return "listing" if listed else "none"
 
     # ------------------------------------------------------------ what is sent
 

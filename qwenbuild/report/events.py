@@ -28,6 +28,8 @@ class JsonLines:
         """Write an event; the summary is kept until `close`, so that nothing comes after it."""
         if event.event == "message":
             self._message(event)
+            if event.data.get("waiting"):
+                self._out.line(event_json(Event("message", event.id, {"message": event.data.get("text", "")})))
         elif event.event == "summary":
             self._held_back = event
         elif event.event != "sending":

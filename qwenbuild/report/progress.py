@@ -138,7 +138,7 @@ class Live:
         for line in self._plan.take(event):
             self._print_painted(line)
         said = event_words(event)
-        if said and (event.event != "retry" or self._terminal.verbose):
+        if said and (event.event != "retry" or self._terminal.verbose) and not event.data.get("drawing"):
             self._print(said, _ROLE.get(event.event, ""))
             self._told.add(event_message(event))
         if event.event not in ("plan", "message", "summary") or (event.event == "plan" and not self._asks):
@@ -236,7 +236,8 @@ def event_words(event: Event) -> str:
     if event.event == "failed":
         return f"failed  {identity}: " + (said if not code or said.startswith(code) else f"{code}: {said}" if said else code)
     if event.event == "doubt":
-        return f"in doubt  {identity}: {said or 'sent, and no answer that could be read; perhaps charged'}"
+        which = f" (seed {event.data['seed']})" if "seed" in event.data else ""
+        return f"in doubt  {identity}{which}: {said or 'sent, and no answer that could be read; perhaps charged'}"
     if event.event == "retry":
         return f"again  {identity}: {said}" if said else f"again  {identity}"
     return ""

@@ -69,11 +69,11 @@ async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
                 return settled
         except Elsewhere as other:
             with contextlib.suppress(Stopped):
-                await job.pause(other.pause)
+                await job.pause(other.pause, "for another machine that makes the same picture")
         except Again as again:
             progress.tell("retry", purchase.entry, message=str(again))
             with contextlib.suppress(Stopped):
-                await job.pause(again.pause)
+                await job.pause(again.pause, f"before a picture is asked for anew, after: {again}")
         except Stopped as stopped:
             return skipped(purchase, stopped.reason)
 
@@ -395,7 +395,7 @@ async def _after(job: Job, other: Attempt) -> Outcome | None:
     if mine is not None:
         return await carry_on(job, mine)
     while (now := _now(job, other)).live and now.state is not AttemptState.DOUBT and journal.is_alive(now.build):
-        await job.pause(world.times.patience)
+        await job.pause(world.times.patience, "for another build on this machine that makes the same picture")
     if now.state is AttemptState.REFUSED:
         return Outcome(OutcomeKind.REFUSED, now.key, code=now.code, message=now.message)
     return _made_meanwhile(job, "resumed") if now.state is AttemptState.STORED else None

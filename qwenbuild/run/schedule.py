@@ -20,6 +20,7 @@ from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.signals import listening
 from qwenbuild.run.submit import Purchase, submits
+from qwenbuild.run.waiting import watch
 from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
 
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
@@ -63,6 +64,7 @@ def _kept() -> Iterator[None]:
 
 
 async def _run(progress: Progress, schedule: _Schedule) -> None:
+    watching = asyncio.ensure_future(watch(progress.waiting, lambda words: _tell_waits(progress, words)))
     with listening(progress):
         try:
             await _drain(progress)
@@ -73,7 +75,13 @@ async def _run(progress: Progress, schedule: _Schedule) -> None:
             await _farewell(progress)
             raise
         finally:
+            watching.cancel()
             await progress.world.close()
+
+
+def _tell_waits(progress: Progress, words: str) -> None:
+    """`drawing`: nothing is waited for but providers, which a line that counts what is in flight says already."""
+    progress.tell("message", "", text=words, waiting=True, drawing=not progress.waiting.waits)
 
 
 async def _farewell(progress: Progress) -> None:

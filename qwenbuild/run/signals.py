@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from qwenbuild.run.world import Progress
 
+LEAVE = "What is in flight is waited for; press Ctrl-C again to leave."
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -46,12 +47,11 @@ def _caught(progress: Progress, task: asyncio.Task[object] | None, number: signa
 
 
 def _in_flight(progress: Progress) -> str:
-    if not progress.in_flight:
+    flights, fates = progress.waiting.flying(), progress.waiting.leaving()
+    collecting = [entry for id, (entry, _) in progress.in_flight.items() if id not in flights]
+    if collecting:
+        names = ", ".join(collecting[:5]) + (f" and {len(collecting) - 5:,} more" if len(collecting) > 5 else "")
+        fates.append(f"Collected, or asked for, now: {names}: if you leave, the next build goes on with them.")
+    if not fates:
         return "Interrupted: nothing is in flight; finishing what is stored."
-    now = progress.world.waits.wall()
-    waits = [f"{entry} ({max(0, int(now - since))} s)" for entry, since in list(progress.in_flight.values())[:5]]
-    more = f" and {len(progress.in_flight) - 5} more" if len(progress.in_flight) > 5 else ""
-    return (
-        f"Interrupted: nothing more is submitted. In flight, and paid for: {', '.join(waits)}{more}. "
-        "Waiting for them; press Ctrl-C again to leave (the next build resumes them)."
-    )
+    return " ".join(("Interrupted: nothing more is submitted.", *fates, LEAVE))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
 from qwenbuild.key import document
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
-from qwenbuild.ports import Lane, Provider
+from qwenbuild.ports import Lane, Provider, recovery_of
 from qwenbuild.providers.departure import at_departure
 from qwenbuild.providers.retry import Decision, Retries, Then
+from qwenbuild.run.waiting import Flight
 from qwenbuild.run.world import Progress, Stopped
 
 SUBMIT = "submit"
@@ -83,13 +84,21 @@ class Job:
 
     async def turn(self) -> None:
         """Wait until the next submission may leave. Raises Stopped."""
-        with self.progress.until_stopped(self.provider, self.purchase.action.model):
+        model = self.purchase.action.model
+        with self.progress.until_stopped(self.provider, model, f"for the turn at the pace of {self.provider.name} {model}"):
             await self.lane.turn()
 
-    async def pause(self, seconds: float) -> None:
-        """Wait. Raises Stopped."""
-        with self.progress.until_stopped(self.provider, self.purchase.action.model):
+    async def pause(self, seconds: float, why: str = "") -> None:
+        """Wait; `why` completes "Waiting:". Raises Stopped."""
+        why = why or f"before {self.provider.name} is asked again what became of a request"
+        with self.progress.until_stopped(self.provider, self.purchase.action.model, why, seconds):
             await self.progress.world.waits.sleep(seconds)
+
+    def flight(self) -> Flight:
+        """How this purchase counts while it is on its way: whether somebody can tell its fate after a kill."""
+        model, steady = self.purchase.action.model, self.progress.world.waits.steady
+        settles = self.purchase.price == {} or recovery_of(self.provider, model) != "none"
+        return Flight(self.purchase.entry, f"{self.provider.name} {model}".rstrip(), settles, steady())
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +133,33 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
     After an answer that settles nothing it is resent only where the provider keeps idempotency keys, and from then on
     nothing but a ticket or a refusal closes the attempt. Raises Again when another build's attempt took this one's place.
     """
+    flight = job.flight()
+    with _on_its_way(job.progress, sending.attempt, flight):
+        return await _sent(job, sending, flight)
+
+
+@contextlib.contextmanager
+def _on_its_way(progress: Progress, attempt: Attempt, flight: Flight) -> Iterator[None]:
+    """The request is among those in flight while it is sent; once accepted, as long as its attempt is in flight."""
+    progress.waiting.add(attempt.id, flight)
+    try:
+        yield
+    finally:
+        if flight.state != "accepted":
+            progress.waiting.flights.pop(attempt.id, None)
+
+
+async def _sent(job: Job, sending: Sending, flight: Flight) -> Ticket | Outcome | Unanswered:
+    async def due() -> None:
+        await job.lane.due()
+        flight.state = "sent"
+
     while True:
-        at_departure(job.lane.due, job.lane.leaving)
+        at_departure(due, job.lane.leaving)
         try:
             ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
         except ProviderError as error:
+            flight.state = "sent" if isinstance(error, Uncertain) else "ready"
             error.message += await kept_aside(job, sending.attempt, error)
             perhaps_sent = sending.perhaps_sent or (isinstance(error, Uncertain) and not job.purchase.free)
             sending = replace(sending, perhaps_sent=perhaps_sent)
@@ -139,6 +170,7 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
             if settled is not None:
                 return settled
         else:
+            flight.state = "accepted"
             job.lane.accepted()
             data = {"key": job.purchase.key, "provider": job.provider.name, "task": ticket.task_id}
             job.progress.tell("submitted", job.purchase.entry, **data)
@@ -201,8 +233,8 @@ async def _again(job: Job, sending: Sending, error: ProviderError, pause: float)
     _not_accepted(job, sending, error)
     if isinstance(error, Throttled):
         job.lane.throttled(error.retry_after, error.narrow)
-    job.progress.tell("retry", job.purchase.entry, message=error.message)
-    await job.pause(pause)
+    job.progress.tell("retry", job.purchase.entry, message=error.message, seconds=round(pause, 1))
+    await job.pause(pause, f"before {job.provider.name} is asked again, after: {error.message}")
     await job.turn()
     return None if sending.perhaps_sent else _reopened(job, sending)
 
@@ -269,7 +301,7 @@ def in_doubt(progress: Progress, purchase: Purchase, attempt: Attempt, code: str
     """Perhaps charged, and nobody can know: never resent, never resolved by itself."""
     progress.world.cache.journal.doubt(attempt.id, code, message)
     progress.doubts.append((purchase.entry, message))
-    progress.tell("doubt", purchase.entry, code=code, message=message, attempt=attempt.id)
+    progress.tell("doubt", purchase.entry, code=code, message=message, attempt=attempt.id, seed=purchase.action.seed)
     return Outcome(OutcomeKind.DOUBT, purchase.key, code=code, message=message)
 
 

@@ -18,6 +18,7 @@ from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
 from qwenbuild.providers.waits import Waits
+from qwenbuild.run.waiting import Waiting
 
 LOST_AT_ONCE = 32
 """Requests whose answer was lost and whose fate is looked up; with more of them, nothing more is sent for a while."""
@@ -162,6 +163,7 @@ class Progress:
         self.contested: set[str] = set()
         self.due = 0
         self.in_flight: dict[str, tuple[str, float]] = {}
+        self.waiting = Waiting(world.waits.steady, self.in_flight)
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
         self.unwritten: dict[str, Ticket] = {}
         self.settled: set[str] = set()
@@ -202,15 +204,19 @@ class Progress:
                 task.cancel()
 
     @contextlib.contextmanager
-    def until_stopped(self, provider: Provider, model: str) -> Iterator[None]:
-        """Wait for something in the block; a stop of this lane ends the waiting. Raises Stopped."""
+    def until_stopped(self, provider: Provider, model: str, why: str = "", seconds: float | None = None) -> Iterator[None]:
+        """Wait for something in the block; a stop of this lane ends the waiting. Raises Stopped.
+
+        `why` is said where it takes long, and that it lasts `seconds`, where that is known.
+        """
         lane, task = (provider.account, model), asyncio.current_task()
         assert task is not None
         if stop := self._stop_of(lane):
             raise Stopped(stop)
         self._waiting[task] = lane
         try:
-            yield
+            with self.waiting.waits_for(why or f"for a place at {provider.name} {model}", seconds):
+                yield
         except asyncio.CancelledError:
             stop = self._stop_of(lane)
             if task not in self._woken or stop is None or task.uncancel() > 0:
@@ -226,6 +232,7 @@ class Progress:
 
     def tell(self, event: EventKind, id: str, **data: Any) -> None:
         """Tell the reporter."""
+        self.waiting.said += 1
         self.world.reporter.event(Event(event, id, data))
 
     def spend(self, price: Price | None) -> None:

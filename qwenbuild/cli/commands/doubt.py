@@ -107,10 +107,15 @@ def _json(doubt: Any) -> dict[str, Any]:
     return {name: _said(doubt, name) for name in _FIELDS}
 
 
-def _table(doubts: list[Any]) -> Any:
+def _cell(value: Any) -> str:
     from qwenbuild.report.escape import visible
+
+    return "" if value is None else visible(str(value))
+
+
+def _table(doubts: list[Any]) -> Any:
     from qwenbuild.report.table import table
 
-    shown = ("id", "sent", "provider", "model", "attempt")
-    rows = [[visible(str(_said(doubt, name) or "")) for name in shown] for doubt in doubts]
+    shown = ("id", "seed", "sent", "provider", "model", "attempt")
+    rows = [[_cell(_said(doubt, name)) for name in shown] for doubt in doubts]
     return table(("entry", *shown[1:]), rows, current().out())

@@ -6,25 +6,25 @@ Knows no plan's verdicts and no store's kind. Nothing here ever asks a provider.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwenbuild import tree
 from qwenbuild.build.linking import Told
 from qwenbuild.build.loading import Loaded, Options, Planned, load, make
-from qwenbuild.build.sharing import address, environ_of, team_key
+from qwenbuild.build.sharing import address, environ_of, pushes, team_key
 from qwenbuild.cache import Cache
-from qwenbuild.cache.remote import Item, Remote, RemoteError, blob_name, check_version, open_remote
+from qwenbuild.cache.remote import Item, Remote, RemoteError, blob_name, never_started, open_remote, require_version
 from qwenbuild.cache.remote.sharing import Moved, Named, each, fetch, fetch_receipts, look, push, verified
 from qwenbuild.errors import CacheError, InputError
 from qwenbuild.key import action_key, document, from_document
 from qwenbuild.model import ActionResult, LockEntry
 from qwenbuild.ports import Reporter
 
-PUSH = "QWENBUILD_REMOTE_PUSH"
 YOUNG = 24 * 3600.0
 """Seconds; what is younger may be of a branch whose lockfile nobody has yet."""
 Records = Mapping[str, LockEntry | None]
@@ -86,8 +86,6 @@ def _opened(loaded: Loaded) -> Iterator[Remote]:
 
 def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
     """`cache push`: everything that the lockfile names of the selected entries. Raises InputError, CacheError."""
-    from dataclasses import replace
-
     planned = make(loaded := load(options), replace(options, offline=True))
     with _opened(loaded) as remote:
         return _push(planned, remote, loaded.lock.entries, reporter, dry=dry)
@@ -98,7 +96,7 @@ def share_built(
 ) -> list[tuple[str, str, str]]:
     """After a build: everything it knows under --push, only `fresh` entries under claims. Failures as the summary has them."""
     environ = environ_of(planned.loaded)
-    pushing = options.push or environ.get(PUSH, "").strip().lower() in ("1", "true", "yes", "on")
+    pushing = pushes(replace(planned.manifest, claims=False), options, environ)
     if options.offline or not (pushing or (planned.manifest.claims and fresh)):
         return []
     known = {**planned.loaded.lock.entries, **records}
@@ -130,8 +128,6 @@ def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter
         new = [r for r in results if r.digest not in held.sizes]
         size = sum(r.size for r in new)
         return Carried(remote.url, True, len(results) + len(files), len(new) + len(files.keys() - held.sizes), size, missing)
-    if not results and not files:
-        return Carried(remote.url, False, 0, 0, 0, missing)
     told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files))
     moved = push(remote, cache, results, told, team_key(environ_of(planned.loaded)), files)
     told.done(moved.bytes, len(moved.done))
@@ -193,8 +189,6 @@ def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipt
 
     `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
     """
-    from dataclasses import replace
-
     planned = make(loaded := load(options), replace(options, offline=True))
     there = planned.cache.known_blobs()
     named = dict(_named(planned))
@@ -202,25 +196,24 @@ def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipt
     with _opened(loaded) as remote:
         if dry:
             return _would_bring(remote, wanted)
-        if not named or not check_version(remote):
-            return Carried(remote.url, False, len(wanted), 0, 0, tuple(wanted))
-        if receipts:
-            keys = {item.key: digest for digest, item in named.items() if item is not None}
-            _or_raise(fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))))
+        if not named:
+            return Carried(remote.url, False, 0, 0, 0)
+        require_version(remote)
+        keys = {item.key: digest for digest, item in named.items() if item is not None} if receipts else {}
+        unread = fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))).failed
         told = Told(reporter, f"shared cache: fetching {len(wanted):,} pictures", len(wanted))
         moved = fetch(remote, planned.cache, wanted, told)
         told.done(moved.bytes, len(moved.done))
         planned.cache.add_root(loaded.lock_path)
-        return _carried(remote, len(wanted), moved, moved.absent)
-
-
-def _or_raise(moved: Moved) -> None:
-    if moved.failed:
-        raise next(iter(moved.failed.values()))
+        if moved.absent:
+            require_version(remote)
+        return _carried(remote, len(wanted), replace(moved, failed={**unread, **moved.failed}), moved.absent)
 
 
 def _would_bring(remote: Remote, wanted: Collection[str]) -> Carried:
     held = look(remote, wanted)
+    if held.empty:
+        raise never_started(remote)
     failed = {digest: str(error) for digest, error in held.unknown.items()}
     missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
     return Carried(remote.url, True, len(wanted), len(held.sizes), sum(held.sizes.values()), missing, failed)
@@ -259,10 +252,12 @@ def verify_remote(options: Options, reporter: Reporter) -> Checked:
     records = loaded.lock.entries.values()
     digests = {digest for record in records for digest in (record.digest, *record.candidates.values())}
     with _opened(loaded) as remote:
-        if not check_version(remote):
-            return Checked(remote.url, 0, 0, (), tuple(sorted(digests)), {})
+        require_version(remote)
         told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests))
-        return _read_all(remote, digests, told)
+        checked = _read_all(remote, digests, told)
+        if checked.missing:
+            require_version(remote)
+        return checked
 
 
 def _read_all(remote: Remote, digests: set[str], told: Told) -> Checked:
@@ -286,14 +281,16 @@ def _length(data: bytes | None) -> int | None:
 
 
 def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str], *, dry: bool = True) -> Swept:
-    """`cache gc --remote`: blobs, receipts and claims that nothing given names, older than a day.
+    """`cache gc --remote`: blobs, receipts and claims that nothing given names, older than a day of the store's own clock.
 
-    Receipts go before blobs, so that none names what is gone. Raises InputError, RemoteError (also where a store cannot list).
+    Receipts go before blobs, so that none names what is gone. A dry run writes nothing, and judges by our clock.
+    Raises InputError, RemoteError (also where a store cannot list, or is none that this version knows).
     """
     with _opened(load(options)) as remote:
         items = [item for prefix in ("receipts", "claims", "blobs") for item in remote.list(prefix)]
+        require_version(remote)
         loose = [item for item in items if not _is_named(item, keys, digests)]
-        old = [item for item in loose if item.written < time.time() - YOUNG]
+        old = _older(loose, (time.time() if dry else _time_there(remote)) - YOUNG)
         if not dry:
             for _, answer in (pair for part in _in_order(old) for pair in each(remote.delete, part)):
                 if isinstance(answer, RemoteError):
@@ -302,11 +299,36 @@ def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str]
         return Swept(remote.url, dry, names, sum(item.size for item in old), len(loose) - len(old))
 
 
+def _older(items: list[Item], limit: float) -> list[Item]:
+    """What was written before; of claims on a key all or none, since a living one may follow on an old one."""
+    young = {_key_of(item) for item in items if item.name.startswith("claims/") and item.written >= limit}
+    return [
+        item for item in items if 0 < item.written < limit and not (item.name.startswith("claims/") and _key_of(item) in young)
+    ]
+
+
+def _key_of(item: Item) -> str:
+    return item.name.rpartition("/")[2].partition(".")[0]
+
+
+def _time_there(remote: Remote) -> float:
+    """Wall seconds of the clock that stamps what the store holds: only it tells how old that is."""
+    name = f"claims/clock-{secrets.token_hex(8)}.json"
+    remote.put(name, b"1")
+    try:
+        written = next((item.written for item in remote.list("claims") if item.name == name), 0.0)
+    finally:
+        remote.delete(name)
+    if not written:
+        raise RemoteError(f"{remote.url} does not list what was just written there: nothing was removed", code="remote-io")
+    return written
+
+
 def _in_order(items: list[Item]) -> Iterator[list[str]]:
     yield [item.name for item in items if not item.name.startswith("blobs/")]
     yield [item.name for item in items if item.name.startswith("blobs/")]
 
 
 def _is_named(item: Item, keys: frozenset[str], digests: frozenset[str]) -> bool:
-    name = item.name.rpartition("/")[2].partition(".")[0]
+    name = _key_of(item)
     return (item.name.startswith("receipts/") and name in keys) or (blob_name(name) == item.name and name in digests)

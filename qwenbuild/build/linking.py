@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from qwenbuild.build.loading import Options, Planned
-from qwenbuild.build.sharing import Shared, address, environ_of, needed, size_words, team_key
-from qwenbuild.cache.remote import Remote, RemoteError, check_version, open_remote
-from qwenbuild.cache.remote.claims import Claims
-from qwenbuild.cache.remote.sharing import fetch, receipt, send, verified
+from qwenbuild.build.sharing import Shared, address, environ_of, needed, pushes, size_words, team_key
+from qwenbuild.cache.remote import Remote, RemoteError, open_remote, require_version, start
+from qwenbuild.cache.remote.claims import LEASE_S, SETTLE_S, WAIT_LIMIT_S, Claims, Taken
+from qwenbuild.cache.remote.sharing import doubt_of, fetch, pictureless, receipt, send, verified
 from qwenbuild.errors import CacheError
 from qwenbuild.model import ActionResult, Outcome, OutcomeKind
 from qwenbuild.ports import Event, Reporter
@@ -26,15 +26,21 @@ TELL_EVERY = 5.0
 
 @dataclass
 class Link:
-    """What a run has of the shared cache. Without a `remote` it has nothing, and asks nobody."""
+    """What a run has of the shared cache. Without a `remote` it has nothing, and asks nobody.
+
+    `starting`: this build may make an empty place a shared cache, before it buys anything.
+    """
 
     planned: Planned
     reporter: Reporter
     remote: Remote | None = None
     team: bytes = b""
     claims: Claims | None = None
+    starting: bool = False
     errors: dict[str, RemoteError] = field(default_factory=dict)
     waited: set[str] = field(default_factory=set)
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+    _opened: RemoteError | bool = False
 
     @property
     def shared(self) -> Shared:
@@ -59,7 +65,7 @@ class Link:
         total = sum(self.shared.sizes.get(digest, 0) for digest in wanted)
         told = Told(self.reporter, f"shared cache: fetching {len(wanted):,} files, {size_words(total)}", len(wanted), total)
         try:
-            check_version(self.remote)
+            self._open(self.remote)
         except RemoteError as error:
             self.errors.update(dict.fromkeys(wanted, error))
             return
@@ -82,6 +88,18 @@ class Link:
             raise RemoteError(words, code="cannot-tell")
         return None
 
+    def _open(self, remote: Remote) -> None:
+        """See once in a run that this is a shared cache, or make it one. Raises RemoteError, the same for all who ask."""
+        with self._opening:
+            if self._opened is False:
+                try:
+                    (start if self.starting else require_version)(remote)
+                    self._opened = True
+                except RemoteError as error:
+                    self._opened = error
+        if isinstance(self._opened, RemoteError):
+            raise self._opened
+
     # ---------------------------------------------------------------- around a purchase
 
     def begin(self, key: str) -> ActionResult | float | None:
@@ -95,13 +113,19 @@ class Link:
         if self.remote is None:
             return None
         try:
+            late = self.planned.manifest.trust == "keys" and key not in self.shared.asked
+            if self.claims is not None or late or self.shared.empty:
+                self._open(self.remote)
             if self.claims is not None:
                 return self._claimed(self.remote, self.claims, key)
-            late = self.planned.manifest.trust == "keys" and key not in self.shared.asked
             return self._made(self.remote, key) if late else None
         except RemoteError as error:
             words = f"cannot tell whether another machine draws it, so nothing was bought: {error}"
             raise RemoteError(words, code="cannot-tell") from error
+
+    def secure(self, key: str) -> bool:
+        """Whether a request for a key may leave: its claim, where it has one, cannot have run out since. Asks nobody."""
+        return self.claims is None or not self.claims.holds(key) or self.claims.secure(key)
 
     def _claimed(self, remote: Remote, claims: Claims, key: str) -> ActionResult | float | None:
         taken = claims.take(key)
@@ -111,17 +135,31 @@ class Link:
             return made
         if taken is None:
             return None
-        if taken.holder != claims.holder and key not in self.waited:
-            self.waited.add(key)
-            self.reporter.event(Event("message", data={"text": f"{taken.holder} draws {key[:12]} right now: waiting for it"}))
+        self._tell(taken, claims.holder, key)
         return taken.again
+
+    def _tell(self, taken: Taken, holder: str, key: str) -> None:
+        """Say once for what is waited, and how long at most."""
+        if key in self.waited or (taken.holder == holder and taken.again <= SETTLE_S):
+            return
+        self.waited.add(key)
+        if taken.holder == holder:
+            text = f"the shared cache is slow: waiting {taken.again:.0f} s to see whether {key[:12]} was claimed elsewhere, too"
+        else:
+            limits = f"{WAIT_LIMIT_S / 60:.0f} minutes at most, {LEASE_S / 60:.0f} when it has stopped"
+            text = f"{taken.holder} draws {key[:12]} right now: waiting for it ({limits})"
+        self.reporter.event(Event("message", data={"text": text}))
 
     def _made(self, remote: Remote, key: str) -> ActionResult | None:
         """Another machine's picture of this key, verified and in the vault; under `trust: keys` only with a signed receipt."""
         result = receipt(remote, key, self.team, signed=self.planned.manifest.trust == "keys")
         data = verified(remote, result.digest) if result is not None else None
-        if result is None or data is None:
+        if (result is None or data is None) and (error := doubt_of(remote)) is not None:
+            raise error
+        if result is None:
             return None
+        if data is None:
+            raise pictureless(remote, key, result.digest)
         from qwenbuild.images import check
 
         try:
@@ -167,7 +205,7 @@ def linked(planned: Planned, options: Options, reporter: Reporter) -> Iterator[L
     with closing(open_remote(url, environ)) as remote:
         claims = Claims(remote) if planned.manifest.claims else None
         try:
-            yield Link(planned, reporter, remote, team_key(environ), claims)
+            yield Link(planned, reporter, remote, team_key(environ), claims, pushes(planned.manifest, options, environ))
         finally:
             if claims is not None:
                 claims.close()

@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwenbuild.cache.remote import Remote, RemoteError, open_remote
-from qwenbuild.cache.remote.sharing import Named, each, look, receipt
+from qwenbuild.cache.remote import Remote, RemoteError, check_version, never_started, open_remote, receipt_name
+from qwenbuild.cache.remote.sharing import Named, doubt_of, each, look, pictureless, receipt, unreadable
 from qwenbuild.errors import Problem
 from qwenbuild.key import document
 from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Manifest, Plan, Reason, Step, Verdict
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "QWENBUILD_REMOTE"
 TEAM = "QWENBUILD_TEAM_KEY"
+PUSH = "QWENBUILD_REMOTE_PUSH"
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE, Verdict.DERIVE, Verdict.MODIFIED)
 
 
@@ -31,6 +32,7 @@ class Shared:
     """What the shared cache said so far. `sizes` are bytes by digest; `unknown` digests it did not answer for.
 
     `imported` are believed receipts of keys that the lockfile does not name; of `blocked` keys that could not be told.
+    `empty`: there is no VERSION, and this build starts the shared cache, before it buys anything.
     """
 
     url: str = ""
@@ -74,6 +76,11 @@ def team_key(environ: Mapping[str, str]) -> bytes:
     return environ.get(TEAM, "").strip().encode()
 
 
+def pushes(manifest: Manifest, options: Options, environ: Mapping[str, str]) -> bool:
+    """Whether this build may write to the shared cache; only such a build takes an empty place for a new shared cache."""
+    return manifest.claims or options.push or environ.get(PUSH, "").strip().lower() in ("1", "true", "yes", "on")
+
+
 # ---------------------------------------------------------------- asking
 
 
@@ -94,36 +101,58 @@ def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: Sh
         return before
     with closing(open_remote(url, environ)) as remote:
         asked = replace(before, url=remote.url, asked=before.asked | digests | keys)
+        starting = pushes(loaded.manifest, options, environ)
         if keys and team_key(environ):
-            asked = _import(remote, asked, keys, team_key(environ), made)
+            asked = _import(remote, asked, keys, team_key(environ), made, starting=starting)
             digests |= {result.digest for result in asked.imported.values()}
-        return _told(remote, asked, digests)
+        return _told(remote, asked, digests, starting=starting)
 
 
-def _told(remote: Remote, asked: Shared, digests: set[str]) -> Shared:
+def _told(remote: Remote, asked: Shared, digests: set[str], *, starting: bool) -> Shared:
     held = look(remote, digests)
     sizes = {**asked.sizes, **held.sizes}
     unknown = {**asked.unknown, **held.unknown}
-    unsure = {key: unknown[result.digest] for key, result in asked.imported.items() if result.digest in unknown}
+    if held.empty and not starting:
+        unknown |= dict.fromkeys(digests, never_started(remote))
+    unsure = {
+        key: unknown.get(result.digest) or pictureless(remote, key, result.digest)
+        for key, result in asked.imported.items()
+        if result.digest not in sizes
+    }
     return replace(
         asked,
         sizes=sizes,
         unknown=unknown,
         imported={key: result for key, result in asked.imported.items() if result.digest in sizes},
         blocked={**asked.blocked, **unsure},
-        empty=held.empty,
+        empty=held.empty and starting,
     )
 
 
-def _import(remote: Remote, asked: Shared, keys: set[str], team: bytes, made: Plan) -> Shared:
-    """Signed receipts of keys that would be bought: somebody of the team drew them, and the lockfile is not merged yet."""
+def _import(remote: Remote, asked: Shared, keys: set[str], team: bytes, made: Plan, *, starting: bool) -> Shared:
+    """Signed receipts of keys that would be bought: somebody of the team drew them, and the lockfile is not merged yet.
+
+    That there is none is believed only between two readings of VERSION.
+    """
     actions = {c.candidate.key: c.candidate.action for step in made.steps for c in step.candidates if c.candidate.key in keys}
-    imported, blocked = dict(asked.imported), dict(asked.blocked)
+    imported, blocked, absent = dict(asked.imported), dict(asked.blocked), set[str]()
+    try:
+        if not check_version(remote):
+            none = {} if starting else dict.fromkeys(keys, never_started(remote))
+            return replace(asked, blocked={**blocked, **none})
+    except RemoteError as error:
+        return replace(asked, blocked={**blocked, **dict.fromkeys(keys, error)})
     for key, answer in each(lambda key: receipt(remote, key, team, signed=True), keys):
         if isinstance(answer, RemoteError):
             blocked[key] = answer
-        elif answer is not None and answer.action == document(actions[key]):
+        elif answer is None:
+            absent.add(key)
+        elif answer.action == document(actions[key]):
             imported[key] = answer
+        else:
+            blocked[key] = unreadable(remote, receipt_name(key))
+    if absent and (doubt := doubt_of(remote)) is not None:
+        blocked |= dict.fromkeys(absent, doubt)
     return replace(asked, imported=imported, blocked=blocked)
 
 

@@ -131,7 +131,8 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
     """Submit until the attempt is accepted or its fate is an Outcome, or can be looked up.
 
     After an answer that settles nothing it is resent only where the provider keeps idempotency keys, and from then on
-    nothing but a ticket or a refusal closes the attempt. Raises Again when another build's attempt took this one's place.
+    nothing but a ticket or a refusal closes the attempt. Raises Again when another build's attempt took this one's place,
+    or another machine may draw the picture by now.
     """
     flight = job.flight()
     with _on_its_way(job.progress, sending.attempt, flight):
@@ -155,6 +156,7 @@ async def _sent(job: Job, sending: Sending, flight: Flight) -> Ticket | Outcome 
         flight.state = "sent"
 
     while True:
+        _check_claim(job, sending)
         at_departure(due, job.lane.leaving)
         try:
             ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
@@ -175,6 +177,16 @@ async def _sent(job: Job, sending: Sending, flight: Flight) -> Ticket | Outcome 
             data = {"key": job.purchase.key, "provider": job.provider.name, "task": ticket.task_id}
             job.progress.tell("submitted", job.purchase.entry, **data)
             return ticket
+
+
+def _check_claim(job: Job, sending: Sending) -> None:
+    """After a long pause, or a machine's sleep, another machine may have taken the key: nothing leaves, it is claimed anew."""
+    elsewhere = job.progress.world.elsewhere
+    if elsewhere is None or sending.perhaps_sent or elsewhere.secure(job.purchase.key):
+        return
+    words = "its claim in the shared cache may have run out before it was sent"
+    job.progress.world.cache.journal.fail(sending.attempt.id, "not-sent", words)
+    raise Again(words)
 
 
 async def submit_once(progress: Progress, provider: Provider, order: Order, body: bytes, attempt: Attempt) -> Ticket:

@@ -95,13 +95,17 @@ class RunResult:
 
 
 class Elsewhere(Protocol):
-    """Other machines that may draw the same pictures. Both methods block."""
+    """Other machines that may draw the same pictures. `begin` and `end` block."""
 
     def begin(self, key: str) -> ActionResult | float | None:
         """Before a key is bought: None when it may be, another machine's picture, or seconds after which to ask again.
 
         Raises CacheError when it cannot be told.
         """
+        ...
+
+    def secure(self, key: str) -> bool:
+        """Just before a request leaves: whether no other machine can have begun the same key since `begin` let it pass."""
         ...
 
     def end(self, outcome: Outcome) -> None:

@@ -82,10 +82,27 @@ def test_who_changed_a_prompt_pays_for_that_picture_alone(team: Team, emulated: 
     assert emulated.prompts() == ["a white lantern"]
 
 
-def test_an_empty_store_says_that_it_is_empty(team: Team) -> None:
+def test_a_place_that_nobody_started_is_no_proof_that_pictures_are_lost(team: Team, emulated: Served) -> None:
+    """A share that is not mounted, a wrong prefix, a server that says "not found" to everything: all look like a new store."""
     team.machine("ann").build()
-    planned = team.clone("bob").plan()
-    assert "nothing was ever put into the shared cache" in words(planned, "shared-empty")
+    second = team.clone("bob")
+    emulated.reset()
+    assert "has no VERSION" in words(second.plan(), "shared-unknown")
+    assert second.plan().plan.cost == {}
+    summary = second.build()
+    assert (summary.exit_code, summary.counts, emulated.prompts()) == (1, {"failed": 3}, [])
+    assert "qwenbuild cache push` starts a new shared cache" in summary.failures[0][2]
+
+
+def test_a_build_that_pushes_starts_an_empty_store_and_says_that_it_is_empty(
+    team: Team, emulated: Served, opened: Opener
+) -> None:
+    team.machine("ann").build()
+    second = team.clone("bob")
+    assert "nothing was ever put into the shared cache" in words(second.plan(push=True), "shared-empty")
+    assert opened(team.url).get("VERSION") is None
+    assert second.build(push=True).exit_code == 0
+    assert opened(team.url).get("VERSION") == b"1\n"
 
 
 def test_a_plan_with_everything_at_hand_asks_nobody(

@@ -106,17 +106,49 @@ def _object_store(url: str, environ: Mapping[str, str]) -> Remote:
 
 def check_version(remote: Remote) -> bool:
     """Whether anything was ever put there; one request. Raises RemoteError where it is no shared cache, or a newer one."""
-    said = remote.get("VERSION")
-    if said is None:
+    there = remote.get("VERSION")
+    if there is None:
         return False
-    if said != VERSION:
-        found = said[:20].decode("ascii", "replace").strip()
-        newer = found.isdigit() and int(found) > int(VERSION)
+    if there != VERSION:
+        text = there[:20].decode("ascii", "replace").strip()
+        newer = text.isdigit() and int(text) > int(VERSION)
         words = (
-            f"has version {found}; update qwenbuild to use it" if newer else "is no shared cache: its VERSION is another file"
+            f"has version {text}; update qwenbuild to use it"
+            if newer
+            else "is no shared cache: what answers for its VERSION is another file, or a login page"
         )
         raise RemoteError(f"{remote.url} {words}", code="remote-version")
     return True
+
+
+def require_version(remote: Remote) -> None:
+    """Nothing that a store says, absence least of all, is believed without its VERSION. One request; raises RemoteError."""
+    if not check_version(remote):
+        raise never_started(remote)
+
+
+def never_started(remote: Remote) -> RemoteError:
+    """There is no VERSION: a new store, a share that is not mounted, another address, or a server that knows no name."""
+    words = f"{remote.url} has no VERSION, so it is another place, or nothing was ever put there"
+    return RemoteError(f"{words}: `qwenbuild cache push` starts a new shared cache", code="remote-unstarted")
+
+
+def start(remote: Remote) -> None:
+    """Make a place a shared cache, where it is none yet. Raises RemoteError, also where it does not keep what it takes."""
+    if not check_version(remote):
+        put_kept(remote, "VERSION", VERSION)
+
+
+def put_kept(remote: Remote, name: str, data: bytes) -> None:
+    """Write, and read it back. Raises RemoteError where what was acknowledged is not there."""
+    remote.put(name, data)
+    if remote.get(name) != data:
+        raise not_kept(remote, name)
+
+
+def not_kept(remote: Remote, name: str) -> RemoteError:
+    """The store took a write and has something else, or nothing."""
+    return RemoteError(f"the shared cache {remote.url} acknowledged {name} and did not keep it", code="remote-unkept")
 
 
 def blob_name(digest: str) -> str:

@@ -13,8 +13,19 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qwenbuild.cache.receipts import Stored, result_record, stored_of
-from qwenbuild.cache.remote import VERSION, Remote, RemoteError, Unlisted, blob_name, check_version, receipt_name
+from qwenbuild.cache.receipts import VERSION, Stored, result_record, stored_of
+from qwenbuild.cache.remote import (
+    Remote,
+    RemoteError,
+    Unlisted,
+    blob_name,
+    check_version,
+    not_kept,
+    put_kept,
+    receipt_name,
+    require_version,
+    start,
+)
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
 from qwenbuild.model import ActionResult
 
@@ -36,7 +47,7 @@ T = TypeVar("T")
 class Held:
     """What the shared cache has of the digests it was asked for; `unknown` are those it did not answer for.
 
-    `empty`: nothing was ever put there.
+    `empty`: nothing was ever put there, as far as can be told: there is no VERSION.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -64,13 +75,30 @@ def nobody(count: int, size: int) -> None:
 def look(remote: Remote, digests: Collection[str]) -> Held:
     """Which of these pictures the store has. No error is raised: what cannot be told is said so.
 
-    A store that does not answer the first question is not asked any other.
+    A store that does not answer the first question is not asked any other. What it says it does not have is believed only
+    between two readings of its VERSION: a server that has lost its way says "not found" to everything.
     """
     try:
         if not check_version(remote):
             return Held(empty=True)
     except RemoteError as error:
         return Held(unknown=dict.fromkeys(digests, error))
+    held = _looked(remote, digests)
+    absent = [digest for digest in digests if digest not in held.sizes and digest not in held.unknown]
+    doubt = doubt_of(remote) if absent else None
+    return held if doubt is None else Held(held.sizes, {**held.unknown, **dict.fromkeys(absent, doubt)})
+
+
+def doubt_of(remote: Remote) -> RemoteError | None:
+    """After a store said that something is not there: why that cannot be believed, None when it can."""
+    try:
+        require_version(remote)
+    except RemoteError as error:
+        return error
+    return None
+
+
+def _looked(remote: Remote, digests: Collection[str]) -> Held:
     if len(digests) >= LISTED_FROM:
         try:
             return _listed(remote, digests)
@@ -188,21 +216,41 @@ def verified(remote: Remote, digest: str) -> bytes | None:
 
 
 def receipt(remote: Remote, key: str, team: bytes = b"", *, signed: bool = False) -> ActionResult | None:
-    """The receipt of a key as the store has it, None when it has none, or one that is not believed.
+    """The receipt of a key as the store has it, None when it has none, or one that is whole and not believed.
 
-    `signed` believes only a receipt with the team key's HMAC. Raises RemoteError.
+    `signed` believes only a receipt with the team key's HMAC. Raises RemoteError, also for everything that is no whole
+    receipt of this key: it may stand where one should.
     """
-    raw = remote.get(receipt_name(key))
+    name = receipt_name(key)
+    raw = remote.get(name)
     if raw is None:
         return None
     try:
         record = unseal(raw)
+        if record.get("kind") == "result" and isinstance(record.get("v"), int) and record["v"] > VERSION:
+            words = f"{name} in {remote.url} was made by a newer qwenbuild: update this one"
+            raise RemoteError(words, code="remote-version")
         stored = stored_of(record)
-    except (BrokenSeal, KeyError, TypeError, ValueError, RecursionError):
-        return None
-    if stored.result.key != key or (signed and not _is_signed(record, team)):
+    except (BrokenSeal, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise unreadable(remote, name) from error
+    if stored.result.key != key:
+        raise unreadable(remote, name)
+    if signed and not _is_signed(record, team):
         return None
     return stored.result
+
+
+def pictureless(remote: Remote, key: str, digest: str) -> RemoteError:
+    """A receipt whose picture the store does not have: somebody has paid for it, and perhaps still has it."""
+    words = f"{remote.url} has a receipt of {key[:12]}, and not its picture {digest[:12]}"
+    hint = "`qwenbuild cache push` on the machine that drew it brings it there; `build --force` buys it anew"
+    return RemoteError(f"{words}: {hint}", code="remote-pictureless")
+
+
+def unreadable(remote: Remote, name: str) -> RemoteError:
+    """Something stands where a receipt should. That is neither a receipt nor the absence of one."""
+    words = "is no receipt that can be read: `qwenbuild cache push`, where its picture is, writes it again"
+    return RemoteError(f"{name} in the shared cache {remote.url} {words}", code="remote-unreadable")
 
 
 def _is_signed(record: Mapping[str, Any], team: bytes) -> bool:
@@ -229,15 +277,15 @@ def push(
 ) -> Moved:
     """Put pictures and their receipts into the store where it lacks them; blobs before receipts.
 
-    `files` are further bytes by digest. Raises RemoteError where the store is none, or cannot be asked at all.
+    `files` are further bytes by digest. Nothing at all starts an empty store. Raises RemoteError where the store is none, or
+    cannot be asked at all.
     """
     items: dict[str, Callable[[], int | None]] = {r.key: _sender(remote, cache, r, team) for r in results}
     items |= {digest: _file_sender(remote, digest, read) for digest, read in (files or {}).items()}
     done: list[str] = []
     failed: dict[str, RemoteError] = {}
     size = 0
-    if items and not check_version(remote):
-        remote.put("VERSION", VERSION)
+    start(remote)
     for name, answer in each(lambda name: items[name](), items):
         if isinstance(answer, RemoteError):
             failed[name] = answer
@@ -261,7 +309,7 @@ def send(remote: Remote, cache: Cache, result: ActionResult, team: bytes = b"") 
     sent = _send_blob(remote, result.digest, lambda: cache.read_blob(result.digest), result.size or None)
     record = receipt_bytes(result, team)
     if record and not _has_receipt(remote, result.key, team):
-        remote.put(receipt_name(result.key), record)
+        put_kept(remote, receipt_name(result.key), record)
         sent = sent or 0
     return sent
 
@@ -275,15 +323,22 @@ def _send_blob(remote: Remote, digest: str, read: Callable[[], bytes], size: int
     if there == len(data):
         return None
     remote.put(blob_name(digest), data)
+    if remote.size(blob_name(digest)) != len(data):
+        raise not_kept(remote, blob_name(digest))
     return len(data)
 
 
 def _has_receipt(remote: Remote, key: str, team: bytes) -> bool:
-    """Whether a receipt is there that readers of this team would believe."""
-    there = remote.size(receipt_name(key))
-    if there is None:
+    """Whether a receipt is there that readers of this team would believe; one that is broken is written again.
+
+    Raises RemoteError for one of a newer version: it is not ours to replace.
+    """
+    try:
+        return receipt(remote, key, team, signed=bool(team)) is not None
+    except RemoteError as error:
+        if error.code != "remote-unreadable":
+            raise
         return False
-    return not team or receipt(remote, key, team, signed=True) is not None
 
 
 def receipt_bytes(result: ActionResult, team: bytes = b"") -> bytes:

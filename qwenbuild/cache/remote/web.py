@@ -20,7 +20,9 @@ PAUSES = (0.2, 1.0)
 """Seconds before a request that failed on the server's side is made again."""
 AT_ONCE = 32
 DEADLINE = 300.0
-"""Seconds for one answer as a whole: a server that sends a byte now and then would hold a request for ever."""
+"""Seconds for one request as a whole, all tries: a server that sends a byte now and then would hold it for ever."""
+DONE = {"GET": (200,), "HEAD": (200,), "PUT": (200, 201, 204), "DELETE": (200, 202, 204)}
+"""What counts as done; every other answer but "not there" is an error, half an answer (206) too."""
 
 
 class Web:
@@ -34,7 +36,7 @@ class Web:
         self._base = self.url.rstrip("/")
         self._client = httpx.Client(
             auth=_credentials(url, environ),
-            headers={"Accept-Encoding": "identity", "User-Agent": "qwenbuild"},
+            headers={"Accept-Encoding": "identity", "Cache-Control": "no-cache", "User-Agent": "qwenbuild"},
             timeout=httpx.Timeout(60, connect=10),
             limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
             follow_redirects=False,
@@ -48,7 +50,8 @@ class Web:
     def size(self, name: str) -> int | None:
         """The size that the server announces, 0 when it announces none."""
         answer = self._ask("HEAD", name)
-        return None if answer is None else int(answer.headers.get("content-length", 0))
+        length = "0" if answer is None else answer.headers.get("content-length", "0")
+        return None if answer is None else int(length) if length.isdecimal() else 0
 
     def put(self, name: str, data: bytes) -> None:
         """Write or overwrite."""
@@ -74,26 +77,28 @@ class Web:
     def _ask(self, method: str, name: str, data: bytes | None = None) -> httpx.Response | None:
         """The answer, None for "not there". Raises RemoteError."""
         error = RemoteError("never asked")
+        until = time.monotonic() + DEADLINE
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(PAUSES[attempt - 1])
+            if attempt and time.monotonic() > until:
+                break
             try:
-                answer = self._answer(method, name, data)
+                answer = self._answer(method, name, data, until)
             except httpx.HTTPError as fault:
                 error = self._error(name, f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__)
                 continue
             if answer.status_code in (404, 410):
                 return None
-            if answer.is_success:
+            if answer.status_code in DONE[method]:
                 return answer
             error = self._refused(name, answer)
             if answer.status_code < 500 and answer.status_code not in (408, 429):
                 break
         raise error
 
-    def _answer(self, method: str, name: str, data: bytes | None) -> httpx.Response:
+    def _answer(self, method: str, name: str, data: bytes | None, until: float) -> httpx.Response:
         """One answer, read to its end within bounds of size and time."""
-        until = time.monotonic() + DEADLINE
         with self._client.stream(method, f"{self._base}/{quote(name)}", content=data) as answer:
             body = bytearray()
             for chunk in answer.iter_raw():
@@ -101,7 +106,7 @@ class Web:
                 if len(body) > LARGEST:
                     raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
                 if time.monotonic() > until:
-                    raise httpx.ReadTimeout(f"not complete after {DEADLINE:.0f} seconds")
+                    raise httpx.ReadTimeout(f"not complete within {DEADLINE:.0f} seconds")
         return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body))
 
     def _refused(self, name: str, answer: httpx.Response) -> RemoteError:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from qwenbuild.errors import InputError
+
 _NOT_DEFINED = re.compile(r"'([^']+)' is not defined\Z")
 _OPENING = re.compile(r"\{[{%#]")
 _QUOTED = re.compile(r"'([^']+)'")
@@ -35,6 +37,10 @@ CODES = {
 }
 
 
+WHOLE_FILE = ("data-type", "not-a-file", "unreadable")
+"""Codes of what is wrong with a file as such: no line in it is to blame, but the one that names it."""
+
+
 class Fault(Exception):
     """What is wrong in a template. `file` names an included template, None the text itself; places count from 1."""
 
@@ -53,6 +59,12 @@ class Fault(Exception):
     def again(self) -> Fault:
         """The same fault for another field that holds the same template."""
         return Fault(self.code, self.message, line=self.line, column=self.column, file=self.file, hint=self.hint)
+
+
+def of_whole_file(error: InputError, relative: str) -> Fault:
+    """The fault of a file that cannot be read at all, for the place that names it."""
+    problem = error.problems[0]
+    return Fault(problem.code, f"`{relative}`: {problem.message}", hint=problem.hint)
 
 
 def near(word: str, known: Iterable[str]) -> str:

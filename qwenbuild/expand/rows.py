@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qwenbuild.errors import Problem
-from qwenbuild.expand.faults import Fault, near
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.expand.faults import WHOLE_FILE, Fault, near, of_whole_file
 from qwenbuild.expand.fields import RESERVED, Path, reserved
 from qwenbuild.expand.templates import beside
 from qwenbuild.expand.values import kind_of, plain
@@ -61,7 +61,10 @@ class Data:
             names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
             hint = near(path.name, names)
             raise _at(Fault("no-such-file", f"there is no data file `{relative}`", hint=hint), where)
-        rows, warnings = loader.read_data(path, beside(self._manifest, relative))
+        try:
+            rows, warnings = loader.read_data(path, beside(self._manifest, relative))
+        except InputError as error:
+            raise _at(of_whole_file(error, relative), where) if error.code in WHOLE_FILE else error from None
         self.warnings += warnings
         self._files[relative] = [plain(row) for row in rows]
         return self._files[relative]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.expand.budget import MOST_TEXT, Budget, Stopped
-from qwenbuild.expand.faults import Fault, fault_of, near
+from qwenbuild.expand.faults import WHOLE_FILE, Fault, fault_of, near, of_whole_file
 from qwenbuild.expand.plain import Render, plain_template
 from qwenbuild.manifest.paths import inside, not_below
 from qwenbuild.manifest.text import Text, read
@@ -187,6 +187,8 @@ class Templates:
         try:
             return read(path, beside(self._manifest, relative), MOST_TEMPLATE_BYTES)
         except InputError as error:
+            if error.code in WHOLE_FILE:
+                return of_whole_file(error, relative)
             return error if error.code != "too-large" else _too_large(beside(self._manifest, relative))
 
     def _relative(self, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from qwenbuild.errors import InputError
 from qwenbuild.manifest.events import DEEPEST
 from qwenbuild.manifest.fields import kind
+from qwenbuild.manifest.padding import Padding, without_padding
 from qwenbuild.manifest.scalars import LONGEST_INTEGER
 from qwenbuild.manifest.text import Text
 
@@ -26,8 +27,8 @@ class _OddError(ValueError):
     """Something that Python's reader takes and a data file may not hold."""
 
 
-def json_rows(text: Text) -> list[Row]:
-    """The rows of a JSON list. Raises InputError."""
+def json_rows(text: Text, padding: Padding) -> list[Row]:
+    """The rows of a JSON list; empty ones go into `padding`. Raises InputError."""
     value = _parsed(text, text.characters, 0)
     if not isinstance(value, list):
         raise text.error(
@@ -38,18 +39,19 @@ def json_rows(text: Text) -> list[Row]:
             raise _not_a_row(text, row, _item(text.characters, number))
     if any(_deep(row) for row in value):
         raise _walked(text, text.characters, 0)
-    return value
+    return without_padding(value, lambda number: text.mark(_item(text.characters, number)).line, padding)
 
 
-def json_lines(text: Text) -> list[Row]:
-    """The rows of JSON Lines: one object a line, blank lines skipped. Raises InputError."""
-    rows = []
+def json_lines(text: Text, padding: Padding) -> list[Row]:
+    """The rows of JSON Lines: one object a line, blank lines skipped; empty rows go into `padding`. Raises InputError."""
+    rows, lines = [], []
     offset = 0
-    for line in text.characters.split("\n"):
+    for number, line in enumerate(text.characters.split("\n"), 1):
         if line.strip():
             rows.append(_line(text, line, offset))
+            lines.append(number)
         offset += len(line) + 1
-    return rows
+    return without_padding(rows, lines.__getitem__, padding)
 
 
 def _line(text: Text, line: str, offset: int) -> Row:

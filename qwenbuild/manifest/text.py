@@ -35,6 +35,10 @@ class Text:
         line = bisect_right(starts, offset)
         return Mark(self.shown, line, offset - starts[line - 1] + 1)
 
+    def start(self, line: int) -> int:
+        """The offset at which a line (from 1) begins."""
+        return self._line_starts()[line - 1]
+
     def snippet(self, mark: Mark) -> str:
         """The line of `mark`, credentials masked; empty where it is too long to be shown."""
         starts = self._line_starts()

@@ -87,7 +87,14 @@ def test_csv_cells_are_text_as_written(tmp_path: Path) -> None:
         ("id, id\n", "column", "1:1"),
         ("id,name\nred\n", "ragged-row", "2:1"),
         ('id,name\n"a\nb",x\nred,a,b\n', "ragged-row", "4:1"),
-        ("id,name\n,,\n", "ragged-row", "2:1"),
+        ("id,name\n,,x\n", "ragged-row", "2:1"),
+        ("id,name,\nred,,\nblue\n", "ragged-row", "3:1"),
+        ("id,,\nred,,\nblue,,7\n", "column", "1:1"),
+        ("sep=;\nid;id\n", "column", "2:1"),
+        ("sep=|\nid|name\n", "csv", "1:5"),
+        ('id,name\na,"red\nb,"blue"\n', "csv", "2:3"),
+        ('id,name\na,b\nc,"d ""e"" \n\n', "csv", "3:3"),
+        ('id,name\n"a\nb","c\n', "csv", "3:4"),
         ('id\nx\n"a"b\n', "csv", "3:1"),
         ('id\nx\n"never closed\n', "csv", "3:1"),
         ("id\n\x00\n", "control-character", "2:1"),
@@ -96,6 +103,60 @@ def test_csv_cells_are_text_as_written(tmp_path: Path) -> None:
 )
 def test_a_csv_mistake_has_its_line(text: str, code: str, place: str, tmp_path: Path) -> None:
     assert fault(tmp_path, "a.csv", text) == (code, place)
+
+
+PADDED = {
+    "empty rows": ("a.csv", "id,name\nred,crimson\n,\n,\n", "2 empty rows (lines 3, 4)", 3),
+    "empty rows with blanks": ("a.csv", "id,name\n , \nred,crimson\n", "1 empty row (line 2)", 2),
+    "empty rows of another width": ("a.csv", "id,name\n,,,\nred,crimson\n\"\"\n", "2 empty rows (lines 2, 4)", 2),
+    "rows above the header": ("a.csv", ",,\n,,\nid,name,\nred,crimson,\n", "2 empty rows (lines 1, 2) and 1 empty column", 1),
+    "columns": ("a.csv", "id,name,,\nred,crimson,,\n", "2 empty columns without a name (columns 3, 4)", 1),
+    "columns before": ("a.csv", ",id,,name\n,red,,crimson\n", "2 empty columns without a name (columns 1, 3)", 1),
+    "columns that Excel ends early": ("a.csv", "id,name,,\nred,crimson\n", "2 empty columns without a name (columns 3, 4)", 1),
+    "columns that begin below": ("a.csv", "id,name\nred,crimson,,\n", "2 empty columns without a name (columns 3, 4)", 1),
+    "semicolons": ("a.csv", "sep=;\nid;name;\n;;\nred;crimson;\n", "1 empty row (line 3) and 1 empty column", 2),
+    "many": ("a.csv", "id,name\n" + ",\n" * 3000 + "red,crimson\n", "3,000 empty rows (the first in line 2)", 2),
+    "json": (
+        "a.json",
+        '[{"id": "red", "name": "crimson"},\n {"id": null, "name": ""},\n {}]',
+        "2 empty rows (lines 2, 3)",
+        2,
+    ),
+    "json columns": ("a.json", '[\n{"id": "red", "": null, "name": "crimson"}]', "1 empty column without a name (column 2)", 2),
+    "json lines": ("a.jsonl", '{"id": " "}\n\n{"id": "red", "name": "crimson"}\n{}\n', "2 empty rows (lines 1, 4)", 1),
+    "yaml": ("a.yaml", "- {id: red, name: crimson}\n- id:\n  name: ''\n- {}\n", "2 empty rows (lines 2, 4)", 2),
+}
+
+
+@pytest.mark.parametrize("case", PADDED)
+def test_what_a_spreadsheet_padded_a_table_with_is_left_out_with_one_warning(case: str, tmp_path: Path) -> None:
+    name, text, words, line = PADDED[case]
+    found, warnings = read(tmp_path, name, text)
+    assert found == RED
+    (warning,) = warnings
+    assert warning.code == "padding"
+    assert words in warning.message
+    assert warning.mark
+    assert (warning.mark.file, warning.mark.line) == (f"data/{name}", line)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", ",,\n,,\n"), ("a.csv", "id,,\n,,\n"), ("a.json", "[{}]"), ("a.yaml", "- {}")])
+def test_a_file_of_padding_alone_gives_no_entries(name: str, text: str, tmp_path: Path) -> None:
+    found, warnings = read(tmp_path, name, text)
+    assert found == []
+    assert [warning.code for warning in warnings] == ["padding", "empty-data"]
+
+
+@pytest.mark.parametrize("value", ["0", "-", "x"])
+def test_a_row_with_one_value_is_no_padding(value: str, tmp_path: Path) -> None:
+    assert rows(tmp_path, "a.csv", f"id,name\n,{value}\n") == [{"id": "", "name": value}]
+    assert rows(tmp_path, "a.json", '[{"id": false}, {"n": 0}, {"list": []}]') == [{"id": False}, {"n": 0}, {"list": []}]
+
+
+@pytest.mark.parametrize("sep", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
+def test_the_line_by_which_excel_names_the_separator_is_read(sep: str, tmp_path: Path) -> None:
+    assert rows(tmp_path, "a.csv", f"{sep}\r\nid;name,a,b\r\nred;crimson\r\n") == [{"id": "red", "name,a,b": "crimson"}]
+    assert rows(tmp_path, "a.csv", "sep=\t\nid\tname\nred\tcrimson\n") == RED
 
 
 def test_latin_1_is_no_utf_8(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class Table:
             fault = Fault("empty-slug", f"{what}: {error}")
         except LookupError:
             fault = Fault("unnamed", f"{what} is {kind_of(value)} without `id` or `name`, so its entries have no id")
-            fault.hint = "give it an `id`, or the asset an `id:` template"
+            fault.hint = _naming(value)
         except Unprintable as error:
             fault = Fault("unnamed", f"{what}: {error}; it cannot name its entries", hint="give the asset an `id:` template")
         fault.path = path
@@ -175,6 +175,15 @@ def name_of(value: Any) -> Any:
             return value["id"]
         return value["name"]
     return value
+
+
+def _naming(value: Mapping[str, Any]) -> str:
+    """How a row or an axis's value without a name gets one: mostly it has one, but in capitals."""
+    for name in ("id", "name"):
+        alike = next((key for key in value if isinstance(key, str) and key.strip().lower() == name), None)
+        if alike:
+            return f"`{alike}` does not name it, `{name}` would: write it in lower case, or give the asset an `id:` template"
+    return "give it an `id`, or the asset an `id:` template"
 
 
 def key_of(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
 from qwenbuild.expand.blueprint import Blueprint
 from qwenbuild.expand.budget import NOTHING, Budget, Spent, Stopped
+from qwenbuild.expand.columns import reached_as
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
@@ -192,6 +193,8 @@ class _Multiplied:
         self._blueprint = blueprint
         self._base = base
         self._asset = str(table.path[-1])
+        columns = set().union(*table.rows or ())
+        self._reached = reached_as(sorted(columns), {*columns, *base, *table.axes})
         self._faulty = 0
 
     def into(self, entries: list[Entry], combinations: Sequence[Combination], out: set[tuple[int, int]]) -> None:
@@ -199,7 +202,7 @@ class _Multiplied:
         rows = self._table.rows
         for row in range(1 if rows is None else len(rows)):
             try:
-                variables = self._base if rows is None else {**self._base, **rows[row], RESERVED: self._asset}
+                variables = self._base if rows is None else self._seen(rows[row])
                 prefix = () if rows is None or not self._table.named else (self._table.row_slug(row),)
             except Fault as fault:
                 self._report(fault, "")
@@ -214,9 +217,16 @@ class _Multiplied:
         """Find the templates' faults by one combination, where something else is wrong already."""
         rows = self._table.rows
         if combinations and (rows is None or rows):
-            context = {**self._base, **(rows[0] if rows else {}), **combinations[0].values, RESERVED: self._asset}
+            context = {**self._seen(rows[0] if rows else {}), **combinations[0].values}
             for found in self._blueprint.faults(context, self._asset):
                 self._report(found, "")
+
+    def _seen(self, row: Mapping[str, object]) -> dict[str, object]:
+        """The variables of a row, its columns also under the names that a template can write."""
+        seen = {**self._base, **row, RESERVED: self._asset}
+        if self._reached:
+            seen.update({name: row[column] for name, column in self._reached.items() if column in row})
+        return seen
 
     def _one(
         self, entries: list[Entry], variables: dict[str, object], prefix: tuple[str, ...], each: Combination, row: int | None

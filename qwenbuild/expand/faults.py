@@ -6,12 +6,14 @@ Knows no manifest: whoever has the fault's template knows where it stands.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 from qwenbuild.errors import InputError
+from qwenbuild.expand.columns import identifier, writable
 
 _NOT_DEFINED = re.compile(r"'([^']+)' is not defined\Z")
 _OPENING = re.compile(r"\{[{%#]")
@@ -67,16 +69,49 @@ def of_whole_file(error: InputError, relative: str) -> Fault:
     return Fault(problem.code, f"`{relative}`: {problem.message}", hint=problem.hint)
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that was meant: the same but for capitals, blanks and signs, else the nearest; None when none is near."""
+    names = [name for name in known if isinstance(name, str)]
+    alike = _letters(word)
+    same = next((name for name in names if _letters(name) == alike), None) if alike else None
+    return same or next(iter(difflib.get_close_matches(word, names, 1)), None)
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """The hint for a word that is not known: its near miss, or nothing."""
-    close = difflib.get_close_matches(word, [name for name in known if isinstance(name, str)], 1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    close = closest(word, known)
+    return f"did you mean `{close}`?" if close else ""
+
+
+def near_key(word: str, mapping: Iterable[str]) -> str:
+    """The hint for a part that a mapping does not have, as a template can write it."""
+    close = closest(word, mapping)
+    if not close:
+        return ""
+    return f"did you mean `{close}`?" if writable(close) else f"did you mean `[{json.dumps(close, ensure_ascii=False)}]`?"
 
 
 def undefined(name: str, context: Mapping[str, Any], line: int, column: int) -> Fault:
     """The fault of a name that no variable has."""
-    hint = near(name, context) or f"defined here: {', '.join(sorted(context)[:12])}"
-    return Fault("undefined", f"`{name}` is not defined", line=line, column=column, hint=hint)
+    return Fault("undefined", f"`{name}` is not defined", line=line, column=column, hint=_defined(name, context))
+
+
+def _defined(name: str, context: Mapping[str, Any]) -> str:
+    """What could be written instead: only names that a template can write."""
+    names = [each for each in context if writable(each)]
+    close = closest(name, names)
+    others = [each for each in context if not writable(each)]
+    column = next((each for each in others if close and identifier(each) == close), None)
+    if close:
+        return f"did you mean `{close}`" + (f", the column `{column}`?" if column else "?")
+    unreached = closest(name, others)
+    if unreached:
+        return f"no template can write the column `{unreached}`, and its plain name is taken: rename the column"
+    return f"defined here: {', '.join(sorted(names)[:12])}"
+
+
+def _letters(word: str) -> str:
+    return "".join(filter(str.isalnum, word)).casefold()
 
 
 def fault_of(error: BaseException, source: str, sources: Mapping[str, str], context: Mapping[str, Any]) -> Fault:

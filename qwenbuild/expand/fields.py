@@ -72,7 +72,7 @@ class Fields:
         return _merged(layers)
 
     def variables(self) -> dict[str, Any]:
-        """The variables of every template of the asset, and its name as `asset`. Raises Fault when one is called that."""
+        """The variables of every template of the asset, null being a value. Raises Fault when one is called `asset`."""
         layers: list[tuple[Mapping[str, Any], Path]] = [
             (self._manifest.vars, ("vars",)),
             (self._manifest.defaults.vars, ("defaults", "vars")),
@@ -81,7 +81,7 @@ class Fields:
         for values, path in layers:
             if RESERVED in values:
                 raise reserved((*path, RESERVED))
-        return {name: plain(written.value) for name, written in _merged(layers).items()}
+        return {name: plain(value) for values, _ in layers for name, value in values.items()}
 
 
 def reserved(path: Path) -> Fault:

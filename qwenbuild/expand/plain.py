@@ -9,18 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qwenbuild.expand.faults import Fault, near, undefined
+from qwenbuild.expand.columns import RESERVED
+from qwenbuild.expand.faults import Fault, near_key, undefined
 from qwenbuild.expand.slugs import EmptySlug, slug
 from qwenbuild.expand.values import Unprintable, kind_of, printed
 
 _SLOT = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*(\|\s*slug\s*)?\}\}", re.ASCII)
-_RESERVED = frozenset(
-    [
-        *("true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"),
-        *("self", "super", "loop", "caller", "varargs", "kwargs", "range", "dict", "namespace"),
-        *("items", "keys", "values", "get"),
-    ]
-)
+_RESERVED = RESERVED | {"items", "keys", "values", "get"}
 """Names that mean something to Jinja, or that are methods of a mapping."""
 
 Slot = tuple[int, str, tuple[str, ...], bool, int]
@@ -71,7 +66,7 @@ def _fault(source: str, slots: list[Slot], context: Mapping[str, Any]) -> Fault:
         value = context[first]
         for name in rest:
             if not isinstance(value, dict) or name not in value:
-                hint = near(name, value) if isinstance(value, dict) else ""
+                hint = near_key(name, value) if isinstance(value, dict) else ""
                 return Fault("undefined", f"{kind_of(value)} has no `{name}`", line=line, column=column, hint=hint)
             value = value[name]
         try:

@@ -6,7 +6,6 @@ the counters need no clock, no signal and no process of their own, so every mach
 
 from __future__ import annotations
 
-import difflib
 import operator
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from jinja2.utils import Namespace, missing
 
 from qwenbuild.expand import guard
 from qwenbuild.expand.budget import Budget
+from qwenbuild.expand.faults import near_key
 from qwenbuild.expand.filters import Method, filters, globals_, items_of, method, small
 from qwenbuild.expand.values import MISSING, kind_of, part, printed
 
@@ -61,8 +61,8 @@ class Nothing(StrictUndefined):
         name, owner = self._undefined_name, self._undefined_obj
         if self._undefined_hint or owner is missing:
             return self._undefined_hint or f"{name!r} is not defined"
-        near = difflib.get_close_matches(str(name), [str(key) for key in owner], 1) if isinstance(owner, dict) else []
-        return f"{kind_of(owner)} has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        near = near_key(str(name), owner) if isinstance(owner, dict) else ""
+        return f"{kind_of(owner)} has no {name!r}" + (f"; {near}" if near else "")
 
 
 class Sandbox(ImmutableSandboxedEnvironment):

@@ -106,7 +106,7 @@ class _Header:
                 continue
             if padded or len(record) != self._width:
                 widest = max(widest, len(record))
-                record = self._named(line, record, places)  # noqa: PLW2901
+                record = self._named(line, record, places)
             rows.append(dict(zip(names, record, strict=True)))
         padding.header = self._line
         padding.columns = sorted(set(range(1, widest + 1)) - {place + 1 for place in places})

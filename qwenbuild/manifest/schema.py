@@ -221,7 +221,7 @@ class Shared(TypedDict, total=False):
 
     model: Annotated[SomeText, doc("model id; default: the provider's, else the model table's")]
     params: Annotated[Params, doc("drawing parameters; merged by key, null removes")]
-    vars: Annotated[Variables, doc("variables of the templates; merged by key, null removes")]
+    vars: Annotated[Variables, doc("variables of the templates; merged by key, null is a value")]
     seed: Annotated[fields.Seed, doc("0 to 2147483647; default 0")]
     variants: Annotated[fields.Variants, doc("candidates with consecutive seeds, of which one is picked; default 1")]
     inputs: Annotated[list[InputFile], doc("reference images: files, or {entry: id} for another entry's picture")]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from expand_making import asset, entries, expanded, ids, manifest, problem, problems
 
+from qwenbuild.errors import InputError
 from qwenbuild.expand import expand
 from qwenbuild.images import normalise
+from qwenbuild.manifest import load
 from qwenbuild.model import Atlas, Entry, InputRef, OutputSpec, ProviderSettings
 
 COLORS = ({"id": "red", "name": "crimson"}, {"id": "blue", "name": "azure"})
@@ -175,9 +179,38 @@ def test_variables_come_from_vars_then_the_asset_then_the_row_then_the_axes() ->
     assert [entry.prompt for entry in found.entries] == ["12345"]
 
 
-def test_null_removes_a_variable() -> None:
-    found = problem(asset(prompt="{{ a }}", vars={"a": None}), vars={"a": 1})
-    assert found.code == "undefined"
+NULLS: dict[str, dict[str, Any]] = {
+    "vars": {"vars": {"a": None}},
+    "defaults": {"vars": {"a": 1}, "defaults": {"vars": {"a": None}}},
+    "asset": {"vars": {"a": 1}, "asset": {"vars": {"a": None}}},
+    "row": {"vars": {"a": 1}, "asset": {"foreach": [{"id": "x", "a": None}]}},
+    "axis": {"vars": {"a": 1}, "asset": {"matrix": {"m": [{"id": "x", "a": None}]}, "vars": {"a": 1}}, "name": "m.a"},
+}
+
+
+@pytest.mark.parametrize("level", NULLS)
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("{% if A %}bright{% else %}plain{% endif %}", "plain"),
+        ("{{ 'none' if A is none else A }}", "none"),
+        ("{{ A | default('dull', true) }}", "dull"),
+        ("a {{ A }}", None),
+    ],
+)
+def test_null_is_a_value_among_variables_and_an_error_when_printed(
+    level: str, template: str, prompt: str | None, tmp_path: Path
+) -> None:
+    said = dict(NULLS[level])
+    text = template.replace("A", said.pop("name", "a"))
+    document = {"version": 1, "assets": {"potion": {"prompt": text, **said.pop("asset", {})}}, **said}
+    path = tmp_path / "qwenbuild.yaml"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    if prompt is None:
+        with pytest.raises(InputError, match="null cannot be printed; test it, or give a default"):
+            expand(load(path))
+    else:
+        assert [entry.prompt for entry in expand(load(path)).entries] == [prompt]
 
 
 def test_params_merge_by_key_from_defaults_over_provider_to_asset() -> None:

@@ -108,7 +108,7 @@ def test_a_csv_mistake_has_its_line(text: str, code: str, place: str, tmp_path: 
 PADDED = {
     "empty rows": ("a.csv", "id,name\nred,crimson\n,\n,\n", "2 empty rows (lines 3, 4)", 3),
     "empty rows with blanks": ("a.csv", "id,name\n , \nred,crimson\n", "1 empty row (line 2)", 2),
-    "empty rows of another width": ("a.csv", "id,name\n,,,\nred,crimson\n\"\"\n", "2 empty rows (lines 2, 4)", 2),
+    "empty rows of another width": ("a.csv", 'id,name\n,,,\nred,crimson\n""\n', "2 empty rows (lines 2, 4)", 2),
     "rows above the header": ("a.csv", ",,\n,,\nid,name,\nred,crimson,\n", "2 empty rows (lines 1, 2) and 1 empty column", 1),
     "columns": ("a.csv", "id,name,,\nred,crimson,,\n", "2 empty columns without a name (columns 3, 4)", 1),
     "columns before": ("a.csv", ",id,,name\n,red,,crimson\n", "2 empty columns without a name (columns 1, 3)", 1),
@@ -140,7 +140,9 @@ def test_what_a_spreadsheet_padded_a_table_with_is_left_out_with_one_warning(cas
     assert (warning.mark.file, warning.mark.line) == (f"data/{name}", line)
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.csv", ",,\n,,\n"), ("a.csv", "id,,\n,,\n"), ("a.json", "[{}]"), ("a.yaml", "- {}")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.csv", ",,\n,,\n"), ("a.csv", "id,,\n,,\n"), ("a.json", "[{}]"), ("a.yaml", "- {}")]
+)
 def test_a_file_of_padding_alone_gives_no_entries(name: str, text: str, tmp_path: Path) -> None:
     found, warnings = read(tmp_path, name, text)
     assert found == []

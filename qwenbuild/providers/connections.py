@@ -1,6 +1,7 @@
-"""A transport for httpx with a connection for each request in flight, on asyncio's own sockets.
+"""Transports for httpx on asyncio's own sockets: a connection for each request in flight, or through a proxy. The sockets say
+when a byte of a request is first written.
 
-Knows no API, no proxy and no size. httpx's pool looks at all its connections at each request, and its sockets stand on a
+Knows no API, no environment and no size. httpx's pool looks at all its connections at each request, and its sockets stand on a
 layer that takes longer than the request itself: with hundreds in flight the two are most of what a picture costs.
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 
 import httpcore
 import httpx
+
+from qwenbuild.providers.departure import writing
 
 READ_AHEAD = 4 << 20
 """Bytes that wait to be read before the sender is held up."""
@@ -60,16 +63,7 @@ class Direct(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, with its body still to be read and to be closed."""
-        url = request.url
-        if url.scheme not in ("http", "https"):
-            raise httpx.UnsupportedProtocol(f"{url.scheme}: is not spoken here", request=request)
-        asked = httpcore.Request(
-            method=request.method,
-            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
+        asked = _as_httpcore(request)
         connection = await self._connection(asked.url.origin)
         with _as_httpx(request):
             answer = await connection.handle_async_request(asked)
@@ -102,13 +96,61 @@ class Direct(httpx.AsyncBaseTransport):
             await connection.aclose()
 
 
+class Proxied(httpx.AsyncBaseTransport):
+    """Sends through a proxy, over at most `most` connections, which are kept for `expiry` seconds while they are idle.
+
+    Raises the errors of httpx; ImportError for a SOCKS proxy where socksio is not installed.
+    """
+
+    def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy, *, most: int, expiry: float = 30.0) -> None:
+        url = proxy.url
+        options: dict[str, Any] = {
+            "proxy_url": httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            "proxy_auth": proxy.raw_auth,
+            "ssl_context": context,
+            "max_connections": most,
+            "max_keepalive_connections": most,
+            "keepalive_expiry": expiry,
+            "network_backend": Sockets(),
+        }
+        if url.scheme.startswith("socks5"):
+            self._pool: httpcore.AsyncConnectionPool = httpcore.AsyncSOCKSProxy(**options)
+        else:
+            self._pool = httpcore.AsyncHTTPProxy(proxy_headers=proxy.headers.raw, **options)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, with its body still to be read and to be closed."""
+        with _as_httpx(request):
+            answer = await self._pool.handle_async_request(_as_httpcore(request))
+        body = _Body(None, None, answer, request)
+        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
+
+
+def _as_httpcore(request: httpx.Request) -> httpcore.Request:
+    """The same request for the layer below. Raises UnsupportedProtocol."""
+    url = request.url
+    if url.scheme not in ("http", "https"):
+        raise httpx.UnsupportedProtocol(f"unsupported URL scheme: {url.scheme}", request=request)
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
 class _Body(httpx.AsyncByteStream):
-    """An answer's body; closing it frees its connection."""
+    """An answer's body; closing it frees its connection, where that is one of ours."""
 
     def __init__(
         self,
-        transport: Direct,
-        connection: httpcore.AsyncHTTPConnection,
+        transport: Direct | None,
+        connection: httpcore.AsyncHTTPConnection | None,
         answer: httpcore.Response,
         request: httpx.Request,
     ) -> None:
@@ -123,7 +165,8 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with _as_httpx(self._request):
             await self._answer.aclose()
-        await self._transport.free(self._connection)
+        if self._transport is not None and self._connection is not None:
+            await self._transport.free(self._connection)
 
 
 # ---------------------------------------------------------------- sockets
@@ -253,6 +296,8 @@ class _Socket(httpcore.AsyncNetworkStream):
         protocol = self._protocol
         if protocol.ended and protocol.error is not None:
             raise httpcore.WriteError(str(protocol.error)) from protocol.error
+        if buffer:
+            writing()
         protocol.transport.write(buffer)
         if protocol.full:
             protocol.writer = asyncio.get_running_loop().create_future()

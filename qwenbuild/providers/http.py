@@ -1,5 +1,5 @@
 """Send requests and fetch pictures: a fresh connection for each submit, idle ones for polls, ways without credentials
-for downloads. The one place where the errors of httpx become ours.
+for downloads. The one place where the errors of httpx become ours. Whether a request left is told by the sockets.
 
 Knows no vendor: what an answer means is for the provider to say.
 """
@@ -18,8 +18,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from qwenbuild.errors import ProviderError, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
+from qwenbuild.providers.departure import Departure, departing
 from qwenbuild.providers.guard import Guard
+from qwenbuild.providers.secret import vendor_words
 from qwenbuild.providers.transfer import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.providers.ways import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm
 
@@ -31,42 +33,6 @@ DEPTH_CAP = 32
 PICTURE_CAP = 64 << 20
 """Bytes of a picture, unpacked; more is not read."""
 REDIRECTS = 3
-
-NEVER_LEFT: tuple[type[Exception], ...] = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
-"""The request did not reach the server: sending it again cannot pay twice."""
-
-PERHAPS_ARRIVED: tuple[type[Exception], ...] = (
-    httpx.ReadError,
-    httpx.ReadTimeout,
-    httpx.WriteError,
-    httpx.WriteTimeout,
-    httpx.CloseError,
-    httpx.NetworkError,
-    httpx.TimeoutException,
-    httpx.RemoteProtocolError,
-    httpx.LocalProtocolError,
-    httpx.ProtocolError,
-    httpx.DecodingError,
-    httpx.TooManyRedirects,
-    httpx.TransportError,
-    httpx.RequestError,
-    httpx.HTTPStatusError,
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.StreamClosed,
-    httpx.StreamConsumed,
-    httpx.RequestNotRead,
-    httpx.ResponseNotRead,
-    httpx.CookieConflict,
-)
-"""Bytes may have arrived, and no whole answer came back."""
 
 
 class LinkDead(Exception):
@@ -122,12 +88,17 @@ def _children(node: Any) -> Iterable[Any]:
     return node if isinstance(node, list) else ()
 
 
-def foreign(error: BaseException, what: str) -> ProviderError:
-    """Our error for one of httpx: Unavailable where the request surely did not arrive, else Uncertain."""
+def fate(error: Exception, departure: Departure) -> ProviderError:
+    """Our error for one that ended a request which spends. Only what was written of it can have arrived: before its first
+    byte it is Unavailable, or a stop where no network failed and trying again cannot help; after that it is Uncertain.
+    """
     name = type(error).__name__
-    if isinstance(error, NEVER_LEFT):
-        return Unavailable(f"{what} did not go out ({name})", code=name)
-    return Uncertain(f"{what} went out and no whole answer came back ({name})", code=name)
+    if departure.written:
+        return Uncertain(f"the request went out and no whole answer came back ({name})", code=name)
+    if isinstance(error, (httpx.TransportError, OSError)):  # a TimeoutError is an OSError
+        return Unavailable(f"the request did not go out ({name})", code=name)
+    words = vendor_words(f"{name}: {error}", 200)
+    return AccountStop(f"requests cannot be sent from here, and nothing was sent ({words})", kind="setup", code=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +126,29 @@ class Wire:
         self._downloads = Way(httpx.Timeout(self.limits.read, connect=10.0), keep=CONNECTIONS, backend=guarded, env=env)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, read: float, cap: int = ANSWER_CAP) -> Answer:
-        """Send once over a connection of its own. Raises Unavailable when it surely did not arrive, else Uncertain."""
+        """Send once over a connection of its own. Raises Unavailable or AccountStop when no byte of it was written, else
+        Uncertain.
+        """
         patience = httpx.Timeout(read, connect=10.0, write=60.0)
-        try:
-            async with (
-                asyncio.timeout(read + DRIPS),
-                self._submits.sent("POST", url, headers, body, patience) as response,
-            ):
-                return await _answer(response, cap)
-        except TooLarge as error:
-            raise Uncertain(f"the answer is longer than {cap} bytes", code="TooLarge") from error
-        except Exception as error:
-            raise foreign(error, "the request") from error
+        with departing() as departure:
+            try:
+                async with (
+                    asyncio.timeout(read + DRIPS),
+                    self._submits.sent("POST", url, headers, body, patience) as response,
+                ):
+                    departure.written = True
+                    return await _answer(response, cap)
+            except TooLarge as error:
+                raise Uncertain(f"the answer is longer than {cap} bytes", code="TooLarge") from error
+            except Exception as error:
+                raise fate(error, departure) from error
 
     async def get(self, url: str, headers: Mapping[str, str], *, cap: int = ANSWER_CAP) -> Answer:
         """Ask something that costs nothing. Raises Unavailable for whatever stands in the way."""
         try:
             async with asyncio.timeout(DRIPS), self._polls.sent("GET", url, headers) as response:
                 return await _answer(response, cap)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TooLarge, OSError, TimeoutError) as error:
+        except Exception as error:
             raise Unavailable(
                 f"no answer from {urlsplit(url).hostname} ({type(error).__name__})", code=type(error).__name__
             ) from error

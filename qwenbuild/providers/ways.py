@@ -1,6 +1,6 @@
 """The ways out of this machine: straight or through a proxy, with or without a look at the address that is connected to.
 
-Knows no API and no size of an answer; idle connections and httpx's clients are kept here.
+Knows no API and no size of an answer; idle connections are kept here.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import ipaddress
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
 from qwenbuild import __version__
-from qwenbuild.providers.connections import Direct, Sockets
+from qwenbuild.network import check_proxies, checked_context, proxy_for
+from qwenbuild.providers.connections import Direct, Proxied, Sockets
 from qwenbuild.providers.departure import trace
 from qwenbuild.providers.guard import Guard, HostRefused
 
@@ -38,7 +37,7 @@ COMMON = {
     "User-Agent": f"qwenbuild/{__version__}",
 }
 CONNECTIONS = 10
-"""Idle connections that are kept. Through a proxy also those of one client: httpx walks a whole pool at each request."""
+"""Idle connections that are kept. Through a proxy also those of one pool: httpcore walks a whole one at each request."""
 EXPIRY = 30.0
 """Seconds that an idle connection is kept."""
 
@@ -47,7 +46,7 @@ Resolve = Callable[[str, int], Any]
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return checked_context(httpx.create_ssl_context)
 
 
 @cache
@@ -58,25 +57,11 @@ def warm() -> None:
     _ssl_context()
 
 
-def _no_cookies() -> CookieJar:
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-
-
-def _client(timeout: httpx.Timeout) -> httpx.AsyncClient:
-    """A client that goes through the proxy that the environment names."""
-    return httpx.AsyncClient(
-        verify=_ssl_context(),
-        timeout=timeout,
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=EXPIRY),
-        cookies=_no_cookies(),
-        follow_redirects=False,
-    )
-
-
 class Way:
     """How requests of one kind leave: straight, or through the proxy that the environment names for their host.
 
     `keep`: how many idle connections are kept; `spends`: whoever keeps the pace is told when a request has left.
+    Raises InputError for certificates or proxies of the environment that cannot be used.
     """
 
     def __init__(
@@ -89,11 +74,13 @@ class Way:
         spends: bool = False,
     ) -> None:
         self._patience = patience
+        if env:
+            check_proxies()
         self._straight = Direct(_ssl_context(), keep=keep, expiry=EXPIRY, backend=backend)
         self._keep, self._env = keep, env
         self._reports = {"trace": trace} if spends else {}
-        self._proxied: dict[tuple[str, str], bool] = {}
-        self._clients = _Pool(lambda: _client(patience))
+        self._proxies: dict[tuple[str, str], str | None] = {}
+        self._pools: dict[str, _Pools] = {}
 
     @asynccontextmanager
     async def sent(
@@ -112,64 +99,67 @@ class Way:
             content=body,
             extensions={"timeout": (patience or self._patience).as_dict(), **self._reports},
         )
-        if self._env and self._has_proxy(request.url):
-            async with self._client() as client:
-                response = await client.send(request, stream=True)
-                try:
-                    yield response
-                finally:
+        async with self._transport(request.url) as transport:
+            response = await transport.handle_async_request(request)
+            try:
+                yield response
+            finally:
+                with contextlib.suppress(Exception):  # an answer that was read is not lost because its connection ends badly
                     await response.aclose()
-            return
-        response = await self._straight.handle_async_request(request)
-        try:
-            yield response
-        finally:
-            await response.aclose()
 
-    def _client(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        return self._clients.client() if self._keep else _client(self._patience)
+    @asynccontextmanager
+    async def _transport(self, url: httpx.URL) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """What carries a request there: a connection to a proxy that is not kept is closed with its answer."""
+        proxy = self._proxy(url)
+        if proxy is None:
+            yield self._straight
+        elif self._keep:
+            async with self._pools.setdefault(proxy, _Pools(proxy)).one() as pool:
+                yield pool
+        else:
+            async with _proxied(proxy) as pool:
+                yield pool
 
-    def _has_proxy(self, url: httpx.URL) -> bool:
-        known = self._proxied.get((url.scheme, url.host))
-        if known is None:
-            known = self._proxied[url.scheme, url.host] = _proxy_for(url.scheme, url.host)
-        return known
+    def _proxy(self, url: httpx.URL) -> str | None:
+        place = url.scheme, url.host
+        if self._env and place not in self._proxies:
+            self._proxies[place] = proxy_for(*place)
+        return self._proxies.get(place)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._straight.aclose()
-        await self._clients.aclose()
+        for pools in self._pools.values():
+            await pools.aclose()
 
 
-class _Pool:
-    """Clients of at most ten connections each, made as they are needed."""
+def _proxied(proxy: str) -> Proxied:
+    return Proxied(_ssl_context(), httpx.Proxy(proxy), most=CONNECTIONS, expiry=EXPIRY)
 
-    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
-        self._make = make
-        self._clients: list[httpx.AsyncClient] = []
+
+class _Pools:
+    """Pools of at most ten connections each to one proxy, made as they are needed."""
+
+    def __init__(self, proxy: str) -> None:
+        self._proxy = proxy
+        self._pools: list[Proxied] = []
         self._busy: list[int] = []
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def one(self) -> AsyncIterator[Proxied]:
         number = next((index for index, busy in enumerate(self._busy) if busy < CONNECTIONS), len(self._busy))
         if number == len(self._busy):
-            self._clients.append(self._make())
+            self._pools.append(_proxied(self._proxy))
             self._busy.append(0)
         self._busy[number] += 1
         try:
-            yield self._clients[number]
+            yield self._pools[number]
         finally:
             self._busy[number] -= 1
 
     async def aclose(self) -> None:
-        for client in self._clients:
-            await client.aclose()
-
-
-def _proxy_for(scheme: str, host: str) -> bool:
-    proxies = getproxies()
-    found = proxies.get(scheme) or proxies.get("all")
-    return bool(found) and not proxy_bypass(host)
+        for pool in self._pools:
+            await pool.aclose()
 
 
 async def resolve_host(host: str, port: int) -> list[str]:

@@ -12,53 +12,21 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-import respx
 
-from qwenbuild.errors import Unavailable, Uncertain
+from qwenbuild.errors import Unavailable
 from qwenbuild.providers.departure import at_departure
 from qwenbuild.providers.guard import Guard, HostRefused, is_public
 from qwenbuild.providers.http import (
-    NEVER_LEFT,
-    PERHAPS_ARRIVED,
     Answer,
     DownloadLimits,
     LinkDead,
     Wire,
-    foreign,
 )
 from qwenbuild.providers.transfer import TooLarge
 from tests.providers.bench import http, server
 
 LOCAL = Guard((), loopback=True)
-
-
-def library_errors() -> set[type[Exception]]:
-    found = [getattr(httpx, name) for name in dir(httpx)]
-    return {item for item in found if isinstance(item, type) and issubclass(item, Exception)}
-
-
-def test_every_error_of_httpx_has_its_place_in_the_map() -> None:
-    assert {*NEVER_LEFT, *PERHAPS_ARRIVED} == library_errors()
-    assert not set(NEVER_LEFT) & set(PERHAPS_ARRIVED)
-
-
-@pytest.mark.parametrize("error", sorted(library_errors(), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
-async def test_only_what_never_left_may_be_sent_again(error: type[Exception]) -> None:
-    raised = error.__new__(error)
-    ours = foreign(raised, "the request")
-    assert type(ours) is (Unavailable if error in NEVER_LEFT else Uncertain)
-    with respx.mock:
-        respx.post("https://api.example/x").mock(side_effect=raised)
-        wire = Wire(Guard(()))
-        with pytest.raises(type(ours)):
-            await wire.post("https://api.example/x", {}, b"{}", read=1)
-        await wire.aclose()
-
-
-def test_an_error_that_nobody_expects_is_perhaps_paid() -> None:
-    assert type(foreign(RuntimeError("?"), "the request")) is Uncertain
 
 
 async def test_each_submit_has_a_connection_of_its_own() -> None:

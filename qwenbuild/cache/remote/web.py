@@ -14,6 +14,7 @@ import httpx
 
 from qwenbuild.cache.remote import LARGEST, Item, RemoteError, Unlisted
 from qwenbuild.errors import InputError
+from qwenbuild.network import checked_context, proxy_for
 
 TRIES = 3
 PAUSES = (0.2, 1.0)
@@ -35,6 +36,9 @@ class Web:
         self.url = _shown(url)
         self._base = self.url.rstrip("/")
         self._client = httpx.Client(
+            verify=checked_context(httpx.create_ssl_context),
+            proxy=proxy_for(parts.scheme, parts.hostname or ""),
+            trust_env=False,
             auth=_credentials(url, environ),
             headers={"Accept-Encoding": "identity", "Cache-Control": "no-cache", "User-Agent": "qwenbuild"},
             timeout=httpx.Timeout(60, connect=10),

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM during a run: the first stops submitting, the second leaves; SIGTERM leaves by itself after a while.
+"""Ctrl-C and the signals that end a program, during a run: the first stops submitting, the second leaves. SIGTERM, a closed
+terminal (SIGHUP) and a closed console (SIGBREAK on Windows) leave by themselves after a while.
 
 Knows nothing of entries; what is in flight it reads from the run's Progress.
 """
@@ -7,40 +8,85 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import signal
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from qwenbuild.run.world import Progress
 
 LEAVE = "What is in flight is waited for; press Ctrl-C again to leave."
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+SIGNALS = (signal.SIGINT, *ENDS)
+CLOSED = (2, 5, 6)
+"""Windows' events of a console: closed, logged off, shut down."""
 
 
 @contextlib.contextmanager
 def listening(progress: Progress) -> Iterator[None]:
-    """Handle both signals while the block runs, where the platform and the thread allow it."""
+    """Handle the signals while the block runs, where the platform and the thread allow it. One that is ignored from
+    outside, as `nohup` does with SIGHUP, stays ignored.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    added = []
+    undo: list[Callable[[], object]] = []
     for number in SIGNALS:
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, _caught, progress, task, number)
-            added.append(number)
+        with contextlib.suppress(RuntimeError, ValueError, OSError):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                undo.append(_listen(loop, number, partial(_caught, progress, task, number)))
+    if sys.platform == "win32":
+        undo.append(console(ctypes.windll.kernel32, loop, partial(_caught, progress, task, signal.SIGBREAK)))
     try:
         yield
     finally:
-        for number in added:
-            loop.remove_signal_handler(number)
+        for take_back in undo:
+            take_back()
+
+
+def console(kernel: Any, loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Callable[[], object]:
+    """Call `act` in the loop when Windows closes the console, and return what undoes that. Windows ends the process as soon
+    as the handler returns, or after some seconds: it returns when the run is over.
+    """
+    over = threading.Event()
+
+    def handler(event: int) -> bool:
+        if event not in CLOSED:
+            return False
+        loop.call_soon_threadsafe(act)
+        over.wait()
+        return True
+
+    kept = getattr(ctypes, "WINFUNCTYPE", ctypes.CFUNCTYPE)(ctypes.c_int, ctypes.c_uint)(handler)
+    kernel.SetConsoleCtrlHandler(kept, True)
+
+    def undo() -> None:
+        over.set()
+        kernel.SetConsoleCtrlHandler(kept, False)
+
+    return undo
+
+
+def _listen(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[[], None]) -> Callable[[], object]:
+    """Call `act` in the loop at this signal, and return what undoes that. Windows' loop has no handlers of its own."""
+    try:
+        loop.add_signal_handler(number, act)
+    except NotImplementedError:
+        before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+        return lambda: signal.signal(number, before)
+    return lambda: loop.remove_signal_handler(number)
 
 
 def _caught(progress: Progress, task: asyncio.Task[object] | None, number: signal.Signals) -> None:
-    """The first signal stops submitting. SIGTERM has no second: what is in flight gets a while, then the program leaves."""
+    """The first signal stops submitting. Those that end a program come once: what is in flight gets a while, then it leaves."""
+    if number in ENDS and task is not None:  # they may come twice: a closed terminal and its shell both send one
+        asyncio.get_running_loop().call_later(progress.world.times.farewell, task.cancel)
     if progress.interrupted:
-        if task is not None:
+        if number == signal.SIGINT and task is not None:
             task.cancel()
         return
-    if number is signal.SIGTERM and task is not None:
-        asyncio.get_running_loop().call_later(progress.world.times.farewell, task.cancel)
     progress.interrupted = True
     progress.stop_all("interrupted", "interrupted: nothing more is submitted")
     progress.tell("message", "", text=_in_flight(progress), level="warning")

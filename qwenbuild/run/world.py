@@ -37,8 +37,8 @@ class Times:
     """Seconds. After a lost answer a task list is believed once `settle` has passed and two looks, `pause` apart, agree;
     it is searched from `before` the sending until `after` it, because clocks differ. `patience` lies between looks at
     another build's attempt. Providers keep tasks and idempotency keys for a day; `retention` is a little less.
-    `farewell` is what SIGTERM leaves to what is in flight. Pictures' links live for a day: after `link`, an hour more, the
-    storage's own word that a picture is gone is believed, and after `overdue` whatever keeps it from coming.
+    `farewell` is what SIGTERM and SIGHUP leave to what is in flight. Pictures' links live for a day: after `link`, an hour
+    more, the storage's own word that a picture is gone is believed, and after `overdue` whatever keeps it from coming.
     """
 
     settle: float = 60.0

@@ -27,7 +27,7 @@ from tests.walking import Recorder
 
 DEADLINE_S = 20.0
 PICTURES = ("kept", "deleted", "waiting")
-"""Entries whose pictures must be in the tree in the end: a file that is there, one that is gone, one still with the provider."""
+"""Entries whose pictures must be in the tree in the end: a file that is there, one that is gone, one with the provider."""
 DOUBTFUL = "doubtful"
 KEY = "DASHSCOPE_API_KEY"
 COLUMN_VALUES: Sequence[tuple[str, object]] = (

@@ -1,4 +1,4 @@
-"""Answers that are well-formed and say nothing, and files that say something else: nothing is bought twice, nothing given up."""
+"""Answers and files that are well-formed and say something else: nothing is bought twice, nothing given up."""
 
 from __future__ import annotations
 

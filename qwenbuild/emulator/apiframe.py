@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from email import message_from_bytes
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qwenbuild.emulator import apiframe_first
 from qwenbuild.emulator.clock import iso
@@ -22,9 +22,7 @@ from qwenbuild.emulator.jobs import Job, Stage, Wanted
 from qwenbuild.emulator.lanes import Pace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 MODELS = {"qwen-image-2": 3, "qwen-image-2-pro": 6, "qwen-image": 3}
 """Credits for a picture. 3 is documented for qwen-image-2; the others are ours."""
@@ -84,7 +82,7 @@ class Apiframe:
     region = ""
     prefix = "/apiframe/"
 
-    def __init__(self, world: Emulator) -> None:
+    def __init__(self, world: EmulatorCore) -> None:
         self._world = world
         self._replays: dict[tuple[str, str], tuple[str, str, float]] = {}
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qwenbuild.emulator.wire import Reply, Request, json_reply
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import Controlled
 
 READS = ("state", "ledger", "prompts", "requests", "leaks", "webhooks", "limits_seen", "spent")
 WRITES = ("configure", "fault", "clear_faults", "advance", "freeze", "reset")
 
 
-def control(world: Emulator, request: Request) -> Reply:
+def control(world: Controlled, request: Request) -> Reply:
     """Carry out one verb. GET reads, POST with a JSON object of arguments sets; 400 says what was wrong."""
     verb = request.path.removeprefix("/__emu/").strip("/")
     try:
@@ -35,15 +33,15 @@ def control(world: Emulator, request: Request) -> Reply:
     return json_reply(404, {"error": f"unknown: {request.method} {verb}; known: {known}"})
 
 
-def _read(world: Emulator, verb: str) -> Callable[[], Any]:
+def _read(world: Controlled, verb: str) -> Callable[[], Any]:
     reader: Callable[[], Any] = getattr(world, verb)
     return reader
 
 
-def _write(world: Emulator, verb: str, arguments: dict[str, Any]) -> None:
+def _write(world: Controlled, verb: str, arguments: dict[str, Any]) -> None:
     getattr(world, verb)(**arguments)
 
 
-def _picture(world: Emulator, params: dict[str, str]) -> dict[str, str]:
+def _picture(world: Controlled, params: dict[str, str]) -> dict[str, str]:
     data = world.picture_for(params["task"], int(params.get("index", "0")))
     return {"base64": base64.b64encode(data).decode()}

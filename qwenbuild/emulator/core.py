@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwenbuild.emulator import links, pictures
 from qwenbuild.emulator.clock import Clock
@@ -22,36 +22,13 @@ from qwenbuild.emulator.jobs import Fate, Job, Wanted
 from qwenbuild.emulator.lanes import Lane, Pace
 from qwenbuild.emulator.ledger import Ledger
 from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
-from qwenbuild.emulator.wire import Phase, Reply, Request, Script
+from qwenbuild.emulator.wire import Reply, Request, Script
+from qwenbuild.emulator.world import Front
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 EMPTY = Reply(200, b"{}")
-
-
-class Front(Protocol):
-    """One API: finds out what a request is, answers it, and writes errors in its own envelope."""
-
-    api: str
-    region: str
-    prefix: str
-
-    def phase(self, request: Request) -> Phase:
-        """What a request of this API is about."""
-        ...
-
-    def subject(self, request: Request, phase: Phase) -> str:
-        """The prompt a submission carries, or the id that a later request names."""
-        ...
-
-    def handle(self, request: Request) -> Reply:
-        """Answer it honestly."""
-        ...
-
-    def refuse(self, status: int, code: str, message: str) -> Reply:
-        """An error envelope."""
-        ...
 
 
 class Emulator:

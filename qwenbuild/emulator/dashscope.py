@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qwenbuild.emulator.clock import vendor_time
 from qwenbuild.emulator.dashscope_rules import MODELS, Asked, Bad, Model, read_messages, read_prompt
@@ -16,9 +16,7 @@ from qwenbuild.emulator.jobs import Fate, Job, Stage, Wanted
 from qwenbuild.emulator.lanes import Lane, Pace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 SYNC_PATH = "/services/aigc/multimodal-generation/generation"
 TEXT_PATH = "/services/aigc/text2image/image-synthesis"
@@ -48,7 +46,7 @@ class DashScope:
 
     api = "dashscope"
 
-    def __init__(self, world: Emulator, region: str) -> None:
+    def __init__(self, world: EmulatorCore, region: str) -> None:
         self._world = world
         self.region = region
         self.prefix = f"/dashscope/{region}/api/v1/"

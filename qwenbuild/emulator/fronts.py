@@ -5,20 +5,16 @@ Knows nothing of what they do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qwenbuild.emulator.apiframe import Apiframe
 from qwenbuild.emulator.dashscope import DashScope
 from qwenbuild.emulator.qwen2512 import Qwen2512
 from qwenbuild.emulator.selfhosted import SelfHosted
 from qwenbuild.emulator.storage import Storage, Trap
 from qwenbuild.emulator.webhooks import Webhooks
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator, Front
+from qwenbuild.emulator.world import EmulatorCore, Front
 
 
-def all_fronts(world: Emulator) -> list[Front]:
+def all_fronts(world: EmulatorCore) -> list[Front]:
     """Every API, region by region, and the storage; whoever tells webhooks is told of accepted jobs."""
     apiframe, qwen2512 = Apiframe(world), Qwen2512(world)
     world.on_accept = Webhooks(world, [apiframe, qwen2512]).accepted

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED
@@ -15,9 +15,7 @@ from qwenbuild.emulator.jobs import Job, Stage, Wanted
 from qwenbuild.emulator.lanes import Pace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 SIZES = ("1024*1024", "1024*1536", "1536*1024", "768*1024", "1024*768")
 FORMATS = ("jpeg", "png", "webp")
@@ -49,7 +47,7 @@ class Qwen2512:
     region = ""
     prefix = "/qwen2512/"
 
-    def __init__(self, world: Emulator) -> None:
+    def __init__(self, world: EmulatorCore) -> None:
         self._world = world
 
     def phase(self, request: Request) -> Phase:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import base64
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qwenbuild.emulator.jobs import Job, Wanted
 from qwenbuild.emulator.lanes import Pace
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 PACE = Pace(float("inf"), 1.0, 1)
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -39,7 +37,7 @@ class SelfHosted:
     region = ""
     prefix = "/openai/"
 
-    def __init__(self, world: Emulator) -> None:
+    def __init__(self, world: EmulatorCore) -> None:
         self._world = world
 
     def phase(self, request: Request) -> Phase:

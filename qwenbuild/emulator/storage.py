@@ -5,14 +5,10 @@ Knows nothing of the API that a picture came from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qwenbuild.emulator import links
 from qwenbuild.emulator.jobs import Stage
 from qwenbuild.emulator.wire import Phase, Reply, Request
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
@@ -24,7 +20,7 @@ class Storage:
     region = ""
     prefix = links.PREFIX
 
-    def __init__(self, world: Emulator) -> None:
+    def __init__(self, world: EmulatorCore) -> None:
         self._world = world
 
     def phase(self, request: Request) -> Phase:
@@ -66,7 +62,7 @@ class Trap:
     region = "trap"
     prefix = "/__trap/"
 
-    def __init__(self, world: Emulator) -> None:
+    def __init__(self, world: EmulatorCore) -> None:
         self._world = world
 
     def phase(self, request: Request) -> Phase:

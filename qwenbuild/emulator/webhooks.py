@@ -9,13 +9,11 @@ import asyncio
 import ipaddress
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from qwenbuild.emulator.jobs import Job
-
-if TYPE_CHECKING:
-    from qwenbuild.emulator.core import Emulator
+from qwenbuild.emulator.world import EmulatorCore
 
 
 class Notifier(Protocol):
@@ -31,7 +29,7 @@ class Notifier(Protocol):
 class Webhooks:
     """Sends the notices of one emulator."""
 
-    def __init__(self, world: Emulator, notifiers: list[Notifier]) -> None:
+    def __init__(self, world: EmulatorCore, notifiers: list[Notifier]) -> None:
         self._world = world
         self._notifiers = {notifier.api: notifier for notifier in notifiers}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -27,7 +27,7 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.ports import Recovery
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.clocks import clock_difference_s
-from qwenbuild.providers.dashscope_answers import fault_of, items, mapping, request_id, text
+from qwenbuild.providers.dashscope_answers import Fault, fault_of, items, mapping, request_id, text
 from qwenbuild.providers.dashscope_errors import error_of, is_pace
 from qwenbuild.providers.dashscope_lookup import TaskLookup
 from qwenbuild.providers.dashscope_tasks import FREE, TaskPage, page_of
@@ -98,7 +98,7 @@ class DashScope(Hosted):
         if answer.status >= 300 or not output:
             raise self._error(answer, record, row.id)
         ticket = Ticket(self.name, self.base_url, request_id=request_id(answer, record))
-        return self._task_ticket(ticket, output) if path != SYNC_PATH else self._ready_ticket(ticket, record or {}, row.id)
+        return self._task_ticket(ticket, output) if path != SYNC_PATH else self._ready_ticket(ticket, record or {})
 
     def _task_ticket(self, ticket: Ticket, output: Mapping[str, Any]) -> Ticket:
         task = text(output.get("task_id"))
@@ -106,7 +106,7 @@ class DashScope(Hosted):
             raise Uncertain("DashScope accepted something and named no task", request_id=ticket.request_id)
         return replace(ticket, task_id=task, facts={"call": "async", "accepted": self.waits.wall()})
 
-    def _ready_ticket(self, ticket: Ticket, record: Mapping[str, Any], model: str) -> Ticket:
+    def _ready_ticket(self, ticket: Ticket, record: Mapping[str, Any]) -> Ticket:
         found = items(mapping(record.get("output")))
         urls = [item.url for item in found if item.url]
         if urls:
@@ -114,7 +114,7 @@ class DashScope(Hosted):
         fault = next((item.fault for item in found if item.fault), None) or fault_of(record)
         if fault is None:
             raise Uncertain("DashScope answered without a picture and without an error", request_id=ticket.request_id)
-        raise self._said(0, fault.code, fault.message, ticket.request_id, model)
+        raise self._unproven(fault, ticket.request_id)
 
     # ------------------------------------------------------------ what comes back
 
@@ -198,8 +198,16 @@ class DashScope(Hosted):
             return self.throttled(answer, request_id=request)
         if fault is None or 300 <= answer.status < 400:
             return Uncertain(f"DashScope answered HTTP {answer.status} with nothing that can be read", request_id=request)
-        status = answer.status if answer.status >= 400 else 400
-        return self._said(status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
+        if answer.status < 300:
+            return self._unproven(fault, request)
+        return self._said(answer.status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
+
+    def _unproven(self, fault: Fault, request: str) -> ProviderError:
+        """An error under a status that says success: no document promises that nothing was accepted."""
+        words = (
+            f"DashScope answered success and an error at once ({vendor_words(fault.code, 80)}: {vendor_words(fault.message)})"
+        )
+        return Uncertain(words, code="error-in-success", request_id=request)
 
     def _said(
         self, status: int, code: str, message: str, request: str, model: str = "the model", retry_after: float | None = None

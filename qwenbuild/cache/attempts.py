@@ -149,7 +149,7 @@ COLUMNS = (
 
 def row_seal(values: Sequence[Any]) -> str:
     """SHA-256 over a row: a flipped bit must not change what was paid for."""
-    return hashlib.sha256(json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, ensure_ascii=True, separators=(",", ":"), default=repr).encode()).hexdigest()
 
 
 def attempt_of(row: Sequence[Any]) -> Attempt:

@@ -204,10 +204,9 @@ class DashScope(Hosted):
 
     def _unproven(self, fault: Fault, request: str) -> ProviderError:
         """An error under a status that says success: no document promises that nothing was accepted."""
-        words = (
-            f"DashScope answered success and an error at once ({vendor_words(fault.code, 80)}: {vendor_words(fault.message)})"
-        )
-        return Uncertain(words, code="error-in-success", request_id=request)
+        words = f"{vendor_words(fault.code, 80)}: {vendor_words(fault.message)}"
+        message = f"DashScope answered success and an error at once ({words})"
+        return Uncertain(message, code="error-in-success", request_id=request)
 
     def _said(
         self, status: int, code: str, message: str, request: str, model: str = "the model", retry_after: float | None = None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cachelab import begin, begun, digest_of, key, ticket
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenbuild.cache import Cache
-from qwenbuild.cache.attempts import COSTS, EDGES, AttemptState, Busy, follow
+from qwenbuild.cache.attempts import COSTS, EDGES, Attempt, AttemptState, Busy, follow
+from qwenbuild.cache.journal import ONE_QUERY
 from qwenbuild.cache.schema import USER_VERSION
 from qwenbuild.errors import CacheError
 
@@ -269,6 +271,7 @@ RACE = """
 import sys
 sys.path.insert(0, {here!r})
 from pathlib import Path
+from typing import Any
 from cachelab import begin
 from qwenbuild.cache import Cache
 from qwenbuild.cache.attempts import Busy
@@ -412,3 +415,95 @@ def test_an_older_failure_is_not_reopened_after_a_newer_attempt(cache: Cache) ->
     cache.journal.fail(begun(cache, 1).id, "unavailable", "")
     with pytest.raises(CacheError, match="later one"):
         cache.journal.reopen(old.id)
+
+
+def test_every_field_of_an_intent_is_kept_as_it_was_given(root: Path) -> None:
+    fields: dict[str, Any] = {
+        "build": "b1",
+        "project": "/p/qwenbuild.lock",
+        "entry": "e",
+        "key": key(1),
+        "provider": "studio",
+        "family": "dashscope",
+        "account": "acc",
+        "base_url": "https://example.test",
+        "model": "m",
+        "action": {"prompt": "a fox 狐", "seed": 1},
+        "price": {"usd": Decimal("0.03")},
+        "names_attempt": "a" * 32,
+    }
+    with Cache.open(root, clock=lambda: 77.5) as cache:
+        attempt = cache.journal.begin(**fields, body=b"body", reserved={"usd": Decimal("0.05")})
+        assert isinstance(attempt, Attempt)
+    with Cache.open(root) as later:
+        (kept,) = later.journal.attempts()
+    assert kept == attempt
+    assert {name: getattr(kept, name) for name in fields} == fields
+    assert (kept.reserved, kept.body, kept.generation) == ({"usd": Decimal("0.05")}, b"body", 0)
+    assert (kept.sent, kept.updated, kept.ticket, kept.billed) == (77.5, 77.5, None, None)
+    assert (kept.url, kept.digest, kept.code, kept.message) == ("", "", "", "")
+
+
+def test_what_is_not_reserved_apart_is_the_price_and_an_unknown_price_reserves_nothing(cache: Cache) -> None:
+    assert begun(cache, 1).reserved == {"usd": Decimal("0.03")}
+    assert begun(cache, 2, price=None).reserved == {}
+
+
+def test_a_ticket_clears_what_an_earlier_trouble_said(cache: Cache) -> None:
+    attempt = begun(cache, 1)
+    cache.journal.doubt(attempt.id, "no-answer", "nobody knows")
+    taken = cache.journal.ticket(attempt.id, ticket(1))
+    assert (taken.code, taken.message, taken.url) == ("", "", ticket(1).url)
+    cache.journal.ready(attempt.id, "https://cdn.test/ready.png")
+    done = cache.journal.stored(attempt.id, "d" * 64)
+    assert (done.code, done.message, done.url, done.digest) == ("", "", "", "d" * 64)
+
+
+def test_doubts_and_what_was_given_up_are_told_by_name(cache: Cache) -> None:
+    assert cache.journal.doubts() == []
+    assert cache.journal.given_up() == set()
+    attempts = [begun(cache, number) for number in (1, 2, 3)]
+    for attempt in attempts[:2]:
+        cache.journal.doubt(attempt.id, "no-answer", "nobody knows")
+    assert [doubt.id for doubt in cache.journal.doubts()] == [attempt.id for attempt in attempts[:2]]
+    cache.journal.drop(attempts[0].id)
+    assert cache.journal.given_up() == {key(1)}
+    assert [doubt.id for doubt in cache.journal.doubts()] == [attempts[1].id]
+
+
+def test_questions_of_a_journal_that_is_not_there_are_answered_with_nothing(cache: Cache) -> None:
+    journal = cache.journal
+    assert (journal.doubts(), journal.given_up()) == ([], set())
+    assert (journal.stored_entries("p"), journal.claimed_tasks("acc")) == (set(), set())
+    assert (journal.stored_digests([key(1)]), journal.by_key([key(1)]), journal.live(), journal.get("a")) == ({}, {}, [], None)
+    assert journal.spent("b") == {}
+
+
+def test_only_what_was_stored_counts_as_stored_by_key_and_by_project(cache: Cache) -> None:
+    for number in (1, 2, 3):
+        attempt = begun(cache, number, project=f"/p{number}/qwenbuild.lock", account=f"acc{number}")
+        cache.journal.ticket(attempt.id, ticket(number))
+        if number < 3:
+            cache.journal.stored(attempt.id, str(number) * 64)
+    many = [key(number) for number in range(ONE_QUERY + 2)]
+    for asked in ([key(1), key(3)], [k for k in many if k != key(2)]):
+        assert cache.journal.stored_digests(asked) == {key(1): {"1" * 64}}
+    assert cache.journal.stored_digests([]) == {}
+    assert cache.journal.stored_entries("/p1/qwenbuild.lock") == {"e1"}
+    assert cache.journal.stored_entries("/p3/qwenbuild.lock") == set()
+    assert cache.journal.claimed_tasks("acc1") == {"task-1"}
+    assert [attempt.entry for attempt in cache.journal.attempts("/p2/qwenbuild.lock")] == ["e2"]
+    assert [attempt.entry for attempt in cache.journal.live(project="/p3/qwenbuild.lock")] == ["e3"]
+    assert cache.journal.live(project="/p1/qwenbuild.lock") == []
+
+
+def test_a_build_takes_over_another_projects_attempt_without_its_cost(cache: Cache) -> None:
+    with cache.start_build() as mine:
+        cache.journal.open_budget(mine.id, {"usd": Decimal("0.05")}, "/mine/qwenbuild.lock")
+        strange, own = begun(cache, 1, project="/other/qwenbuild.lock"), begun(cache, 2, project="/mine/qwenbuild.lock")
+        assert cache.journal.takeover(strange.id, mine.id, "/mine/qwenbuild.lock")
+        assert cache.journal.spent(mine.id) == {}
+        assert cache.journal.takeover(own.id, mine.id, "/mine/qwenbuild.lock")
+        assert cache.journal.spent(mine.id) == {"usd": Decimal("0.03")}
+        assert cache.journal.is_alive(mine.id)
+    assert not cache.journal.is_alive(mine.id)

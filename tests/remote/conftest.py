@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from qwenbuild.cache.remote import Remote, open_remote
+from qwenbuild.cli.ending import run
 from tests.remote import servers
+from tests.remote.teams import Call, Machine, Team
 
 KINDS = ["folder", "web", "nginx", "s3", "rclone"]
 
@@ -93,3 +95,23 @@ def opened() -> Iterator[Callable[..., Remote]]:
             return stack.enter_context(contextlib.closing(open_remote(url, os.environ if environ is None else environ)))
 
         yield open_it
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    def called(machine: Machine, *args: str) -> tuple[int, str, str]:
+        machine.at()
+        capsys.readouterr()
+        code = run(
+            [*args[:2], "-C", str(machine.folder), *args[2:]] if args[0] == "cache" else [*args, "-C", str(machine.folder)]
+        )
+        return (code, *capsys.readouterr())
+
+    return called
+
+
+@pytest.fixture
+def ann(team: Team) -> Machine:
+    made = team.machine("ann")
+    assert made.build().exit_code == 0
+    return made

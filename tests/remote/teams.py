@@ -6,6 +6,7 @@ Knows no test.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import pytest
 from qwenbuild.build import Summary
 from qwenbuild.lockfile import read
 from tests.walking import Project
+
+Call = Callable[..., tuple[int, str, str]]
+"""A command on a machine: its exit code, what it printed, and what it said on stderr."""
 
 
 @dataclass

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qwenbuild.cli.ending import run
 from tests.remote.servers import WebStore
-from tests.remote.teams import Machine, Team
+from tests.remote.teams import Call, Machine, Team
 
 MANIFEST = """\
 version: 1
@@ -20,33 +18,12 @@ defaults: {params: {size: "32*32"}}
 assets:
   coins: {prompt: "coin {{ n }}", matrix: {n: [a, b, c]}, output: "{{ n }}.png"}
 """
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    def called(machine: Machine, *args: str) -> tuple[int, str, str]:
-        machine.at()
-        capsys.readouterr()
-        code = run(
-            [*args[:2], "-C", str(machine.folder), *args[2:]] if args[0] == "cache" else [*args, "-C", str(machine.folder)]
-        )
-        return (code, *capsys.readouterr())
-
-    return called
 
 
 @pytest.fixture
 def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
     (tmp_path / "share").mkdir()
     return Team(tmp_path, (tmp_path / "share").as_uri(), monkeypatch, MANIFEST)
-
-
-@pytest.fixture
-def ann(team: Team) -> Machine:
-    made = team.machine("ann")
-    assert made.build().exit_code == 0
-    return made
 
 
 def stored(team: Team) -> set[str]:

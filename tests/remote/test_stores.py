@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cache.remote import Remote, RemoteError, Unlisted, check_version, open_remote
+from qwenbuild.cache.remote import Remote, RemoteError, Unlisted, check_version, open_remote, start
 from qwenbuild.cache.remote.claims import Claims
 from qwenbuild.errors import InputError
+from tests.remote.memory import Memory
 from tests.remote.servers import S3, Handler, WebStore
 
 Opener = Callable[..., Remote]
@@ -71,6 +72,21 @@ def test_a_store_is_new_or_ours_or_refused(store: Remote) -> None:
     store.put("VERSION", b"<html>welcome</html>")
     with pytest.raises(RemoteError, match="is no shared cache"):
         check_version(store)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_place_that_keeps_nothing_is_not_started(exact: bool) -> None:
+    """It is found out before anything is bought."""
+    place = Memory(exact=exact, keeps=False)
+    with pytest.raises(RemoteError, match="acknowledged VERSION and did not keep it") as caught:
+        start(place)
+    assert caught.value.code == "remote-unkept"
+
+
+def test_what_is_started_already_is_not_written_again() -> None:
+    place = Memory(names={"VERSION": b"1\n"})
+    start(place)
+    assert place.calls == [("get", "VERSION")]
 
 
 # ---------------------------------------------------------------- addresses

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from qwenbuild.cache.remote import Remote, RemoteError
-from qwenbuild.cache.remote.claims import Claims, Taken
+from qwenbuild.cache.remote.claims import Claims, Taken, uptime
 from tests.remote.memory import Memory
 from tests.remote.servers import WebStore
 from tests.remote.test_stores import Opener
@@ -458,6 +458,19 @@ def test_every_build_has_a_name_of_its_own_and_a_clock_that_only_goes_on() -> No
     assert 0 < first.clock() <= first.clock()
     first.close()
     assert abs(first.wall() - time.time()) < 60
+
+
+def test_a_machines_sleep_counts_where_the_system_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(time, "clock_gettime", lambda number: asked.append(number) or 12_345.0, raising=False)
+    for name, number in (("CLOCK_BOOTTIME", 7), ("CLOCK_MONOTONIC", 1)):
+        monkeypatch.setattr(time, name, number, raising=False)
+    assert uptime() == 12_345.0
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert uptime() == 12_345.0
+    assert asked == [7, 1]
+    monkeypatch.delattr(time, "CLOCK_MONOTONIC")
+    assert uptime() != 12_345.0
 
 
 def test_closing_waits_for_a_renewal_that_hangs_and_then_goes(ann: Claims, monkeypatch: pytest.MonkeyPatch) -> None:

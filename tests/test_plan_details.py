@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from qwenbuild.key import action_key, judgement_key, recipe_key
-from qwenbuild.model import Candidate, ImageStep, LockOutput, OutputPlan, OutputSpec, Verdict
-from qwenbuild.plan import Beside, Observed, Wishes, implied_steps, marks_of, media_type_for
+from qwenbuild.model import Candidate, ImageStep, Keyed, LockOutput, OutputPlan, OutputSpec, Verdict
+from qwenbuild.plan import Beside, Observed, Wishes, facts_of, implied_steps, marks_of, media_type_for
 from qwenbuild.plan.facts import orphan_keys
-from qwenbuild.plan.money import seconds_of
+from qwenbuild.plan.money import purchases, seconds_of, step_price
 from tests.test_plan import (
     ACTION,
     DERIVED,
@@ -24,6 +24,7 @@ from tests.test_plan import (
     LOCK,
     OTHER,
     PICTURE,
+    PRICE,
     RESIZE,
     STRANGER,
     codes,
@@ -195,6 +196,11 @@ def test_files_that_pointers_stand_for_all_together_keep_a_lost_picture_from_bei
     assert step(half, None, wanted).verdict is Verdict.REFUSED
 
 
+def test_a_pointer_says_nothing_of_bytes_that_are_at_hand_or_unknown() -> None:
+    facts = facts_of(Observed(blobs={PICTURE}, pointed={PICTURE: "x.png", "": "y.png", OTHER: "z.png"}), Wishes(), ())
+    assert [facts.unfetched(digest) for digest in (PICTURE, "", OTHER, STRANGER)] == ["", "", "z.png", ""]
+
+
 # ---------------------------------------------------------------- at hand
 
 
@@ -250,6 +256,49 @@ def test_providers_work_side_by_side_and_nothing_takes_no_time() -> None:
     other = keyed("b", replace(ACTION, model="qwen-image", seed=8), rps=1, seconds=40)
     assert plan(Observed(), None, keyed(), other).seconds == 40
     assert seconds_of(()) == 0.0
+
+
+def variants(*seeds: int, id: str = "a") -> Keyed:
+    """An entry with a candidate for each seed."""
+    actions = [replace(ACTION, seed=seed) for seed in seeds]
+    return replace(keyed(id), candidates=tuple(Candidate(action.seed, action, action_key(action)) for action in actions))
+
+
+def test_a_key_that_two_entries_share_is_paid_once_and_their_other_candidates_each() -> None:
+    made = plan(Observed(), None, variants(1, 2), variants(2, 3, id="b"))
+    assert [[each.price for each in found.candidates] for found in made.steps] == [[PRICE, PRICE], [{}, PRICE]]
+    assert made.cost == {"usd": Decimal("0.09")}
+    assert step_price(made.steps[1]) == PRICE
+    assert [(found.id, each.candidate.seed) for found, each in purchases(made.steps)] == [("a", 1), ("a", 2), ("b", 3)]
+    thrice = plan(Observed(), None, variants(1, 2), variants(2, 3, id="b"), variants(3, 4, id="c"))
+    assert thrice.cost == {"usd": Decimal("0.12")}
+
+
+def test_a_picture_that_is_at_hand_is_no_purchase_and_makes_no_twin_free() -> None:
+    seen = Observed(results={KEY: (result(),)}, blobs={PICTURE})
+    made = plan(seen, None, variants(7, 8), variants(8, 9, id="b"))
+    assert [each.candidate.seed for _, each in purchases(made.steps)] == [8, 9]
+    assert made.cost == {"usd": Decimal("0.06")}
+    assert step_price(plan(Observed(), None, keyed(price=None)).steps[0]) is None
+
+
+def test_an_entry_is_paid_if_any_candidate_of_it_is() -> None:
+    lost = {"a": record(candidates={})}
+    seen = Observed(lock=lost, results={action_key(replace(ACTION, seed=8)): (result(OTHER),)}, blobs={OTHER})
+    assert plan(seen, None, variants(7, 8)).unexplained == 1
+
+
+def test_a_purchase_for_another_key_version_alone_is_unexplained_and_one_for_another_word_is_not() -> None:
+    old = record(key="0" * 64)
+    for changes, unexplained in ({"v": 0}, 1), ({"prompt": "another"}, 0), ({"v": 0, "prompt": "another"}, 0):
+        lock = {"a": replace(old, action={**old.action, **changes})}
+        made = plan(Observed(lock=lock))
+        assert (made.steps[0].verdict, made.unexplained) == (Verdict.GENERATE, unexplained), changes
+
+
+def test_orphans_are_counted() -> None:
+    lock = {"old": record(replace(ACTION, seed=8), outputs={"x.png": LockOutput(), "y.png": LockOutput()})}
+    assert plan(Observed(lock=lock)).counts["orphan"] == 2
 
 
 def test_counts_are_of_entries_and_a_held_one_is_counted_beside_its_verdict() -> None:

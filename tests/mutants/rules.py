@@ -33,6 +33,8 @@ CALCULATED: dict[type[ast.operator], type[ast.operator]] = {
 }
 CALLED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 NEGATED = (ast.If, ast.While, ast.IfExp, ast.Assert)
+NUMBERED = (ast.stmt, ast.expr, ast.ExceptHandler, ast.comprehension)
+"""Nodes of their own. Operators and contexts are one object for all trees."""
 SAYING = ("Problem", "Fault", "Event")
 """Calls whose texts are words for a person, as those of whatever is raised."""
 
@@ -69,7 +71,8 @@ def mutants_of(source: str) -> list[Mutant]:
     tree = ast.parse(source)
     found = []
     for place, node in enumerate(ast.walk(tree)):
-        node.place = place  # type: ignore[attr-defined]
+        if isinstance(node, NUMBERED):
+            node.place = place  # type: ignore[attr-defined]
     for owner, in_function, root in _owners(tree, ()):
         for node, parent, statement in _inside(root):
             place, line = node.place, getattr(node, "lineno", statement.lineno)  # type: ignore[attr-defined]
@@ -84,7 +87,7 @@ class _Changer(ast.NodeTransformer):
         self.change = change
 
     def visit(self, node: ast.AST) -> ast.AST | None:
-        if getattr(node, "place", None) != self.place:
+        if not isinstance(node, NUMBERED) or getattr(node, "place", None) != self.place:
             return self.generic_visit(node)
         made = self.change(node)
         return made if made is None else ast.copy_location(made, node)

@@ -75,7 +75,7 @@ def mutants_of(source: str) -> list[Mutant]:
             node.place = place  # type: ignore[attr-defined]
     for owner, in_function, root in _owners(tree, ()):
         for node, parent, statement in _inside(root):
-            place, line = node.place, getattr(node, "lineno", statement.lineno)  # type: ignore[attr-defined]
+            place, line = getattr(node, "place", -1), getattr(node, "lineno", statement.lineno)
             for words, change in _changes(node, parent):
                 found.append(Mutant(line, _lines(statement), owner, in_function, words, tree, place, change))
     return sorted(found, key=lambda mutant: mutant.line)

@@ -45,6 +45,15 @@ def test_each_rule_makes_the_change_it_says(body: str, changed: str) -> None:
     assert function(body) not in made
 
 
+def test_two_modules_at_once_do_not_change_each_others_places() -> None:
+    """Contexts and operators are one object for all trees."""
+    source = "def f(a, b):\n    if a < b:\n        return [a.x, b[0]]\n    return not a and b + 1\n"
+    first = mutants_of(source)
+    alone = [ast.unparse(mutant.tree()) for mutant in first]
+    mutants_of("def g(q):\n    q.r.s.t = [q, q, q, q, q, q, q, q, q, q, q, q]\n" * 9)
+    assert [ast.unparse(mutant.tree()) for mutant in first] == alone
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 VERSION = 1
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a lockfile of 100,000 entries stays under 60 MB."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
 ENTRY_LINE = re.compile(rb'    "(.+)": \{$').match
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -113,13 +114,18 @@ def _parsed(raw: bytes, path: Path) -> _Document:
             path, "lfs-pointer", "the lockfile is a git-LFS pointer and not the file itself; `git lfs pull` fetches it"
         )
     _refuse_conflicts(raw, path)
-    return _validated(raw, path)
+    return _validated(without_mark(raw), path)
+
+
+def without_mark(raw: bytes) -> bytes:
+    """The bytes without the byte order mark that an editor may have put before them."""
+    return raw.removeprefix(BYTE_ORDER_MARK)
 
 
 def _refuse_conflicts(raw: bytes, path: Path) -> None:
     if not any(marker in raw for marker in CONFLICT):
         return
-    for number, line in enumerate(raw.splitlines(keepends=True), 1):
+    for number, line in enumerate(without_mark(raw).splitlines(keepends=True), 1):
         if line.startswith(CONFLICT):
             message = f"the lockfile holds a merge conflict{_between(raw)}"
             raise _error(path, "lockfile-conflict", message, number, line.decode("utf-8", "replace"))

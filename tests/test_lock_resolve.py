@@ -249,6 +249,16 @@ def conflicted(repository: Project) -> Project:
     return repository
 
 
+def test_a_lockfile_with_a_byte_order_mark_buys_nothing_and_resolves(conflicted: Project) -> None:
+    mark = b"\xef\xbb\xbf"
+    git(conflicted, "add", "qwenbuild.lock")
+    conflicted.lock.write_bytes(mark + conflicted.lock.read_bytes())
+    assert resolve(conflicted, "--ours") == 0
+    conflicted.lock.write_bytes(mark + conflicted.lock.read_bytes())
+    assert resolve(conflicted) == 0
+    assert (conflicted.build().exit_code, conflicted.submitted) == (0, [])
+
+
 def test_a_conflict_is_explained_and_no_command_that_spends_runs_on_it(
     conflicted: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,3 +175,27 @@ def test_an_atlas_with_a_digest_that_is_none_is_refused(project: Path) -> None:
     )
     with pytest.raises(InputError, match="not a SHA-256"):
         lockfile.read(path)
+
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_before_the_lockfile_changes_nothing(project: Path) -> None:
+    path = project / "qwenbuild.lock"
+    path.write_bytes(BYTE_ORDER_MARK + EXACT.encode())
+    assert lockfile.read(path).entries == {"potions/red-small": ENTRY}
+    assert lockfile.parse(path.read_bytes(), path) == {"potions/red-small": ENTRY}
+    part = lockfile.part(path, {"potions/red-small"}, 1)
+    assert part is not None
+    assert part.entries == {"potions/red-small": ENTRY}
+    assert write(project, {"new": ENTRY})
+    assert path.read_bytes().startswith(b"{")
+    assert sorted(lockfile.read(path).entries) == ["new", "potions/red-small"]
+
+
+def test_what_is_wrong_behind_a_byte_order_mark_has_its_own_line(project: Path) -> None:
+    path = project / "qwenbuild.lock"
+    path.write_bytes(BYTE_ORDER_MARK + b"<<<<<<< ours\n" + EXACT.encode())
+    with pytest.raises(InputError) as caught:
+        lockfile.read(path)
+    assert str(caught.value.problems[0].mark) == "qwenbuild.lock:1:1"

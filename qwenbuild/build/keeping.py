@@ -49,12 +49,16 @@ def memory_of(
     are what the build has changed in the lockfile; None there: the record is gone.
     """
     loaded = planned.loaded
-    if loaded.manifest.atlases or loaded.lock.atlases or any(said.code == "prompt-too-long" for said in loaded.notices):
+    if loaded.manifest.atlases or loaded.lock.atlases or any(said.code in ALWAYS_TOLD for said in loaded.notices):
         return None
     keeper = _Keeper(planned, files, settled, records, blobs)
     for name, steps in groupby(planned.plan.steps, key=lambda step: step.keyed.entry.asset):
         keeper.add(name, list(steps))
     return keeper.memory()
+
+
+ALWAYS_TOLD = frozenset({"prompt-too-long", "padding", "unused-axis"})
+"""Notices about an asset that only its expansion gives: a believed asset would be silent."""
 
 
 def lock_ids(planned: Planned, records: Records) -> dict[str, None]:

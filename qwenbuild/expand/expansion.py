@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
@@ -16,6 +17,7 @@ from qwenbuild.expand.columns import reached_as
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
+from qwenbuild.expand.idle import idle_axes
 from qwenbuild.expand.inputs import References, check_graph
 from qwenbuild.expand.occupied import Occupied, Origin
 from qwenbuild.expand.palettes import Palettes
@@ -133,9 +135,16 @@ class _Expander:
             self._findings.fault(found)
         multiplied = _Multiplied(self._findings, self._occupied, table, blueprint, base)
         if blueprint.complete and not table.faults:
+            first = len(self._entries)
             multiplied.into(self._entries, combinations, out)
+            if not len(self._findings):
+                idle = idle_axes(table, combinations, out, self._entries[first:])
+                self._data.warnings += [self._warning(fault) for fault in idle]
         else:
             multiplied.look_at_one(combinations)
+
+    def _warning(self, fault: Fault) -> Problem:
+        return self._manifest.source.problem(fault.code, fault.message, fault.path, hint=fault.hint)
 
     def _check_whole(self) -> None:
         for atlas in self._manifest.atlases:
@@ -162,7 +171,9 @@ class _Expander:
     def _taken_by_atlas(self, atlas: Atlas) -> Fault | None:
         """The sheet, its JSON, and those of the other scales."""
         if not atlas.output.endswith(".png"):
-            return Fault("bad-output-path", f"a sheet is a PNG: `{atlas.output}` ends otherwise")
+            meant = atlas.output.removesuffix(PurePosixPath(atlas.output).suffix) + ".png"
+            message = f"a sheet is a PNG: `{atlas.output}` ends otherwise"
+            return Fault("bad-output-path", message, hint=f"did you mean `{meant}`?")
         folder, slash, name = atlas.output.rpartition("/")
         try:
             scales = check_options(atlas.options)["scales"]

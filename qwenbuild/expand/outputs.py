@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from qwenbuild.expand.cells import Cell, Context, Convert, Path, grouped, placed, text_cell, tree_cell
-from qwenbuild.expand.faults import Fault
+from qwenbuild.expand.faults import Fault, closest
 from qwenbuild.expand.fields import Fields
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
@@ -31,6 +32,9 @@ TEXT_ARGUMENTS = frozenset(
 
 CELL = "{cell}"
 """Stands in a path for the number of a grid's cell, where `tile` names none and every cell becomes a file."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
+"""Extensions of the files that can be made."""
 
 MOST_CELLS = 4096
 """Files that one output may become."""
@@ -71,13 +75,22 @@ class Output:
         return [text.replace(CELL, f"{number:0{digits}}") for number in range(1, len(files) + 1)]
 
     def _spec(self, text: str, steps: Steps, context: Context) -> OutputSpec:
+        path = self._safe(text)
+        if steps:
+            self._check_type(path, steps)
+        return OutputSpec(path, steps, self._name.get(context), self._expect.get(context), self._item)
+
+    def _safe(self, text: str) -> str:
         try:
             path = guard_path(text)
         except ValueError as error:
             raise placed(Fault("bad-output-path", str(error)), self.where) from None
-        if steps:
-            self._check_type(path, steps)
-        return OutputSpec(path, steps, self._name.get(context), self._expect.get(context), self._item)
+        if path.endswith(PICTURES):
+            return path
+        fault = not_a_picture(path)
+        if fault is not None:
+            raise placed(fault, self.where)
+        return path
 
     def _check_type(self, path: str, steps: Steps) -> None:
         """A `format` step and the file's extension must name one type."""
@@ -88,6 +101,17 @@ class Output:
                     message = f"the steps make a {step.args['type']}, and the file is `{path}`"
                     raise placed(Fault("bad-step", message, hint="the extension alone implies the format"), self.where)
                 return
+
+
+def not_a_picture(path: str) -> Fault | None:
+    """The fault of a path whose extension is no picture's, with the near miss; a path may have none."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if not suffix or suffix in PICTURES:
+        return None
+    close = None if media_type_of(path) else closest(suffix, PICTURES)
+    meant = path[: -len(suffix)] + (close or PICTURES[0])
+    hint = f"did you mean `{meant}`?" if close else f"pictures are written as {', '.join(PICTURES)}"
+    return Fault("bad-output-path", f"`{path}` ends in {suffix}: no such picture can be written", hint=hint)
 
 
 def _numbered(path: str) -> str:

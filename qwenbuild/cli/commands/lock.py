@@ -197,9 +197,10 @@ def _lock_name() -> str:
 
 
 def _read(path: Path) -> bytes:
+    from qwenbuild import lockfile
     from qwenbuild.errors import InputError
 
     try:
-        return path.read_bytes()
+        return lockfile.without_mark(path.read_bytes())
     except FileNotFoundError as error:
         raise InputError(f"there is no lockfile {path}", code="no-lockfile") from error

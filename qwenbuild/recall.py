@@ -297,12 +297,17 @@ def _is_folder(folder: str, descriptor: int) -> bool:
 def answer(args: list[str]) -> int | None:
     """The exit code of a `build` that has nothing to do, its words printed; None when the walk must look."""
     asked = _asked(args)
-    manifest = manifest_of(asked[0], asked[1]) if asked is not None else None
-    if asked is None or manifest is None:
+    if asked is None:
+        return None
+    folder = asked[0] if asked[0] or asked[1] else above()
+    manifest = manifest_of(folder, asked[1])
+    if manifest is None:
         return None
     state = proven(manifest)
     if state is None or ("--locked" in args and not state.says("locked")):
         return None
+    if folder != asked[0] and not asked[2]:
+        _line(sys.stderr, "", "", took(folder))
     _say(state, quiet=asked[2])
     return 0
 
@@ -334,6 +339,40 @@ def manifest_of(folder: str, name: str) -> str | None:
         return os.path.join(folder, name)
     there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
     return there[0] if len(there) == 1 else None
+
+
+def above() -> str:
+    """The nearest folder above this one that has a manifest, such as `../..`; "" when this one has, or none above has.
+
+    One that belongs to somebody else is none: its prompts would be paid for with this user's keys.
+    """
+    folder, whole = "", os.getcwd()
+    while not _has_manifest(folder):
+        parent = os.path.dirname(whole)
+        if parent == whole:
+            return ""
+        folder, whole = os.path.join(folder, os.pardir) if folder else os.pardir, parent
+    return folder if not folder or _is_own(folder) else ""
+
+
+def took(folder: str) -> str:
+    """The words for a manifest that was found above."""
+    return f"The manifest of {os.path.abspath(folder)} is used: there is none here."
+
+
+def _has_manifest(folder: str) -> bool:
+    return any(os.path.lexists(os.path.join(folder, name)) for name in NAMES)
+
+
+def _is_own(folder: str) -> bool:
+    """Whether folder and manifest are this user's; always where the system does not tell."""
+    if not hasattr(os, "geteuid"):
+        return True
+    try:
+        there = [folder, *(path for name in NAMES if os.path.lexists(path := os.path.join(folder, name)))]
+        return all(os.stat(path).st_uid == os.geteuid() for path in there)
+    except OSError:
+        return False
 
 
 def _say(state: State, *, quiet: bool) -> None:

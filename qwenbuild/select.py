@@ -6,6 +6,7 @@ Knows no plan and no file: it looks at entries only.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,6 +18,8 @@ MOST_COMPARED = 20_000
 """How many names a near miss is looked for in; more would take seconds."""
 
 _GLOB = re.compile(r"[*?\[]")
+_GLOBS = re.compile(r"[*?\[\]!]+")
+_PARTS = re.compile(r"[/_. -]+")
 
 
 def select(entries: Sequence[Entry], selectors: Sequence[str], atlases: Sequence[Atlas] = ()) -> frozenset[str]:
@@ -56,6 +59,24 @@ def pulled(entries: Sequence[Entry], ids: Iterable[str]) -> frozenset[str]:
 def glob(pattern: str) -> Callable[[str], object]:
     """A matcher of whole texts: `*` and `?` stay within a part, `**` crosses `/`, `[…]` is a set, `[!…]` its opposite."""
     return re.compile(_regex(pattern), re.DOTALL).fullmatch
+
+
+def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The names that were perhaps meant: alike as a whole, else those with a part that is; capitals and globs do not count."""
+    plain = _GLOBS.sub("", word).strip("/").casefold()
+    names = list(itertools.islice(known, MOST_COMPARED))
+    folded = {name.casefold(): name for name in reversed(names)}
+    likely = [name for name in folded if abs(len(name) - len(plain)) <= max(2, len(plain) // 3)]
+    whole = difflib.get_close_matches(plain, likely, 1)
+    if whole or not plain:
+        return [folded[name] for name in whole]
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        for part in {name.casefold(), *_PARTS.split(name.casefold())}:
+            parts.setdefault(part, []).append(name)
+    last = plain.rpartition("/")[2]
+    alike = [last] if last in parts else difflib.get_close_matches(last, parts, 1)
+    return parts[alike[0]][:most] if alike else [name for name in names if last and last in name.casefold()][:most]
 
 
 def _found(
@@ -140,7 +161,7 @@ def _nothing(selector: str, entries: Sequence[Entry], atlases: Sequence[Atlas]) 
     known = dict.fromkeys(names)
     if not kind and any(entry.asset == rest for entry in entries):
         return Problem("no-match", f"no entry is called {selector!r}", hint=f"for the whole asset write asset:{rest}")
-    likely = [name for name in known if abs(len(name) - len(rest)) <= max(2, len(rest) // 3)]
-    near = difflib.get_close_matches(rest, likely[:MOST_COMPARED], 1)
+    near = nearest(rest, known)
     prefix = f"{kind}:" if kind else ""
-    return Problem("no-match", f"{selector!r} matches nothing", hint=f"did you mean {prefix}{near[0]}?" if near else "")
+    hint = f"did you mean {', '.join(prefix + name for name in near)}?" if near else ""
+    return Problem("no-match", f"{selector!r} matches nothing", hint=hint)

@@ -75,7 +75,7 @@ def test_selectors(selectors: list[str], wanted: list[str] | None) -> None:
         ("atlas:uii", "did you mean atlas:ui?"),
         ("potions", "for the whole asset write asset:potions"),
         ("zzzzzzzzzzzz", ""),
-        ("Potions/*", ""),
+        ("Potions/*", "did you mean potions/red-small, potions/blue-small, potions/big/gold?"),
     ],
 )
 def test_a_selector_that_matches_nothing_is_an_error_with_the_near_miss(selector: str, hint: str) -> None:

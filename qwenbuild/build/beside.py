@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 from qwenbuild import lockfile, tree
@@ -19,6 +18,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
 from qwenbuild.model import LockEntry, LockOutput, Orphan, OutputPlan, Reason, Step
 from qwenbuild.report.explain_text import picture_facts
+from qwenbuild.select import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def explain(options: Options, entry_id: str) -> Explanation:
 
 
 def _unknown(entry_id: str, ids: list[str]) -> InputError:
-    near = get_close_matches(entry_id, ids, 3, 0.5)
+    near = nearest(entry_id, ids)
     hint = f"did you mean {', '.join(near)}?" if near else "`qwenbuild plan -v` lists all entries"
     message = f"there is no entry {entry_id!r}"
     return InputError(message, code="unknown-entry", problems=(Problem("unknown-entry", message, hint=hint),))

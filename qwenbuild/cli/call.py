@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qwenbuild.report.terminal import Color, Terminal
 
 META = "qwenbuild.call"
+TAKEN = "qwenbuild.taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,25 @@ class Call:
 
     @property
     def folder(self) -> Path:
-        """Where the manifest is looked for."""
+        """Where the manifest is: in the folder that was named, else here, else above, which is said once."""
         from pathlib import Path  # 3 ms that `--help` does not need
+
+        if self.directory or self.file is not None:
+            return Path(self.directory)
+        from qwenbuild import recall
+
+        taken = recall.above()
+        context = click.get_current_context(silent=True)
+        if taken and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
+            context.meta[TAKEN] = True
+            if not self.quiet:
+                sys.stderr.write(recall.took(taken) + "\n")
+        return Path(taken)
+
+    @property
+    def here(self) -> Path:
+        """The folder that was named, else the one the user is in."""
+        from pathlib import Path
 
         return Path(self.directory)
 

@@ -66,8 +66,20 @@ TWINS = (
 )
 
 
+SPEND_OR_DESTROY = frozenset(["--all", "--force", "--max-cost", "--overwrite", "--prune", "--push", "--retry-failed", "--yes"])
+"""Options that are offered for a typing error only when a single letter is wrong."""
+
+
 class Helpful(click.Command):
     """Help with the command's own options first, and the ones that hold everywhere after them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; an unknown one is an error that never offers to spend or destroy for a harmless word."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            offered = [name for name in error.possibilities or () if _offered(error.option_name, name)]
+            raise click.NoSuchOption(error.option_name, possibilities=offered, ctx=error.ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write both sections, and the commands of a group."""
@@ -142,6 +154,21 @@ class LazyGroup(Group):
         for title, lines in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl(list(lines.items()))
+
+
+def _offered(written: str, option: str) -> bool:
+    """Whether an option may be offered for what was written."""
+    return option not in SPEND_OR_DESTROY or one_apart(written, option)
+
+
+def one_apart(one: str, other: str) -> bool:
+    """Whether two words differ by one letter: another one, one too many, one missing, or two neighbours exchanged."""
+    short, long = sorted((one, other), key=len)
+    at = next((index for index, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
+    if len(long) == len(short):
+        exchanged = short[at + 1 : at + 2] + short[at : at + 1] + short[at + 2 :]
+        return long[at + 1 :] == short[at + 1 :] or long[at:] == exchanged
+    return len(long) == len(short) + 1 and long[at + 1 :] == short[at:]
 
 
 def near_miss(name: str, known: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import Fields
 from qwenbuild.expand.findings import Findings
 from qwenbuild.expand.inputs import References
-from qwenbuild.expand.outputs import Output, expect_cell, outputs_of
+from qwenbuild.expand.outputs import Output, expect_cell, outputs_of, place_of
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.templates import Templates
 from qwenbuild.model import Entry, OutputSpec
@@ -107,6 +107,13 @@ class Blueprint:
             self._expect.get(context),
             self._tags.get(context),
         )
+
+    def place(self, entry: Entry, taken: tuple[str, str] | None) -> Path:
+        """Where the manifest names what cannot be had twice: an output when a path is taken, else the id."""
+        if taken is None:
+            written = self._fields.own("id")
+            return written.path if written else self._fields.path
+        return place_of(self._fields, next((output.item for output in entry.outputs if output.path == taken[0]), 0))
 
     def _files(self, context: Context, name: str) -> tuple[OutputSpec, ...]:
         outputs = self._outputs

@@ -20,6 +20,7 @@ from qwenbuild.expand.findings import Findings, first
 from qwenbuild.expand.idle import idle_axes
 from qwenbuild.expand.inputs import References, check_graph
 from qwenbuild.expand.occupied import Occupied, Origin
+from qwenbuild.expand.outputs import place_of
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.rows import Data
@@ -143,6 +144,17 @@ class _Expander:
         else:
             multiplied.look_at_one(combinations)
 
+    def _place(self, fault: Fault) -> tuple[str | int, ...]:
+        """Where the output stands that a fault is about."""
+        path, owner = fault.taken or ("", "")
+        entry = next((entry for entry in self._entries if entry.id == owner), None)
+        asset = next((each for each in self._manifest.assets if entry is not None and each.name == entry.asset), None)
+        if entry is None or asset is None:
+            atlas = owner.removeprefix("atlas ")
+            return ("atlases", atlas, "output") if any(each.name == atlas for each in self._manifest.atlases) else ("assets",)
+        item = next((output.item for output in entry.outputs if output.path == path), 0)
+        return place_of(Fields(self._manifest, asset), item)
+
     def _warning(self, fault: Fault) -> Problem:
         return self._manifest.source.problem(fault.code, fault.message, fault.path, hint=fault.hint)
 
@@ -154,7 +166,7 @@ class _Expander:
             elif fault is not None:
                 self._findings.fault(_at(fault, ("atlases", atlas.name, "output")))
         for fault in [*self._occupied.nested(), *self._occupied.over(self._manifest.output, self._protected())]:
-            self._findings.fault(_at(fault, ("assets",)))
+            self._findings.fault(_at(fault, self._place(fault)))
         if not len(self._findings):
             paths = {asset.name: ("assets", asset.name) for asset in self._manifest.assets}
             for fault in check_graph(self._entries, paths):
@@ -257,7 +269,7 @@ class _Multiplied:
             return self._findings.error(error)
         twice = self._occupied.add(entry, origin)
         if twice is not None:
-            self._report(_at(twice, self._table.path), "")
+            self._report(_at(twice, self._blueprint.place(entry, twice.taken)), "")
         entries.append(entry)
 
     def _report(self, fault: Fault, where: str) -> None:

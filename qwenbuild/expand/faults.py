@@ -57,6 +57,8 @@ class Fault(Exception):
         self.file = file
         self.hint = hint
         self.path: tuple[str | int, ...] = ()
+        self.taken: tuple[str, str] | None = None
+        """The path of an output that cannot be, and the id of the entry (or name of the atlas) that wants it."""
 
     def again(self) -> Fault:
         """The same fault for another field that holds the same template."""

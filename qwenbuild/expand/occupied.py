@@ -75,7 +75,7 @@ class Occupied:
             taken = self._files.get(folder)
             if taken is not None:
                 message = f"`{taken[0]}` of `{taken[1]}` is a file, but `{below}` needs a folder of that name"
-                found.append(Fault("output-collision", message))
+                found.append(_taken(Fault("output-collision", message), taken))
         return found
 
     def over(self, root: str, sources: Iterable[str]) -> list[Fault]:
@@ -85,12 +85,17 @@ class Occupied:
             taken = self._files.get(key_below(root, source) or "")
             if taken is not None:
                 message = f"`{taken[0]}` of `{taken[1]}` would overwrite `{source}`, which the manifest reads"
-                found.append(Fault("output-over-source", message))
+                found.append(_taken(Fault("output-over-source", message), taken))
         return found
 
 
 def _twice(first: tuple[str, str], second: tuple[str, str]) -> Fault:
-    if first[0] == second[0]:
-        return Fault("output-collision", f"`{first[0]}` is wanted by both `{first[1]}` and `{second[1]}`")
     message = f"`{first[0]}` of `{first[1]}` and `{second[0]}` of `{second[1]}` are one file on some systems"
-    return Fault("output-collision", message)
+    if first[0] == second[0]:
+        message = f"`{first[0]}` is wanted by both `{first[1]}` and `{second[1]}`"
+    return _taken(Fault("output-collision", message), second)
+
+
+def _taken(fault: Fault, who: tuple[str, str]) -> Fault:
+    fault.taken = who
+    return fault

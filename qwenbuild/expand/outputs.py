@@ -131,6 +131,15 @@ def outputs_of(fields: Fields, templates: Templates, palettes: Palettes) -> list
     return [Output(where, path, made, Cell(None), Cell(None))]
 
 
+def place_of(fields: Fields, item: int) -> Path:
+    """Where the manifest says what an output is called: at the output, else at the id, else at the asset."""
+    several = fields.either("outputs", "output", "steps")
+    if several is not None and several.path[-1] == "outputs":
+        return (*several.path, item, "path")
+    written = fields.own("output") or fields.own("id")
+    return written.path if written else fields.path
+
+
 def _items(items: Sequence[Mapping[str, Any]], where: Path, templates: Templates, palettes: Palettes) -> list[Output]:
     names: set[str] = set()
     for at, item in enumerate(items):

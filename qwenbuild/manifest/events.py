@@ -85,9 +85,32 @@ def _syntax(text: Text, error: yaml.MarkedYAMLError) -> Problem:
     offset = _offset(text, error.problem_mark)
     if offset >= len(text.characters.rstrip()) and error.context_mark:
         offset = _offset(text, error.context_mark)
+    quote = _misled(text, offset)
+    if quote is not None:
+        line = text.mark(offset).line
+        hint = f"it closes at the next quote, in line {line:,}; close it in its own line, or double a quote inside of it"
+        return text.problem(
+            "yaml-syntax", "this is not YAML: the quote that opens here is not closed in its line", quote, hint=hint
+        )
     message = " ".join(part for part in (error.problem, error.context) if part)
     hint = _advice(text, offset, message) or _began(text, error, text.mark(offset).line)
     return text.problem("yaml-syntax", f"this is not YAML: {message}", offset, hint=hint)
+
+
+def _misled(text: Text, offset: int) -> int | None:
+    """Where a quoted text opens that runs over lines and closes in the line of an error: it was to close before."""
+    line, last = text.mark(offset).line, None
+    try:
+        for token in yaml.scan(text.characters, Loader=Parser):
+            if token.start_mark.index >= offset:
+                break
+            last = token
+    except yaml.YAMLError:
+        pass
+    quoted = isinstance(last, yaml.ScalarToken) and last.style in ("'", '"')
+    if not quoted or last is None or not text.mark(last.start_mark.index).line < line == text.mark(last.end_mark.index).line:
+        return None
+    return int(last.start_mark.index)
 
 
 def _offset(text: Text, mark: Any) -> int:

@@ -40,6 +40,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else _NAMELESS
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _blocks(data: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((name, block) for name, block in _mapping(data.get(key)).items() if isinstance(block, dict))
 
@@ -171,7 +175,7 @@ def _reserved(names: Mapping[str, Any], path: Path, what: str) -> Iterator[Findi
 
 def _combinations(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
     axes = _mapping(block.get("matrix"))
-    for number, item in enumerate(block.get("include") or ()):
+    for number, item in enumerate(_list(block.get("include"))):
         for axis in axes:
             if isinstance(item, dict) and axis not in item:
                 message = f"an item of `include` names every axis; `{axis[:60]}` is missing"
@@ -181,7 +185,7 @@ def _combinations(block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
                 hint = fields.near(key, list(axes)) if axes else "this asset has no `matrix`"
                 yield Finding("include", f"`{key[:60]}` is no axis", (*path, "include", number, key), hint, True)
     columns = "foreach" in block
-    for number, item in enumerate(block.get("exclude") or ()):
+    for number, item in enumerate(_list(block.get("exclude"))):
         for key in _mapping(item):
             if key not in axes and not columns:
                 hint = fields.near(key, list(axes)) if axes else "this asset has no `matrix`"

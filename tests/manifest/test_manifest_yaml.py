@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,30 @@ def never_crashes(reader: Any, path: Path) -> None:
         problems = error.problems
     assert problems
     assert all(problem.message for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('version: 1\nassets:\n  a:\n    prompt: "A bottle\n    output: "x.png"\n', "4:13"),
+        ("version: 1\nassets:\n  a:\n    prompt: 'A bottle\n    output: 'x.png'\n", "4:13"),
+        ('version: 1\noutput: "art\nassets:\n  a: {prompt: "A bottle"}\n', "2:9"),
+        ('version: 1\nassets:\n  a: {prompt: "A bottle}\n', "3:15"),
+        ('version: 1\nvars: {a: "x", b: "y\n  , c: "z"}\n', "2:19"),
+    ],
+)
+def test_an_unclosed_quote_is_shown_where_it_opens(text: str, place: str, tmp_path: Path) -> None:
+    path = tmp_path / "qwenbuild.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert str(caught.value.problems[0].mark) == f"{path}:{place}"
+
+
+@pytest.mark.parametrize("key", ["include", "exclude", "matrix", "foreach", "outputs", "steps", "tags", "inputs"])
+@pytest.mark.parametrize("value", ["1", "true", "text", "{a: 1}", "[1]", "null"])
+def test_a_key_of_another_type_is_at_most_an_error_in_words(key: str, value: str, tmp_path: Path) -> None:
+    path = tmp_path / "qwenbuild.yaml"
+    path.write_text(f"version: 1\nassets:\n  a: {{prompt: x, {key}: {value}}}\n", encoding="utf-8")
+    with suppress(InputError):
+        load(path)

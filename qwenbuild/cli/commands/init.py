@@ -33,7 +33,7 @@ def command(kind: str) -> int:
     """
     from qwenbuild.manifest.published import schema_text
 
-    folder = current().folder
+    folder = current().here
     files = {**dict(_starter(kind)), SCHEMA: schema_text(), ".env.example": _read("common", "env.example")}
     _refuse_what_is_there(folder, list(files))
     for path, text in files.items():

@@ -116,3 +116,8 @@ def recipe_key(picture: str, steps: Sequence[ImageStep], provenance: str, marks:
 def judgement_key(expect: Mapping[str, Any], digest: str) -> str:
     """What stands for an expectation and the bytes that are held against it."""
     return hashlib.sha256(canonical({"digest": digest, "expect": dict(expect)})).hexdigest()
+
+
+def unsuited_key(recipe: str) -> str:
+    """What stands for a picture that a recipe's steps do not suit, such as one without the background to key out."""
+    return judgement_key({"steps": "suit"}, recipe)

@@ -15,7 +15,7 @@ from typing import Any
 from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
-from qwenbuild.key import judgement_key, short_document
+from qwenbuild.key import judgement_key, short_document, unsuited_key
 from qwenbuild.lfs import LARGEST, NOT_FETCHED, POINTER, pointer_oid
 from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
 from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
@@ -189,7 +189,7 @@ class Publisher:
         if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
             self._judge(spec.expect, made or there.digest, lambda: tree.read(self.root, spec.path))
             return LockOutput(made or there.digest, recipe)
-        data = self._copied(made) or self._derive(tally, step, output, digest, media_type)
+        data = self._copied(made) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
         self._judge(spec.expect, made or fresh, lambda: data)
@@ -197,6 +197,14 @@ class Publisher:
         tally.derived += 1
         tally.written.append(spec.path)
         return LockOutput(made or fresh, recipe)
+
+    def _derived(self, recipe: str, derive: Callable[[], bytes]) -> bytes:
+        """The file. Steps that do not suit the picture are remembered, for they never will. Raises ValueError."""
+        try:
+            return derive()
+        except ValueError as error:
+            self.cache.put_judgement(unsuited_key(recipe), str(error))
+            raise
 
     def _copied(self, digest: str) -> bytes | None:
         """The very file: from another place of the tree when it only moved, or as the shared cache brought it."""

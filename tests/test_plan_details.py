@@ -113,7 +113,7 @@ def test_a_file_is_restored_where_its_own_bytes_are_at_hand_and_derived_elsewher
     assert made(files={}, lock={}, derived={RECIPE: DERIVED}, blobs={PICTURE, DERIVED}).digest == DERIVED
 
 
-def test_a_file_that_nobody_held_against_its_expectation_is_looked_at_and_one_that_fails_is_refused() -> None:
+def test_a_file_that_nobody_held_against_its_expectation_is_looked_at_and_one_that_fails_is_failed() -> None:
     expect = {"not_blank": True}
     item = keyed()
     wanted = replace(item, entry=replace(item.entry, outputs=(OutputSpec("a.png", (), expect=expect),)))
@@ -121,7 +121,7 @@ def test_a_file_that_nobody_held_against_its_expectation_is_looked_at_and_one_th
     assert (unjudged.verdict, unjudged.reason) == (Verdict.RESTORE, "unjudged")
     seen = replace(FRESH, judgements={judgement_key(expect, PICTURE): "it is blank"})
     found = step(seen, None, wanted)
-    assert (found.outputs[0].verdict, found.outputs[0].reason) == (Verdict.REFUSED, "it is blank")
+    assert (found.outputs[0].verdict, found.outputs[0].reason) == (Verdict.FAILED, "it is blank")
     assert [(reason.code, reason.field, reason.new) for reason in found.reasons] == [("refused", "a.png", "it is blank")]
     assert step(seen, Wishes(retry_failed=True), wanted).outputs[0].verdict is Verdict.FRESH
     gone = step(replace(seen, judgements={}, files={}), None, wanted).outputs[0]

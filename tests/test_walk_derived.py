@@ -200,12 +200,12 @@ def test_a_picture_that_fails_is_an_outcome_that_stays_in_the_cache_and_is_not_p
     banner.edit('expect: {size: "512*512", not_blank: true}', "expect: {mode: RGBA}")
     for builds in range(2):
         summary = banner.build()
-        assert (summary.exit_code, summary.counts) == (1, {"refused": 1})
+        assert (summary.exit_code, summary.counts) == (1, {"failed": 1})
         assert summary.failures == (("banner", summary.failures[0][1], summary.failures[0][2]),)
         assert "mode is RGB, expected RGBA" in summary.failures[0][2]
         assert banner.submitted == ([] if builds else ["banner"])
     assert banner.tree() == {}
-    assert banner.verdicts() == {"banner": "refused"}
+    assert banner.verdicts() == {"banner": "failed"}
     assert len(banner.cache().known_blobs()) == 1
     banner.edit("expect: {mode: RGBA}", "expect: {mode: RGB}")
     assert (banner.build().exit_code, banner.submitted) == (0, [])
@@ -239,7 +239,7 @@ def test_a_file_that_fails_is_not_written_and_named_while_its_siblings_are(banne
         assert id == "banner"
         assert message.startswith("thumb.png: it is ")
         assert message.endswith("bytes, expected at most 100")
-    assert banner.verdicts() == {"banner": "refused"}
+    assert banner.verdicts() == {"banner": "failed"}
     banner.edit("expect: {max_bytes: 100}", "expect: {max_bytes: 100000}")
     assert (banner.build().exit_code, banner.submitted) == (0, [])
     assert sorted(banner.tree()) == ["banner.png", "thumb.png"]

@@ -12,7 +12,7 @@ from qwenbuild.build.loading import Planned
 from qwenbuild.lfs import OTHER_POINTER, POINTER
 from qwenbuild.model import LockEntry, LockOutput, OutputPlan, Step, Verdict
 
-CANNOT = (Verdict.GENERATE, Verdict.DOUBT, Verdict.REFUSED, Verdict.RECOVER)
+CANNOT = (Verdict.GENERATE, Verdict.DOUBT, Verdict.REFUSED, Verdict.FAILED, Verdict.RECOVER)
 NAMED = 10
 """So many of a kind are named; the rest is counted."""
 

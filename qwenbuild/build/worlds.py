@@ -80,10 +80,18 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             forced=_forced(planned, options),
             offline=options.offline,
             fail_fast=options.fail_fast,
+            stop_after=_stop_after(planned),
             elsewhere=link if link.concerned else None,
         )
         if planned.manifest.budget and buying:
             cache.journal.close_budget(build)
+
+
+def _stop_after(planned: Planned) -> dict[str, int]:
+    """The number of failures that pauses each asset for which the manifest says one."""
+    default = planned.manifest.defaults.stop_after_failures
+    told = {asset.name: asset.stop_after_failures for asset in planned.manifest.assets}
+    return {name: number for name, own in told.items() if (number := default if own is None else own) is not None}
 
 
 def _may_cost(step: Step) -> bool:

@@ -263,7 +263,10 @@ class Emulator:
         seed = dict(wanted.effective, index=index)
         if job.unique or wanted.seed is None:
             seed["task"] = job.id
-        drawn = pictures.png(*wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=job.weight)
+        behind = pictures.background_of(wanted.prompt)
+        drawn = pictures.png(
+            *wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=job.weight, background=behind
+        )
         if wanted.format == "png":
             return drawn
         from qwenbuild.images import convert

@@ -1,6 +1,6 @@
 """Draws a valid PNG of any size in microseconds, a function of a digest alone.
 
-Knows nothing of prompts or jobs; the caller decides what goes into the digest.
+Knows nothing of jobs; the caller decides what goes into the digest, and of a prompt it reads the background alone.
 
 The first row holds the colours; every further row says "as above", so its compressed form is the same for all pictures
 of a size and is made once. Two deflate streams are joined at a full flush and their Adler-32 sums combined.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -27,12 +28,14 @@ def digest_of(fields: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
 
 
-def png(width: int, height: int, seed: bytes, *, marked: bool = False, weight: int = 0) -> bytes:
-    """An RGB picture of exactly width × height pixels, coloured by `seed`.
+def png(
+    width: int, height: int, seed: bytes, *, marked: bool = False, weight: int = 0, background: tuple[int, ...] = ()
+) -> bytes:
+    """An RGB picture of exactly width × height pixels, coloured by `seed`. A `background` leaves it the middle.
 
     `marked` draws a bar in the lower right corner, as a watermark would; `weight` is roughly the least size in bytes.
     """
-    row = _first_row(width, seed)
+    row = _first_row(width, seed, bytes(background))
     tail, length, adler = _tail(width, height, marked, weight)
     head = zlib.compressobj(1, zlib.DEFLATED, -15)
     body = head.compress(row) + head.flush(zlib.Z_FULL_FLUSH)
@@ -49,11 +52,31 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
 
 
-def _first_row(width: int, seed: bytes) -> bytes:
+def _first_row(width: int, seed: bytes, background: bytes) -> bytes:
     colours = hashlib.sha512(seed).digest()[: 3 * STRIPES]
     edges = [width * index // STRIPES for index in range(STRIPES + 1)]
     stripes = [colours[3 * index : 3 * index + 3] * (edges[index + 1] - edges[index]) for index in range(STRIPES)]
+    if background:
+        margin = STRIPES // 4
+        for index in (*range(margin), *range(STRIPES - margin, STRIPES)):
+            stripes[index] = background * (edges[index + 1] - edges[index])
+        for index in range(margin, STRIPES - margin):
+            stripes[index] = _unlike(colours[3 * index : 3 * index + 3], background) * (edges[index + 1] - edges[index])
     return b"\x00" + b"".join(stripes)
+
+
+def _unlike(colour: bytes, background: bytes) -> bytes:
+    """`colour` as far from the background as a key must be able to tell: each of its channels in the other half."""
+    return bytes(value | 128 if other < 128 else value & 127 for value, other in zip(colour, background, strict=True))
+
+
+BACKGROUND = re.compile(r"#([0-9a-fA-F]{6})\s+background")
+
+
+def background_of(prompt: str) -> tuple[int, ...]:
+    """The colour of the background that a prompt asks for as `#rrggbb background`, () where it asks for none."""
+    asked = BACKGROUND.search(prompt)
+    return tuple(bytes.fromhex(asked[1])) if asked else ()
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,7 @@ const gallery = (() => {
   // ------------------------------------------------------------ what a card says
 
   const WORDS = {
-    generate: "to make", doubt: "in doubt", refused: "refused", recover: "to recover", resume: "under way", derive: "files to make",
+    generate: "to make", doubt: "in doubt", refused: "refused", failed: "failed its check", recover: "to recover", resume: "under way", derive: "files to make",
     restore: "files to restore", modified: "changed by hand", orphan: "orphan", removed: "removed", fresh: "up to date",
   };
   const states = (card) => [...card.marks, ...(card.verdict === "removed" ? [] : [WORDS[card.verdict] || card.verdict])];
@@ -45,7 +45,7 @@ const gallery = (() => {
 
   function tone(card) {
     if (card.marks.includes("approved")) return card.marks.includes("held") ? "held" : "approved";
-    if (card.verdict === "doubt" || card.verdict === "refused" || card.marks.includes("rejected")) return "bad";
+    if (card.verdict === "doubt" || card.verdict === "refused" || card.verdict === "failed" || card.marks.includes("rejected")) return "bad";
     if (card.marks.includes("unpicked") || card.marks.includes("pick void")) return "open";
     if (card.verdict === "generate" || card.verdict === "removed") return "hollow";
     return "";

@@ -97,6 +97,15 @@ def _whole(low: int, high: int) -> Check:
     return check
 
 
+def _or_never(low: int, high: int) -> Check:
+    """A whole number, or `false` for never, which is 0."""
+
+    def check(value: Any) -> Any:
+        return 0 if _read(value) is False else _whole(low, high)(value)
+
+    return check
+
+
 def _zeros(value: Any) -> str:
     digits = value.strip() if isinstance(value, str) else ""
     return f"a number has no leading zeros: {int(digits)}" if digits.isdecimal() and 1 < len(digits) < 20 else ""
@@ -193,6 +202,11 @@ Count = Annotated[
 ]
 AtLeastOne = Annotated[
     int, PlainValidator(_whole(1, 100_000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100_000})
+]
+Failures = Annotated[
+    int,
+    PlainValidator(_or_never(1, 1000)),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, {"const": False}]}),
 ]
 Rate = Annotated[
     float,

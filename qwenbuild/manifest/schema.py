@@ -231,6 +231,9 @@ class Shared(TypedDict, total=False):
     outputs: Annotated[list[OutputBlock], doc("several files from one picture; instead of output and steps", min_length=1)]
     expect: Annotated[Expect, doc("acceptance of the picture, such as {alpha: {min: 0.2}}")]
     tags: Annotated[list[SomeText], doc("for SELECT: tag:ui")]
+    stop_after_failures: Annotated[
+        fields.Failures, doc("failed pictures in a row after which no more are bought; false: never; default 5")
+    ]
 
 
 @with_config(STRICT)

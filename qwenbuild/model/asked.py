@@ -72,6 +72,7 @@ class Asset:
     outputs: tuple[Mapping[str, Any], ...] | None = None
     expect: Mapping[str, Any] | None = None
     tags: tuple[str, ...] | None = None
+    stop_after_failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ class Verdict(StrEnum):
 
     GENERATE = "generate"  # a picture is bought
     DOUBT = "doubt"  # an intent that nobody can settle; a person decides
-    REFUSED = "refused"  # the provider refused this very key, or its picture fails `expect`
+    REFUSED = "refused"  # the provider refused this very key
+    FAILED = "failed"  # the picture is there, and fails its checks (`expect`)
     RECOVER = "recover"  # an intent without a ticket that the provider can settle
     RESUME = "resume"  # a live ticket, or another build on this machine makes it right now
     DERIVE = "derive"  # a file is made from the picture
@@ -32,8 +33,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, file, pointer, refused, doubt; and what a
-    person has still to choose: unpicked, pick-void (`old` and `new` are both pictures), rejected (every candidate is).
+    """Why. `code`: new, changed, lost, forced, caused-by, moved, table-moved, held, file, pointer, refused, failed, doubt,
+    limit; and what a person has still to choose: unpicked, pick-void (`old` and `new` are both pictures), rejected (every
+    candidate is).
     """
 
     code: str

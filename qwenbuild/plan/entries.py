@@ -18,7 +18,7 @@ from qwenbuild.plan.pictures import changes_of, plan_pictures
 ENTRY_REF = "entry:"
 """Stands in an Action's inputs before the digest of another entry's picture."""
 COSTLIEST = {verdict: rank for rank, verdict in enumerate(Verdict)}
-BLOCKED = (Verdict.REFUSED, Verdict.DOUBT, Verdict.MODIFIED)
+BLOCKED = (Verdict.REFUSED, Verdict.FAILED, Verdict.DOUBT, Verdict.MODIFIED)
 """An input with such a picture gets none in this build: nothing that builds on it can be made."""
 
 
@@ -151,7 +151,7 @@ def substituted(candidate: Candidate, digests: Mapping[str, str]) -> Candidate:
 def picture_digest(step: Step) -> str:
     """The digest of the picture that the entry's files are made from, "" while it is not known."""
     plan = step.candidates[step.used]
-    return "" if plan.verdict is Verdict.REFUSED else plan.digest
+    return "" if plan.verdict in (Verdict.REFUSED, Verdict.FAILED) else plan.digest
 
 
 def _lock_record(keyed: Keyed, facts: Facts, taken: Container[str]) -> tuple[LockEntry | None, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qwenbuild.key import recipe_key
+from qwenbuild.key import recipe_key, unsuited_key
 from qwenbuild.lfs import OTHER_POINTER, POINTER
 from qwenbuild.model import Action, Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
 from qwenbuild.plan.facts import Facts
@@ -79,8 +79,9 @@ def _output(
     if recipe and there is not None and there != digest and there == facts.seen.derived.get(recipe):
         digest = there  # the same recipe made it, perhaps under another version of an encoder
     unfit = facts.unfit(spec.expect, digest)
-    if unfit and not facts.wishes.retry_failed:
-        return OutputPlan(spec, Verdict.REFUSED, digest, recipe, picture, unfit)
+    fails = unfit or (facts.seen.judgements.get(unsuited_key(recipe)) if recipe and not digest else "")
+    if fails:
+        return OutputPlan(spec, Verdict.FAILED, digest, recipe, picture, fails)
     agrees = locked is not None and not locked.orphan and locked.recipe == recipe
     if there is not None and there == digest and agrees and unfit is None:
         return OutputPlan(spec, Verdict.RESTORE, digest, recipe, picture, "unjudged")

@@ -51,8 +51,11 @@ def _used_picture(
     if unfit:
         if facts.wishes.retry_failed and not (record is not None and record.approved):
             return _bought(keyed, candidate, record, facts, (Reason("forced", "expect", None, unfit),))
-        return _stopped(keyed, candidate, record, facts, Verdict.REFUSED, Reason("refused", "expect", None, unfit), digest)
+        return _stopped(keyed, candidate, record, facts, Verdict.FAILED, Reason("failed", "expect", None, unfit), digest)
     outputs = plan_outputs(entry.outputs, digest, media_type, candidate, record, facts)
+    failing = tuple(Reason("failed", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.FAILED)
+    if failing and facts.wishes.retry_failed and not (record is not None and record.approved):
+        return _bought(keyed, candidate, record, facts, (Reason("forced", "expect", None, failing[0].new),))
     agrees = record is not None and record.key == candidate.key and record.digest == digest and not record.orphan
     verdict = _known_verdict(digest, outputs, agrees, facts)
     if entry.id in facts.needed and not facts.at_hand(digest):
@@ -65,15 +68,14 @@ def _used_picture(
     reasons = () if verdict is Verdict.FRESH else _restore_reasons(candidate, record, outputs, moved)
     if verdict is Verdict.FRESH and unfit is None and facts.at_hand(digest):
         verdict, reasons = Verdict.RESTORE, (Reason("unjudged", "expect"),)
-    failing = tuple(_failing(output) for output in outputs if output.verdict is Verdict.REFUSED)
+    pointers = tuple(Reason("pointer", o.spec.path, None, NOT_FETCHED) for o in outputs if o.reason == POINTER and _blocks(o))
     others = () if reasons else tuple(_file_reason(output) for output in outputs if output.reason == OTHER_POINTER)
-    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing, *others)
+    return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing, *pointers, *others)
 
 
-def _failing(output: OutputPlan) -> Reason:
-    if output.reason == POINTER:
-        return Reason("pointer", output.spec.path, None, NOT_FETCHED)
-    return Reason("refused", output.spec.path, None, output.reason)
+def _blocks(output: OutputPlan) -> bool:
+    """Whether a file keeps its entry from being done: for a pointer stands in its place, or it fails its check."""
+    return output.verdict in (Verdict.REFUSED, Verdict.FAILED)
 
 
 def _unfetched(digest: str, outputs: Sequence[OutputPlan], needed: bool, facts: Facts) -> str:
@@ -202,7 +204,7 @@ def _restore_reasons(
     if record.key != candidate.key:
         code = "table-moved" if moved else "changed"
         return tuple(Reason(code, name, old, new) for name, old, new in changes_of(record, candidate.action))
-    return tuple(_file_reason(output) for output in outputs if output.reason and output.verdict is not Verdict.REFUSED)
+    return tuple(_file_reason(output) for output in outputs if output.reason and not _blocks(output))
 
 
 def _file_reason(output: OutputPlan) -> Reason:

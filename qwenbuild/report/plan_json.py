@@ -13,7 +13,20 @@ from typing import Any, Protocol, runtime_checkable
 from qwenbuild.model import AtlasPlan, CandidatePlan, Plan, Price, Reason, Step
 from qwenbuild.report.words import price_json, total
 
-SUMMARY = ("fresh", "restore", "resume", "recover", "doubt", "refused", "generate", "derive", "modified", "held", "orphan")
+SUMMARY = (
+    "fresh",
+    "restore",
+    "resume",
+    "recover",
+    "doubt",
+    "refused",
+    "failed",
+    "generate",
+    "derive",
+    "modified",
+    "held",
+    "orphan",
+)
 """The counts of a plan's summary, in the order they are printed."""
 
 

@@ -29,6 +29,7 @@ _ROLE = {
     "generate": "green",
     "doubt": "red",
     "refused": "red",
+    "failed": "red",
     "recover": "cyan",
     "resume": "cyan",
     "restore": "cyan",
@@ -130,13 +131,18 @@ def cost_words(cost: Price, unknown_price: int) -> str:
 
 def count_words(counts: Mapping[str, int]) -> list[str]:
     """`2 to generate`, `1 to restore`, … in the order of cost; what does not occur is left out."""
-    return [f"{counts[name]:,} {words}" for name, words in _COUNTED.items() if counts.get(name, 0)]
+    one = {"failed": "failed its check"}
+    numbers = (
+        (counts.get(name, 0), one.get(name, words) if counts.get(name, 0) == 1 else words) for name, words in _COUNTED.items()
+    )
+    return [f"{number:,} {words}" for number, words in numbers if number]
 
 
 _COUNTED = {
     "generate": "to generate",
     "doubt": "in doubt",
     "refused": "refused",
+    "failed": "failed their check",
     "recover": "to recover",
     "resume": "to resume",
     "restore": "to restore",

@@ -233,6 +233,8 @@ def event_words(event: Event) -> str:
     identity = visible(event.id)
     if event.event == "message":
         return f"{identity}: {said}" if identity else said
+    if event.event == "failed" and code == "expect":
+        return f"failed its check  {identity}: {said}"
     if event.event == "failed":
         return f"failed  {identity}: " + (said if not code or said.startswith(code) else f"{code}: {said}" if said else code)
     if event.event == "doubt":

@@ -65,6 +65,8 @@ def failure_lines(sums: Sums, terminal: Terminal, told: frozenset[str] = frozens
 
 
 def _failure_words(code: str, message: str) -> str:
+    if code == "expect":
+        return f"failed its check: {visible(message)}"
     coded = f"{visible(code)}: " if code and not message.startswith((code, "refused")) else ""
     return once(coded + visible(message))
 
@@ -78,13 +80,23 @@ def _named(ids: list[str], terminal: Terminal) -> str:
     return terminal.style(", ".join(named[:3]) + more, "red") + ": "
 
 
+def _counted(name: str, sums: Sums) -> list[str]:
+    """A count in words; of what failed, those whose picture is there and fails its check on their own."""
+    number = sums.counts[name]
+    if name != "failed":
+        return [f"{number:,} {_WORDS.get(name, name)}"]
+    checks = min(number, len({identity for identity, code, _ in sums.failures if code == "expect"}))
+    others = [f"{number - checks:,} failed"] if number > checks else []
+    return [*others, *([f"{checks:,} failed {'its' if checks == 1 else 'their'} check"] if checks else [])]
+
+
 def summary_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:
     """The last line, wrapped where it is too long."""
     if not any(sums.counts.get(name, 0) for name in COUNTS if name != "fresh"):
         fresh = count(sums.counts.get("fresh", 0), "entry is", "entries are")
         yield terminal.style(f"Nothing to do: {fresh} fresh ({duration(sums.seconds)}).", "bold")
         return
-    parts = [f"{sums.counts[name]:,} {_WORDS.get(name, name)}" for name in COUNTS if sums.counts.get(name, 0)]
+    parts = [part for name in COUNTS if sums.counts.get(name, 0) for part in _counted(name, sums)]
     parts += [f"spent {price_words(sums.spent)}" if any(sums.spent.values()) else "nothing spent", duration(sums.seconds)]
     head = "Done: " if not any(sums.counts.get(name, 0) for name in ("failed", "refused", "doubt", "skipped")) else "Ended: "
     yield from wrapped(head, parts, terminal)

@@ -153,6 +153,11 @@ def _refused(reason: Reason) -> str:
     return f"refused: {once(value_words(said))}" if said else "refused before; not sent again"
 
 
+def _failed(reason: Reason) -> str:
+    path = f"{visible(reason.field)}: " if reason.field not in ("", "expect", "inputs") else ""
+    return f"failed its check: {path}{value_words(reason.new)}"
+
+
 def once(text: str) -> str:
     """`text` without the code that it begins with twice, as in `Refused: Refused: because`."""
     code, colon, rest = text.partition(": ")
@@ -181,6 +186,7 @@ _PHRASES = {
     "file": _file,
     "pointer": lambda reason: f"{visible(reason.field)}: {value_words(reason.new)}",
     "refused": _refused,
+    "failed": _failed,
     "doubt": _standing("sent before, no answer was stored: perhaps charged"),
     "resume": _resume,
     "recover": _standing("sent already; the provider is asked for it"),

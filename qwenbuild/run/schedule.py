@@ -26,6 +26,8 @@ from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, Wor
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
 IDLE = (Verdict.FRESH, Verdict.MODIFIED)
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
+WASTED = ("bad-picture", "not-fetched")
+"""Codes of failures after which a picture was paid for, and cannot be used."""
 LOCAL_AT_ONCE = 64
 COLLECTOR = (3_000, 8, 40)
 """New objects between two looks of the collector at the young, and how often it looks at the older ones too. Python's own 700
@@ -40,6 +42,7 @@ def run(plan: Plan, world: World) -> RunResult:
     with _kept(), ThreadPoolExecutor(THREADS, "qwenbuild") as executor, ThreadPoolExecutor(THREADS, "journal") as writers:
         progress = Progress(world, executor, writers)
         schedule = _Schedule(progress, plan)
+        progress.assets = {step.id: step.keyed.entry.asset for step in plan.busy if step.verdict not in IDLE}
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(progress, schedule))
     return RunResult(
@@ -233,6 +236,21 @@ class _Schedule:
 
     async def _finish(self, step: Step, outcomes: Sequence[Outcome]) -> None:
         """Publish the entry's files when its used picture is there, and note how it ended."""
+        await self._end(step, outcomes)
+        for plan, outcome in zip(step.candidates, outcomes, strict=True):
+            if plan.verdict in NETWORK and step.keyed.price != {}:
+                self._note(step, outcome, used=plan is step.candidates[step.used])
+
+    def _note(self, step: Step, outcome: Outcome, *, used: bool) -> None:
+        """Count what was paid for, or may have been, and gave no picture that is fit; after several the asset is paused."""
+        ended = self.outcomes[step.id]
+        why = outcome.message if outcome.kind is OutcomeKind.DOUBT or outcome.code in WASTED else ""
+        if used and ended.code == "expect":
+            why = ended.message
+        if why or outcome.kind is OutcomeKind.DONE:
+            self.progress.note_picture(step.keyed.entry.asset, why)
+
+    async def _end(self, step: Step, outcomes: Sequence[Outcome]) -> None:
         main = outcomes[step.used]
         worst = next((outcome for outcome in outcomes if outcome.kind is not OutcomeKind.DONE), None)
         if main.kind is not OutcomeKind.DONE:
@@ -255,10 +273,11 @@ class _Schedule:
         for path, why in published.failures:
             self.progress.tell("failed", step.id, code="not-written", message=f"{path}: {why}")
         for path, why in published.unfit:
-            self.progress.tell("failed", step.id, code="expect", message=_unfit_words(path, why), refused=True)
+            self.progress.tell("failed", step.id, code="expect", message=_unfit_words(path, why))
         if published.unfit:
             message = "; ".join(_unfit_words(path, why) for path, why in published.unfit)
-            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.REFUSED, how, "expect", message, published)
+            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "expect", message, published)
+            self._after_failure(Outcome(OutcomeKind.FAILED, ""))
         elif published.failures:
             message = "; ".join(f"{path}: {why}" for path, why in published.failures)
             self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "not-written", message, published)
@@ -297,6 +316,8 @@ def _known(step: Step, plan: CandidatePlan) -> Outcome:
         return Outcome(OutcomeKind.DONE, key, result, "restored")
     words = next((reason for reason in step.reasons if reason.code in (plan.verdict.value, "lost", "pointer")), None)
     message = str(words.new or words.code) if words else plan.verdict.value
+    if plan.verdict is Verdict.FAILED:
+        return Outcome(OutcomeKind.FAILED, key, code="expect", message=f"the picture is not what is expected: {message}")
     kind = OutcomeKind.DOUBT if plan.verdict is Verdict.DOUBT else OutcomeKind.REFUSED
     if plan.verdict is Verdict.MODIFIED:
         kind, message = OutcomeKind.SKIPPED, "its only file was changed by a person; --overwrite replaces it"

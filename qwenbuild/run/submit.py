@@ -79,13 +79,14 @@ class Job:
 
     def check(self) -> None:
         """Raises Stopped when submitting has stopped."""
-        if stop := self.progress.stop_for(self.provider, self.purchase.action.model):
+        if stop := self.progress.stop_for(self.provider, self.purchase.action.model, self.purchase.entry):
             raise Stopped(stop)
 
     async def turn(self) -> None:
         """Wait until the next submission may leave. Raises Stopped."""
         model = self.purchase.action.model
-        with self.progress.until_stopped(self.provider, model, f"for the turn at the pace of {self.provider.name} {model}"):
+        why = f"for the turn at the pace of {self.provider.name} {model}"
+        with self.progress.until_stopped(self.provider, model, why, entry=self.purchase.entry):
             await self.lane.turn()
 
     async def pause(self, seconds: float, why: str = "") -> None:

@@ -18,6 +18,7 @@ from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
 from qwenbuild.providers.waits import Waits
+from qwenbuild.run.failures import Failures
 from qwenbuild.run.waiting import Waiting
 
 LOST_AT_ONCE = 32
@@ -123,6 +124,7 @@ class World:
     `rescue` keeps paid bytes that the cache cannot take, with their receipt;
     `names` gives the attempt of a key that a person gave up; `elsewhere` are other machines;
     `strays` are open tickets of projects that are gone, for accounts of this build;
+    `stop_after` are the failures in a row that pause an asset, where it has its own number (0: never);
     `waits` and `times` are the clock and how long is waited; tests switch waiting off.
     """
 
@@ -145,6 +147,7 @@ class World:
     forced: frozenset[str] = frozenset()
     offline: bool = False
     fail_fast: bool = False
+    stop_after: Mapping[str, int] = field(default_factory=dict)
     elsewhere: Elsewhere | None = None
     strays: Callable[[], Sequence[Attempt]] = tuple
     waits: Waits = field(default_factory=Waits)
@@ -167,6 +170,8 @@ class Progress:
         self.contested: set[str] = set()
         self.due = 0
         self.in_flight: dict[str, tuple[str, float]] = {}
+        self.failures = Failures(world.stop_after)
+        self.assets: Mapping[str, str] = {}
         self.waiting = Waiting(world.waits.steady, self.in_flight)
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
         self.unwritten: dict[str, Ticket] = {}
@@ -177,7 +182,7 @@ class Progress:
         self.doubts: list[tuple[str, str]] = []
         self.stopped: tuple[str, str] | None = None
         self.interrupted = False
-        self._waiting: dict[asyncio.Task[Any], tuple[str, str]] = {}
+        self._waiting: dict[asyncio.Task[Any], tuple[tuple[str, str], str]] = {}
         self._woken: set[asyncio.Task[Any]] = set()
         self.spent: dict[str, Any] = {}
         self.bought = 0
@@ -194,35 +199,44 @@ class Progress:
             self.tell("message", "", text=message, level="error")
             self._wake()
 
-    def stop_for(self, provider: Provider, model: str) -> tuple[str, str] | None:
-        """Why nothing may be submitted through this provider now, or None."""
-        return self._stop_of((provider.account, model))
+    def note_picture(self, asset: str, why: str) -> None:
+        """A picture of an asset that was paid for is good, or failed because of `why`: after several it is paused."""
+        if message := self.failures.note(asset, why):
+            self.tell("message", "", text=message, level="error")
+            self._wake()
 
-    def _stop_of(self, lane: tuple[str, str]) -> tuple[str, str] | None:
-        return self.stopped or self.stopped_lanes.get(lane)
+    def stop_for(self, provider: Provider, model: str, entry: str = "") -> tuple[str, str] | None:
+        """Why nothing may be submitted through this provider now, or for this entry; None when it may."""
+        return self._stop_of((provider.account, model), entry)
+
+    def _stop_of(self, lane: tuple[str, str], entry: str) -> tuple[str, str] | None:
+        paused = self.failures.paused.get(self.assets.get(entry, ""))
+        return self.stopped or self.stopped_lanes.get(lane) or (("paused", paused) if paused else None)
 
     def _wake(self) -> None:
-        for task, lane in self._waiting.items():
-            if task not in self._woken and self._stop_of(lane):
+        for task, (lane, entry) in self._waiting.items():
+            if task not in self._woken and self._stop_of(lane, entry):
                 self._woken.add(task)
                 task.cancel()
 
     @contextlib.contextmanager
-    def until_stopped(self, provider: Provider, model: str, why: str = "", seconds: float | None = None) -> Iterator[None]:
-        """Wait for something in the block; a stop of this lane ends the waiting. Raises Stopped.
+    def until_stopped(
+        self, provider: Provider, model: str, why: str = "", seconds: float | None = None, entry: str = ""
+    ) -> Iterator[None]:
+        """Wait for something in the block; a stop of this lane ends the waiting, or of the asset of `entry`. Raises Stopped.
 
         `why` is said where it takes long, and that it lasts `seconds`, where that is known.
         """
         lane, task = (provider.account, model), asyncio.current_task()
         assert task is not None
-        if stop := self._stop_of(lane):
+        if stop := self._stop_of(lane, entry):
             raise Stopped(stop)
-        self._waiting[task] = lane
+        self._waiting[task] = (lane, entry)
         try:
             with self.waiting.waits_for(why or f"for a place at {provider.name} {model}", seconds):
                 yield
         except asyncio.CancelledError:
-            stop = self._stop_of(lane)
+            stop = self._stop_of(lane, entry)
             if task not in self._woken or stop is None or task.uncancel() > 0:
                 raise
             raise Stopped(stop) from None
@@ -251,4 +265,5 @@ class Progress:
 
     def stops(self) -> tuple[tuple[str, str], ...]:
         """Every reason why submitting stopped."""
-        return ((self.stopped,) if self.stopped else ()) + tuple(self.stopped_lanes.values())
+        paused = tuple(("paused", message) for message in self.failures.paused.values())
+        return ((self.stopped,) if self.stopped else ()) + tuple(self.stopped_lanes.values()) + paused

@@ -36,13 +36,17 @@ STOP_CODES = {
     "budget": 4,
     "limit": 3,
 }
+NAMED = 10
+"""So many files that were left alone are named."""
 ORDER = (130, 70, 5, 4, 6, 1, 3, 0)
 """When several exit codes apply, the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a build came to. `failures` are (entry id, code, message); `seconds` is wall time."""
+    """What a build came to. `failures` are (entry id, code, message); `seconds` is wall time; `first`: pictures were made
+    where no lockfile was before.
+    """
 
     exit_code: int
     counts: Mapping[str, int]
@@ -50,6 +54,7 @@ class Summary:
     problems: tuple[Problem, ...] = ()
     seconds: float = 0.0
     failures: tuple[tuple[str, str, str], ...] = ()
+    first: bool = False
 
 
 def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] | None) -> Summary:
@@ -71,7 +76,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         failures = share_built(planned, options, {}, reporter, frozenset())
         if not failures:
             remember_idle(planned, options, look)
-        notices = (*homecoming, *planned.notices)
+        notices = (*_left_alone(planned), *homecoming, *planned.notices)
         return Summary(1 if failures else 0, _fresh_counts(planned), {}, notices, time.monotonic() - start, tuple(failures))
     placed: dict[str, Found] = {}
     with make_world(planned, options, reporter, placed) as world:
@@ -91,8 +96,9 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
     remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
-    notices = (*homecoming, *planned.notices, *_marks_lost(result))
-    return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures))
+    notices = (*_left_alone(planned), *homecoming, *planned.notices, *_marks_lost(result))
+    first = not loaded.lock.exists and counts.get("generated", 0) > 0
+    return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures), first)
 
 
 def plan_data(planned: Planned) -> dict[str, object]:
@@ -138,6 +144,18 @@ def is_done(planned: Planned, options: Options) -> bool:
 def _reachable(planned: Planned, project: str) -> bool:
     """Whether there are tickets of a project that is gone, which an account of this manifest might collect."""
     return any(attempt.family in families(planned.manifest) for attempt in abandoned(planned.cache, project))
+
+
+def _left_alone(planned: Planned) -> tuple[Problem, ...]:
+    """Names the files that a person edited and that this build does not touch: the first ten, and how many more."""
+    steps = planned.plan.busy
+    paths = [output.spec.path for step in steps for output in step.outputs if output.verdict is Verdict.MODIFIED]
+    if not paths:
+        return ()
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    what = "1 file was changed by hand and is" if len(paths) == 1 else f"{len(paths):,} files were changed by hand and are"
+    hint = "`--overwrite` replaces them, and keeps them in the project's own folder"
+    return (Problem("modified", f"{what} left alone: {', '.join(paths[:NAMED])}{more}", hint=hint),)
 
 
 def _fresh_counts(planned: Planned) -> dict[str, int]:

@@ -13,6 +13,9 @@ from qwenbuild.model import CandidatePlan, Keyed, Orphan, Price, Step, Verdict
 from qwenbuild.plan.explained import unexplained
 from qwenbuild.plan.facts import Observed
 
+LOCAL_S = 0.07
+"""Seconds that this machine takes for a picture, to check it and to make its files: what counts where drawing is quick."""
+
 
 def priced(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Entries that share a key pay once: the first in order carries the price."""
@@ -73,13 +76,15 @@ def seconds_of(steps: Sequence[Step], allowed: Container[str] | None = None) -> 
     `allowed` are the pictures that may be bought, by their names in their steps; None: all.
     """
     lanes: dict[tuple[str, str], tuple[int, Keyed]] = {}
+    pictures = 0
     for step, plan in purchases(steps):
         if allowed is not None and step.name_of(plan.candidate) not in allowed:
             continue
+        pictures += 1
         lane = (step.keyed.entry.provider, plan.candidate.action.model)
         count, _ = lanes.get(lane, (0, step.keyed))
         lanes[lane] = (count + 1, step.keyed)
-    return max((_lane_seconds(count, keyed) for count, keyed in lanes.values()), default=0.0)
+    return max((pictures * LOCAL_S, *(_lane_seconds(count, keyed) for count, keyed in lanes.values())))
 
 
 def _lane_seconds(count: int, keyed: Keyed) -> float:

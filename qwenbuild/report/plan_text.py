@@ -45,8 +45,8 @@ _ORDER = [*(verdict.value for verdict in Verdict), "held", "unpicked"]
 
 
 def plan_lines(plan: Plan, terminal: Terminal) -> Iterator[str]:
-    """The entries that are not simply fresh, then orphans; no last line yet. `-v` lists every one of them."""
-    active = [step for step in plan.busy if label(step) != Verdict.FRESH.value]
+    """The entries that are not simply fresh, then orphans; no last line yet. `-v` lists every entry there is."""
+    active = list(plan.steps) if terminal.verbose else [s for s in plan.busy if label(s) != Verdict.FRESH.value]
     if len(active) <= FEW or terminal.verbose:
         yield from _listed(active, terminal)
     else:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SCROLLED = 20
 """After so many plain lines nobody sees the first ones any more: failures are said again at the end."""
 
+CLOCK_COLUMNS = 7
+"""Columns of the time since the start, `0:00:00`: what is cut where a line is too narrow is the tail."""
+
 _ROLE = {"failed": "red", "doubt": "red", "retry": "yellow"}
 
 
@@ -181,6 +184,7 @@ class Live:
 def _progress(stream: IO[str], terminal: Terminal) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     console = Console(
         file=stream, force_terminal=True, no_color=not terminal.paint, highlight=False, markup=False, width=terminal.width
@@ -188,8 +192,8 @@ def _progress(stream: IO[str], terminal: Terminal) -> Progress:
     columns = (
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[tail]}", markup=False),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=CLOCK_COLUMNS)),
+        TextColumn("{task.fields[tail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
     return Progress(*columns, console=console, transient=True, refresh_per_second=5)
 

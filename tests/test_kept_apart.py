@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +14,11 @@ from qwenbuild import lockfile
 from qwenbuild.build import sharing
 from qwenbuild.cache.remote import RemoteError
 from qwenbuild.model import AtlasPlan, OutcomeKind, Plan, Verdict
+from qwenbuild.ports import Event
 from qwenbuild.publish import keep_aside
 from qwenbuild.report.graph import graph_lines
 from qwenbuild.report.plan_text import plan_lines
+from qwenbuild.report.progress import Live
 from qwenbuild.report.terminal import Terminal
 from qwenbuild.run.submit import _reopened
 from tests.test_plan import ACTION, FRESH, PICTURE, codes, keyed, plan, record, replace, result, step
@@ -132,3 +136,27 @@ def test_pictures_that_are_drawn_at_once_still_take_this_machine_its_time() -> N
 
 def make_seconds(wanted: Any) -> float:
     return plan(replace(FRESH, lock={}, files={}, results={}), None, *wanted).seconds
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_80_columns_the_time_since_the_start_is_whole_and_the_tail_is_cut() -> None:
+    screen = Screen()
+    live = Live(screen, Terminal(width=80, person=True))
+    counts = {"generate": 98_765, "cost": {"usd": "2962.95"}, "unknown_price": 0, "seconds": 9000}
+    live.event(Event("plan", "", {"summary": counts}))
+    for number in range(40):
+        live.event(Event("submitted", f"n{number}", {}))
+        live.event(Event("stored", f"n{number}", {"price": {"usd": "1234.56"}}))
+        live.event(Event("failed", f"n{number}", {"message": "no"}))
+        live.event(Event("doubt", f"m{number}", {"message": "no"}))
+    live._progress.refresh()
+    lines = [line for line in screen.getvalue().replace("\r", "\n").splitlines() if "98,765" in line or "/98765" in line]
+    assert lines
+    assert re.search(r"\d:\d\d:\d\d ", lines[-1])
+    live.close()

@@ -20,6 +20,7 @@ from qwenbuild import expand, gate, lockfile, manifest, recall, resolve
 from qwenbuild.build import sharing
 from qwenbuild.build.believed import Kept
 from qwenbuild.build.identity import project_of
+from qwenbuild.build.keyfile import ignored
 from qwenbuild.build.marking import losing
 from qwenbuild.build.packing import Packing, sheet_paths
 from qwenbuild.build.strays import notices
@@ -113,7 +114,7 @@ class Planned:
     @property
     def notices(self) -> tuple[Problem, ...]:
         """What is worth saying before the plan."""
-        return (*self.loaded.notices, *self.plan.notices)
+        return (*self.loaded.notices, *ignored(self.manifest.folder), *self.plan.notices)
 
     def decide(self, options: Options) -> gate.Gate:
         """What the gate says under these options."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbuild import lockfile, manifest, resolve
 from qwenbuild.build.identity import project_of
+from qwenbuild.build.keyfile import Environment
 from qwenbuild.build.loading import STATE, Options, known_provider, load, settles
 from qwenbuild.build.strays import is_gone
-from qwenbuild.build.worlds import environ_of
 from qwenbuild.cache import Attempt, AttemptState, Cache, cache_dir
 from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import InputError, Problem
@@ -201,7 +201,7 @@ def check_provider(options: Options, name: str | None) -> list[AccountReport]:
     loaded = load(options)
     known_provider(loaded.manifest, name or loaded.manifest.provider)
     settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
-    provider = build_provider(settings, loaded.catalog, environ_of(loaded.manifest.folder))
+    provider = build_provider(settings, loaded.catalog, Environment(loaded.manifest.folder))
 
     async def asked() -> AccountReport:
         try:

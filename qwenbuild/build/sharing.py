@@ -6,6 +6,7 @@ because of an error; fetching it then fails with the error's own words.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -60,10 +61,8 @@ class Shared:
 
 
 def environ_of(loaded: Loaded) -> Mapping[str, str]:
-    """The environment, with a `.env` beside the manifest below it."""
-    from qwenbuild.build.worlds import environ_of
-
-    return environ_of(loaded.manifest.folder)
+    """What a shared cache's address and credentials are taken from: never a `.env`, which gives API keys alone."""
+    return os.environ
 
 
 def address(manifest: Manifest, environ: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from qwenbuild import resolve, tree
 from qwenbuild.build.identity import note_project
+from qwenbuild.build.keyfile import Environment
 from qwenbuild.build.linking import linked
 from qwenbuild.build.loading import Options, Planned, today
 from qwenbuild.build.probing import allow_open_files, load_later, probe_tree
@@ -215,9 +215,9 @@ class Providers:
             await provider.close()
 
     def environ(self) -> Mapping[str, str]:
-        """The environment, with a `.env` beside the manifest below it."""
+        """The environment, and below it the API keys of a `.env` beside the manifest."""
         if self._environ is None:
-            self._environ = environ_of(self._planned.manifest.folder)
+            self._environ = Environment(self._planned.manifest.folder)
         return self._environ
 
     def require(self, planned: Planned) -> None:
@@ -259,14 +259,3 @@ def retried(cache: Cache, key: str) -> str:
     """The id of the attempt that a person gave up for this key, so that the next one names it."""
     attempts = cache.journal.by_key([key]).get(key, []) if cache.has_journal() else []
     return attempts[-1].id if attempts and attempts[-1].state is AttemptState.DROPPED else ""
-
-
-def environ_of(folder: Path) -> dict[str, str]:
-    """The environment, with the variables of a `.env` in the manifest's folder where it has none of that name."""
-    path = folder / ".env"
-    if not path.is_file():
-        return dict(os.environ)
-    from dotenv import dotenv_values
-
-    said = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    return {**said, **os.environ}

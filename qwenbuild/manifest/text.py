@@ -100,8 +100,12 @@ def _bytes(path: Path, shown: str, limit: int) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise _whole(shown, "unreadable", f"the file cannot be read: {reason}", "") from error
     if len(data) > limit:
-        raise _whole(shown, "too-large", f"the file is larger than {limit // 1_000_000} MB", "split it into several files")
+        raise _whole(shown, "too-large", f"the file is larger than {_size(limit)}", "make it smaller, or split it")
     return data
+
+
+def _size(limit: int) -> str:
+    return f"{limit // 1_000_000} MB" if limit >= 1_000_000 else f"{limit // 1_000} kB"
 
 
 def _decoded(data: bytes, shown: str) -> str:

@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "lfs", "model", "ports"},
     {"manifest", "key", "catalog"},
     {"expand", "plan", "gate", "select", "images", "resolve"},
-    {"cache", "tree", "lockfile", "report", "network"},
+    {"cache", "tree", "lockfile", "report", "network", "stdio"},
     {"providers", "observe", "publish", "atlases"},
     {"run", "gallery"},
     {"build", "recall"},

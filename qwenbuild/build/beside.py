@@ -36,10 +36,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What `clean` removed, or would remove, and what it kept with the reason."""
+    """What `clean` removed, or would remove, and what it kept with the reason. `failed`: something could not be removed."""
 
     removed: tuple[str, ...]
     kept: tuple[tuple[str, str], ...] = ()
+    failed: bool = False
 
 
 def explain(options: Options, entry_id: str) -> Explanation:
@@ -176,24 +177,28 @@ def _without(planned: Planned, id: str, record: LockEntry | None, paths: set[str
 def clean(options: Options, all: bool, dry: bool) -> Cleaned:
     """Remove orphans, or with `all` every unmodified file of ours that can be had again at no cost. Loses nothing."""
     planned = plan(replace(options, select=()))
-    removed, kept = _orphans(planned, dry)
+    removed, kept, failed = _orphans(planned, dry)
     if all:
         for path in _ours(planned):
-            if not dry:
-                tree.remove(planned.loaded.root, path, planned.seen.found[path].signature)
-            removed.append(path)
-        kept += [(path, "modified, or its bytes are nowhere else") for path in _left(planned, removed)]
-    return Cleaned(tuple(removed), tuple(kept))
+            try:
+                gone = dry or tree.remove(planned.loaded.root, path, planned.seen.found[path].signature)
+            except tree.NotWritten as error:
+                failed.append((path, f"cannot be removed: {error}"))
+            else:
+                removed += [path] if gone else []
+        left = _left(planned, [*removed, *(path for path, _ in failed)])
+        kept += [(path, "modified, or its bytes are nowhere else") for path in left]
+    return Cleaned(tuple(removed), (*kept, *failed), bool(failed))
 
 
-def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]]]:
+def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
     orphans = planned.plan.orphans
     kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
     removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
     failures: list[tuple[str, str, str]] = []
     sheets = remove_sheets(planned, failures, removed, dry=dry)
     changes = remove_orphans(planned, failures) if not dry and orphans else {}
-    kept += [(id, message) for id, _, message in failures]
+    failed = [(id, message) for id, _, message in failures]
     loaded = planned.loaded
 
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
@@ -201,7 +206,7 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
 
     if not dry and (changes or sheets):
         lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
-    return removed, kept
+    return removed, kept, failed
 
 
 def _ours(planned: Planned) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from qwenbuild.errors import Problem, QwenbuildError
+from qwenbuild.stdio import FAILED, failure, finish
 
 INTERRUPTED = 130
 BUG = 70
@@ -41,7 +42,27 @@ def run(args: Sequence[str]) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else BUG
+        if error in (failure(sys.stdout), failure(sys.stderr)):
+            return FAILED
+        if words := _of_the_environment(error):
+            _problems([Problem("environment", words)], args)
+            return FAILED
         return _bug(error)
+
+
+def _of_the_environment(error: BaseException) -> str:
+    """A sentence for what no program can help: a file that the system does not give, or a name that it cannot write."""
+    from qwenbuild.tree import NotWritten
+
+    if isinstance(error, NotWritten):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
+        shown = error.object.encode("ascii", "backslashreplace").decode()
+        encoding = sys.getfilesystemencoding()
+        return f"no file can be named {shown} here, where names are in {encoding}: set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+    return ""
 
 
 def _carried_out(args: list[str]) -> int:
@@ -55,21 +76,8 @@ def _carried_out(args: list[str]) -> int:
 
 
 def leave(code: int) -> None:
-    """Flush, and end the process with `code`; a reader that has gone away is not an error."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            _to_nowhere(stream)
-    sys.exit(code)
-
-
-def _to_nowhere(stream: Any) -> None:
-    """Point a broken stream at nothing, so that the interpreter's own flush at exit stays silent."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError):
-        return
+    """Flush, and end the process with `code`; a reader that has gone away is not an error, output that is lost is."""
+    sys.exit(finish(code))
 
 
 # ---------------------------------------------------------------- problems

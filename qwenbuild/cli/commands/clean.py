@@ -35,4 +35,4 @@ def command(everything: bool, dry: bool) -> int:
         say.result(f"{out.style('kept', 'yellow')}  {visible(path)}: {visible(why)}" for path, why in cleaned.kept)
     kept = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
     say.result([f"{count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
-    return 0
+    return 1 if cleaned.failed else 0

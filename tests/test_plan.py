@@ -99,7 +99,7 @@ def judged(words: str | None, wishes: Wishes | None = None, **seen: Any) -> Step
     return step(replace(FRESH, judgements=judgements, **seen), wishes, wanted)
 
 
-def test_a_picture_that_fails_what_is_expected_has_failed_and_bought_again_only_when_asked() -> None:
+def test_a_picture_that_fails_what_is_expected_has_failed_and_is_bought_again_only_when_asked() -> None:
     assert (judged("it is blank").verdict, judged("it is blank").candidates[0].price) == (Verdict.FAILED, {})
     assert judged("it is blank", Wishes(retry_failed=True)).verdict is Verdict.GENERATE
     assert judged("").verdict is Verdict.FRESH

@@ -139,7 +139,7 @@ def test_a_lost_reference_is_bought_again_only_when_something_that_builds_on_it_
 def test_a_failed_reference_skips_what_builds_on_it_and_says_which(hero: Project, emulated: Served) -> None:
     emulated.configure(refuse_words=["a knight"])
     summary = hero.build()
-    assert (summary.exit_code, summary.counts) == (1, {"failed": 1, "skipped": 12})
+    assert (summary.exit_code, summary.counts) == (1, {"refused": 1, "skipped": 12})
     assert emulated.prompts() == ["a knight"]
     skipped = [(id, message) for id, code, message in summary.failures if code == "input"]
     assert [id for id, _ in skipped] == [f"moods/{name}" for name in MOODS]

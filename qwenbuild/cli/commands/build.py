@@ -69,7 +69,7 @@ def _text(options: Options) -> int:
     for line in failure_lines(summary, current().err(), told.told):
         say.problem_text(line)
     say.result(summary_lines(summary, current().out()))
-    if summary.first:
+    if getattr(summary, "first", False):
         say.message("`qwenbuild gallery` shows all pictures on one page.")
     return summary.exit_code
 

@@ -12,6 +12,7 @@ import pytest
 
 from qwenbuild.cache.remote import Remote, RemoteError, Unlisted, check_version, open_remote, start
 from qwenbuild.cache.remote.claims import Claims
+from qwenbuild.cache.remote.web import _credentials
 from qwenbuild.errors import InputError
 from tests.remote.memory import Memory
 from tests.remote.servers import S3, Handler, WebStore
@@ -170,6 +171,24 @@ def test_credentials_travel_in_a_header_and_are_never_shown(opened: Opener, web:
         store.get("x")
     assert "ss@" not in str(caught.value)
     assert "me:" not in f"{caught.value} {store.url}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "sent"),
+    [
+        ({}, False),
+        ({"QWENBUILD_REMOTE": "https://other.example/cache"}, False),
+        ({"QWENBUILD_REMOTE": "https://cache.example.evil.example/cache"}, False),
+        ({"QWENBUILD_REMOTE_HOST": "evil.example"}, False),
+        ({"QWENBUILD_REMOTE": "https://cache.example/cache"}, True),
+        ({"QWENBUILD_REMOTE_HOST": "cache.example"}, True),
+    ],
+)
+def test_a_manifest_cannot_send_the_token_to_a_host_that_the_environment_does_not_name(
+    environ: dict[str, str], sent: bool
+) -> None:
+    environ = {"QWENBUILD_REMOTE_TOKEN": "tok-123", **environ}
+    assert (_credentials("https://cache.example/cache", environ) is not None) is sent
 
 
 def test_netrc_is_never_read(opened: Opener, web: WebStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

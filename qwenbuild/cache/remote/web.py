@@ -115,7 +115,10 @@ class Web:
 
     def _refused(self, name: str, answer: httpx.Response) -> RemoteError:
         if answer.status_code in (401, 403):
-            words = "refused the credentials (QWENBUILD_REMOTE_TOKEN, or a user in QWENBUILD_REMOTE)"
+            words = (
+                "refused the credentials. QWENBUILD_REMOTE_TOKEN is sent to the host of QWENBUILD_REMOTE, "
+                "or to the one that QWENBUILD_REMOTE_HOST names, and to no host that only a manifest names"
+            )
             return RemoteError(f"the shared cache {self.url} {words}", code="remote-credentials")
         return self._error(name, f"HTTP {answer.status_code}")
 
@@ -133,9 +136,18 @@ def _shown(url: str) -> str:
 def _credentials(url: str, environ: Mapping[str, str]) -> httpx.Auth | None:
     token = environ.get("QWENBUILD_REMOTE_TOKEN", "").strip()
     parts = urlsplit(url)
-    if token:
+    if token and _belongs(parts.hostname or "", environ):
         return _Bearer(token)
     return httpx.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+
+def _belongs(host: str, environ: Mapping[str, str]) -> bool:
+    """Whether the token may be sent to this host: the environment names it, or it is this machine. A manifest that somebody
+    else wrote may name any address, and must not learn the token by it.
+    """
+    named = urlsplit(environ.get("QWENBUILD_REMOTE", "").strip()).hostname
+    own = environ.get("QWENBUILD_REMOTE_HOST", "").strip().lower()
+    return _is_loopback(host) or host in (named, own)
 
 
 class _Bearer(httpx.Auth):

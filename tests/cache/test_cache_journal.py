@@ -507,3 +507,36 @@ def test_a_build_takes_over_another_projects_attempt_without_its_cost(cache: Cac
         assert cache.journal.spent(mine.id) == {"usd": Decimal("0.03")}
         assert cache.journal.is_alive(mine.id)
     assert not cache.journal.is_alive(mine.id)
+
+
+def test_attempts_are_told_oldest_first_by_when_they_were_sent_and_not_by_when_they_were_written(root: Path) -> None:
+    moments = iter([50.0, 20.0, 30.0])
+    now = [0.0]
+    with Cache.open(root, clock=lambda: now[0]) as cache:
+        for number in (1, 2, 3):
+            now[0] = next(moments)
+            begun(cache, number)
+        now[0] = 99.0
+        oldest_first = ["e2", "e3", "e1"]
+        asked: tuple[list[str] | None, ...] = (None, [key(1), key(2), key(3)], [key(number) for number in range(ONE_QUERY + 1)])
+        for keys in asked:
+            assert [attempt.entry for attempt in cache.journal.live(keys)] == oldest_first
+        assert [attempt.entry for attempt in cache.journal.attempts()] == oldest_first
+        for attempt in cache.journal.live():
+            assert cache.journal.doubt(attempt.id, "no-answer", "nobody knows").updated == 99.0
+        assert [attempt.entry for attempt in cache.journal.doubts()] == oldest_first
+
+
+def test_the_generations_of_a_key_are_told_in_their_order_however_many_keys_are_asked(cache: Cache) -> None:
+    for _ in range(3):
+        cache.journal.fail(begun(cache, 1).id, "failed", "not charged")
+    for keys in ([key(1)], [key(number) for number in range(ONE_QUERY + 1)]):
+        assert [attempt.generation for attempt in cache.journal.by_key(keys)[key(1)]] == [0, 1, 2]
+
+
+def test_the_look_whether_the_journal_can_be_written_frees_nothing_that_is_reserved(cache: Cache) -> None:
+    with cache.start_build() as mine:
+        cache.journal.open_budget(mine.id, {"usd": Decimal("0.05")}, "/p/qwenbuild.lock")
+        assert cache.journal.reserve(mine.id, {"usd": Decimal("0.05")})
+        cache.journal.check_writable()
+        assert not cache.journal.reserve(mine.id, {"usd": Decimal("0.01")})

@@ -14,7 +14,7 @@ from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_text import counted_lines
 from qwenbuild.report.streams import Lines
 from qwenbuild.report.tally import Tally
-from qwenbuild.report.terminal import Terminal
+from qwenbuild.report.terminal import Terminal, cut
 from qwenbuild.report.words import duration, price_words
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SCROLLED = 20
 """After so many plain lines nobody sees the first ones any more: failures are said again at the end."""
 
-CLOCK_COLUMNS = 7
-"""Columns of the time since the start, `0:00:00`: what is cut where a line is too narrow is the tail."""
+BAR_COLUMNS, CLOCK_COLUMNS = 16, 7
+"""Columns of the bar, and of the time since the start, `0:00:00`. In a narrow line what stands behind them is cut."""
 
 _ROLE = {"failed": "red", "doubt": "red", "retry": "yellow"}
 
@@ -164,8 +164,12 @@ class Live:
             self._start = self._clock()
             self._task = self._progress.add_task("", total=self._total(), tail="")
             self._progress.start()
-        said = tail(self._tally, self._clock() - self._start)
+        said = cut(tail(self._tally, self._clock() - self._start), self._room())
         self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=said)
+
+    def _room(self) -> int:
+        """The columns behind bar, count and clock, a blank between each two."""
+        return max(1, self._terminal.width - BAR_COLUMNS - 2 * len(str(self._total())) - 1 - CLOCK_COLUMNS - 3)
 
     def _total(self) -> int:
         return max(self._tally.total, len(self._tally.finished))
@@ -184,16 +188,15 @@ class Live:
 def _progress(stream: IO[str], terminal: Terminal) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Column
 
     console = Console(
         file=stream, force_terminal=True, no_color=not terminal.paint, highlight=False, markup=False, width=terminal.width
     )
     columns = (
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=BAR_COLUMNS),
         MofNCompleteColumn(),
-        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=CLOCK_COLUMNS)),
-        TextColumn("{task.fields[tail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[tail]}", markup=False),
     )
     return Progress(*columns, console=console, transient=True, refresh_per_second=5)
 

@@ -55,6 +55,8 @@ def read(path: Path) -> Lock:
     Raises InputError when it is not a lockfile of this version: never the same as "nothing is built".
     """
     try:
+        if path.exists() and not path.is_file():
+            raise _error(path, "lockfile-unreadable", "the lockfile cannot be read: it is not a file")
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:

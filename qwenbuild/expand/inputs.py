@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
@@ -18,6 +19,9 @@ from qwenbuild.images import reference_type
 from qwenbuild.lfs import LARGEST, not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
+
+LARGEST_REFERENCE = 256 << 20
+"""Bytes of a file that are read for its digest; far more than any API takes."""
 
 
 class References:
@@ -55,6 +59,7 @@ class References:
     def _read(self, relative: str, where: Path) -> InputRef:
         try:
             path = inside(self._folder, relative)
+            self._refuse_no_picture(path, relative, where)
             with path.open("rb") as file:
                 head = file.read(LARGEST + 1)
                 if pointer_oid(head):
@@ -67,7 +72,15 @@ class References:
         except FileNotFoundError:
             raise placed(missing_file(self._folder, relative), where) from None
         except OSError as error:
-            raise placed(Fault("unreadable", f"`{relative}` cannot be read: {error.strerror}"), where) from error
+            raise placed(Fault("unreadable", f"`{relative}` cannot be read: {error.strerror or error}"), where) from error
+
+    def _refuse_no_picture(self, path: File, relative: str, where: Path) -> None:
+        """A pipe would be waited for, and a disk's image be read to its end. Raises OSError too."""
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise placed(Fault("unreadable", f"`{relative}` is not a file"), where)
+        if state.st_size > LARGEST_REFERENCE:
+            raise placed(Fault("unreadable", f"`{relative}` is larger than {LARGEST_REFERENCE >> 20} MB"), where)
 
 
 def missing_file(folder: File, relative: str) -> Fault:

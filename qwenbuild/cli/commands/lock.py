@@ -201,6 +201,14 @@ def _read(path: Path) -> bytes:
     from qwenbuild.errors import InputError
 
     try:
-        return lockfile.without_mark(path.read_bytes())
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file", code="lockfile-unreadable")
+        with path.open("rb") as file:
+            data = file.read(lockfile.SIZE_LIMIT + 1)
+        if len(data) > lockfile.SIZE_LIMIT:
+            raise InputError(f"{path} is too large for a lockfile", code="lockfile-too-large")
+        return lockfile.without_mark(data)
     except FileNotFoundError as error:
         raise InputError(f"there is no lockfile {path}", code="no-lockfile") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}", code="lockfile-unreadable") from error

@@ -26,5 +26,5 @@ async def prepared(job: Job, order: Order) -> Order | Outcome:
             words = f"its reference image could not be handed over: {error.message}"
             if isinstance(error, Refused):
                 break
-            await job.pause(2.0**tries)
+            await job.pause(2.0**tries, "before a reference image is handed over again")
     return failed(job.progress, job.purchase, "upload", words)

@@ -41,7 +41,7 @@ async def not_fetched(job: Job, attempt: Attempt, error: NotFetched, how: str) -
         words = f"{error.message}; it is asked for again in {decision.pause:.0f} s"
         progress.tell("retry", purchase.entry, message=words)
         with contextlib.suppress(Stopped):
-            await job.pause(decision.pause)
+            await job.pause(decision.pause, f"before {purchase.entry}, which is paid for, is fetched again")
             return None
     if how == "generated":
         progress.spend(attempt.price)

@@ -105,7 +105,8 @@ class OpenAI(Hosted):
         except Unavailable as error:
             raise NotFetched(error.message, url=url) from error
         if answer.status != 200:
-            raise NotFetched(f"the link gives nothing (HTTP {answer.status})", url=url)
+            pause = answer.retry_after(self.waits.wall()) if answer.status == 429 else None
+            raise NotFetched(f"the link gives nothing (HTTP {answer.status})", url=url, retry_after=pause)
         return answer.body
 
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.emulator import Served
-from qwenbuild.errors import ProviderError, Throttled
+from qwenbuild.errors import NotFetched, ProviderError, Throttled
 from qwenbuild.model import Ticket
 from qwenbuild.providers.retry import Retries, Then
 from qwenbuild.providers.waits import FakeTime
@@ -91,15 +91,21 @@ async def test_a_429_is_throttled_whatever_it_says_and_wherever_it_comes(kind: s
         with pytest.raises(ProviderError) as caught:
             await phase(provider, kind)
         await provider.close()
-    assert isinstance(caught.value, Throttled), caught.value
-    assert (caught.value.retry_after, caught.value.charged) == (17.0, "no")
-    assert caught.value.message
+    error, paid = caught.value, phase is download
+    assert isinstance(error, NotFetched if paid else Throttled), error
+    assert (error.retry_after, error.charged) == (17.0, "yes" if paid else "no")
+    assert error.message
 
 
 @pytest.mark.parametrize("phase", ["submit", "collect"])
 def test_a_429_is_waited_out_as_it_says_and_tried_again(phase: Any) -> None:
     decision = Retries("none", 300, FakeTime().waits()).after(Throttled("m", retry_after=17.0), phase)
     assert (decision.then, decision.pause) == (Then.AGAIN, 17.0)
+
+
+def test_a_storage_that_asks_to_wait_is_asked_for_the_paid_picture_when_it_says() -> None:
+    error = NotFetched("too many downloads", url="https://x/p.png", retry_after=17.0)
+    assert Retries("none", 300, FakeTime().waits()).after(error, "collect").pause == 17.0
 
 
 MANIFESTS = {

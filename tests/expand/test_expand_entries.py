@@ -319,7 +319,7 @@ def test_two_entries_with_one_id_are_an_error_that_names_both_places() -> None:
     found = problem(asset("a", id="x", output="1.png"), asset("b", id="x", output="2.png", matrix={"n": (1,)}))
     assert found.code == "duplicate-id"
     assert found.message == "two entries are called `x`: `a` and `b` (n 1)"
-    assert found.path == "assets.b"
+    assert found.path == "assets.b.id"
 
 
 @pytest.mark.parametrize("name", ["a\u200bb", "a\nb", "\ue000", "x" * 1001])

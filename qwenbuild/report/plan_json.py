@@ -20,7 +20,6 @@ SUMMARY = (
     "recover",
     "doubt",
     "refused",
-    "failed",
     "generate",
     "derive",
     "modified",
@@ -97,8 +96,12 @@ def atlas_json(atlas: AtlasPlan) -> dict[str, Any]:
 
 
 def summary_json(plan: Plan) -> dict[str, Any]:
-    """The counts, the cost by unit and the estimate in seconds."""
+    """The counts, the cost by unit and the estimate in seconds. `failed` is there only when something failed its checks: a
+    manifest without checks has the summary of version 1 to the letter.
+    """
     counts: dict[str, Any] = {name: plan.counts.get(name, 0) for name in SUMMARY}
+    if plan.counts.get("failed"):
+        counts["failed"] = plan.counts["failed"]
     if plan.allowed is not None:
         counts["left"] = plan.counts.get("left", 0)
     return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}

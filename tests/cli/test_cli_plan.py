@@ -46,7 +46,6 @@ def test_plan_json_is_the_interface_to_the_letter(call: Call, walk: Walk) -> Non
             "recover": 0,
             "doubt": 0,
             "refused": 0,
-            "failed": 0,
             "generate": 1,
             "derive": 0,
             "modified": 0,

@@ -24,6 +24,7 @@ from qwenbuild.build.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.build.strays import abandoned
 from qwenbuild.build.worlds import families, make_world
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
+from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.run import RunResult, run
@@ -149,7 +150,8 @@ def _reachable(planned: Planned, project: str) -> bool:
 def _left_alone(planned: Planned) -> tuple[Problem, ...]:
     """Names the files that a person edited and that this build does not touch: the first ten, and how many more."""
     steps = planned.plan.busy
-    paths = [output.spec.path for step in steps for output in step.outputs if output.verdict is Verdict.MODIFIED]
+    outputs = [output for step in steps for output in step.outputs if output.verdict is Verdict.MODIFIED]
+    paths = [output.spec.path for output in outputs if output.reason != OTHER_POINTER]  # these have a sentence of their own
     if not paths:
         return ()
     more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""

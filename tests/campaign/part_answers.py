@@ -25,8 +25,6 @@ from tests.walking import Recorder
 
 DEADLINE_S = 20.0
 """Seconds after which a build of one picture, whose waits are skipped, counts as one that has no end."""
-CI = 120
-"""Mutants in CI's part."""
 SYNCHRONOUS = ("dashscope sync",)
 OPEN = {"ticket", "ready", "intent"}
 """States of an attempt that the next build goes on with: its picture is late, and not given up."""

@@ -10,7 +10,10 @@ import io
 import os
 import stat
 import sys
-from typing import Any, TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 FAILED = 1
 """The exit code when everything went well, and could not be written where the user wants it."""

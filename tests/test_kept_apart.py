@@ -60,7 +60,7 @@ def test_a_receipt_whose_picture_nobody_can_be_sure_of_blocks_its_key(monkeypatc
     held = SimpleNamespace(sizes={}, unknown={PICTURE: error}, empty=False)
     monkeypatch.setattr(sharing, "look", lambda remote, digests: held)
     asked = sharing.Shared(imported={"key": result(PICTURE, "key")})
-    told = sharing._told(SimpleNamespace(), asked, {PICTURE})  # type: ignore[arg-type]
+    told = sharing._told(SimpleNamespace(), asked, {PICTURE}, starting=False)  # type: ignore[arg-type]
     assert (told.imported, told.blocked) == ({}, {"key": error})
 
 

@@ -431,8 +431,8 @@ def test_what_locked_refuses_is_not_answered_under_locked(cups: Project, monkeyp
 
 
 MODULES = """
-__future__ _blake2 _collections _functools _operator _stat array collections collections.abc functools itertools keyword
-operator qwenbuild qwenbuild.__main__ qwenbuild.recall reprlib stat time types
+__future__ _blake2 _collections _functools _operator _stat array collections collections.abc errno functools itertools keyword
+operator qwenbuild qwenbuild.__main__ qwenbuild.recall qwenbuild.stdio reprlib stat time types
 """
 """All that a build with nothing to do may import, beyond what a bare Python has."""
 
@@ -454,15 +454,24 @@ def test_a_build_with_nothing_to_do_imports_this_and_nothing_else(cups: Project)
     assert set(modules.split()) <= set(MODULES.split())
 
 
-@pytest.mark.parametrize("how", ["closed", "full", "gone"])
-def test_an_output_that_takes_nothing_is_no_trouble(cups: Project, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "end"),
+    [
+        ("closed", (0, "")),
+        ("full", (1, "error: the output could not be written: No space left on device\n")),
+        ("gone", (0, "")),
+    ],
+)
+def test_only_an_output_that_is_full_makes_a_build_with_nothing_to_do_fail(
+    cups: Project, how: str, end: tuple[int, str]
+) -> None:
     streams: dict[str, Any] = {
         "closed": "exec python -m qwenbuild build >&-",
         "full": "exec python -m qwenbuild build >/dev/full",
     }
     line = streams.get(how, "python -m qwenbuild build | true").replace("python", sys.executable)
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == end
 
 
 def test_a_terminal_gets_the_words_in_bold(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:

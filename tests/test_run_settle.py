@@ -144,7 +144,7 @@ def progress_of(cache: Cache, clock: VirtualTime, provider: Listed, build: str, 
 
 def purchase(number: int) -> Purchase:
     action = Action("dashscope", "qwen-image-plus", prompt=f"lamp {number}", size="64*64", seed=number)
-    return Purchase(f"n{number}", "studio", Candidate(number, action, action_key(action)), {})
+    return Purchase(f"n{number}", "studio", Candidate(number, action, action_key(action)), None)
 
 
 def intent(cache: Cache, number: int, build: str) -> Attempt:

@@ -371,8 +371,8 @@ def test_a_cache_on_a_network_file_system_is_refused_with_advice(
 
 DAMAGE = ("delete", "empty", "half", "flip", "append", "garbage")
 FILES = ("blob", "receipt", "index", "journal", "mark", "VERSION", "README", "roots", "pace", "lockfile", "state", "output")
-GUARDS = ("journal", "mark")
-"""Without these nothing is bought until `cache rebuild`."""
+GUARDS = ("journal", "mark", "VERSION")
+"""Without these nothing is bought until a person has done what the refusal says."""
 
 
 def where(shop: Project, name: str) -> Path:
@@ -455,6 +455,8 @@ def mend(shop: Project, name: str) -> None:
     """What the refusal's sentence says to do."""
     if name == "lockfile":
         shop.lock.unlink()
+    elif name == "VERSION":
+        (shop.cache_dir / name).write_text("1\n", encoding="ascii")
     else:
         with shop.cache() as cache:
             assert cache.rebuild().made_anew

@@ -90,7 +90,12 @@ def judged(shop: Project, emulated: Served, log: Any, room: Path, most: int | No
 
 def look(found: Tally, vault: Path, said: list[list[str]], real: set[str]) -> None:
     found.states += 1
-    with Cache.open(vault) as cache:
+    try:
+        opened = Cache.open(vault)
+    except CacheError:  # it refuses to be used: a picture that was acknowledged is out of reach
+        found.lost += 1
+        return
+    with opened as cache:
         for path in vault.glob("blobs/*/*"):
             if not path.name.startswith("."):
                 found.wrong += path.name not in real or lab.digest_of(path.read_bytes()) != path.name

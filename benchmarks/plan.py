@@ -46,7 +46,7 @@ with ThreadPoolExecutor(os.cpu_count()) as pool:
 LOCKING = """
 import sys
 from pathlib import Path
-from qwenbuild import lockfile
+from qwenbuild.lock import lockfile
 path = Path(sys.argv[1])
 entries = lockfile.read(path).entries
 if sys.argv[2:] == ["write"]:

@@ -18,11 +18,11 @@ from typing import Any
 from unittest import mock
 
 from benchmarks import hosted
-from qwenbuild.build import Options, build
 from qwenbuild.cache import Cache
 from qwenbuild.cache.journal import Journal
+from qwenbuild.pace.lanes import FileLane
 from qwenbuild.ports import Event
-from qwenbuild.providers.lanes import FileLane
+from qwenbuild.verbs import Options, build
 
 PLACES: dict[str, tuple[type, tuple[str, ...]]] = {
     "journal": (Journal, ("begin", "ticket", "ready", "stored", "live", "claimed_tasks", "takeover", "check_writable")),

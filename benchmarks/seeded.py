@@ -17,10 +17,11 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from qwenbuild import build, lockfile
+from qwenbuild import verbs
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.key import document, short_document
+from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, Step
 
 DAY = "2026-01-01"
@@ -53,7 +54,7 @@ PIXELS = zlib.compress((b"\0" + b"\x80" * 8) * 8)
 def seed(folder: Path, root: Path) -> None:
     """Make the project's pictures, receipts, files and lockfile; the index is left to `cache rebuild`."""
     os.environ["QWENBUILD_CACHE_DIR"] = str(root)
-    planned = build.plan(build.Options(folder))
+    planned = verbs.plan(verbs.Options(folder))
     cache = Cache(root, Unsynced())
     records = dict(_made(step, cache, planned.loaded.root) for step in planned.plan.steps)
     planned.loaded.lock_path.write_bytes(lockfile.text(records, Path(planned.manifest.file).name))

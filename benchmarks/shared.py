@@ -73,9 +73,10 @@ def pull(count: int, size: int, kind: str) -> None:
 
 
 def _fill(url: str, count: int, size: int) -> list[str]:
-    from qwenbuild.cache.remote import blob_name, open_remote, receipt_name
-    from qwenbuild.cache.remote.sharing import each, receipt_bytes
     from qwenbuild.model import ActionResult
+    from qwenbuild.remote.addresses import open_remote
+    from qwenbuild.remote.store import blob_name, receipt_name
+    from qwenbuild.remote.transfer import each, receipt_bytes
 
     head = _picture(size - 8)
     digests: dict[str, bytes] = {}
@@ -116,8 +117,8 @@ CLIENTS = {
 from hashlib import sha256
 from pathlib import Path
 from qwenbuild.cache import Cache
-from qwenbuild.cache.remote import open_remote
-from qwenbuild.cache.remote.sharing import Named, fetch
+from qwenbuild.remote.store import open_remote
+from qwenbuild.remote.transfer import Named, fetch
 start = time.monotonic()
 remote, cache = open_remote(url, os.environ), Cache.open(Path(target))
 wanted = {digest: Named(sha256(digest.encode()).hexdigest(), {"prompt": "a coin"}) for digest in digests}
@@ -238,8 +239,8 @@ EXIT = """
 import os, sys
 from pathlib import Path
 from qwenbuild.cache import Cache
-from qwenbuild.cache.remote import open_remote
-from qwenbuild.cache.remote.sharing import fetch, look
+from qwenbuild.remote.store import open_remote
+from qwenbuild.remote.transfer import fetch, look
 remote, cache = open_remote(sys.argv[1], os.environ), Cache.open(Path(sys.argv[2]))
 digests = open(sys.argv[3]).read().split()
 look(remote, digests)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.build import adopting, choices
 from qwenbuild.cli.ending import run
 from qwenbuild.emulator import Served
 from qwenbuild.errors import GateStop
+from qwenbuild.verbs import adopt, choices
 from tests.walking import Project
 
 LANTERNS = """\
@@ -77,7 +77,7 @@ def test_no_choice_sends_anything(lanterns: Project, emulated: Served) -> None:
     lanterns.edit('lantern", matrix', 'lamp", matrix')
     lanterns.build()
     choices.release(lanterns.options(), ())
-    adopting.accept(lanterns.options(), (RED, BLUE))
+    adopt.accept(lanterns.options(), (RED, BLUE))
     lanterns.build()
     assert bought(emulated) == both(5, 6, 7)
 

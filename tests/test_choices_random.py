@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild import lockfile
-from qwenbuild.build import adopting, choices, notes
 from qwenbuild.errors import InputError
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockEntry, Verdict
+from qwenbuild.verbs import adopt, choices, notes
 from tests.walking import Project
 
 WALKS, STEPS = 5, 24
@@ -80,7 +80,7 @@ class Walk:
         choices.reroll(self.project.options(), self.entry())
 
     def accept(self) -> None:
-        adopting.accept(self.project.options(), (self.entry(),))
+        adopt.accept(self.project.options(), (self.entry(),))
 
     def note(self) -> None:
         entry, text = self.entry(), self.random.choice(("", "shiny", "dull"))

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from qwenbuild.build import adopting, choices
-from qwenbuild.build.comparing import Change, Kind, compare
 from qwenbuild.cli.changes import as_json, markdown_lines, text_lines
 from qwenbuild.cli.ending import run
+from qwenbuild.lock.diff import Change, Kind, compare
 from qwenbuild.model import LockEntry, LockOutput
 from qwenbuild.report.terminal import Terminal
+from qwenbuild.verbs import adopt, choices
 from tests.walking import Project
 
 MANIFEST = """\
@@ -150,7 +150,7 @@ def test_a_change_is_told_with_its_fields_and_choices(repository: Project, diff:
 
 def test_a_cosmetic_edit_changes_no_picture(repository: Project, diff: Say) -> None:
     repository.edit("A round shield", "A  round shield")
-    adopting.accept(repository.options(), ("shields",))
+    adopt.accept(repository.options(), ("shields",))
     choices.approve(repository.options(), ("heroes/baker",))
     told = diff()
     assert "  rekeyed   shields" in told

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from qwenbuild.build import shown, status
 from qwenbuild.emulator import Served
+from qwenbuild.verbs import shown, status
 from tests.walking import Project
 
 ONE = """\

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import lockfile
-from qwenbuild.build import sharing
-from qwenbuild.cache.remote import RemoteError
+from qwenbuild.engine.publish import keep_aside
+from qwenbuild.lock import lockfile
 from qwenbuild.model import AtlasPlan, OutcomeKind, Plan, Verdict
+from qwenbuild.planning import remote_pictures
 from qwenbuild.ports import Event
-from qwenbuild.publish import keep_aside
+from qwenbuild.remote.store import RemoteError
 from qwenbuild.report.graph import graph_lines
 from qwenbuild.report.plan_text import plan_lines
 from qwenbuild.report.progress import Live
@@ -58,9 +58,9 @@ def test_an_entry_of_which_only_a_part_was_moved_by_the_table_is_changed() -> No
 def test_a_receipt_whose_picture_nobody_can_be_sure_of_blocks_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     error = RemoteError("the store answers 502")
     held = SimpleNamespace(sizes={}, unknown={PICTURE: error}, empty=False)
-    monkeypatch.setattr(sharing, "look", lambda remote, digests: held)
-    asked = sharing.Shared(imported={"key": result(PICTURE, "key")})
-    told = sharing._told(SimpleNamespace(), asked, {PICTURE}, starting=False)  # type: ignore[arg-type]
+    monkeypatch.setattr(remote_pictures, "look", lambda remote, digests: held)
+    asked = remote_pictures.Shared(imported={"key": result(PICTURE, "key")})
+    told = remote_pictures._told(SimpleNamespace(), asked, {PICTURE}, starting=False)  # type: ignore[arg-type]
     assert (told.imported, told.blocked) == ({}, {"key": error})
 
 

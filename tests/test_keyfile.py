@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.build.keyfile import LARGEST, Environment, ignored
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
+from qwenbuild.project.keyfile import LARGEST, Environment, ignored
 from tests.walking import Project
 
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"

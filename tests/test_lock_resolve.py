@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from qwenbuild import lockfile
-from qwenbuild.build import choices, notes
-from qwenbuild.build.merging import Merged, Question, merge, merge_atlases
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockAtlas, LockEntry, LockOutput
+from qwenbuild.verbs import choices, notes
+from qwenbuild.verbs.merge import Merged, Question, merge, merge_atlases
 from tests.walking import Project
 
 KINDS = ["archer", "baker", "cook", "druid", "elf"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbuild import lockfile
 from qwenbuild.errors import InputError
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64

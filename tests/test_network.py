@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cache.remote import open_remote
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
-from qwenbuild.network import check_proxies, proxy_for
-from qwenbuild.providers.guard import Guard
-from qwenbuild.providers.http import Wire
+from qwenbuild.remote.addresses import open_remote
+from qwenbuild.transport.environment import check_proxies, proxy_for
+from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.http import Wire
 from tests.walking import Project
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import recall, tree
-from qwenbuild.build import remembering
+from qwenbuild import tree
 from qwenbuild.cache import Attempt
 from qwenbuild.cli.ending import run
+from qwenbuild.engine import remember
 from qwenbuild.images import flatpng
 from qwenbuild.key import document
+from qwenbuild.snapshot import statefile
 from tests.walking import Project
 
 MANIFEST = """\
@@ -45,7 +46,7 @@ INPUTS: dict[str, str | bytes] = {
     "art/shape.png": flatpng.write(16, 16, [(16, 32, 48), (64, 80, 96)], bytes(256)),
     "art/dusk.hex": "102030\n405060\n708090\n",
 }
-AGE = recall.RACY_NS * 1.5e-9
+AGE = statefile.RACY_NS * 1.5e-9
 """Seconds after which a file is old enough to be believed."""
 
 
@@ -63,7 +64,7 @@ def cups(walked: Project) -> Project:
 
 
 def answer(*args: str) -> int | None:
-    return recall.answer(["build", *args])
+    return statefile.answer(["build", *args])
 
 
 def state(project: Project) -> Path:
@@ -114,7 +115,7 @@ def test_words_of_the_walk_and_of_the_state_are_the_same(cups: Project, capsys: 
         walked = capsys.readouterr()
         run(["build"])
         capsys.readouterr()
-        quick = recall.answer(words)
+        quick = statefile.answer(words)
         assert quick == (0 if words[0] == "build" else None)
         assert run(words) == 0 if quick is None else True
         said = capsys.readouterr()
@@ -149,7 +150,7 @@ def test_notices_are_said_again(cups: Project, capsys: pytest.CaptureFixture[str
     ],
 )  # fmt: skip
 def test_whatever_is_not_a_plain_build_is_left_to_the_walk(cups: Project, words: list[str]) -> None:
-    assert recall.answer(words) is None
+    assert statefile.answer(words) is None
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_a_file_that_became_a_link_is_seen(cups: Project) -> None:
 
 def test_what_changes_while_a_build_runs_is_not_counted_as_built(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is written again after it was read or hashed: whether with other bytes, only a look can tell."""
-    from qwenbuild.build import walk
+    from qwenbuild.engine import walk
 
     real = walk.remember_idle
 
@@ -264,7 +265,7 @@ def test_what_changes_while_pictures_are_bought_is_not_counted_as_built(
     cups: Project, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The pictures were bought for what was read; what stands there now is for the next build."""
-    from qwenbuild.build import walk
+    from qwenbuild.engine import walk
 
     real, path = walk.remember_made, cups.folder / name
 
@@ -284,11 +285,11 @@ def test_a_file_of_the_same_moment_is_not_believed(cups: Project) -> None:
     path = cups.out / "cups/red.png"
     path.write_bytes(path.read_bytes())
     moment = path.stat().st_ctime_ns
-    assert not recall.settled(recall.signature_of(path.stat()), moment + recall.RACY_NS // 2)
-    assert recall.settled(recall.signature_of(path.stat()), moment + 2 * recall.COARSE_NS)
+    assert not statefile.settled(statefile.signature_of(path.stat()), moment + statefile.RACY_NS // 2)
+    assert statefile.settled(statefile.signature_of(path.stat()), moment + 2 * statefile.COARSE_NS)
     coarse = (1, 5_000_000_000, 5_000_000_000, 1)
-    assert not recall.settled(coarse, 6_000_000_000), "a file system that counts in seconds"
-    assert recall.settled(coarse, 8_000_000_000)
+    assert not statefile.settled(coarse, 6_000_000_000), "a file system that counts in seconds"
+    assert statefile.settled(coarse, 8_000_000_000)
 
 
 def test_a_file_that_a_person_puts_in_place_of_ours_at_once_is_not_taken_for_it(
@@ -346,29 +347,29 @@ def test_another_environment_ends_it(cups: Project, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["tool", "boot"])
 def test_another_tool_or_boot_ends_it(cups: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(recall, name, lambda: "another")
+    monkeypatch.setattr(statefile, name, lambda: "another")
     assert answer() is None
 
 
 def test_after_another_boot_every_file_is_hashed_again(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall, "boot", lambda: "another")
-    assert recall.read(str(state(cups))) is None
-    monkeypatch.setattr(recall, "boot", lambda: "")
+    monkeypatch.setattr(statefile, "boot", lambda: "another")
+    assert statefile.read(str(state(cups))) is None
+    monkeypatch.setattr(statefile, "boot", lambda: "")
     cups.build()
     assert answer() is None
 
 
 def test_another_tool_still_believes_the_digests(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall, "tool", lambda: "another")
-    found = recall.read(str(state(cups)))
+    monkeypatch.setattr(statefile, "tool", lambda: "another")
+    found = statefile.read(str(state(cups)))
     assert found is not None
     assert sorted(found.outputs()) == sorted(cups.tree())
 
 
 def test_the_day_on_which_a_model_retires_ends_it(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    until = recall.proven("qwenbuild.yaml").values["until"]  # type: ignore[union-attr]
+    until = statefile.proven("qwenbuild.yaml").values["until"]  # type: ignore[union-attr]
     assert until > datetime.datetime.now(datetime.UTC).date().isoformat()
-    monkeypatch.setattr(recall, "today", lambda: until)
+    monkeypatch.setattr(statefile, "today", lambda: until)
     assert answer() is None
 
 
@@ -387,7 +388,7 @@ def test_states_that_are_broken_foreign_or_no_files_are_ignored_and_written_anew
     broken += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(0, len(whole), 37)]
     for data in broken:
         path.write_bytes(data)
-        assert recall.read(str(path)) is None
+        assert statefile.read(str(path)) is None
         assert answer() is None
     assert (cups.build().exit_code, cups.submitted) == (0, [])
     assert answer() == 0
@@ -406,7 +407,7 @@ def test_a_state_that_cannot_be_written_is_no_trouble(cups: Project, monkeypatch
         raise OSError(errno.ENOSPC, "no space")
 
     state(cups).unlink()
-    monkeypatch.setattr(recall.os, "replace", full)
+    monkeypatch.setattr(statefile.os, "replace", full)
     assert cups.build().exit_code == 0
     assert [path.name for path in state(cups).parent.glob("*.tmp")] == []
 
@@ -422,7 +423,7 @@ def test_a_build_that_failed_is_not_remembered_as_done(cups: Project, monkeypatc
 
 
 def test_what_locked_refuses_is_not_answered_under_locked(cups: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "drift", lambda planned: ["cups/red"])
+    monkeypatch.setattr(remember, "drift", lambda planned: ["cups/red"])
     cups.build()
     assert (answer(), answer("--locked")) == (0, None)
 
@@ -432,13 +433,13 @@ def test_what_locked_refuses_is_not_answered_under_locked(cups: Project, monkeyp
 
 MODULES = """
 __future__ _blake2 _collections _functools _operator _stat array collections collections.abc errno functools itertools keyword
-operator qwenbuild qwenbuild.__main__ qwenbuild.recall qwenbuild.stdio reprlib stat time types
+operator qwenbuild qwenbuild.__main__ qwenbuild.snapshot.statefile qwenbuild.stdio reprlib stat time types
 """
 """All that a build with nothing to do may import, beyond what a bare Python has."""
 
 
 def python(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(Path(recall.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(statefile.__file__).parents[1])}
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, env=env, check=False, timeout=60, **options)
 
 
@@ -447,7 +448,7 @@ def test_a_build_with_nothing_to_do_imports_this_and_nothing_else(cups: Project)
     code += "from qwenbuild.__main__ import main\ntry: main()\nexcept SystemExit as end: assert end.code == 0\n"
     code += "print(*sorted(set(sys.modules) - before))"
     python("-c", code)
-    done = python("-I", "-B", "-c", f"import sys; sys.path.insert(0, {str(Path(recall.__file__).parents[1])!r})\n" + code)
+    done = python("-I", "-B", "-c", f"import sys; sys.path.insert(0, {str(Path(statefile.__file__).parents[1])!r})\n" + code)
     assert done.returncode == 0, done.stderr
     words, modules = done.stdout.splitlines()
     assert words == "Nothing to do: 2 entries are fresh."

@@ -16,15 +16,15 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwenbuild import recall
-from qwenbuild.build import Options, plan
-from qwenbuild.build.walk import is_done
+from qwenbuild.engine.walk import is_done
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.images import flatpng
+from qwenbuild.snapshot import statefile
+from qwenbuild.verbs import Options, plan
 from tests.walking import Project
 
 EXAMPLES = int(os.environ.get("RECALL_EXAMPLES", "100"))
-AGE = recall.RACY_NS * 1.25e-9
+AGE = statefile.RACY_NS * 1.25e-9
 SOURCES: dict[str, str | bytes] = {
     "qwenbuild.yaml": 'version: 1\nvars: {style: ink}\ndefaults: {params: {size: "16*16"}}\nassets:\n'
     '  cups: {prompt_file: cup.j2, foreach: cups.csv, id: "cups/{{ id }}", inputs: [shape.png]}\n',
@@ -128,7 +128,7 @@ def reset(project: Project) -> None:
     assert project.build().exit_code == 0
     if not kept.exists():
         shutil.copytree(project.folder, kept)
-    assert recall.proven("qwenbuild.yaml") is not None
+    assert statefile.proven("qwenbuild.yaml") is not None
 
 
 def planned(options: Options) -> tuple[object, ...]:
@@ -159,7 +159,7 @@ def test_the_state_and_a_look_at_everything_come_to_the_same_plan(
         except (OSError, StopIteration):
             continue
     options = Options(walked.folder)
-    idle = recall.proven("qwenbuild.yaml") is not None
+    idle = statefile.proven("qwenbuild.yaml") is not None
     quick = planned(options)
     shutil.rmtree(walked.folder / ".qwenbuild", ignore_errors=True)
     assert quick == planned(options)

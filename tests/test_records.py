@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qwenbuild.build.records import EMPTY, reconciled
+from qwenbuild.lock.records import EMPTY, reconciled
 
 BEFORE = replace(EMPTY, key="a" * 64, digest="b" * 64)
 MADE = replace(BEFORE, key="c" * 64, digest="d" * 64)

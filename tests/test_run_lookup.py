@@ -11,9 +11,9 @@ from unittest import mock
 
 import pytest
 
-from qwenbuild.build import resolve_doubt
 from qwenbuild.cache.journal import Journal
 from qwenbuild.emulator import Served
+from qwenbuild.verbs import resolve_doubt
 from tests.campaign.part_http import hurried
 from tests.test_run_recover import dies_before_the_ticket, states, stock
 from tests.walking import Project

@@ -13,13 +13,13 @@ from unittest import mock
 
 import pytest
 
-from qwenbuild.build import build, resolve_doubt, spend
 from qwenbuild.cache import AttemptState
 from qwenbuild.emulator import Served
 from qwenbuild.model import Ticket
 from qwenbuild.ports import Event
-from qwenbuild.providers.dashscope import DashScope
+from qwenbuild.providers.dashscope.provider import DashScope
 from qwenbuild.run.submit import submit_once
+from qwenbuild.verbs import build, resolve_doubt, spend
 from tests.campaign.part_http import hurried
 from tests.walking import Project, Recorder
 
@@ -195,7 +195,7 @@ def test_one_empty_look_at_the_list_proves_nothing(walked: Project, emulated: Se
 
 def test_a_death_between_receipt_and_journal_asks_nobody(walked: Project, emulated: Served) -> None:
     stock(walked, "sync", "a lamp")
-    with mock.patch("qwenbuild.run.purchase.close_attempt", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.run.collect.close_attempt", side_effect=Died), pytest.raises(Died):
         walked.build()
     asked = len(emulated.requests())
     assert walked.build().exit_code == 0
@@ -213,7 +213,7 @@ def test_a_death_before_the_receipt_fetches_the_picture_again(walked: Project, e
 
 def test_what_was_ordered_and_is_no_longer_wanted_is_fetched_all_the_same(walked: Project, emulated: Served) -> None:
     stock(walked, "async", "a lamp")
-    with mock.patch("qwenbuild.run.purchase.collect", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.run.collect.collect", side_effect=Died), pytest.raises(Died):
         walked.build()
     stock(walked, "async", "a boat")
     assert walked.build().exit_code == 0

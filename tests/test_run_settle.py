@@ -17,8 +17,8 @@ from qwenbuild.errors import Uncertain
 from qwenbuild.images import placeholder_png
 from qwenbuild.key import action_key, document
 from qwenbuild.model import Action, Candidate, Limits, Order, OutcomeKind, Picture, Ticket
-from qwenbuild.providers.lanes import FileLanes
-from qwenbuild.providers.waits import Waits
+from qwenbuild.pace.clock import Waits
+from qwenbuild.pace.lanes import FileLanes
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.submit import Purchase

@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import lockfile, recall
-from qwenbuild.build import Options, kept, plan, short, shown
-from qwenbuild.build.holdings import only_here
-from qwenbuild.build.keeping import MOST_KINDS
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from qwenbuild.images import flatpng
+from qwenbuild.lock import lockfile
+from qwenbuild.planning import incremental
+from qwenbuild.planning.eligible import MOST_KINDS
+from qwenbuild.planning.holdings import only_here
 from qwenbuild.report.plan_json import step_text
+from qwenbuild.snapshot import entryfile, statefile
+from qwenbuild.verbs import Options, plan, shown
 from tests.test_recall_property import AGE
 from tests.walking import Project
 
@@ -58,7 +60,7 @@ def kept_file(project: Project) -> Path:
 
 def believed(project: Project, **said: Any) -> set[str] | None:
     """The assets that the short way did not look at; None when it had no answer."""
-    planned = short.plan(Options(project.folder, **said))
+    planned = incremental.plan(Options(project.folder, **said))
     return None if planned is None or planned.kept is None else {asset.name for asset in planned.kept.assets}
 
 
@@ -82,7 +84,7 @@ def test_a_build_that_made_everything_remembers_everything(shelf: Project) -> No
 def test_one_variable_of_one_asset_walks_that_asset(shelf: Project) -> None:
     shelf.edit("glaze: white", "glaze: green")
     assert believed(shelf) == {"cups", "spoons"}
-    planned = short.plan(shelf.options())
+    planned = incremental.plan(shelf.options())
     assert planned is not None
     assert {step.id: step.verdict.value for step in planned.plan.steps} == shelf.verdicts()
     assert [step.id for step in planned.plan.busy] == ["plates/one", "plates/two"]
@@ -107,7 +109,7 @@ def test_what_changed_is_walked(shelf: Project, change: Callable[[Path], object]
 def test_a_second_manifest_is_refused_as_ever(shelf: Project) -> None:
     shutil.copy2(shelf.folder / "qwenbuild.yaml", shelf.folder / "qwenbuild.yml")
     with pytest.raises(InputError):
-        short.plan(shelf.options())
+        incremental.plan(shelf.options())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_options_that_change_every_entry_are_left_to_the_walk(shelf: Project, sa
 
 def test_notices_about_models_are_said_of_what_is_not_walked(shelf: Project) -> None:
     shelf.edit("glaze: white", "glaze: green")
-    quick, slow = short.plan(shelf.options()), plan(shelf.options())
+    quick, slow = incremental.plan(shelf.options()), plan(shelf.options())
     assert quick is not None
     assert quick.notices == slow.notices
     assert [notice.code for notice in quick.notices] == ["model-retired"]
@@ -189,7 +191,7 @@ def test_paid_pictures_that_are_not_walked_are_counted(walked: Project, emulated
     (walked.folder / ".gitignore").write_text("/assets/\n")
     walked.edit("A pot", "A jug")
     assert believed(walked) == {"cup"}
-    quick = short.plan(walked.options())
+    quick = incremental.plan(walked.options())
     assert quick is not None
     (notice,) = only_here(quick)
     assert notice.message == "2 paid pictures are in this machine's cache alone"
@@ -219,7 +221,7 @@ def test_a_file_that_a_believed_entry_took_over_is_no_orphan(shelf: Project) -> 
     shelf.edit('  spoons: {prompt: "A spoon, {{ style }}"}', '  forks: {prompt: "A fork", output: spoons.png}')
     built(shelf)
     shelf.edit("glaze: white", "glaze: green")
-    quick, slow = short.plan(shelf.options()), plan(shelf.options())
+    quick, slow = incremental.plan(shelf.options()), plan(shelf.options())
     assert "spoons" in slow.loaded.lock.entries
     assert believed(shelf) == {"cups", "forks"}
     assert quick is not None
@@ -281,16 +283,16 @@ def test_whatever_stands_in_its_place_is_no_trouble(shelf: Project, make: Callab
 
 def test_a_memory_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     (tmp_path / "here").write_text("a file")
-    columns = kept.Columns([], [], b"", b"", kept.array("q"), kept.array("I"), ())
-    memory = kept.Memory((), (), kept.Spent(), columns)
-    assert kept.write(str(tmp_path / "here" / "x.kept"), memory) == ""
-    stamp = kept.write(str(tmp_path / "x.kept"), memory)
-    assert kept.read(str(tmp_path / "x.kept"), stamp) == memory
+    columns = entryfile.Columns([], [], b"", b"", entryfile.array("q"), entryfile.array("I"), ())
+    memory = entryfile.Memory((), (), entryfile.Spent(), columns)
+    assert entryfile.write(str(tmp_path / "here" / "x.kept"), memory) == ""
+    stamp = entryfile.write(str(tmp_path / "x.kept"), memory)
+    assert entryfile.read(str(tmp_path / "x.kept"), stamp) == memory
 
 
 @pytest.mark.parametrize("name", ["tool", "boot", "environment", "today"])
 def test_another_tool_boot_environment_or_day_ends_it(shelf: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(recall, name, lambda: "9999-99-99")
+    monkeypatch.setattr(statefile, name, lambda: "9999-99-99")
     assert believed(shelf) is None
 
 

@@ -21,13 +21,14 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from qwenbuild.build import Options, short, shown, status
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.images import flatpng
 from qwenbuild.model import Verdict
+from qwenbuild.planning import incremental
 from qwenbuild.report.plan_json import plan_json
 from qwenbuild.report.plan_text import plan_lines, plan_summary, status_summary
 from qwenbuild.report.terminal import Terminal, terminal
+from qwenbuild.verbs import Options, shown, status
 from tests.test_recall_property import ACTS, AGE
 from tests.walking import Project
 
@@ -174,7 +175,7 @@ def reset(project: Project, tries: int = 3) -> Said:
     assert project.build().exit_code == 0
     if not kept.exists():
         shutil.copytree(project.folder, kept)
-    if short.plan(Options(project.folder)) is None:
+    if incremental.plan(Options(project.folder)) is None:
         assert tries, "what was built is not remembered"
         return reset(project, tries - 1)
     return copy.deepcopy(MANIFEST)
@@ -252,7 +253,7 @@ OTHERWISE: dict[str, bytes] = {
 def test_after_an_edit_of_one_file_both_come_to_the_same_plan(walked: Project, name: str) -> None:
     reset(walked)
     (walked.folder / name).write_bytes(OTHERWISE[name])
-    assert short.plan(Options(walked.folder)) is not None
+    assert incremental.plan(Options(walked.folder)) is not None
     compared(walked, Options(walked.folder))
 
 
@@ -273,7 +274,7 @@ def rewritten(path: Path) -> None:
 @pytest.mark.parametrize("how", list(TOUCHED))
 def test_a_file_that_somebody_touched_is_seen_on_the_short_way(walked: Project, how: str) -> None:
     reset(walked)
-    believed = short.plan(Options(walked.folder))
+    believed = incremental.plan(Options(walked.folder))
     assert believed is not None
     assert believed.kept is not None
     touched = believed.kept.files()[0]
@@ -310,7 +311,7 @@ def test_the_short_way_and_the_whole_walk_come_to_the_same_plan(
         acted(walked, said, op)
     options = Options(walked.folder, select=select, overwrite=overwrite, retry_failed=retry)
     try:
-        event("short" if short.plan(options) is not None else "whole")
+        event("short" if incremental.plan(options) is not None else "whole")
     except QwenbuildError:
         event("error")
     compared(walked, options)

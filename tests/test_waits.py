@@ -14,7 +14,6 @@ from unittest import mock
 
 import pytest
 
-from qwenbuild.build import doubts, resolve_doubt
 from qwenbuild.catalog import Catalog
 from qwenbuild.emulator import Served
 from qwenbuild.ports import Event, recovery_of
@@ -24,6 +23,7 @@ from qwenbuild.report.progress import Live, Plain, event_words
 from qwenbuild.report.terminal import Terminal
 from qwenbuild.run import waiting
 from qwenbuild.run.waiting import Flight, Waiting
+from qwenbuild.verbs import doubts, resolve_doubt
 from tests.campaign.part_http import hurried
 from tests.test_run_recover import APIS, dies_before_the_ticket, stock
 from tests.walking import Project
@@ -74,14 +74,14 @@ def test_what_is_over_is_not_in_flight_and_not_remembered_for_ever() -> None:
 )
 def test_ctrl_c_says_of_each_api_what_leaving_costs(walked: Project, emulated: Served, api: str, words: str) -> None:
     stock(walked, api, "a lantern")
-    said = interrupted(walked, "qwenbuild.providers.http.Wire.post", before=False)
+    said = interrupted(walked, "qwenbuild.transport.http.Wire.post", before=False)
     assert words in said
     assert "in flight, and paid for" not in said.lower()
 
 
 def test_a_request_that_has_not_left_is_not_called_paid_for(walked: Project, emulated: Served) -> None:
     stock(walked, "async", "a lantern")
-    said = interrupted(walked, "qwenbuild.providers.lanes.FileLane.due", before=True)
+    said = interrupted(walked, "qwenbuild.pace.lanes.FileLane.due", before=True)
     assert "1 not sent yet (n0s0): they cost nothing." in said
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import GateStop, InputError
-from qwenbuild.providers.connections import Sockets
+from qwenbuild.transport.connections import Sockets
 from tests.walking import Project
 
 APIS: dict[str, dict[str, Any]] = {

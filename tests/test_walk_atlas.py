@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from qwenbuild.build.beside import clean
+from qwenbuild.engine.prune import clean
 from qwenbuild.errors import InputError, NotUpToDate
 from tests.walking import Project
 

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from qwenbuild import lockfile, recall
-from qwenbuild.build import adopting, build, choices, records, remembering
-from qwenbuild.build.beside import explain
+from qwenbuild.engine import remember
 from qwenbuild.errors import InputError
 from qwenbuild.images import difference
+from qwenbuild.lock import lockfile, records
 from qwenbuild.ports import Event
+from qwenbuild.snapshot import statefile
 from qwenbuild.tree import digest_of
+from qwenbuild.verbs import adopt, build, choices
+from qwenbuild.verbs.explanation import explain
 from tests.walking import Project, Recorder
 
 HEROES = """\
@@ -440,10 +442,10 @@ def test_an_accepted_edit_pays_nothing_and_keeps_every_candidate_pick_and_reject
     tree, pictures = built.tree(), [digest(built, number) for number in (1, 2, 3)]
     built.edit("A {{ kind }}", "A  {{ kind }}")
     before = built.lock.read_bytes()
-    (told,) = adopting.accept(built.options(), (KNIGHT,), dry=True)
+    (told,) = adopt.accept(built.options(), (KNIGHT,), dry=True)
     assert built.lock.read_bytes() == before
     assert told.fields == (("prompt", "A knight", "A  knight"),)
-    adopting.accept(built.options(), (KNIGHT,))
+    adopt.accept(built.options(), (KNIGHT,))
     assert built.verdicts()[KNIGHT] == "fresh"
     assert [digest(built, number) for number in (1, 2, 3)] == pictures
     built.build()
@@ -459,7 +461,7 @@ def test_an_edit_accepted_twice_and_taken_back_pays_nothing_also_without_index_a
     picture = built.tree()["shields.png"]
     for old, new in (("A round", "A  round"), ("A  round", "A   round")):
         built.edit(old, new)
-        adopting.accept(built.options(), ("shields",))
+        adopt.accept(built.options(), ("shields",))
     built.lose("outputs", "index", "state")
     assert (built.build().exit_code, built.submitted, built.tree()["shields.png"]) == (0, [], picture)
     built.edit("A   round", "A square")
@@ -472,7 +474,7 @@ def test_an_edit_accepted_twice_and_taken_back_pays_nothing_also_without_index_a
 
 def test_taking_an_accepted_edit_back_pays_nothing_while_the_tree_has_the_picture(built: Project) -> None:
     built.edit("A round", "A  round")
-    adopting.accept(built.options(), ("shields",))
+    adopt.accept(built.options(), ("shields",))
     built.lose("cache")
     built.edit("A  round", "A round")
     assert (built.build(select=("shields",)).exit_code, built.submitted) == (0, [])
@@ -480,14 +482,14 @@ def test_taking_an_accepted_edit_back_pays_nothing_while_the_tree_has_the_pictur
 
 def test_an_accepted_edit_of_the_seed_keeps_the_picture(built: Project) -> None:
     built.edit('    prompt: "A round shield"', '    prompt: "A round shield"\n    seed: 3')
-    adopting.accept(built.options(), ("shields",))
+    adopt.accept(built.options(), ("shields",))
     assert (built.build().exit_code, built.submitted) == (0, [])
 
 
 def test_accepting_a_held_entry_ends_the_holding_and_keeps_the_approval(built: Project) -> None:
     choices.approve(built.options(), (KNIGHT,))
     built.edit("A {{ kind }}", "A  {{ kind }}")
-    adopting.accept(built.options(), (KNIGHT,))
+    adopt.accept(built.options(), (KNIGHT,))
     planned = built.plan()
     assert (planned.plan.counts["held"], locked(built)["approved"]) == (0, True)
 
@@ -495,7 +497,7 @@ def test_accepting_a_held_entry_ends_the_holding_and_keeps_the_approval(built: P
 def test_there_is_nothing_to_accept_of_what_is_fresh_or_not_made(built: Project) -> None:
     built.edit("  shields:", "  bows: {prompt: a bow}\n  shields:")
     before = built.lock.read_bytes()
-    told = adopting.accept(built.options(), ("shields", "bows"))
+    told = adopt.accept(built.options(), ("shields", "bows"))
     assert [(item.id, item.fields) for item in told] == [("bows", ()), ("shields", ())]
     assert built.lock.read_bytes() == before
 
@@ -511,7 +513,7 @@ def repaint(project: Project, size: tuple[int, int] = (256, 256), kind: str = "P
 
 def test_an_imported_picture_is_used_restored_and_never_paid(built: Project) -> None:
     path = repaint(built)
-    adopting.import_picture(built.options(), path, KNIGHT)
+    adopt.import_picture(built.options(), path, KNIGHT)
     assert built.build().exit_code == 0
     assert (built.submitted, built.tree()["heroes/knight.png"]) == ([], digest_of(path))
     built.lose("outputs", "index", "state")
@@ -522,7 +524,7 @@ def test_an_imported_picture_is_used_restored_and_never_paid(built: Project) -> 
 
 
 def test_an_import_stands_in_for_a_picture_that_was_never_made(heroes: Project) -> None:
-    adopting.import_picture(heroes.options(), repaint(heroes), "shields")
+    adopt.import_picture(heroes.options(), repaint(heroes), "shields")
     assert heroes.build().exit_code == 0
     assert sorted(heroes.submitted) == [KNIGHT] * 3 + [WITCH] * 3
     assert heroes.tree()["shields.png"] == digest_of(heroes.folder / "repaint.png")
@@ -530,7 +532,7 @@ def test_an_import_stands_in_for_a_picture_that_was_never_made(heroes: Project) 
 
 def test_an_import_may_take_the_place_of_another_candidate(built: Project) -> None:
     tree = built.tree()
-    adopting.import_picture(built.options(), repaint(built), KNIGHT, 3)
+    adopt.import_picture(built.options(), repaint(built), KNIGHT, 3)
     assert (built.build().exit_code, built.tree()) == (0, tree)
     pick(built, 3)
     built.build()
@@ -538,7 +540,7 @@ def test_an_import_may_take_the_place_of_another_candidate(built: Project) -> No
 
 
 def test_an_imported_jpeg_becomes_what_the_outputs_name_says(built: Project) -> None:
-    adopting.import_picture(built.options(), repaint(built, kind="JPEG"), KNIGHT)
+    adopt.import_picture(built.options(), repaint(built, kind="JPEG"), KNIGHT)
     assert (built.build().exit_code, built.submitted) == (0, [])
     with Image.open(built.out / "heroes/knight.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (256, 256))
@@ -548,13 +550,13 @@ def test_only_a_whole_picture_of_the_right_size_is_imported(built: Project) -> N
     before = built.lock.read_bytes()
     path = repaint(built, (128, 256))
     with pytest.raises(InputError, match=r"128\*256; the entry's pictures are 256\*256"):
-        adopting.import_picture(built.options(), path, KNIGHT)
-    adopting.import_picture(built.options(), path, KNIGHT, any_size=True, dry=True)
+        adopt.import_picture(built.options(), path, KNIGHT)
+    adopt.import_picture(built.options(), path, KNIGHT, any_size=True, dry=True)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"repaint\.png: "):
-        adopting.import_picture(built.options(), path, KNIGHT, any_size=True)
+        adopt.import_picture(built.options(), path, KNIGHT, any_size=True)
     with pytest.raises(InputError, match="cannot be read"):
-        adopting.import_picture(built.options(), built.folder / "nothing.png", KNIGHT)
+        adopt.import_picture(built.options(), built.folder / "nothing.png", KNIGHT)
     assert built.lock.read_bytes() == before
 
 
@@ -606,7 +608,7 @@ def test_what_is_drawn_from_another_pick_may_be_approved_or_accepted_as_it_is(dr
     choices.approve(drawn.options(), ("banner",))
     choices.pick(drawn.options(), "hero", 2)
     assert drawn.plan().plan.counts["held"] == 1
-    adopting.accept(drawn.options(), ("banner",))
+    adopt.accept(drawn.options(), ("banner",))
     assert drawn.plan().plan.counts["held"] == 0
     drawn.build()
     assert drawn.submitted == []
@@ -636,7 +638,7 @@ def build_beside(project: Project, choose: Callable[[], object]) -> None:
 
 def is_idle(project: Project) -> bool:
     """Whether the next build would look at nothing."""
-    state = recall.read(str(project.folder / ".qwenbuild" / "qwenbuild.state"))
+    state = statefile.read(str(project.folder / ".qwenbuild" / "qwenbuild.state"))
     return state is not None and state.values["idle"] == "1"
 
 
@@ -670,17 +672,17 @@ def test_what_is_rejected_while_a_build_runs_stays_rejected(built: Project) -> N
 def test_what_is_picked_while_a_finished_build_waits_for_the_clock_is_not_forgotten(
     built: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    second, settled = digest(built, 2), remembering._settled_time
+    second, settled = digest(built, 2), remember._settled_time
 
     def waits(*told: Any) -> int:
         pick(built, 2)
         return settled(*told)
 
-    monkeypatch.setattr(remembering, "_settled_time", waits)
+    monkeypatch.setattr(remember, "_settled_time", waits)
     built.build()
     (built.out / "shields.png").unlink()
     built.build()
-    monkeypatch.setattr(remembering, "_settled_time", settled)
+    monkeypatch.setattr(remember, "_settled_time", settled)
     assert not is_idle(built)
     built.build()
     assert built.tree()["heroes/knight.png"] == second

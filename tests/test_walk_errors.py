@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.build import spend
 from qwenbuild.emulator import Emulator, Served
 from qwenbuild.images import placeholder_png
+from qwenbuild.verbs import spend
 from tests.campaign.part_http import hurried
 from tests.providers.bench import action
 from tests.walking import Project

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild import lockfile
-from qwenbuild.build.beside import explain
 from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.images import Marks, find_marks, placeholder_png, write_marks
 from qwenbuild.key import action_key
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockAtlas, LockOutput
 from qwenbuild.report.disclosure import as_csv, as_json, as_markdown, disclosed
+from qwenbuild.verbs.explanation import explain
 from tests.walking import Project
 
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"

@@ -10,10 +10,10 @@ from unittest import mock
 
 import pytest
 
-from qwenbuild.build import doubts, spend
 from qwenbuild.emulator import Served
 from qwenbuild.errors import CacheError, Waiting
-from qwenbuild.providers.dashscope import DashScope
+from qwenbuild.providers.dashscope.provider import DashScope
+from qwenbuild.verbs import doubts, spend
 from tests.campaign.part_http import hurried
 from tests.walking import Project
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from qwenbuild import lockfile
-from qwenbuild.build import build, choices, clean, notes
-from qwenbuild.build.beside import explain
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockEntry
 from qwenbuild.ports import Event
+from qwenbuild.verbs import build, choices, clean, notes
+from qwenbuild.verbs.explanation import explain
 from tests.walking import Project, Recorder
 
 SHIELDS = """\

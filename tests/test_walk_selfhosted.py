@@ -116,7 +116,7 @@ def test_a_death_before_the_answer_is_no_doubt_where_it_costs_nothing(gpu: Proje
 
 def test_a_death_after_the_answer_asks_for_nothing_again_with_or_without_a_price(gpu: Project, emulated: Served) -> None:
     priced(gpu)
-    with mock.patch("qwenbuild.run.purchase.keep", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.run.collect.keep", side_effect=Died), pytest.raises(Died):
         gpu.build()
     assert states(gpu) == ["ticket"]
     assert gpu.build().exit_code == 0

@@ -12,7 +12,6 @@ from unittest import mock
 
 import pytest
 
-from qwenbuild.build import spend
 from qwenbuild.cache import Attempt
 from qwenbuild.emulator import Served
 from qwenbuild.emulator.jobs import Fate
@@ -20,11 +19,12 @@ from qwenbuild.errors import NOT_FETCHED
 from qwenbuild.images import placeholder_png
 from qwenbuild.images.structure import PNG_SIGNATURE
 from qwenbuild.model import Action, Outcome, Picture, Ticket
-from qwenbuild.providers.dashscope import DashScope
+from qwenbuild.providers.dashscope.provider import DashScope
 from qwenbuild.report.words import reason_words
 from qwenbuild.run import recover
 from qwenbuild.run.submit import Job
 from qwenbuild.run.world import Times, World
+from qwenbuild.verbs import spend
 from tests.campaign.part_http import Hurry, hurried
 from tests.providers.bench import action
 from tests.test_walk_errors import APIS, lead, stock, submissions, words
@@ -145,7 +145,7 @@ def test_what_was_paid_for_and_not_fetched_is_called_so_everywhere_and_stays_on_
 
 
 def build_with(project: Project, times: Times) -> Any:
-    with mock.patch("qwenbuild.build.worlds.World", functools.partial(World, waits=Hurry().waits(), times=times)):
+    with mock.patch("qwenbuild.engine.context.World", functools.partial(World, waits=Hurry().waits(), times=times)):
         return project.build()
 
 

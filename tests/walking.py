@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.build import Options, Planned, Summary, build, plan
 from qwenbuild.cache import Cache
 from qwenbuild.ports import Event
 from qwenbuild.tree import digest_of
+from qwenbuild.verbs import Options, Planned, Summary, build, plan
 
 
 @dataclass

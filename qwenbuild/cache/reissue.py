@@ -18,17 +18,25 @@ from qwenbuild.model import ActionResult
 
 if TYPE_CHECKING:
     from qwenbuild.cache.attempts import Attempt
-    from qwenbuild.cache.vault import Cache
+    from qwenbuild.cache.blobs import Blobs
+    from qwenbuild.cache.journal import Journal
+    from qwenbuild.cache.receipts import Receipts
 
 
-def complete(cache: Cache, keys: Collection[str], found: dict[str, tuple[Stored, ...]]) -> tuple[set[str], dict[str, str]]:
-    """Add to the results what only the journal still knows. The keys that this concerns, and a sentence for each key of
-    which something is there that cannot be read. Raises OSError.
+def complete(
+    journal: Journal | None,
+    blobs: Blobs,
+    receipts: Receipts,
+    keys: Collection[str],
+    found: dict[str, tuple[Stored, ...]],
+) -> tuple[set[str], dict[str, str]]:
+    """Add to the results what only the journal, None where nothing was ever bought, still knows. The keys that this
+    concerns, and a sentence for each key of which something is there that cannot be read. Raises OSError.
     """
     added: set[str] = set()
     damaged: dict[str, str] = {}
     try:
-        for key, item in _reissued(cache, keys, found):
+        for key, item in _reissued(journal, blobs, keys, found):
             if isinstance(item, str):
                 damaged[key] = item
             else:
@@ -36,41 +44,41 @@ def complete(cache: Cache, keys: Collection[str], found: dict[str, tuple[Stored,
                 added.add(key)
     except CacheError as error:  # of the journal: what receipts name is at hand all the same
         damaged |= {key: str(error) for key in keys if not found.get(key)}
-    for key in cache.receipts.unreadable.keys() & set(keys):
+    for key in receipts.unreadable.keys() & set(keys):
         names = {receipt_name(item.result) for item in found.get(key, ())}
-        for receipt in cache.receipts.unreadable[key]:
+        for receipt in receipts.unreadable[key]:
             if receipt.path.name not in names:
                 damaged[key] = _words(receipt)
     return added, damaged
 
 
 def _reissued(
-    cache: Cache, keys: Collection[str], results: Mapping[str, Collection[Stored]]
+    journal: Journal | None, blobs: Blobs, keys: Collection[str], results: Mapping[str, Collection[Stored]]
 ) -> Iterator[tuple[str, Stored | str]]:
     """Key and result of each stored attempt that no result names and whose picture is in the vault; a sentence where
     the picture is damaged.
 
     Raises CacheError when the journal cannot be used, OSError.
     """
-    if not cache.has_journal():
+    if journal is None:
         return
     named = {key: {item.result.digest for item in items} for key, items in results.items()}
-    digests = cache.journal.stored_digests(keys)
+    digests = journal.stored_digests(keys)
     short = [key for key, bought in digests.items() if not bought <= named.get(key, set())]
-    for key, attempts in cache.journal.by_key(short).items() if short else ():
+    for key, attempts in journal.by_key(short).items() if short else ():
         for attempt in attempts:
             if attempt.state == "stored" and attempt.digest not in named.get(key, ()):
-                item = _from_row(cache, attempt)
+                item = _from_row(blobs, attempt)
                 if item is not None:
                     yield key, item
 
 
-def _from_row(cache: Cache, attempt: Attempt) -> Stored | str | None:
+def _from_row(blobs: Blobs, attempt: Attempt) -> Stored | str | None:
     """The result of a stored attempt; None when the vault has not its picture, a sentence when it has other bytes."""
     from qwenbuild.images import mark_lines
     from qwenbuild.images.structure import size_of
 
-    path = cache.blob_path(attempt.digest)
+    path = blobs.path(attempt.digest)
     try:
         data = read_file(path)
         media_type, width, height = size_of(data)

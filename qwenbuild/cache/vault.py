@@ -14,25 +14,23 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from qwenbuild.cache.blobs import Blobs, CopyFailed
+from qwenbuild.cache.blobs import Blobs
 from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
 from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
 from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, receipt_name, result_record
 from qwenbuild.cache.seal import BrokenSeal, check_version, seal, unseal
+from qwenbuild.cache.trouble import told
 from qwenbuild.errors import CacheError
 from qwenbuild.model import ActionResult
 
 if TYPE_CHECKING:
     from qwenbuild.cache.builds import Build, Builds
-    from qwenbuild.cache.gc import GcReport, Reachable
     from qwenbuild.cache.index import Index
     from qwenbuild.cache.journal import Journal
-    from qwenbuild.cache.rescue import Adopted
     from qwenbuild.cache.roots import Roots
-    from qwenbuild.cache.verify import Report, Stats
 
 VERSION = 1
 MEND_AT_MOST = 500
@@ -54,25 +52,6 @@ This folder is the picture cache of qwenbuild.
 THESE PICTURES WERE PAID FOR. Deleting this folder costs money: what a lockfile names and no other copy holds is bought again.
 `qwenbuild cache gc` removes what no lockfile needs; `qwenbuild cache verify` reads everything.
 """
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-_Method = Callable[Concatenate["Cache", _P], _T]
-
-
-def _told(method: _Method[_P, _T]) -> _Method[_P, _T]:
-    """An OSError of the cache becomes a CacheError: whoever asks must not take "cannot tell" for "not there"."""
-
-    @functools.wraps(method)
-    def inner(self: Cache, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return method(self, *args, **kwargs)
-        except CopyFailed:
-            raise
-        except OSError as error:
-            raise CacheError(f"the cache {self.root} failed: {error}", code="cache-io") from error
-
-    return inner
 
 
 class Cache:
@@ -101,7 +80,7 @@ class Cache:
         cache._look()
         return cache
 
-    @_told
+    @told
     def _look(self) -> None:
         self.notices.extend(check_place(self.root))
         try:
@@ -136,22 +115,22 @@ class Cache:
         """Where a blob is, or would be."""
         return self.blobs.path(digest)
 
-    @_told
+    @told
     def has_blob(self, digest: str) -> bool:
         """Is a blob of that name there? Raises CacheError when it cannot be told."""
         return self.blobs.has(digest)
 
-    @_told
+    @told
     def known_blobs(self) -> set[str]:
         """The digests of all blobs, in one sweep."""
         return {entry.name for entry in self.blobs.sweep()}
 
-    @_told
+    @told
     def read_blob(self, digest: str) -> bytes:
         """A blob's bytes, hashed. Raises BlobCorrupt (its file is in quarantine then), CacheError."""
         return self.blobs.read(digest)
 
-    @_told
+    @told
     def blob_head(self, digest: str) -> bytes:
         """A blob's first 64 bytes, not hashed: enough to tell its type. Empty when it is not there. Raises CacheError."""
         try:
@@ -160,7 +139,7 @@ class Cache:
         except FileNotFoundError:
             return b""
 
-    @_told
+    @told
     def put_blob(self, data: bytes, *, durable: bool = True) -> str:
         """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`.
 
@@ -173,7 +152,7 @@ class Cache:
         """Bytes that `put_blob` has just stored and that are copied into the tree in a moment: spares reading them again."""
         self.blobs.hold(data, digest)
 
-    @_told
+    @told
     def put_again(self, data: bytes, digest: str, result: ActionResult | None = None) -> None:
         """Store a picture that was just verified and can be had again, with its receipt: nothing is synced or read back.
 
@@ -184,13 +163,13 @@ class Cache:
         if result is not None:
             self.receipts.put(result, durable=False)
 
-    @_told
+    @told
     def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
         """Keep paid bytes that fail a check, with what is known of them; where they are."""
         self._prepare()
         return self.blobs.quarantine(data, note)
 
-    @_told
+    @told
     def copy_blob(self, digest: str, target: Path, *, mode: int = 0o666, dir_fd: int | None = None) -> None:
         """Make `target`, which must not exist, a copy of a blob: a reflink or a copy, never a hard link, hashed on the way.
 
@@ -199,7 +178,7 @@ class Cache:
         """
         self.blobs.copy(digest, target, mode=mode, dir_fd=dir_fd)
 
-    @_told
+    @told
     def fill(self, digest: str, fd: int) -> None:
         """Write a blob's bytes into an open, empty file: a reflink or a copy, hashed.
 
@@ -209,7 +188,7 @@ class Cache:
 
     # ------------------------------------------------ results
 
-    @_told
+    @told
     def results(self, keys: Collection[str]) -> dict[str, tuple[ActionResult, ...]]:
         """What is known of each key, newest first; keys without a result are absent. Nothing is written.
 
@@ -227,7 +206,8 @@ class Cache:
         """Add what only the journal still knows, and note of which keys something is there that cannot be read."""
         from qwenbuild.cache.reissue import complete
 
-        reissued, damaged = complete(self, keys, found)
+        journal = self.journal if self.has_journal() else None
+        reissued, damaged = complete(journal, self.blobs, self.receipts, keys, found)
         self._reissued |= reissued
         self._to_mend |= {key: found[key] for key in reissued}
         for key in keys:
@@ -238,7 +218,7 @@ class Cache:
         """Of these keys, as last looked up: what is there and cannot be read, in a sentence. It may have been paid for."""
         return {key: self._unreadable[key] for key in self._unreadable.keys() & set(keys)}
 
-    @_told
+    @told
     def made(self, key: str) -> ActionResult | None:
         """The picture of a key whose bytes are at hand, by its receipts alone: what a plan looked up need not be again.
 
@@ -284,13 +264,13 @@ class Cache:
         self.put_receipt(result)
         self.index_result(result.key)
 
-    @_told
+    @told
     def put_receipt(self, result: ActionResult) -> None:
         """Write a result's receipt durably. Raises CacheError."""
         self._prepare()
         self.receipts.put(result)
 
-    @_told
+    @told
     def index_result(self, key: str) -> None:
         """Bring the index to what the receipts of a key say: after the journal says stored. Raises CacheError."""
         self.index.set(key, self.index_record(key, self.receipts.read(key)))
@@ -298,7 +278,7 @@ class Cache:
         if len(self._to_mend) <= MEND_AT_MOST:
             self.mend()
 
-    @_told
+    @told
     def index_many(self, keys: Collection[str]) -> None:
         """Bring the index to what the receipts of a few keys say; of very many, lookups read the receipts until a rebuild.
 
@@ -321,13 +301,13 @@ class Cache:
         }
         return seal(record)
 
-    @_told
+    @told
     def mend(self) -> None:
         """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
         mending, self._to_mend = self._to_mend, {}
         self._mend(mending)
 
-    @_told
+    @told
     def keep_reissued(self) -> None:
         """Write down the receipts that look-ups made anew from the journal; of very many only some, a rebuild does the rest."""
         keys = [key for key in sorted(self._reissued) if key in self._to_mend][:MEND_AT_MOST]
@@ -349,7 +329,7 @@ class Cache:
 
     # ------------------------------------------------ derived files
 
-    @_told
+    @told
     def derived(self, recipes: Collection[str]) -> dict[str, str]:
         """The digest of the file that each recipe made, where one is known."""
         index = self._existing_index()
@@ -364,23 +344,23 @@ class Cache:
                 found[recipe] = digest
         return found
 
-    @_told
+    @told
     def put_derived(self, recipe: str, digest: str, facts: Mapping[str, Any]) -> None:
         """Note which file a recipe made, with facts worth keeping; not synced, it is free to make again."""
         self._prepare()
         self.index.set(recipe, self.receipts.put_derived(recipe, digest, facts))
 
-    @_told
+    @told
     def is_ours(self, digests: Collection[str]) -> set[str]:
         """Those of the digests that are a blob or a derived file that we made."""
         return {digest for digest in digests if self.blobs.has(digest) or self.receipts.is_derived(digest)}
 
-    @_told
+    @told
     def judgement(self, key: str) -> str | None:
         """What fails of an expectation, "" when nothing does, None when nobody looked yet."""
         return self.judgements.read(key)
 
-    @_told
+    @told
     def put_judgement(self, key: str, fails: str) -> None:
         """Note what bytes fail of an expectation, "" for nothing; not synced, it is free to find again."""
         self._prepare()
@@ -429,7 +409,7 @@ class Cache:
 
         return Builds(self.root, self.writer)
 
-    @_told
+    @told
     def start_build(self) -> Build:
         """Begin a build: its id is alive until it is closed or its process dies."""
         self._prepare()
@@ -442,15 +422,15 @@ class Cache:
 
         return Roots(self.root, self.writer)
 
-    @_told
+    @told
     def add_root(self, lockfile: Path) -> None:
         """Note a lockfile that uses this cache; nothing is written when it is known."""
         self._prepare()
         self.roots.add(lockfile)
 
-    # ------------------------------------------------ room and rescue
+    # ------------------------------------------------ room
 
-    @_told
+    @told
     def free_bytes(self) -> int:
         """Bytes that this user may still write where the cache is."""
         folder = self.root
@@ -503,48 +483,9 @@ class Cache:
                 self.writer.write(self.root / name, text.encode())
         self._prepared = True
 
-    def rescue(self, data: bytes, key: str, project: Path, result: ActionResult | None = None) -> Path:
-        """Paid bytes that the cache cannot take go to `.qwenbuild/rescue` in the project; where they are. Raises OSError."""
-        from qwenbuild.cache import rescue
-
-        return rescue.rescue(data, key, project, result, self.writer.ops, self._clock())
-
-    @_told
-    def adopt_rescued(self, project: Path) -> tuple[Adopted, ...]:
-        """Bring rescued pictures home: into the vault, their receipts too, and their open attempts to an end."""
-        from qwenbuild.cache import rescue
-
-        return rescue.adopt(self, project)
-
-    # ------------------------------------------------ care
-
-    @_told
-    def verify(self, full: bool = True) -> Report:
-        """Read every blob (with `full`) and receipt. Corrupt blobs are set aside. Raises CacheError."""
-        from qwenbuild.cache.verify import verify
-
-        return verify(self, full=full)
-
-    @_told
-    def rebuild(self) -> Report:
-        """Make the index anew from the receipts, and a broken journal from the rows that can be trusted."""
-        from qwenbuild.cache.rebuild import rebuild
-
-        return rebuild(self)
-
-    @_told
-    def stats(self) -> Stats:
-        """Counts and sizes."""
-        from qwenbuild.cache.verify import stats
-
-        return stats(self)
-
-    @_told
-    def gc(self, reachable: Reachable, *, apply: bool = False, now: float | None = None) -> GcReport:
-        """What no lockfile reaches; removed with `apply`. `now` is in wall seconds. Raises CacheError while a build runs."""
-        from qwenbuild.cache.gc import collect
-
-        return collect(self, reachable, apply=apply, now=self._clock() if now is None else now)
+    def now(self) -> float:
+        """Wall seconds, by the clock that this cache was opened with."""
+        return self._clock()
 
 
 def _derived_digest(recipe: str, value: bytes | None) -> str:

@@ -37,14 +37,14 @@ class Call:
 
         if self.directory or self.file is not None:
             return Path(self.directory)
-        from qwenbuild import recall
+        from qwenbuild.snapshot import statefile
 
-        taken = recall.above()
+        taken = statefile.above()
         context = click.get_current_context(silent=True)
         if taken and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
             context.meta[TAKEN] = True
             if not self.quiet:
-                sys.stderr.write(recall.took(taken) + "\n")
+                sys.stderr.write(statefile.took(taken) + "\n")
         return Path(taken)
 
     @property

@@ -16,7 +16,7 @@ from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 
 if TYPE_CHECKING:
-    from qwenbuild.build.carrying import Carried, Checked, Swept
+    from qwenbuild.engine.carry import Carried, Checked, Swept
 
 SHOWN = 20
 """So many names are listed; the rest is counted."""
@@ -24,26 +24,26 @@ SHOWN = 20
 
 def push(select: tuple[str, ...], *, dry: bool, as_json: bool) -> int:
     """`cache push`."""
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    done = build.carry_out(opt.walk(select=select), _reporter(), dry=dry)
+    done = verbs.carry_out(opt.walk(select=select), _reporter(), dry=dry)
     return _carried(done, "put into", "not in this machine's cache", as_json=as_json)
 
 
 def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -> int:
     """`cache pull`."""
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    done = build.carry_in(opt.walk(select=select), _reporter(), dry=dry, receipts=receipts)
+    done = verbs.carry_in(opt.walk(select=select), _reporter(), dry=dry, receipts=receipts)
     code = _carried(done, "fetched from", "not in the shared cache", as_json=as_json)
     return code or (1 if done.missing else 0)
 
 
 def verify(*, as_json: bool) -> int:
     """`cache verify --remote`."""
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    found = build.verify_remote(opt.walk(), _reporter())
+    found = verbs.verify_remote(opt.walk(), _reporter())
     if as_json:
         say.as_json({"v": 1, "sound": found.sound, **asdict(found)})
     else:
@@ -53,12 +53,12 @@ def verify(*, as_json: bool) -> int:
 
 def sweep(lockfiles: Sequence[Path], *, dry: bool, as_json: bool) -> int:
     """`cache gc --remote`, over the lockfiles given, else over this project's."""
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.cli.reach import reachable
 
     options = opt.walk()
-    keep = reachable(lockfiles or [build.load(options).lock_path])
-    found = build.sweep_remote(options, keep.keys, keep.digests, dry=dry)
+    keep = reachable(lockfiles or [verbs.load(options).lock_path])
+    found = verbs.sweep_remote(options, keep.keys, keep.digests, dry=dry)
     if as_json:
         say.as_json({"v": 1, **asdict(found)})
     else:
@@ -81,7 +81,7 @@ def _carried(done: Carried, words: str, lacks: str, *, as_json: bool) -> int:
 
 
 def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
-    from qwenbuild.build.sharing import size_words
+    from qwenbuild.planning.remote_pictures import size_words
     from qwenbuild.report.escape import visible
     from qwenbuild.report.words import count
 
@@ -95,7 +95,7 @@ def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
 
 
 def _checked(found: Checked) -> Iterator[str]:
-    from qwenbuild.build.sharing import size_words
+    from qwenbuild.planning.remote_pictures import size_words
     from qwenbuild.report.escape import visible
     from qwenbuild.report.words import count
 
@@ -109,7 +109,7 @@ def _checked(found: Checked) -> Iterator[str]:
 
 
 def _swept(found: Swept) -> Iterator[str]:
-    from qwenbuild.build.sharing import size_words
+    from qwenbuild.planning.remote_pictures import size_words
     from qwenbuild.report.escape import visible
     from qwenbuild.report.words import count
 

@@ -15,7 +15,7 @@ from qwenbuild.report.terminal import Terminal, cut, pad, wrap
 from qwenbuild.report.words import change_words
 
 if TYPE_CHECKING:
-    from qwenbuild.build.comparing import Change
+    from qwenbuild.lock.diff import Change
     from qwenbuild.model import LockEntry
 
 _COLUMN = 10
@@ -74,7 +74,7 @@ def summary_words(changes: Sequence[Change]) -> str:
 
 def counts(changes: Sequence[Change]) -> dict[str, int]:
     """How many entries there are of each kind of change, every kind named."""
-    from qwenbuild.build.comparing import Kind
+    from qwenbuild.lock.diff import Kind
 
     return {kind.value: sum(change.kind is kind for change in changes) for kind in Kind}
 

@@ -16,7 +16,7 @@ from qwenbuild.cli import show as shown
 from qwenbuild.cli.call import current
 
 if TYPE_CHECKING:
-    from qwenbuild.build.choices import Choice
+    from qwenbuild.verbs.choices import Choice
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -65,8 +65,8 @@ def _ids(manifest: Path) -> Iterator[str]:
 
 
 def _expanded(manifest: Path) -> Iterator[str]:
-    from qwenbuild.build import Options, load
     from qwenbuild.errors import QwenbuildError
+    from qwenbuild.verbs import Options, load
 
     try:
         loaded: Any = load(Options(folder=manifest.parent, file=manifest.name))

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qwenbuild import lockfile, recall
 from qwenbuild.cli.call import current
 from qwenbuild.key import document, from_document
+from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
+from qwenbuild.snapshot import statefile
 
 SIMPLE = frozenset({"action", "digest", "key", "made", "outputs"})
 """The fields of a record of which nothing was chosen, held or rejected."""
@@ -38,14 +39,14 @@ class Explained:
 def explain(id: str) -> Explained | None:
     """What the lockfile says of one fresh entry; None when the walk must look."""
     call = current()
-    manifest = recall.manifest_of(str(call.folder), call.file or "")
-    state = None if manifest is None else recall.unchanged(manifest)
+    manifest = statefile.manifest_of(str(call.folder), call.file or "")
+    state = None if manifest is None else statefile.unchanged(manifest)
     if state is None or manifest is None or not state.says("plain"):
         return None
     try:
         record = _record(lockfile.path_of(Path(manifest)).read_bytes(), id)
         places = [] if record is None else [state.paths.index(path, state.inputs) for path in record.outputs]
-        if record is None or not recall.has_files(manifest, state, places):
+        if record is None or not statefile.has_files(manifest, state, places):
             return None
         result = _result(Path(state.values["blobs"]).parent, record)
     except (OSError, ValueError, TypeError, KeyError):
@@ -69,7 +70,7 @@ def _record(raw: bytes, id: str) -> LockEntry | None:
     return LockEntry(outputs=outputs, **said)
 
 
-def _outputs(state: recall.State, places: Sequence[int]) -> tuple[OutputPlan, ...]:
+def _outputs(state: statefile.State, places: Sequence[int]) -> tuple[OutputPlan, ...]:
     """The entry's files in the order in which the state has them, which is the manifest's."""
     return tuple(OutputPlan(OutputSpec(state.paths[place], ()), Verdict.FRESH, "", "", "", "") for place in places)
 

@@ -15,7 +15,7 @@ import click
 from qwenbuild.cli.call import current
 
 if TYPE_CHECKING:
-    from qwenbuild.build import Options
+    from qwenbuild.verbs import Options
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ def build_options(command: Decorated) -> Decorated:
 
 def walk(**said: Any) -> Options:
     """The walk's Options: what the command was told, in the call's folder."""
-    from qwenbuild.build import Options
+    from qwenbuild.verbs import Options
 
     call = current()
     costs = said.pop("max_cost", ())

@@ -5,9 +5,9 @@ Never says anything else than the walk would: whatever is not simply fresh is le
 
 from __future__ import annotations
 
-from qwenbuild import recall
 from qwenbuild.cli import say
 from qwenbuild.cli.call import Call, current
+from qwenbuild.snapshot import statefile
 
 
 def status() -> bool:
@@ -27,8 +27,8 @@ def status() -> bool:
     return True
 
 
-def plain_state(call: Call) -> recall.State | None:
+def plain_state(call: Call) -> statefile.State | None:
     """The proven state of the call's manifest, when all there is to say of every entry is that it is fresh."""
-    manifest = recall.manifest_of(str(call.folder), call.file or "")
-    state = None if manifest is None else recall.proven(manifest)
+    manifest = statefile.manifest_of(str(call.folder), call.file or "")
+    state = None if manifest is None else statefile.proven(manifest)
     return state if state is not None and state.says("plain") else None

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qwenbuild.cache.gc import Reachable
+    from qwenbuild.cache.care.gc import Reachable
     from qwenbuild.model import LockEntry
 
 
 def reachable(lockfiles: Iterable[Path]) -> Reachable:
     """Everything that the lockfiles name. Raises InputError for one that cannot be read: it is never taken for empty."""
-    from qwenbuild import lockfile
-    from qwenbuild.cache.gc import Reachable
+    from qwenbuild.cache.care.gc import Reachable
+    from qwenbuild.lock import lockfile
 
     keys: set[str] = set()
     digests: set[str] = set()

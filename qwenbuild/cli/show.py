@@ -12,8 +12,8 @@ from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 
 if TYPE_CHECKING:
-    from qwenbuild.build import Options, Planned
     from qwenbuild.model import Plan
+    from qwenbuild.verbs import Options, Planned
 
 
 def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwenbuild import lockfile
 from qwenbuild.gallery.revision import Before
 from qwenbuild.key import differences, document
+from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Step
 from qwenbuild.report.words import change_words, price_words, reason_words
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qwenbuild import lockfile
 from qwenbuild.errors import InputError, Problem
+from qwenbuild.lock import lockfile
 from qwenbuild.model import LockEntry
 
 SECONDS = 30

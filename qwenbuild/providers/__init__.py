@@ -16,13 +16,13 @@ from qwenbuild.errors import CredentialsError, InputError
 from qwenbuild.model import ProviderSettings
 from qwenbuild.ports import Provider
 from qwenbuild.providers.account import AccountReport, Reports, check_account
-from qwenbuild.providers.guard import is_loopback
-from qwenbuild.providers.secret import Secret, redact
 from qwenbuild.resolve import host_allowed, variable
+from qwenbuild.transport.guard import is_loopback
+from qwenbuild.transport.secret import Secret, redact
 
 if TYPE_CHECKING:
+    from qwenbuild.pace.clock import Waits
     from qwenbuild.providers.site import Site
-    from qwenbuild.providers.waits import Waits
 
 # httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def _later(module: str, name: str) -> Callable[[Site], Provider]:
 
 TYPES: Mapping[str, Callable[[Site], Provider]] = {
     "placeholder": _later("placeholder", "Placeholder"),
-    "dashscope": _later("dashscope", "DashScope"),
+    "dashscope": _later("dashscope.provider", "DashScope"),
     "apiframe": _later("apiframe", "Apiframe"),
     "qwen2512": _later("qwen2512", "Qwen2512"),
     "openai": _later("openai", "OpenAI"),
@@ -65,8 +65,8 @@ def build_provider(
     `environ` holds keys and `QWENBUILD_<NAME>_BASE_URL`; `waits` replaces the clock in tests. Raises CredentialsError
     when the key is missing, InputError for an address that a key must not be sent to.
     """
+    from qwenbuild.pace.clock import Waits
     from qwenbuild.providers.site import Site
-    from qwenbuild.providers.waits import Waits
 
     family = catalog.families[settings.type]
     address = base_url(settings, family, environ)

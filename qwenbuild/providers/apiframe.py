@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.clocks import clock_difference_s
-from qwenbuild.providers.http import Answer
-from qwenbuild.providers.polling import Cadence, Looks, until_done
-from qwenbuild.providers.secret import vendor_words
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
+from qwenbuild.transport.clocks import clock_difference_s
+from qwenbuild.transport.http import Answer
+from qwenbuild.transport.secret import vendor_words
 
 CADENCE = ((0.0, 2.0), (2.0, 3.0), (5.0, 4.5), (9.0, 5.0))
 """Two seconds, half as much again each time, five at most."""

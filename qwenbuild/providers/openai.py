@@ -27,9 +27,9 @@ from qwenbuild.errors import (
 from qwenbuild.images import NotWhole
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.http import PICTURE_CAP, Answer
-from qwenbuild.providers.secret import vendor_words, without_keys
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
+from qwenbuild.transport.http import PICTURE_CAP, Answer
+from qwenbuild.transport.secret import vendor_words, without_keys
 
 ANSWER_CAP = PICTURE_CAP * 4 // 3 + (4 << 20)
 URL_SAFE = str.maketrans("-_", "+/")

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.http import Answer
-from qwenbuild.providers.polling import Cadence, Looks, until_done
-from qwenbuild.providers.secret import vendor_words
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
+from qwenbuild.transport.http import Answer
+from qwenbuild.transport.secret import vendor_words
 
 CADENCE = ((0.0, 5.0), (30.0, 10.0))
 """The page: every 5 to 10 seconds."""

@@ -27,13 +27,13 @@ from qwenbuild.errors import (
 )
 from qwenbuild.images import NotWhole, check, sniff
 from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSettings, Ticket
-from qwenbuild.providers.guard import Guard, HostRefused, is_loopback
-from qwenbuild.providers.http import Answer, DownloadLimits, LinkDead, Wire
-from qwenbuild.providers.secret import Secret, vendor_words
-from qwenbuild.providers.transfer import TooLarge
-from qwenbuild.providers.waits import Waits
-from qwenbuild.providers.ways import Resolve
+from qwenbuild.pace.clock import Waits
 from qwenbuild.resolve import unsaid
+from qwenbuild.transport.decoding import TooLarge
+from qwenbuild.transport.guard import Guard, HostRefused, is_loopback
+from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
+from qwenbuild.transport.routes import Resolve
+from qwenbuild.transport.secret import Secret, vendor_words
 
 YOUNG = (1.0, 3.0)
 """Pauses in seconds before a link is asked again within one `collect`: storage may know a new picture a moment late."""

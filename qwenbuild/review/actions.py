@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from qwenbuild.build import choices, notes
-from qwenbuild.build.choices import Choice
-from qwenbuild.build.loading import Options
 from qwenbuild.errors import InputError
+from qwenbuild.project.options import Options
+from qwenbuild.verbs import choices, notes
+from qwenbuild.verbs.choices import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from types import FrameType
 
 import uvicorn
 
-from qwenbuild.build.loading import Options
 from qwenbuild.errors import QwenbuildError
+from qwenbuild.project.options import Options
 from qwenbuild.review.app import make_app
 from qwenbuild.review.guard import Guard
 from qwenbuild.review.session import Session

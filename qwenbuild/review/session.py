@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.build import Planned, Summary, build, plan, showing
-from qwenbuild.build.loading import Options
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.gallery import SMALL, Sources, Thumbnails
 from qwenbuild.gallery.cards import Card, digests
 from qwenbuild.model import Verdict
 from qwenbuild.ports import Event
+from qwenbuild.project.options import Options
 from qwenbuild.report.words import count, price_json, price_words
 from qwenbuild.review.actions import Asked, carry_out
+from qwenbuild.verbs import Planned, Summary, build, gallery, plan
 
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -59,15 +59,15 @@ class Session:
         """Plan anew, and tell every tab what differs. Raises InputError, CacheError; the cards stay as they were then."""
         with self._state:
             planned = plan(self.options)
-            sources = showing.sources(planned)
-            cards = {card["id"]: _shown(card, sources) for card in showing.all_cards(planned)}
+            sources = gallery.sources(planned)
+            cards = {card["id"]: _shown(card, sources) for card in gallery.all_cards(planned)}
             due = bill(planned)
             changed = [card for id, card in cards.items() if self._cards.get(id) != card]
             gone = [id for id in self._cards if id not in cards]
             same = not changed and not gone and due == self._due
             order = {"order": list(cards)} if cards.keys() - self._cards.keys() else {}
             self._planned, self._cards, self._due = planned, cards, due
-            self.title = showing.title(planned)
+            self.title = gallery.title(planned)
             self._pictures = frozenset(digests(list(cards.values())))
             planned.cache.close()
             if not same:
@@ -100,13 +100,13 @@ class Session:
             return None
         with self._state:
             assert self._planned is not None
-            folder = self._planned.loaded.state / showing.THUMBNAILS
+            folder = self._planned.loaded.state / gallery.THUMBNAILS
         return Thumbnails(folder, sources.read).make(digest, SMALL)
 
     def _sources(self, digest: str) -> Sources | None:
         with self._state:
             assert self._planned is not None
-            return showing.sources(self._planned) if digest in self._pictures else None
+            return gallery.sources(self._planned) if digest in self._pictures else None
 
     # ------------------------------------------------------------ choosing
 

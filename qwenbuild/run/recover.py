@@ -25,7 +25,7 @@ from qwenbuild.errors import (
 )
 from qwenbuild.key import from_document
 from qwenbuild.model import Candidate, Order, Outcome, OutcomeKind, Ticket
-from qwenbuild.run.purchase import close_attempt, collect
+from qwenbuild.run.collect import close_attempt, collect
 from qwenbuild.run.submit import (
     Again,
     Job,

@@ -16,9 +16,9 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
 from qwenbuild.key import document
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
+from qwenbuild.pace.departure import at_departure
+from qwenbuild.pace.retry import Decision, Retries, Then
 from qwenbuild.ports import Lane, Provider, recovery_of
-from qwenbuild.providers.departure import at_departure
-from qwenbuild.providers.retry import Decision, Retries, Then
 from qwenbuild.run.waiting import Flight
 from qwenbuild.run.world import Progress, Stopped
 

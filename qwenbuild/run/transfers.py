@@ -12,7 +12,7 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import CacheError, FailedAtProvider, Lost, NotFetched, ProviderError, Refused
 from qwenbuild.images import sniff
 from qwenbuild.model import Outcome
-from qwenbuild.providers.retry import Then
+from qwenbuild.pace.retry import Then
 from qwenbuild.run.submit import Job, failed, kept_aside, lost
 from qwenbuild.run.world import Stopped
 

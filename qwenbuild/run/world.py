@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from qwenbuild.cache import Attempt, Cache
 from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
+from qwenbuild.pace.clock import Waits
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
-from qwenbuild.providers.waits import Waits
 from qwenbuild.run.failures import Failures
 from qwenbuild.run.waiting import Waiting
 

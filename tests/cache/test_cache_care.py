@@ -13,7 +13,8 @@ from cachelab import PICTURE, begun, digest_of, key, picture, result, store, tic
 from test_cache_blobs import spoil
 
 from qwenbuild.cache import Cache, cache_dir
-from qwenbuild.cache.gc import Reachable
+from qwenbuild.cache.care import gc, rebuild, verify
+from qwenbuild.cache.care.gc import Reachable
 from qwenbuild.cache.location import NETWORK_TYPES, bsd_mount_type, check_place, mount_type
 from qwenbuild.errors import CacheError, InputError
 
@@ -141,7 +142,7 @@ def test_gc_says_what_it_would_remove_and_what_that_would_cost_and_removes_nothi
     for number in (1, 2, 3):
         store(cache, number)
     age(cache.root, 2)
-    report = cache.gc(Reachable(keys=frozenset({key(1)})))
+    report = gc.collect(cache, Reachable(keys=frozenset({key(1)})))
     assert set(report.keys) == {key(2), key(3)}
     assert set(report.blobs) == {digest_of(picture(2)), digest_of(picture(3))}
     assert report.size == len(picture(2)) + len(picture(3))
@@ -153,18 +154,18 @@ def test_gc_applied_removes_exactly_that_and_the_index_forgets_it_too(cache: Cac
     for number in (1, 2):
         store(cache, number)
     age(cache.root, 2)
-    cache.gc(Reachable(keys=frozenset({key(1)})), apply=True)
+    gc.collect(cache, Reachable(keys=frozenset({key(1)})), apply=True)
     assert cache.known_blobs() == {digest_of(picture(1))}
     assert cache.results([key(1), key(2)]).keys() == {key(1)}
     with Cache.open(cache.root) as later:
         assert later.results([key(1), key(2)]).keys() == {key(1)}
-        assert later.verify().sound
+        assert verify.verify(later).sound
 
 
 def test_gc_keeps_what_a_digest_reaches_with_its_receipt(cache: Cache) -> None:
     made = store(cache, 1)
     age(cache.root, 2)
-    report = cache.gc(Reachable(digests=frozenset({made.digest})), apply=True)
+    report = gc.collect(cache, Reachable(digests=frozenset({made.digest})), apply=True)
     assert (report.blobs, report.keys) == ((), ())
     assert cache.results([key(1)]) == {key(1): (made,)}
 
@@ -173,9 +174,9 @@ def test_gc_keeps_young_files_and_blobs_of_open_attempts(cache: Cache) -> None:
     store(cache, 1)
     cache.put_blob(PICTURE)
     cache.journal.ticket(begun(cache, 7).id, ticket(7, digest=digest_of(PICTURE)))
-    assert cache.gc(Reachable(), apply=True).kept_young == 1
+    assert gc.collect(cache, Reachable(), apply=True).kept_young == 1
     age(cache.root, 2)
-    report = cache.gc(Reachable(), apply=True)
+    report = gc.collect(cache, Reachable(), apply=True)
     assert report.blobs == (digest_of(picture(1)),)
     assert cache.known_blobs() == {digest_of(PICTURE)}
 
@@ -188,7 +189,7 @@ def test_gc_takes_an_estimate_from_the_journal_and_counts_what_nobody_wrote_down
     cache.journal.ticket(estimated.id, ticket(1))
     cache.journal.stored(estimated.id, digest_of(picture(1)))
     age(cache.root, 2)
-    report = cache.gc(Reachable())
+    report = gc.collect(cache, Reachable())
     assert (report.cost, report.unknown) == ({"usd": Decimal("0.03")}, 1)
 
 
@@ -199,13 +200,13 @@ def test_gc_removes_old_temporary_files_and_leaves_new_ones(cache: Cache) -> Non
     age(cache.root, 2)
     new = old.with_name(".new.1-aa.tmp")
     new.write_bytes(b"x")
-    assert cache.gc(Reachable(keys=frozenset({key(1)})), apply=True).leftovers == (old,)
+    assert gc.collect(cache, Reachable(keys=frozenset({key(1)})), apply=True).leftovers == (old,)
     assert new.exists()
 
 
 def test_gc_does_not_run_beside_a_build(cache: Cache) -> None:
     with cache.start_build(), pytest.raises(CacheError, match="a build is running"):
-        cache.gc(Reachable(), apply=True)
+        gc.collect(cache, Reachable(), apply=True)
 
 
 def test_gc_without_a_journal_it_can_read_removes_nothing(cache: Cache) -> None:
@@ -215,7 +216,7 @@ def test_gc_without_a_journal_it_can_read_removes_nothing(cache: Cache) -> None:
     age(cache.root, 2)
     (cache.root / "journal.db").write_bytes(b"garbage" * 1000)
     with Cache.open(cache.root) as later, pytest.raises(CacheError):
-        later.gc(Reachable(), apply=True)
+        gc.collect(later, Reachable(), apply=True)
     assert len(cache.known_blobs()) == 1
 
 
@@ -225,7 +226,7 @@ def test_gc_without_a_journal_it_can_read_removes_nothing(cache: Cache) -> None:
 def test_verify_of_a_sound_cache_says_so(cache: Cache) -> None:
     store(cache, 1)
     cache.put_derived("d" * 64, cache.put_blob(b"small"), {})
-    report = cache.verify()
+    report = verify.verify(cache)
     assert report.sound
     assert (report.blobs, report.results, report.derived, report.unnamed) == (2, 1, 1, 0)
 
@@ -236,7 +237,7 @@ def test_verify_names_corrupt_and_missing_blobs_and_broken_receipts(cache: Cache
     spoil(cache.blob_path(digest_of(picture(1))), "flip")
     cache.blob_path(digest_of(picture(2))).unlink()
     cache.receipts.files(key(3))[0].write_bytes(b"")
-    quick, full = cache.verify(full=False), cache.verify()
+    quick, full = verify.verify(cache, full=False), verify.verify(cache)
     assert quick.corrupt == ()
     assert full.corrupt == (digest_of(picture(1)),)
     assert full.missing == tuple(sorted({digest_of(picture(1)), digest_of(picture(2))}))
@@ -251,7 +252,7 @@ def test_rebuild_makes_the_index_and_the_marks_anew_from_the_receipts(cache: Cac
     shutil.rmtree(cache.root / "index")
     shutil.rmtree(cache.root / "made")
     with Cache.open(cache.root) as later:
-        assert later.rebuild().results == 4
+        assert rebuild.rebuild(later).results == 4
         assert later.index.get([*made, "d" * 64]).keys() == {*made, "d" * 64}
         assert later.is_ours([digest_of(b"small")]) == {digest_of(b"small")}
         assert later.index.settings()["sqlite_synchronous"] == 2
@@ -259,14 +260,14 @@ def test_rebuild_makes_the_index_and_the_marks_anew_from_the_receipts(cache: Cac
 
 
 def test_rebuild_of_an_empty_cache_is_fine(cache: Cache) -> None:
-    assert cache.rebuild().sound
+    assert rebuild.rebuild(cache).sound
 
 
 def test_stats_count(cache: Cache) -> None:
     store(cache, 1)
     begun(cache, 2)
     cache.quarantine(b"html", {})
-    stats = cache.stats()
+    stats = verify.stats(cache)
     assert (stats.blobs, stats.size, stats.keys, stats.derived, stats.quarantined) == (1, len(picture(1)), 1, 0, 1)
     assert stats.attempts == {"intent": 1}
     assert stats.free > 0

@@ -14,6 +14,7 @@ from test_cache_blobs import spoil
 
 from qwenbuild.cache import AttemptState, BlobCorrupt, Cache
 from qwenbuild.cache.attempts import Attempt, Busy
+from qwenbuild.cache.care import rebuild, rescue, verify
 from qwenbuild.errors import CacheError
 
 DAMAGE = ["delete", "empty", "half", "flip", "garbage", "append"]
@@ -69,8 +70,8 @@ def test_every_file_damaged_in_every_way_heals_or_refuses(root: Path, name: str,
     pictures_are_right_or_gone(root)
     nothing_is_bought_by_mistake(root)
     with Cache.open(root) as cache:
-        cache.rebuild()
-        cache.verify()
+        rebuild.rebuild(cache)
+        verify.verify(cache)
     pictures_are_right_or_gone(root)
     nothing_is_bought_by_mistake(root, lossy=name == "journal")
     with Cache.open(root) as cache:
@@ -125,7 +126,7 @@ def test_a_broken_journal_is_set_aside_and_its_whole_rows_are_saved(root: Path) 
     connection.commit()
     connection.close()
     with Cache.open(root) as cache:
-        report = cache.rebuild()
+        report = rebuild.rebuild(cache)
         assert (report.journal, report.rescued_attempts, report.lost_attempts) == ("ok", 1, 1)
         assert [attempt.key for attempt in cache.journal.live()] == [key(3)]
         assert isinstance(begin(cache, 3), Busy)
@@ -223,7 +224,7 @@ def test_failing_at_every_operation_leaves_a_cache_that_goes_on(tmp_path: Path, 
                 assert later.read_blob(digest_of(picture(1))) == picture(1)
             if done >= 2:
                 assert isinstance(begin(later, 1), Busy) or done == len(steps(later))
-            assert later.verify().corrupt == ()
+            assert verify.verify(later).corrupt == ()
             later.put_blob(picture(1))
             later.put_result(result(1))
             assert later.results([key(1)])[key(1)] == (result(1),)
@@ -276,31 +277,31 @@ def test_a_vanished_cache_does_not_come_back_by_itself_and_paid_bytes_are_rescue
         begin(cache, 5)
     project = tmp_path / "project"
     project.mkdir()
-    path = cache.rescue(picture(1), key(1), project, result(1, attempt=attempt.id))
+    path = rescue.rescue(cache, picture(1), key(1), project, result(1, attempt=attempt.id))
     assert path.read_bytes() == picture(1)
     assert path.is_relative_to(project / ".qwenbuild" / "rescue")
     with Cache.open(tmp_path / "new vault") as fresh:
-        (home,) = fresh.adopt_rescued(project)
+        (home,) = rescue.adopt(fresh, project)
         assert (home.key, home.digest, home.result) == (key(1), digest_of(picture(1)), result(1, attempt=attempt.id))
         assert fresh.read_blob(home.digest) == picture(1)
         assert fresh.results([key(1)])[key(1)] == (result(1, attempt=attempt.id),)
-        assert fresh.adopt_rescued(project) == ()
+        assert rescue.adopt(fresh, project) == ()
     assert list(path.parent.iterdir()) == []
 
 
 def test_adopting_a_rescued_picture_ends_its_open_attempt(cache: Cache, tmp_path: Path) -> None:
     attempt = begun(cache, 1)
     cache.journal.ticket(attempt.id, ticket(1))
-    cache.rescue(picture(1), key(1), tmp_path, result(1, attempt=attempt.id))
-    cache.adopt_rescued(tmp_path)
+    rescue.rescue(cache, picture(1), key(1), tmp_path, result(1, attempt=attempt.id))
+    rescue.adopt(cache, tmp_path)
     assert cache.journal.live() == []
 
 
 def test_a_rescued_picture_without_a_receipt_comes_home_too_and_a_broken_one_stays(cache: Cache, tmp_path: Path) -> None:
-    whole = cache.rescue(picture(1), key(1), tmp_path)
-    broken = cache.rescue(picture(2), key(2), tmp_path)
+    whole = rescue.rescue(cache, picture(1), key(1), tmp_path)
+    broken = rescue.rescue(cache, picture(2), key(2), tmp_path)
     broken.write_bytes(b"half")
-    (home,) = cache.adopt_rescued(tmp_path)
+    (home,) = rescue.adopt(cache, tmp_path)
     assert (home.key, home.result) == (key(1), None)
     assert cache.has_blob(home.digest)
     assert not whole.exists()
@@ -312,14 +313,14 @@ def test_a_rescued_picture_leaves_the_attempt_of_a_living_build_to_that_build(ca
     with cache.start_build() as fetching:
         attempt = begun(cache, 1, fetching.id)
         cache.journal.ticket(attempt.id, ticket(1))
-        cache.rescue(picture(1), key(1), tmp_path, result(1, attempt=attempt.id))
-        assert len(cache.adopt_rescued(tmp_path)) == 1
+        rescue.rescue(cache, picture(1), key(1), tmp_path, result(1, attempt=attempt.id))
+        assert len(rescue.adopt(cache, tmp_path)) == 1
         (live,) = cache.journal.live()
         assert (live.id, live.state) == (attempt.id, AttemptState.TICKET)
         assert live.url == ticket(1).url  # the signed link that it still fetches from
         cache.journal.fail(attempt.id, "gone", "the provider failed after all")
     attempt = begun(cache, 2, fetching.id)
     cache.journal.ticket(attempt.id, ticket(2))
-    cache.rescue(picture(2), key(2), tmp_path, result(2, attempt=attempt.id))
-    assert len(cache.adopt_rescued(tmp_path)) == 1
+    rescue.rescue(cache, picture(2), key(2), tmp_path, result(2, attempt=attempt.id))
+    assert len(rescue.adopt(cache, tmp_path)) == 1
     assert cache.journal.live() == []

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qwenbuild.cache import Cache
-from qwenbuild.cache.gc import Reachable
+from qwenbuild.cache.care import gc, rebuild
+from qwenbuild.cache.care.gc import Reachable
 from qwenbuild.cache.seal import seal, unseal
 from qwenbuild.errors import CacheError
 from qwenbuild.images import flatpng
@@ -224,7 +225,7 @@ def test_rebuild_writes_every_receipt_that_the_journal_can_give_back(cache: Cach
     shutil.rmtree(cache.root / "receipts")
     lose_index(cache)
     with again(cache) as later:
-        assert later.rebuild().results == 2
+        assert rebuild.rebuild(later).results == 2
         assert [item.result.digest for one in made for item in later.receipts.read(one.key)] == [one.digest for one in made]
 
 
@@ -243,7 +244,7 @@ def test_looking_up_writes_nothing_even_where_receipts_are_made_anew(cache: Cach
 
 def removed(cache: Cache, now: float) -> int:
     with again(cache) as later:
-        return len(later.gc(Reachable(), apply=True, now=now).blobs)
+        return len(gc.collect(later, Reachable(), apply=True, now=now).blobs)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -264,7 +265,7 @@ def test_gc_keeps_the_picture_of_a_lock_entry_whose_receipts_are_gone(cache: Cac
     lose_index(cache)
     with again(cache) as later:
         now = later.blob_path(made.digest).stat().st_mtime + 9 * DAY_S
-        assert later.gc(Reachable(frozenset({made.key})), apply=True, now=now).blobs == ()
+        assert gc.collect(later, Reachable(frozenset({made.key})), apply=True, now=now).blobs == ()
 
 
 def test_gc_removes_nothing_while_a_line_of_its_roots_cannot_be_read(cache: Cache) -> None:

@@ -6,8 +6,8 @@ import functools
 
 import pytest
 
-from qwenbuild.build import worlds
 from qwenbuild.emulator import Served
+from qwenbuild.engine import context
 from qwenbuild.run.world import Times, World
 from tests.campaign.shop import manifest
 from tests.walking import Project
@@ -17,7 +17,7 @@ from tests.walking import Project
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Task lists are believed after milliseconds instead of minutes: the emulator's have no lag."""
     times = Times(settle=0.02, pause=0.02, patience=0.02)
-    monkeypatch.setattr(worlds, "World", functools.partial(World, times=times))
+    monkeypatch.setattr(context, "World", functools.partial(World, times=times))
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest import mock
 
-from qwenbuild.build import Options, Summary, build
 from qwenbuild.emulator import Served, faults, serve
 from qwenbuild.emulator.faults import Hit, Outcome
 from qwenbuild.errors import QwenbuildError
+from qwenbuild.verbs import Options, Summary, build
 from tests.campaign.lab import APIS, Api, Shop, judge
 from tests.campaign.mutation import Mutant, mutants
 from tests.campaign.part_http import SUBMISSIONS, hurried

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from qwenbuild.build import Options, Summary, build
 from qwenbuild.emulator import Served, serve
 from qwenbuild.errors import QwenbuildError
+from qwenbuild.verbs import Options, Summary, build
 from tests.campaign.lab import APIS, Shop
 from tests.campaign.mutation import Mutant, mutants
 from tests.campaign.part_http import hurried

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from qwenbuild.build import Options, Summary, build
 from qwenbuild.emulator import Served, serve
+from qwenbuild.pace.clock import Waits
+from qwenbuild.pace.lanes import FileLanes
 from qwenbuild.providers import build_provider
-from qwenbuild.providers.http import DownloadLimits
-from qwenbuild.providers.lanes import FileLanes
-from qwenbuild.providers.waits import Waits
 from qwenbuild.run.world import Times, World
+from qwenbuild.transport.http import DownloadLimits
+from qwenbuild.verbs import Options, Summary, build
 from tests.campaign.lab import APIS, Api, Shop, judge
 from tests.walking import Recorder
 
@@ -58,9 +58,9 @@ def hurried(wrong: float = 0.0) -> Iterator[None]:
     waits = Hurry(wrong).waits()
     times = Times(settle=0.1, pause=0.05, patience=0.02, farewell=1.0)
     with (
-        mock.patch("qwenbuild.build.worlds.World", functools.partial(World, waits=waits, times=times)),
+        mock.patch("qwenbuild.engine.context.World", functools.partial(World, waits=waits, times=times)),
         mock.patch("qwenbuild.providers.build_provider", functools.partial(build_provider, waits=waits, downloads=QUICK)),
-        mock.patch("qwenbuild.providers.lanes.FileLanes", functools.partial(FileLanes, waits=waits)),
+        mock.patch("qwenbuild.pace.lanes.FileLanes", functools.partial(FileLanes, waits=waits)),
     ):
         yield
 

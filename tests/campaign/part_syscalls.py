@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from qwenbuild.build import Options, build
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.emulator import Remote, serve
 from qwenbuild.errors import QwenbuildError
+from qwenbuild.verbs import Options, build
 from tests.campaign.lab import APIS, Api, Forge, Shop, emulator, forges, judge, settle
 from tests.campaign.part_http import hurried
 from tests.walking import Recorder

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.build import Summary
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.ports import Event
+from qwenbuild.verbs import Summary
 from tests.walking import Project, Recorder
 
 MANIFEST = """\
@@ -63,7 +63,7 @@ def crash(event: Event) -> None:
 
 def build_with(project: Project, reporter: Recorder, **said: Any) -> Summary:
     """A build under `--yes` that tells this reporter."""
-    from qwenbuild.build import build
+    from qwenbuild.verbs import build
 
     return build(project.options(**{"yes": True, **said}), reporter, None)
 

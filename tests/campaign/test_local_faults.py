@@ -22,6 +22,7 @@ import pytest
 
 import qwenbuild
 from qwenbuild.cache import Cache, location
+from qwenbuild.cache.care import rebuild
 from qwenbuild.emulator import Served
 from qwenbuild.errors import CacheError, QwenbuildError
 from qwenbuild.ports import Event
@@ -237,7 +238,7 @@ def test_free_pictures_that_cannot_be_written_are_said_entry_by_entry(humble: Pr
 def test_a_lockfile_that_cannot_be_replaced_is_said_and_the_pictures_stay(
     shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwenbuild import lockfile
+    from qwenbuild.lock import lockfile
 
     def refused(path: Path, raw: bytes) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -459,4 +460,4 @@ def mend(shop: Project, name: str) -> None:
         (shop.cache_dir / name).write_text("1\n", encoding="ascii")
     else:
         with shop.cache() as cache:
-            assert cache.rebuild().made_anew
+            assert rebuild.rebuild(cache).made_anew

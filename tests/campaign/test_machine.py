@@ -24,6 +24,8 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from qwenbuild.cache import Cache
+from qwenbuild.cache.care import rebuild
+from qwenbuild.cache.care.gc import collect
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.cache.journal import Journal
 from qwenbuild.cli.reach import reachable
@@ -165,7 +167,7 @@ class Machine(RuleBasedStateMachine):
             return
         with self.project.cache() as cache:
             try:
-                cache.gc(reachable([self.project.lock]), apply=apply, now=4e9)
+                collect(cache, reachable([self.project.lock]), apply=apply, now=4e9)
             except (CacheError, QwenbuildError) as error:
                 note(str(error))
                 return
@@ -176,7 +178,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def rebuild_the_index(self) -> None:
         with self.project.cache() as cache:
-            assert cache.rebuild().journal == "ok"
+            assert rebuild.rebuild(cache).journal == "ok"
 
     @rule()
     def retry_doubts(self) -> None:

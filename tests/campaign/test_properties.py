@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbuild import lockfile
 from qwenbuild.cache.receipts import Stored, result_record, stored_of
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
 from qwenbuild.errors import InputError
+from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput
-from qwenbuild.providers.secret import redact
 from qwenbuild.report.escape import visible
+from qwenbuild.transport.secret import redact
 
 EXAMPLES = settings(max_examples=150, deadline=None)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from qwenbuild.cache.care import rebuild
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from tests.campaign.shop import attempt_build, command, manifest, paid, right_pictures
@@ -272,7 +273,7 @@ def test_tampered_index_rows_run_nothing_delete_nothing_and_buy_nothing(
     monkeypatch.setenv("BOMB", str(executed))
     for attack in attacks.values():
         with shop.cache() as cache:
-            cache.rebuild()
+            rebuild.rebuild(cache)
         attack(shop.cache_dir / "index" / "cache.db", victim)
         shop.lose("outputs", "state")
         assert shop.build().counts == {"restored": 1}

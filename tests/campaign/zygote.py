@@ -17,16 +17,17 @@ TIMES = {"settle": 0.25, "pause": 0.1, "patience": 0.05}
 
 def prepare() -> None:
     """Import what a build imports, and make recovery quick."""
-    from qwenbuild.build import worlds
     from qwenbuild.cli import program  # noqa: F401
+    from qwenbuild.engine import context
     from qwenbuild.images import check  # noqa: F401
-    from qwenbuild.providers import apiframe, dashscope, http, openai, qwen2512, ways  # noqa: F401
+    from qwenbuild.providers import apiframe, openai, qwen2512  # noqa: F401
     from qwenbuild.run.world import Times, World
+    from qwenbuild.transport import routes
 
     for name in ("anyio._backends._asyncio", "PIL.Image", "diskcache", "pydantic", "qwenbuild.cache.journal"):
         __import__(name)
-    ways.warm()
-    worlds.World = functools.partial(World, times=Times(**TIMES))  # type: ignore[misc,assignment]
+    routes.warm()
+    context.World = functools.partial(World, times=Times(**TIMES))  # type: ignore[misc,assignment]
 
 
 def carry_out(order: dict[str, Any]) -> None:

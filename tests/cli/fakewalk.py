@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import qwenbuild
-from qwenbuild.build.loading import Options
 from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.model import (
@@ -31,6 +30,7 @@ from qwenbuild.model import (
     Step,
     Verdict,
 )
+from qwenbuild.project.options import Options
 
 KEY = "ab" * 32
 PRICE = {"usd": Decimal("0.03")}
@@ -109,18 +109,18 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
     """The walk replaced by one that does nothing but remember."""
     state = Walk()
     fake = FakeBuild(state)
-    monkeypatch.setitem(sys.modules, "qwenbuild.build", fake)
-    monkeypatch.setattr(qwenbuild, "build", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "qwenbuild.verbs", fake)
+    monkeypatch.setattr(qwenbuild, "verbs", fake, raising=False)
     return state
 
 
 class FakeBuild(ModuleType):
-    """In the place of `qwenbuild.build`: its functions remember what they were asked, and answer what the walk says."""
+    """In the place of `qwenbuild.verbs`: its functions remember what they were asked, and answer what the walk says."""
 
     Options = Options
 
     def __init__(self, state: Walk) -> None:
-        super().__init__("qwenbuild.build")
+        super().__init__("qwenbuild.verbs")
         self._state = state
 
     def plan(self, options: Options) -> SimpleNamespace:

@@ -16,10 +16,10 @@ from types import SimpleNamespace
 import pytest
 from fakewalk import KEY, Ended, Walk
 
-from qwenbuild import lockfile
 from qwenbuild.cache import Cache
 from qwenbuild.cli.reach import reachable
 from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.providers.account import AccountReport
 

@@ -132,15 +132,15 @@ def test_the_manifest_is_looked_for_above_and_the_folder_is_told_once(
 def test_the_quick_answer_looks_above_too(
     below: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwenbuild import recall
+    from qwenbuild.snapshot import statefile
 
-    assert recall.above() == os.path.join("..", "..")
+    assert statefile.above() == os.path.join("..", "..")
     proven: list[str] = []
-    state = recall.State({"inputs": "0", "notices": "", "more": "0", "entries": "3"}, [], recall.array("q"), b"")
-    monkeypatch.setattr(recall, "proven", lambda manifest: proven.append(manifest) or state)
-    for name in recall.LOUD:
+    state = statefile.State({"inputs": "0", "notices": "", "more": "0", "entries": "3"}, [], statefile.array("q"), b"")
+    monkeypatch.setattr(statefile, "proven", lambda manifest: proven.append(manifest) or state)
+    for name in statefile.LOUD:
         monkeypatch.delenv(name, raising=False)
-    assert recall.answer(["build"]) == 0
+    assert statefile.answer(["build"]) == 0
     told = capsys.readouterr()
     assert proven == [os.path.join("..", "..", "qwenbuild.yaml")]
     assert told.err == f"The manifest of {below.folder} is used: there is none here.\n"

@@ -11,10 +11,10 @@ from browsing import Tab
 from test_gallery_pages import committed
 from xss import HOSTILE
 
-from qwenbuild.build import choices, showing
 from qwenbuild.gallery import LARGE, SMALL, Thumbnails, page, write
 from qwenbuild.gallery.writing import PLACES
 from qwenbuild.images import thumbnail
+from qwenbuild.verbs import choices, gallery
 from tests.walking import Project
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def index(heroes: Project) -> Path:
     heroes.build()
     choices.pick(heroes.options(), "heroes/witch", 2)
     choices.approve(heroes.options(), ["icons/sword"])
-    return showing.gallery(heroes.options(), None, against="main").made.index
+    return gallery.gallery(heroes.options(), None, against="main").made.index
 
 
 @pytest.fixture
@@ -288,10 +288,10 @@ def test_the_folders_size_is_its_thumbnails(thousands: Path) -> None:
 
 
 def test_the_second_writing_makes_no_thumbnail(heroes: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    showing.gallery(heroes.options(), None)
+    gallery.gallery(heroes.options(), None)
     made: list[int] = []
     monkeypatch.setattr("qwenbuild.images.thumbnail", lambda data, width: made.append(width))
     calls: list[int] = []
-    showing.gallery(heroes.options(), None, told=lambda done, all: calls.append(done))
+    gallery.gallery(heroes.options(), None, told=lambda done, all: calls.append(done))
     assert calls == list(range(1, 22))
     assert made == []

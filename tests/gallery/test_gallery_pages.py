@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from xss import HOSTILE
 
-from qwenbuild.build import choices, notes, showing
 from qwenbuild.errors import InputError
 from qwenbuild.gallery import page
 from qwenbuild.gallery.page import safe_json
+from qwenbuild.verbs import choices, gallery, notes
 from tests.walking import Project
 
 
@@ -47,7 +47,7 @@ class Parsed(HTMLParser):
 
 def written(project: Project, **said: Any) -> tuple[Path, dict[str, Any]]:
     folder = project.folder / "page"
-    shown = showing.gallery(project.options(), folder, **said)
+    shown = gallery.gallery(project.options(), folder, **said)
     return folder, json.loads(Parsed(shown.made.index.read_text(encoding="utf-8")).data)
 
 
@@ -116,12 +116,12 @@ def test_a_folder_that_is_no_gallery_is_left_alone(heroes: Project) -> None:
     folder.mkdir()
     (folder / "index.html").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="is no gallery"):
-        showing.gallery(heroes.options(), folder)
+        gallery.gallery(heroes.options(), folder)
     assert [path.name for path in folder.iterdir()] == ["index.html"]
 
 
 def test_a_part_of_the_entries_makes_a_part_of_the_page(heroes: Project) -> None:
-    shown = showing.gallery(heroes.options(select=("asset:icons",)), None)
+    shown = gallery.gallery(heroes.options(select=("asset:icons",)), None)
     assert (shown.made.cards, shown.made.pictures) == (12, 12)
     assert shown.made.index == heroes.folder / ".qwenbuild" / "gallery" / "index.html"
 
@@ -186,7 +186,7 @@ def test_sheets_hold_every_candidate_that_nobody_rejected(heroes: Project) -> No
     from PIL import Image
 
     choices.reject(heroes.options(), ["heroes/knight"], [3])
-    shown = showing.gallery(heroes.options(), heroes.folder / "page", sheets=True)
+    shown = gallery.gallery(heroes.options(), heroes.folder / "page", sheets=True)
     assert [path.name for path in shown.made.sheets] == ["heroes.png", "icons.png"]
     with Image.open(shown.made.sheets[0]) as sheet:
         assert sheet.format == "PNG"
@@ -260,7 +260,7 @@ def test_an_unknown_revision_is_an_error_and_a_revision_without_a_lockfile_a_not
     committed(heroes, "readme")
     with pytest.raises(InputError, match="no revision '--help'"):
         written(heroes, against="--help")
-    shown = showing.gallery(heroes.options(), None, against="main")
+    shown = gallery.gallery(heroes.options(), None, against="main")
     assert [problem.code for problem in shown.notices] == ["no-lockfile"]
 
 

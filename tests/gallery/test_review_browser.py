@@ -12,7 +12,7 @@ from browsing import Tab
 from xss import HOSTILE
 
 from qwenbuild import review
-from qwenbuild.build import choices, notes
+from qwenbuild.verbs import choices, notes
 from tests.walking import Project
 
 pytestmark = pytest.mark.browser

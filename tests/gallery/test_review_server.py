@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from qwenbuild import review
-from qwenbuild.build import choices, notes
 from qwenbuild.emulator import Served as Emulated
 from qwenbuild.review import session as reviewing
 from qwenbuild.review.serving import look_again
+from qwenbuild.verbs import choices, notes
 from tests.walking import Project
 
 SHIELDS = """\

@@ -19,7 +19,7 @@ from tests.mutants.nursery import Nursery, Verdict
 ROOT = Path(__file__).parent.parent.parent
 TESTS = {
     "qwenbuild/plan": ["tests/test_plan*.py", "tests/test_choices*.py", "tests/test_walk.py", "tests/test_walk_[acdeglmn]*.py"],
-    "qwenbuild/publish.py": ["tests/test_publish*.py", "tests/test_walk.py", "tests/test_walk_[acdegl]*.py"],
+    "qwenbuild/engine/publish.py": ["tests/test_publish*.py", "tests/test_walk.py", "tests/test_walk_[acdegl]*.py"],
     "qwenbuild/run": ["tests/test_run*.py", "tests/test_walk*.py"],
     "qwenbuild/cache/journal.py": ["tests/cache"],
     "qwenbuild/cache/remote": ["tests/remote"],

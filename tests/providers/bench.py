@@ -10,8 +10,8 @@ from typing import Any
 from qwenbuild.catalog import Catalog
 from qwenbuild.key import action_key
 from qwenbuild.model import Action, Order, ProviderSettings
+from qwenbuild.pace.clock import Waits
 from qwenbuild.providers import build_provider
-from qwenbuild.providers.waits import Waits
 
 KEYS = {
     "DASHSCOPE_API_KEY": "sk-canary-dashscope-0001",

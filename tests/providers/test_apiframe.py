@@ -15,7 +15,7 @@ from qwenbuild.emulator import Served
 from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.pace.clock import FakeTime
 from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://api.apiframe.ai"

@@ -16,9 +16,9 @@ from qwenbuild.emulator import Served
 from qwenbuild.errors import ProviderError, Refused, Unavailable, Uncertain, Waiting
 from qwenbuild.images import check
 from qwenbuild.model import Ticket
+from qwenbuild.pace.clock import FakeTime
 from qwenbuild.ports import Provider
 from qwenbuild.providers import check_account
-from qwenbuild.providers.waits import FakeTime
 from tests.providers.bench import KEYS, action, at, build, http, order, server
 
 CANARIES = ("canary", "Signature=", "OSSAccessKeyId=")

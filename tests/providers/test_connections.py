@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from qwenbuild.errors import Unavailable, Uncertain
-from qwenbuild.providers.connections import READ_AHEAD, Direct
-from qwenbuild.providers.guard import Guard
-from qwenbuild.providers.http import Wire
+from qwenbuild.transport.connections import READ_AHEAD, Direct
+from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.http import Wire
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PLAIN = ssl.create_default_context()

@@ -26,9 +26,9 @@ from qwenbuild.errors import (
 )
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Order, Ticket
+from qwenbuild.pace.clock import FakeTime
 from qwenbuild.providers import base_url
-from qwenbuild.providers.dashscope_errors import CODES, meaning_of
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.providers.dashscope.errors import CODES, meaning_of
 from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"

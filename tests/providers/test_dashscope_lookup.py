@@ -16,8 +16,8 @@ import pytest
 import respx
 
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
-from qwenbuild.providers.dashscope_tasks import PAGES_MAX, page_of, windows
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.pace.clock import FakeTime
+from qwenbuild.providers.dashscope.tasks import PAGES_MAX, page_of, windows
 from tests.providers.bench import KEYS, build, order
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"

@@ -16,10 +16,10 @@ import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import AccountStop, ProviderError, Unavailable, Uncertain
-from qwenbuild.providers.connections import _Socket
-from qwenbuild.providers.departure import at_departure
-from qwenbuild.providers.guard import Guard
-from qwenbuild.providers.http import Wire
+from qwenbuild.pace.departure import at_departure
+from qwenbuild.transport.connections import _Socket
+from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.http import Wire
 from tests.campaign.part_http import hurried
 from tests.providers.test_connections import certified, server
 from tests.walking import Project
@@ -213,7 +213,7 @@ async def no_pause() -> None:
 
 def proxied(place: str, certified: Certified, monkeypatch: pytest.MonkeyPatch) -> Wire:
     certified[1].check_hostname = False
-    monkeypatch.setattr("qwenbuild.providers.ways._ssl_context", lambda: certified[1])
+    monkeypatch.setattr("qwenbuild.transport.routes._ssl_context", lambda: certified[1])
     monkeypatch.setenv("https_proxy", f"http://{place}")
     return Wire(Guard(("*",)))
 

@@ -15,15 +15,10 @@ from typing import Any
 import pytest
 
 from qwenbuild.errors import Unavailable
-from qwenbuild.providers.departure import at_departure
-from qwenbuild.providers.guard import Guard, HostRefused, is_public
-from qwenbuild.providers.http import (
-    Answer,
-    DownloadLimits,
-    LinkDead,
-    Wire,
-)
-from qwenbuild.providers.transfer import TooLarge
+from qwenbuild.pace.departure import at_departure
+from qwenbuild.transport.decoding import TooLarge
+from qwenbuild.transport.guard import Guard, HostRefused, is_public
+from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
 from tests.providers.bench import http, server
 
 LOCAL = Guard((), loopback=True)

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from qwenbuild.model import Limits
-from qwenbuild.providers import lanefiles
-from qwenbuild.providers.lanes import MARGIN, TRAVEL, FileLane, FileLanes
-from qwenbuild.providers.waits import FakeTime, Waits
+from qwenbuild.pace import lanefiles
+from qwenbuild.pace.clock import FakeTime, Waits
+from qwenbuild.pace.lanes import MARGIN, TRAVEL, FileLane, FileLanes
 
 
 def lane(folder: Path, clock: FakeTime, rps: float = 2.0, concurrency: int = 2) -> FileLane:
@@ -218,7 +218,7 @@ HOLDER = """
 import asyncio, sys
 from pathlib import Path
 from qwenbuild.model import Limits
-from qwenbuild.providers.lanes import FileLanes
+from qwenbuild.pace.lanes import FileLanes
 async def main():
     async with FileLanes(Path(sys.argv[1])).lane("account", "model", Limits(1000, 1)).slot():
         print("held", flush=True)

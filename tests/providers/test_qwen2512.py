@@ -14,7 +14,7 @@ import respx
 from qwenbuild.errors import AccountStop, BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Uncertain
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.pace.clock import FakeTime
 from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://qwen-image-2512.org"

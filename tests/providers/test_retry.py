@@ -17,9 +17,9 @@ from qwenbuild.errors import (
     Unavailable,
     Uncertain,
 )
+from qwenbuild.pace.clock import FakeTime
+from qwenbuild.pace.retry import TABLE, Retries, Then
 from qwenbuild.ports import Recovery
-from qwenbuild.providers.retry import TABLE, Retries, Then
-from qwenbuild.providers.waits import FakeTime
 
 
 def kinds() -> set[type[ProviderError]]:

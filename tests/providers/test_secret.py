@@ -15,7 +15,7 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.errors import CredentialsError, InputError
 from qwenbuild.model import ProviderSettings
 from qwenbuild.providers import Secret, build_provider, redact
-from qwenbuild.providers.secret import vendor_words
+from qwenbuild.transport.secret import vendor_words
 
 VALUE = "canary-value-1234567890"
 

@@ -10,7 +10,7 @@ import pytest
 from qwenbuild.errors import ProviderError
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.pace.clock import FakeTime
 from tests.providers.bench import action, at, http, server
 
 TASK = "n00example00task"

@@ -10,8 +10,8 @@ import pytest
 from qwenbuild.emulator import Served
 from qwenbuild.errors import NotFetched, ProviderError, Throttled
 from qwenbuild.model import Ticket
-from qwenbuild.providers.retry import Retries, Then
-from qwenbuild.providers.waits import FakeTime
+from qwenbuild.pace.clock import FakeTime
+from qwenbuild.pace.retry import Retries, Then
 from tests.campaign.part_http import hurried
 from tests.providers.bench import HOSTED, action, at, http, order, server
 from tests.walking import Project

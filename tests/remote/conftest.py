@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cache.remote import Remote, open_remote
 from qwenbuild.cli.ending import run
+from qwenbuild.remote.addresses import open_remote
+from qwenbuild.remote.store import Remote
 from tests.remote import servers
 from tests.remote.teams import Call, Machine, Team
 
@@ -19,7 +20,7 @@ KINDS = ["folder", "web", "nginx", "s3", "rclone"]
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.cache.remote.web.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("qwenbuild.remote.web.PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture

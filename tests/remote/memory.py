@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from qwenbuild.cache.remote import Item
+from qwenbuild.remote.store import Item
 
 Hook = Callable[[str, str], None]
 """Called with the method and the name before each call; raises, waits or moves a clock."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.build import Summary
-from qwenbuild.lockfile import read
+from qwenbuild.lock.lockfile import read
+from qwenbuild.verbs import Summary
 from tests.walking import Project
 
 Call = Callable[..., tuple[int, str, str]]

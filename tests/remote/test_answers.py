@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from qwenbuild.build import Summary
 from qwenbuild.cache.seal import seal, unseal
+from qwenbuild.verbs import Summary
 from tests.remote.servers import Handler, WebStore, web_store
 from tests.remote.teams import Machine, Team
 
@@ -138,7 +138,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
 def team(drawn: Drawn, tmp_path: Path, web: WebStore, monkeypatch: pytest.MonkeyPatch) -> Team:
     """`ann`, who drew everything, and a store that has it; requests are not repeated."""
     monkeypatch.setenv("QWENBUILD_TEAM_KEY", TEAM_KEY)
-    monkeypatch.setattr("qwenbuild.cache.remote.web.TRIES", 1)
+    monkeypatch.setattr("qwenbuild.remote.web.TRIES", 1)
     made = Team(tmp_path, web.url, monkeypatch, MANIFEST)
     shutil.copytree(drawn.place, tmp_path, dirs_exist_ok=True)
     made.machines["ann"] = Machine(tmp_path / "ann" / "project", tmp_path / "ann" / "cache", team=made)
@@ -169,7 +169,7 @@ def impatient(answer: str) -> Iterator[None]:
     """Requests time out soon, where no answer comes."""
     with pytest.MonkeyPatch.context() as patch:
         if answer == "no answer":
-            patch.setattr("qwenbuild.cache.remote.web.httpx.Timeout", lambda *_, **__: SHORT)
+            patch.setattr("qwenbuild.remote.web.httpx.Timeout", lambda *_, **__: SHORT)
         yield
 
 

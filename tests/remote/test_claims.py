@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from qwenbuild.cache.remote import Remote, RemoteError
-from qwenbuild.cache.remote.claims import Claims, Taken, uptime
+from qwenbuild.remote.claims import Claims, Taken, uptime
+from qwenbuild.remote.store import Remote, RemoteError
 from tests.remote.memory import Memory
 from tests.remote.servers import WebStore
 from tests.remote.test_stores import Opener
@@ -474,8 +474,8 @@ def test_a_machines_sleep_counts_where_the_system_counts_it(monkeypatch: pytest.
 
 
 def test_closing_waits_for_a_renewal_that_hangs_and_then_goes(ann: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.cache.remote.claims.RENEW_S", 0.01)
-    monkeypatch.setattr("qwenbuild.cache.remote.claims.CLOSE_S", 0.05)
+    monkeypatch.setattr("qwenbuild.remote.claims.RENEW_S", 0.01)
+    monkeypatch.setattr("qwenbuild.remote.claims.CLOSE_S", 0.05)
     hanging, free = threading.Event(), threading.Event()
 
     def hang(method: str, name: str) -> None:
@@ -492,7 +492,7 @@ def test_closing_waits_for_a_renewal_that_hangs_and_then_goes(ann: Claims, monke
 
 
 def test_after_closing_nothing_is_renewed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.cache.remote.claims.RENEW_S", 0.01)
+    monkeypatch.setattr("qwenbuild.remote.claims.RENEW_S", 0.01)
     before = set(threading.enumerate())
     claims = Claims(Memory(), clock, clock, holder="ann")
     renewed = threading.Event()

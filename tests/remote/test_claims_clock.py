@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from qwenbuild.cache.remote import RemoteError
-from qwenbuild.cache.remote.claims import MARGIN_S, RENEW_S, Claims
+from qwenbuild.remote.claims import MARGIN_S, RENEW_S, Claims
+from qwenbuild.remote.store import RemoteError
 from tests.remote.memory import Memory
 
 KEY = "ab" * 32
@@ -274,7 +274,7 @@ def test_a_renewal_counts_from_its_beginning(make: Make, clock: Clock) -> None:
 
 def test_the_renewer_goes_on_after_every_kind_of_error(make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """One error of the store, and the claim of a build that is at work would die: another machine would buy."""
-    monkeypatch.setattr("qwenbuild.cache.remote.claims.RENEW_S", 0.01)
+    monkeypatch.setattr("qwenbuild.remote.claims.RENEW_S", 0.01)
     store = Memory()
     errors: list[Exception] = [RemoteError("HTTP 503"), OSError("no route"), RuntimeError("the client is closed")]
     renewed = threading.Event()
@@ -297,7 +297,7 @@ def test_the_renewer_goes_on_after_every_kind_of_error(make: Make, clock: Clock,
 
 
 def test_a_renewer_that_cannot_even_start_its_work_tries_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.cache.remote.claims.RENEW_S", 0.01)
+    monkeypatch.setattr("qwenbuild.remote.claims.RENEW_S", 0.01)
     ann = make(Memory(), "ann")
     turns: list[int] = []
     enough = threading.Event()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.build import build
-from qwenbuild.build.linking import Link
-from qwenbuild.cache.remote import RemoteError, claims, sharing, web
 from qwenbuild.emulator import Served
+from qwenbuild.engine.remote_session import Link
 from qwenbuild.ports import Event
+from qwenbuild.remote import claims, transfer, web
+from qwenbuild.remote.store import RemoteError
+from qwenbuild.verbs import build
 from tests.remote.servers import WebStore
 from tests.remote.teams import Call, Machine, Team
 from tests.remote.test_carrying import MANIFEST as COINS
@@ -41,7 +42,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
         (r"younger than (\d+) seconds", claims.LEASE_S - claims.MARGIN_S),
         (r"waited for (\d+) minutes", claims.WAIT_LIMIT_S / 60),
         (r"write, wait (\d+) seconds, read back", claims.SETTLE_S),
-        (r"after (\d+) failures in a row", sharing.GIVE_UP),
+        (r"after (\d+) failures in a row", transfer.GIVE_UP),
         (r"has (\d+) minutes\s+for one request", web.DEADLINE / 60),
     ],
 )
@@ -185,7 +186,7 @@ def test_gc_judges_age_by_the_stores_clock_and_not_by_ours(
     make_loose(team, 3600)
     before = stored(team)
     now = time.time
-    monkeypatch.setattr("qwenbuild.build.carrying.time.time", lambda: now() + days * 86_400)
+    monkeypatch.setattr("qwenbuild.engine.carry.time.time", lambda: now() + days * 86_400)
     assert call(ann, "cache", "gc", "--remote", "--yes")[0] == 0
     assert stored(team) == before
     make_loose(team, 25 * 3600)
@@ -257,9 +258,9 @@ def test_a_web_server_that_never_ends_its_answer_is_left_after_the_deadline(
 ) -> None:
     from contextlib import closing
 
-    from qwenbuild.cache.remote import open_remote
+    from qwenbuild.remote.addresses import open_remote
 
-    monkeypatch.setattr("qwenbuild.cache.remote.web.DEADLINE", 0.2)
+    monkeypatch.setattr("qwenbuild.remote.web.DEADLINE", 0.2)
 
     def trickle(handler: object) -> bool:
         handler.send_response(200)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from qwenbuild.build.carrying import carry_out
+from qwenbuild.engine.carry import carry_out
 from tests.remote.teams import Machine, Team
 from tests.walking import Recorder
 

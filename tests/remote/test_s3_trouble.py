@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("obstore")
 
-from qwenbuild.cache.remote.claims import Claims
+from qwenbuild.remote.claims import Claims
 from tests.remote.servers import S3, Handler, WebStore
 from tests.remote.teams import Machine, Team
 from tests.remote.test_carrying import MANIFEST
@@ -37,7 +37,7 @@ def bob(tmp_path: Path, web: WebStore, monkeypatch: pytest.MonkeyPatch) -> Machi
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("qwenbuild.cache.remote.objects.RETRY", {"max_retries": 0})
+    monkeypatch.setattr("qwenbuild.remote.objects.RETRY", {"max_retries": 0})
     team = Team(tmp_path, "s3://bucket/team", monkeypatch, MANIFEST)
     assert team.machine("ann").build().exit_code == 0
     return team.clone("bob")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cache.remote import Remote, RemoteError, Unlisted, check_version, open_remote, start
-from qwenbuild.cache.remote.claims import Claims
-from qwenbuild.cache.remote.web import _credentials
 from qwenbuild.errors import InputError
+from qwenbuild.remote.addresses import open_remote
+from qwenbuild.remote.claims import Claims
+from qwenbuild.remote.store import Remote, RemoteError, Unlisted, check_version, start
+from qwenbuild.remote.web import _credentials
 from tests.remote.memory import Memory
 from tests.remote.servers import S3, Handler, WebStore
 
@@ -216,7 +217,7 @@ def test_no_answer_from_s3_takes_seconds_and_not_minutes(opened: Opener, s3: S3,
 
 
 def test_pictures_of_many_threads_arrive_whole(store: Remote) -> None:
-    from qwenbuild.cache.remote.sharing import each
+    from qwenbuild.remote.transfer import each
 
     data = {sha256(bytes([n])).hexdigest(): bytes([n]) * 50_000 for n in range(60)}
     assert all(answer is None for _, answer in each(lambda name: store.put(f"blobs/{name}", data[name]), data))

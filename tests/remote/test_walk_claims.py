@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cache.remote.claims import Claims
 from qwenbuild.emulator import Served
+from qwenbuild.remote.claims import Claims
 from tests.remote.servers import Handler, WebStore
 from tests.remote.teams import Team
 from tests.remote.test_stores import Opener
@@ -59,7 +59,7 @@ def test_while_a_claim_lives_its_picture_is_waited_for(team: Team, emulated: Ser
 
     recorder = type("Noting", (), {"event": staticmethod(note)})()
     second.at()
-    from qwenbuild.build import build
+    from qwenbuild.verbs import build
 
     assert build(second.options(yes=True), recorder, None).exit_code == 0
     other.close()

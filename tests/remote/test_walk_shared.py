@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.build import Planned
 from qwenbuild.emulator import Served
 from qwenbuild.errors import NotUpToDate
+from qwenbuild.verbs import Planned
 from tests.remote.servers import WebStore
 from tests.remote.teams import Team
 from tests.remote.test_stores import Opener

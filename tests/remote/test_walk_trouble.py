@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.build import Summary
+from qwenbuild.cache.care import verify
 from qwenbuild.emulator import Served
+from qwenbuild.verbs import Summary
 from tests.remote.servers import S3, Handler, WebStore
 from tests.remote.teams import Machine, Team
 
@@ -194,7 +195,7 @@ def test_a_connection_cut_in_the_middle_of_200_downloads_is_completed_by_the_nex
     assert summary.exit_code == 1
     assert summary.counts == {"restored": 100, "failed": 100}
     assert second.submitted == []
-    assert second.cache().verify(full=True).sound
+    assert verify.verify(second.cache(), full=True).sound
     web.fault = None
     web.asked.clear()
     assert second.build().counts == {"restored": 100, "fresh": 100}

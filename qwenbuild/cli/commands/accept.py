@@ -19,7 +19,7 @@ from qwenbuild.cli.group import Verb
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenbuild.build.adopting import Acceptance
+    from qwenbuild.verbs.adopt import Acceptance
 
 
 @click.command("accept", cls=Verb)
@@ -35,17 +35,17 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
       qwenbuild accept -n 'potions/*'
       qwenbuild accept potions/red-small
     """
-    from qwenbuild.build import adopting
     from qwenbuild.report.words import count
+    from qwenbuild.verbs import adopt
 
     options = opt.walk()
-    told = adopting.accept(options, select, dry=True)
+    told = adopt.accept(options, select, dry=True)
     number = sum(bool(item.fields) for item in told)
     say.result(_lines(told))
     if number and not dry:
         if not agreed("Keep these pictures?", yes=yes):
             return 4
-        adopting.accept(options, select)
+        adopt.accept(options, select)
     say.result([f"{count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
     return 0
 

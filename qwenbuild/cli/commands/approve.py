@@ -22,6 +22,6 @@ def command(select: tuple[str, ...]) -> int:
       qwenbuild approve 'heroes/*'
       qwenbuild approve tag:ui heroes/knight
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     return show(choices.approve(opt.walk(), select), "approved")

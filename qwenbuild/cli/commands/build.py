@@ -16,7 +16,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
-    from qwenbuild.build import Options, Planned
+    from qwenbuild.verbs import Options, Planned
 
 
 @click.command("build", cls=Verb)
@@ -36,18 +36,18 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
       qwenbuild build 'potions/*' --max-cost 2.50
       qwenbuild build --locked --offline     in CI: only what the cache has
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
 
     opt.force_needs_a_choice(said["force"], select, said["all"])
     opt.keep_modified_needs_locked(said["keep_modified"], said["locked"])
     if dry:
         options = opt.walk(select=select, **said)
-        return show.plan(build.shown(options), options, as_json=as_json, check=False)
+        return show.plan(verbs.shown(options), options, as_json=as_json, check=False)
     return _json(opt.walk(select=select, **said)) if as_json else _text(opt.walk(select=select, **said))
 
 
 def _text(options: Options) -> int:
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.progress import reporter
     from qwenbuild.report.summary import failure_lines, summary_lines
     from qwenbuild.report.terminal import is_terminal
@@ -62,7 +62,7 @@ def _text(options: Options) -> int:
         return agreed
 
     try:
-        summary = build.build(options, told, ask if asks else None)
+        summary = verbs.build(options, told, ask if asks else None)
     finally:
         told.close()
     say.notices(summary.problems)
@@ -75,13 +75,13 @@ def _text(options: Options) -> int:
 
 
 def _json(options: Options) -> int:
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.events import JsonLines
     from qwenbuild.report.summary import summary_json
 
     told = JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
     try:
-        summary = build.build(options, told, None)
+        summary = verbs.build(options, told, None)
         told.summary(summary_json(summary))
         say.notices(summary.problems)
     finally:

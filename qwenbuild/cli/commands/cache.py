@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.cache.care import gc as collecting
+from qwenbuild.cache.care import rebuild as rebuilding
+from qwenbuild.cache.care import verify as checking
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
@@ -19,8 +22,8 @@ from qwenbuild.cli.group import Group
 
 if TYPE_CHECKING:
     from qwenbuild.cache import Cache
-    from qwenbuild.cache.gc import GcReport
-    from qwenbuild.cache.verify import Report
+    from qwenbuild.cache.care.gc import GcReport
+    from qwenbuild.cache.care.verify import Report
 
 command = Group(
     "cache",
@@ -61,7 +64,7 @@ def stats(as_json: bool) -> int:
     from dataclasses import asdict
 
     cache = _open()
-    found = cache.stats()
+    found = checking.stats(cache)
     if as_json:
         say.as_json({"v": 1, "dir": str(cache.root), **asdict(found)})
         return 0
@@ -96,7 +99,7 @@ def verify(remote: bool, as_json: bool) -> int:
 
         return carry.verify(as_json=as_json)
     cache = _open()
-    return _report(cache.verify(full=True), as_json)
+    return _report(checking.verify(cache, full=True), as_json)
 
 
 @command.command("rebuild", short_help="Make the index anew.")
@@ -109,7 +112,7 @@ def rebuild(as_json: bool) -> int:
       qwenbuild cache rebuild
     """
     cache = _open()
-    return _report(cache.rebuild(), as_json)
+    return _report(rebuilding.rebuild(cache), as_json)
 
 
 @command.command("gc", short_help="Remove pictures that no lockfile names; asks.")
@@ -140,7 +143,7 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
 
     cache = _open()
     keep = reachable(_roots(cache, forget))
-    report = cache.gc(keep)
+    report = collecting.collect(cache, keep)
     if as_json:
         say.as_json(_gc_json(report))
     else:
@@ -149,7 +152,7 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
         return 0
     if not yes and not _agreed():
         return 4
-    cache.gc(keep, apply=True)
+    collecting.collect(cache, keep, apply=True)
     for path in forget:
         cache.roots.forget(Path(path).absolute())
     say.message("removed")

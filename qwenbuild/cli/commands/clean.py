@@ -24,11 +24,11 @@ def command(everything: bool, dry: bool) -> int:
       qwenbuild clean -n
       qwenbuild clean --all         the next build restores it all, for nothing
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.escape import visible
     from qwenbuild.report.words import count
 
-    cleaned = build.clean(opt.walk(), everything, dry)
+    cleaned = verbs.clean(opt.walk(), everything, dry)
     out = current().out()
     if not out.quiet:
         say.result(f"{'would remove' if dry else 'removed'}  {visible(path)}" for path in cleaned.removed)

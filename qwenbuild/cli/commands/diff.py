@@ -17,8 +17,8 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
-    from qwenbuild.build.comparing import Change, Entries
     from qwenbuild.gallery.revision import Before
+    from qwenbuild.lock.diff import Change, Entries
     from qwenbuild.model import Manifest
 
 HERE = "working tree"
@@ -42,10 +42,11 @@ def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, 
       qwenbuild diff main HEAD
       qwenbuild diff main --markdown --thumbnails thumbs > comment.md
     """
-    from qwenbuild import lockfile, manifest
-    from qwenbuild.build.comparing import compare
+    from qwenbuild import manifest
     from qwenbuild.cli import changes as words
     from qwenbuild.gallery.revision import lock_at
+    from qwenbuild.lock import lockfile
+    from qwenbuild.lock.diff import compare
 
     if thumbnails is not None and not markdown:
         raise click.UsageError("--thumbnails goes with --markdown.")

@@ -27,8 +27,9 @@ def command(style: str, as_json: bool) -> int:
       qwenbuild disclose > AI-CONTENT.md
       qwenbuild disclose --format csv
     """
-    from qwenbuild import lockfile, manifest
+    from qwenbuild import manifest
     from qwenbuild.catalog import Catalog
+    from qwenbuild.lock import lockfile
     from qwenbuild.report import disclosure
 
     call = current()

@@ -34,10 +34,10 @@ def listing(as_json: bool) -> int:
       qwenbuild doubt list
       qwenbuild doubt list --json
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.words import count
 
-    doubts = list(build.doubts(opt.walk()))
+    doubts = list(verbs.doubts(opt.walk()))
     if as_json:
         say.as_json({"v": 1, "doubts": [_json(doubt) for doubt in doubts]})
         return 0
@@ -87,9 +87,9 @@ def drop(ids: tuple[str, ...]) -> int:
 
 
 def _settled(verb: str, ids: tuple[str, ...], task: str | None) -> int:
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    build.resolve_doubt(opt.walk(), verb, ids, task)
+    verbs.resolve_doubt(opt.walk(), verb, ids, task)
     done = {"claim": "claimed; the next build collects it", "retry": "the next build sends it again", "drop": "dropped"}
     for identity in ids:
         say.message(f"{identity}: {done[verb]}")

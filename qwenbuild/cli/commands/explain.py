@@ -42,6 +42,6 @@ def command(entry: str, as_json: bool) -> int:
 
 
 def _walked(entry: str) -> Explained:
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    return build.explain(opt.walk(), entry)
+    return verbs.explain(opt.walk(), entry)

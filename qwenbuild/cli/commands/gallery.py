@@ -33,11 +33,11 @@ def command(select: tuple[str, ...], output: str | None, against: str | None, sh
       qwenbuild gallery --against main 'heroes/*'
       qwenbuild gallery --contact-sheet --output press
     """
-    from qwenbuild.build import showing
     from qwenbuild.report.words import count
+    from qwenbuild.verbs import gallery
 
     folder = current().folder / output if output else None
-    written = showing.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
+    written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
     say.notices(written.notices)
     made = written.made
     say.result(

@@ -33,11 +33,11 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
       qwenbuild import -n ~/repaints/knight.png heroes/knight
       qwenbuild import knight.png heroes/knight && qwenbuild build heroes/knight
     """
-    from qwenbuild.build import adopting
     from qwenbuild.report.escape import visible
+    from qwenbuild.verbs import adopt
 
     options = opt.walk()
-    found = adopting.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
+    found = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
     what = f"{found.media_type.removeprefix('image/').upper()}, {found.width}*{found.height}, {found.size:,} bytes"
     old = f"in the place of {found.replaces[:12]}" if found.replaces else "where no picture is yet"
     say.result([f"{visible(found.id)}: {visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"])
@@ -45,6 +45,6 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
         return 0
     if not agreed("Use it?", yes=yes):
         return 4
-    adopting.import_picture(options, picture, entry, number or 0, any_size=any_size)
+    adopt.import_picture(options, picture, entry, number or 0, any_size=any_size)
     say.result([f"imported ({found.digest[:12]}); the next build makes its files"])
     return 0

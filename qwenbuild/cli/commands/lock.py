@@ -18,9 +18,9 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
 
 if TYPE_CHECKING:
-    from qwenbuild.build.merging import Entries, Merged, Question
-    from qwenbuild.lockfile import Lock
+    from qwenbuild.lock.lockfile import Lock
     from qwenbuild.model import LockEntry
+    from qwenbuild.verbs.merge import Entries, Merged, Question
 
 command = Group(
     "lock",
@@ -52,10 +52,11 @@ def resolve(ours: bool, theirs: bool, driver: tuple[str, str, str, str] | None) 
 
 
 def _by_hand(side: str) -> int:
-    from qwenbuild import lockfile, manifest
-    from qwenbuild.build import merging
+    from qwenbuild import manifest
     from qwenbuild.cli.lockmerge import sides_of
+    from qwenbuild.lock import lockfile
     from qwenbuild.report.words import count
+    from qwenbuild.verbs import merge
 
     call = current()
     source = manifest.find(call.folder, call.file)
@@ -67,10 +68,10 @@ def _by_hand(side: str) -> int:
         return 0
     sides = sides_of(path, raw)
     base, mine, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
-    wanted = merging.wanted_keys(opt.walk(), (mine.entries, other.entries))
-    merged = merging.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
+    wanted = merge.wanted_keys(opt.walk(), (mine.entries, other.entries))
+    merged = merge.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
     _refuse_open(merged.open)
-    atlases = merging.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
+    atlases = merge.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
     lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name, atlases))
     _tell(merged, mine.entries, other.entries, path.name)
     return 0
@@ -90,7 +91,7 @@ def _tell(merged: Merged, mine: Entries, other: Entries, name: str) -> None:
 
 def _parsed(raw: bytes | None, path: Path) -> Lock | None:
     """What both sides began from: an empty one where they began from nothing, None where it is not known."""
-    from qwenbuild import lockfile
+    from qwenbuild.lock import lockfile
 
     return None if raw is None else lockfile.document(raw, path) if raw.strip() else lockfile.Lock()
 
@@ -129,17 +130,17 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
 
     The manifest is not asked: git may not have merged it yet. What hangs on it stays open, for `lock resolve`.
     """
-    from qwenbuild import lockfile
-    from qwenbuild.build import merging
     from qwenbuild.cli.lockmerge import marked
+    from qwenbuild.lock import lockfile
+    from qwenbuild.verbs import merge
 
     base_path, our_path, their_path = (Path(name) for name in names[:3])
     shown = Path(names[3])
     name = lockfile.manifest_of(_read(our_path)) or shown.with_suffix(".yaml").name
     base = _parsed(_read(base_path), shown) or lockfile.Lock()
     mine, other = lockfile.document(_read(our_path), shown), lockfile.document(_read(their_path), shown)
-    merged = merging.merge(base.entries, mine.entries, other.entries, None, lambda question: side)
-    atlases = merging.merge_atlases(base.atlases, mine.atlases, other.atlases)
+    merged = merge.merge(base.entries, mine.entries, other.entries, None, lambda question: side)
+    atlases = merge.merge_atlases(base.atlases, mine.atlases, other.atlases)
     clashes = {question.id for question in merged.open}
     if not side:
         sides = (base.entries, mine.entries, other.entries)
@@ -190,15 +191,16 @@ def install_driver() -> int:
 
 
 def _lock_name() -> str:
-    from qwenbuild import lockfile, manifest
+    from qwenbuild import manifest
+    from qwenbuild.lock import lockfile
 
     call = current()
     return lockfile.path_of(manifest.find(call.folder, call.file)).name
 
 
 def _read(path: Path) -> bytes:
-    from qwenbuild import lockfile
     from qwenbuild.errors import InputError
+    from qwenbuild.lock import lockfile
 
     try:
         if path.exists() and not path.is_file():

@@ -26,6 +26,6 @@ def command(entry: str, text: str) -> int:
       qwenbuild note heroes/knight "the left hand has six fingers"
       qwenbuild note heroes/knight ""
     """
-    from qwenbuild.build import notes
+    from qwenbuild.verbs import notes
 
     return show([notes.note(opt.walk(), entry, text)], "noted")

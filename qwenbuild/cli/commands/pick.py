@@ -25,6 +25,6 @@ def command(entry: str, number: int) -> int:
     Examples:
       qwenbuild pick heroes/knight 2
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     return show([choices.pick(opt.walk(), entry, number)], "picked")

@@ -35,12 +35,12 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
       qwenbuild plan 'potions/*' --check
       qwenbuild plan --graph=dot
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.graph import graph_lines
 
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
     if graph:
-        say.result(graph_lines(build.plan(options).plan, graph))
+        say.result(graph_lines(verbs.plan(options).plan, graph))
         return 0
-    return show.plan(build.shown(options), options, as_json=as_json, check=check)
+    return show.plan(verbs.shown(options), options, as_json=as_json, check=check)

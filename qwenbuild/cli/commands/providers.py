@@ -35,9 +35,9 @@ def command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    rows = build.models(opt.walk())
+    rows = verbs.models(opt.walk())
     if as_json:
         say.as_json({"v": 1, "models": [_json(row) for row in rows]})
     else:
@@ -58,9 +58,9 @@ def check(name: str | None, as_json: bool) -> int:
       qwenbuild providers check
       qwenbuild providers check dashscope
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    said: Any = build.check_provider(opt.walk(), name)
+    said: Any = verbs.check_provider(opt.walk(), name)
     reports = said if isinstance(said, (list, tuple)) else [said]
     if as_json:
         say.as_json({"v": 1, "providers": [_account_json(report) for report in reports]})

@@ -27,7 +27,7 @@ def command(select: tuple[str, ...], undo: bool) -> int:
       qwenbuild reject 'heroes/*'
       qwenbuild reject --undo heroes/knight
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     words, numbers = _split(select)
     return show(choices.reject(opt.walk(), words, numbers, undo=undo), "no longer rejected" if undo else "rejected")

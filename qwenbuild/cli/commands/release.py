@@ -22,6 +22,6 @@ def command(select: tuple[str, ...]) -> int:
       qwenbuild release heroes/knight
       qwenbuild release && qwenbuild plan
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     return show(choices.release(opt.walk(), select), "released")

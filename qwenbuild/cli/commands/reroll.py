@@ -24,6 +24,6 @@ def command(entry: str) -> int:
     Examples:
       qwenbuild reroll heroes/knight && qwenbuild build heroes/knight
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     return show([choices.reroll(opt.walk(), entry)], "added")

@@ -26,10 +26,10 @@ def command(as_json: bool) -> int:
       qwenbuild spend
       qwenbuild spend --json
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.report.words import count, price_json, price_words
 
-    ledger = build.spend(opt.walk())
+    ledger = verbs.spend(opt.walk())
     if as_json:
         attempts = [_plain(attempt) for attempt in ledger.attempts]
         say.as_json({"v": 1, "attempts": attempts, "total": price_json(ledger.total) or {}})

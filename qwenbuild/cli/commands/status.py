@@ -29,6 +29,6 @@ def command(select: tuple[str, ...], check: bool, offline: bool, as_json: bool) 
 
     if not select and not as_json and quick.status():
         return 0
-    from qwenbuild import build
+    from qwenbuild import verbs
 
-    return show.status(build.status(opt.walk(select=select, offline=offline)), as_json=as_json, check=check)
+    return show.status(verbs.status(opt.walk(select=select, offline=offline)), as_json=as_json, check=check)

@@ -22,6 +22,6 @@ def command(select: tuple[str, ...]) -> int:
       qwenbuild unpick heroes/knight
       qwenbuild unpick 'heroes/*'
     """
-    from qwenbuild.build import choices
+    from qwenbuild.verbs import choices
 
     return show(choices.unpick(opt.walk(), select), "unpicked")

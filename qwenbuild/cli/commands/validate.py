@@ -23,13 +23,13 @@ def command(strict: bool, as_json: bool) -> int:
       qwenbuild validate
       qwenbuild validate --strict --json
     """
-    from qwenbuild import build
+    from qwenbuild import verbs
     from qwenbuild.cli.ending import problem_json
     from qwenbuild.errors import InputError
     from qwenbuild.report.words import count
 
     try:
-        loaded = build.load(opt.walk(strict=strict))
+        loaded = verbs.load(opt.walk(strict=strict))
     except InputError as error:
         if not as_json:
             raise

@@ -1,0 +1,337 @@
+"""Carry pictures to and from the shared cache: after a build, and for `cache push`, `pull`, `verify --remote`, `gc --remote`.
+
+Knows no plan's verdicts and no store's kind. Nothing here ever asks a provider.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from qwenbuild import tree
+from qwenbuild.cache import Cache
+from qwenbuild.engine.remote_session import Told
+from qwenbuild.errors import CacheError, InputError
+from qwenbuild.key import action_key, document, from_document
+from qwenbuild.model import ActionResult, LockEntry
+from qwenbuild.planning.loading import Loaded, load
+from qwenbuild.planning.planner import Planned, make
+from qwenbuild.planning.remote_pictures import address, environ_of, pushes, team_key
+from qwenbuild.ports import Reporter
+from qwenbuild.project.options import Options
+from qwenbuild.remote.addresses import open_remote
+from qwenbuild.remote.store import Item, Remote, RemoteError, blob_name, never_started, require_version
+from qwenbuild.remote.transfer import Moved, Named, each, fetch, fetch_receipts, look, push, verified
+
+YOUNG = 24 * 3600.0
+"""Seconds; what is younger may be of a branch whose lockfile nobody has yet."""
+Records = Mapping[str, LockEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What was, or with `dry` would be, moved. `missing` pictures are not where they should come from."""
+
+    url: str
+    dry: bool
+    wanted: int
+    moved: int
+    bytes: int
+    missing: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading the store found. `corrupt` hold other bytes than their names say; `missing` are named by the lockfile."""
+
+    url: str
+    read: int
+    bytes: int
+    corrupt: tuple[str, ...]
+    missing: tuple[str, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything is there and whole."""
+        return not (self.corrupt or self.missing or self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What no lockfile given names. `young` were left because they are too new to judge."""
+
+    url: str
+    dry: bool
+    names: tuple[str, ...]
+    bytes: int
+    young: int
+
+
+@contextmanager
+def _opened(loaded: Loaded) -> Iterator[Remote]:
+    environ = environ_of(loaded)
+    url = address(loaded.manifest, environ)
+    if not url:
+        raise InputError("no shared cache is named: `remote:` in the manifest, or QWENBUILD_REMOTE", code="remote-unnamed")
+    with closing(open_remote(url, environ)) as remote:
+        yield remote
+
+
+# ---------------------------------------------------------------- out
+
+
+def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
+    """`cache push`: everything that the lockfile names of the selected entries. Raises InputError, CacheError."""
+    planned = make(loaded := load(options), replace(options, offline=True))
+    with _opened(loaded) as remote:
+        return _push(planned, remote, loaded.lock.entries, reporter, dry=dry)
+
+
+def share_built(
+    planned: Planned, options: Options, records: Records, reporter: Reporter, fresh: frozenset[str]
+) -> list[tuple[str, str, str]]:
+    """After a build: everything it knows under --push, only `fresh` entries under claims. Failures as the summary has them."""
+    environ = environ_of(planned.loaded)
+    pushing = pushes(replace(planned.manifest, claims=False), options, environ)
+    if options.offline or not (pushing or (planned.manifest.claims and fresh)):
+        return []
+    known = {**planned.loaded.lock.entries, **records}
+    known = {id: record for id, record in known.items() if pushing or id in fresh}
+    try:
+        with _opened(planned.loaded) as remote:
+            done = _push(planned, remote, known, reporter, dry=False)
+    except CacheError as error:
+        return [("", "not-pushed", f"the shared cache took nothing: {error}")]
+    words = sorted(set(done.failed.values()))
+    count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
+    return [("", "not-pushed", f"{count}: {words[0]}")] if words else []
+
+
+def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> Carried:
+    cache, ids = planned.cache, {step.id for step in planned.plan.steps}
+    named = {
+        key: digest
+        for id, record in records.items()
+        if record is not None and id in ids
+        for key, digest in ((record.key, record.digest), *record.candidates.items())
+    }
+    wanted = {**named, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
+    results, files, missing = _sources(planned, named, wanted)
+    if dry:
+        held = look(remote, {*(r.digest for r in results), *files})
+        if held.unknown:
+            raise next(iter(held.unknown.values()))
+        new = [r for r in results if r.digest not in held.sizes]
+        size = sum(r.size for r in new)
+        return Carried(remote.url, True, len(results) + len(files), len(new) + len(files.keys() - held.sizes), size, missing)
+    told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files))
+    moved = push(remote, cache, results, told, team_key(environ_of(planned.loaded)), files)
+    told.done(moved.bytes, len(moved.done))
+    return _carried(remote, len(results) + len(files), moved, missing)
+
+
+def _carried(remote: Remote, wanted: int, moved: Moved, missing: tuple[str, ...]) -> Carried:
+    failed = {name: str(error) for name, error in moved.failed.items()}
+    return Carried(remote.url, False, wanted, len(moved.done), moved.bytes, missing, failed)
+
+
+def _derived(records: Records, ids: set[str]) -> dict[str, str]:
+    found = (record.outputs.values() for id, record in records.items() if record is not None and id in ids)
+    return {output.digest: output.digest for outputs in found for output in outputs if output.digest}
+
+
+def _sources(
+    planned: Planned, named: Mapping[str, str], wanted: Mapping[str, str]
+) -> tuple[list[ActionResult], dict[str, Callable[[], bytes]], tuple[str, ...]]:
+    """Receipts whose pictures are in the vault, other bytes by digest, and digests whose bytes are not at hand."""
+    cache, blobs = planned.cache, planned.cache.known_blobs()
+    known = cache.results(list(named))
+    results: list[ActionResult] = []
+    files: dict[str, Callable[[], bytes]] = {}
+    missing: list[str] = []
+    in_tree = {item.digest: path for path, item in planned.seen.found.items()}
+    for key, digest in wanted.items():
+        result = next((result for result in known.get(key, ()) if result.digest == digest), None)
+        if digest in blobs and result is not None:
+            results.append(result)
+        elif digest in blobs:
+            files[digest] = _of_vault(cache, digest)
+        elif digest in in_tree:
+            files[digest] = _of_tree(planned, in_tree[digest], digest)
+        else:
+            missing.append(digest)
+    return results, files, tuple(missing)
+
+
+def _of_vault(cache: Cache, digest: str) -> Callable[[], bytes]:
+    return lambda: cache.read_blob(digest)
+
+
+def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        data = tree.read(planned.loaded.root, path)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise RemoteError(f"{path} changed while it was read", code="remote-digest")
+        return data
+
+    return read
+
+
+# ---------------------------------------------------------------- in
+
+
+def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> Carried:
+    """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError.
+
+    `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
+    """
+    planned = make(loaded := load(options), replace(options, offline=True))
+    there = planned.cache.known_blobs()
+    named = dict(_named(planned))
+    wanted = {digest: item for digest, item in named.items() if digest not in there}
+    with _opened(loaded) as remote:
+        if dry:
+            return _would_bring(remote, wanted)
+        if not named:
+            return Carried(remote.url, False, 0, 0, 0)
+        require_version(remote)
+        keys = {item.key: digest for digest, item in named.items() if item is not None} if receipts else {}
+        unread = fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))).failed
+        told = Told(reporter, f"shared cache: fetching {len(wanted):,} pictures", len(wanted))
+        moved = fetch(remote, planned.cache, wanted, told)
+        told.done(moved.bytes, len(moved.done))
+        planned.cache.add_root(loaded.lock_path)
+        if moved.absent:
+            require_version(remote)
+        return _carried(remote, len(wanted), replace(moved, failed={**unread, **moved.failed}), moved.absent)
+
+
+def _would_bring(remote: Remote, wanted: Collection[str]) -> Carried:
+    held = look(remote, wanted)
+    if held.empty:
+        raise never_started(remote)
+    failed = {digest: str(error) for digest, error in held.unknown.items()}
+    missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
+    return Carried(remote.url, True, len(wanted), len(held.sizes), sum(held.sizes.values()), missing, failed)
+
+
+def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
+    """Every picture that the lockfile names of these entries. A receipt can be made where the record's Action gives its key."""
+    lock = planned.loaded.lock.entries
+    for step in planned.plan.steps:
+        record = lock.get(step.moved_from or step.id)
+        if record is None:
+            continue
+        actions = {plan.candidate.key: document(plan.candidate.action) for plan in step.candidates}
+        actions[record.key] = actions.get(record.key) or _recorded(record)
+        for key, digest in ((record.key, record.digest), *record.candidates.items()):
+            action = actions.get(key)
+            made = record.made if key == record.key else ""
+            yield digest, Named(key, action, made, step.keyed.entry.provider) if action else None
+
+
+def _recorded(record: LockEntry) -> dict[str, Any]:
+    """The whole Action of a record, empty where it does not give the record's key."""
+    try:
+        action = from_document(record.action)
+    except (KeyError, TypeError):
+        return {}
+    return document(action) if action_key(action) == record.key else {}
+
+
+# ---------------------------------------------------------------- care
+
+
+def verify_remote(options: Options, reporter: Reporter) -> Checked:
+    """`cache verify --remote`: read what the lockfile names, and compare its digests. Raises InputError, RemoteError."""
+    loaded = load(options)
+    records = loaded.lock.entries.values()
+    digests = {digest for record in records for digest in (record.digest, *record.candidates.values())}
+    with _opened(loaded) as remote:
+        require_version(remote)
+        told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests))
+        checked = _read_all(remote, digests, told)
+        if checked.missing:
+            require_version(remote)
+        return checked
+
+
+def _read_all(remote: Remote, digests: set[str], told: Told) -> Checked:
+    corrupt, missing, failed = [], [], {}
+    count = size = 0
+    for digest, answer in each(lambda digest: _length(verified(remote, digest)), digests):
+        if isinstance(answer, RemoteError) and answer.code == "remote-digest":
+            corrupt.append(digest)
+        elif isinstance(answer, RemoteError):
+            failed[digest] = str(answer)
+        elif answer is None:
+            missing.append(digest)
+        else:
+            count, size = count + 1, size + answer
+            told(count, size)
+    return Checked(remote.url, count, size, tuple(sorted(corrupt)), tuple(sorted(missing)), failed)
+
+
+def _length(data: bytes | None) -> int | None:
+    return None if data is None else len(data)
+
+
+def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str], *, dry: bool = True) -> Swept:
+    """`cache gc --remote`: blobs, receipts and claims that nothing given names, older than a day of the store's own clock.
+
+    Receipts go before blobs, so that none names what is gone. A dry run writes nothing, and judges by our clock.
+    Raises InputError, RemoteError (also where a store cannot list, or is none that this version knows).
+    """
+    with _opened(load(options)) as remote:
+        items = [item for prefix in ("receipts", "claims", "blobs") for item in remote.list(prefix)]
+        require_version(remote)
+        loose = [item for item in items if not _is_named(item, keys, digests)]
+        old = _older(loose, (time.time() if dry else _time_there(remote)) - YOUNG)
+        if not dry:
+            for _, answer in (pair for part in _in_order(old) for pair in each(remote.delete, part)):
+                if isinstance(answer, RemoteError):
+                    raise answer
+        names = tuple(item.name for item in old)
+        return Swept(remote.url, dry, names, sum(item.size for item in old), len(loose) - len(old))
+
+
+def _older(items: list[Item], limit: float) -> list[Item]:
+    """What was written before; of claims on a key all or none, since a living one may follow on an old one."""
+    young = {_key_of(item) for item in items if item.name.startswith("claims/") and item.written >= limit}
+    return [
+        item for item in items if 0 < item.written < limit and not (item.name.startswith("claims/") and _key_of(item) in young)
+    ]
+
+
+def _key_of(item: Item) -> str:
+    return item.name.rpartition("/")[2].partition(".")[0]
+
+
+def _time_there(remote: Remote) -> float:
+    """Wall seconds of the clock that stamps what the store holds: only it tells how old that is."""
+    name = f"claims/clock-{secrets.token_hex(8)}.json"
+    remote.put(name, b"1")
+    try:
+        written = next((item.written for item in remote.list("claims") if item.name == name), 0.0)
+    finally:
+        remote.delete(name)
+    if not written:
+        raise RemoteError(f"{remote.url} does not list what was just written there: nothing was removed", code="remote-io")
+    return written
+
+
+def _in_order(items: list[Item]) -> Iterator[list[str]]:
+    yield [item.name for item in items if not item.name.startswith("blobs/")]
+    yield [item.name for item in items if item.name.startswith("blobs/")]
+
+
+def _is_named(item: Item, keys: frozenset[str], digests: frozenset[str]) -> bool:
+    name = _key_of(item)
+    return (item.name.startswith("receipts/") and name in keys) or (blob_name(name) == item.name and name in digests)

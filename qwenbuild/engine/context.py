@@ -1,0 +1,264 @@
+"""Put together what a run needs: providers with their keys, lanes, the publisher, the budget, a living build.
+
+Knows no order of events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from qwenbuild import resolve, tree
+from qwenbuild.cache import Attempt, AttemptState, Cache
+from qwenbuild.cache.care import rescue
+from qwenbuild.engine.preflight import allow_open_files, load_later, probe_tree
+from qwenbuild.engine.publish import Publisher, Unfit
+from qwenbuild.engine.remote_session import linked
+from qwenbuild.errors import CacheError, CredentialsError, InputError
+from qwenbuild.model import Action, ActionResult, Limits, Manifest, Step, Verdict
+from qwenbuild.plan.files import implied_steps, media_type_for
+from qwenbuild.planning.loading import today
+from qwenbuild.planning.planner import Planned
+from qwenbuild.planning.replan import Settler
+from qwenbuild.ports import Lane, Lanes, Provider, Reporter
+from qwenbuild.project.identity import note_project
+from qwenbuild.project.keyfile import Environment
+from qwenbuild.project.options import Options
+from qwenbuild.project.strays import abandoned
+from qwenbuild.run import Published, World
+from qwenbuild.tree import Found
+
+NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
+
+
+@contextmanager
+def make_world(planned: Planned, options: Options, reporter: Reporter, placed: dict[str, Found]) -> Iterator[World]:
+    """The world of one run; its build is alive on this machine as long as the block runs.
+
+    `placed` is told every file that is written.
+    """
+    cache = planned.cache
+    buying = any(plan.verdict in NETWORK for step in planned.plan.steps for plan in step.candidates)
+    providers = Providers(planned)
+    if buying and not options.offline:
+        cache.write_probe()
+        if any(_may_cost(step) for step in planned.plan.steps):
+            probe_tree(planned.loaded)
+            note_project(planned.loaded.state, planned.loaded.lock_path)
+        providers.require(planned)
+        allow_open_files()
+        load_later(pictures=_decodes(planned))
+    settler, files = Settler(planned), _reference_files(planned)
+    given_up = cache.journal.given_up() if cache.has_journal() else set()
+    tree.sweep(planned.loaded.root, _to_write(planned))
+    with cache.start_build() as running, linked(planned, options, reporter) as link:
+        build, project = running.id, planned.loaded.project
+        cache.keep_reissued()
+        publisher = replace(make_publisher(planned, placed), fetch=link.fetch)
+        link.bring()
+        if planned.manifest.budget and buying:
+            cache.journal.open_budget(build, planned.manifest.budget, project)
+        yield World(
+            cache=cache,
+            provider=providers,
+            lanes=providers.lanes(options.jobs),
+            reporter=reporter,
+            publish=lambda step, results: _published(publisher, step, results),
+            settle=settler,
+            inputs=lambda action: _inputs(publisher, files, action),
+            reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
+            give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
+            rescue=lambda data, result: rescue.rescue(cache, data, result.key, planned.manifest.folder, result),
+            names=lambda key: retried(cache, key) if key in given_up else "",
+            today=today,
+            close=providers.close,
+            project=project,
+            strays=lambda: providers.collectable(abandoned(cache, project)),
+            build=build,
+            allowed=planned.plan.allowed,
+            forced=_forced(planned, options),
+            offline=options.offline,
+            fail_fast=options.fail_fast,
+            stop_after=_stop_after(planned),
+            elsewhere=link if link.concerned else None,
+        )
+        if planned.manifest.budget and buying:
+            cache.journal.close_budget(build)
+
+
+def _stop_after(planned: Planned) -> dict[str, int]:
+    """The number of failures that pauses each asset for which the manifest says one."""
+    default = planned.manifest.defaults.stop_after_failures
+    told = {asset.name: asset.stop_after_failures for asset in planned.manifest.assets}
+    return {name: number for name, own in told.items() if (number := default if own is None else own) is not None}
+
+
+def _may_cost(step: Step) -> bool:
+    return step.keyed.price != {} and any(plan.verdict in NETWORK for plan in step.candidates)
+
+
+def _decodes(planned: Planned) -> bool:
+    """Is a picture decoded when it is there: made into files or atlases, or held against what is expected?"""
+    return bool(planned.manifest.atlases) or any(_is_made_of(step) or _is_judged(step) for step in planned.plan.steps)
+
+
+def _is_made_of(step: Step) -> bool:
+    types = {media_type_for(plan.candidate.action) for plan in step.candidates}
+    return any(implied_steps(spec, media_type) for spec in step.keyed.entry.outputs for media_type in types)
+
+
+def _is_judged(step: Step) -> bool:
+    entry = step.keyed.entry
+    return any(expect is not None for expect in (entry.expect, *(spec.expect for spec in entry.outputs)))
+
+
+def _to_write(planned: Planned) -> list[str]:
+    outputs = (output for step in planned.plan.steps for output in step.outputs)
+    return [output.spec.path for output in outputs if output.verdict not in (Verdict.FRESH, Verdict.MODIFIED)]
+
+
+def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:
+    """The publisher of this plan's files; it notes in `placed` what it writes."""
+    wanted = frozenset(spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
+    return Publisher(
+        root=planned.loaded.root,
+        state=planned.loaded.state,
+        cache=planned.cache,
+        found=planned.seen.found,
+        lock=planned.loaded.lock.entries,
+        wanted=wanted,
+        provenance=planned.manifest.provenance,
+        placed=placed,
+        palettes={digest: planned.manifest.folder / path for digest, path in planned.loaded.palettes.items()},
+    )
+
+
+def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionResult]) -> Published:
+    try:
+        record, files = publisher.publish(step, results)
+    except Unfit as error:
+        return Published(None, unfit=(("", str(error)),))
+    return Published(record, files.written, files.derived, files.failures, files.unfit, files.unsigned)
+
+
+def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
+    """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
+    from qwenbuild.images import reference_type
+
+    found = []
+    for digest in action.inputs:
+        data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
+        found.append((data, reference_type(data) or "application/octet-stream"))
+    return tuple(found)
+
+
+def _reference(path: Path, digest: str) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise CacheError(f"the reference image {path.name} changed while the build ran; the next build plans with it")
+    return data
+
+
+def _reference_files(planned: Planned) -> dict[str, Path]:
+    """Digest to file of every reference image that is a file of the project."""
+    folder = planned.manifest.folder
+    refs = (ref for keyed in planned.loaded.keyed if keyed.entry.inputs for ref in keyed.entry.inputs)
+    return {ref.digest: folder / ref.file for ref in refs if ref.file and ref.digest}
+
+
+def _forced(planned: Planned, options: Options) -> frozenset[str]:
+    """The keys that are bought although there is a picture: --force, and --retry-failed where it fails `expect`.
+
+    An entry whose key is not known yet stands here as `entry:` and its id.
+    """
+    steps = planned.plan.steps
+    if not options.force:
+        steps = tuple(step for step in steps if any(reason.code == "forced" for reason in step.reasons))
+    bought = ((step, c.candidate.key) for step in steps for c in step.candidates if c.verdict is Verdict.GENERATE)
+    return frozenset(key or f"entry:{step.id}" for step, key in bought)
+
+
+class Providers:
+    """The providers of a manifest by the name of their settings, each made once, with its key from the environment."""
+
+    def __init__(self, planned: Planned) -> None:
+        self._planned = planned
+        self._made: dict[str, Provider] = {}
+        self._environ: Mapping[str, str] | None = None
+
+    def __call__(self, name: str) -> Provider:
+        """The provider. Raises CredentialsError when its key is missing, InputError when it is unknown."""
+        if name not in self._made:
+            from qwenbuild.providers import build_provider
+
+            settings = resolve.settings_of(self._planned.manifest, name)
+            self._made[name] = build_provider(settings, self._planned.loaded.catalog, self.environ())
+        return self._made[name]
+
+    def collectable(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Those attempts that an account of this manifest may ask for, each under the name that its provider has here."""
+        found = ((attempt, self._collector(attempt)) for attempt in attempts)
+        return [replace(attempt, provider=name) for attempt, name in found if name]
+
+    def _collector(self, attempt: Attempt) -> str:
+        """The settings whose account is the attempt's, "" when none is: asked elsewhere, its ticket would seem unknown."""
+        for name in families(self._planned.manifest).get(attempt.family, ()):
+            with contextlib.suppress(CredentialsError, InputError):
+                if self(name).account == attempt.account:
+                    return name
+        return ""
+
+    async def close(self) -> None:
+        """Close every provider's connections."""
+        for provider in self._made.values():
+            await provider.close()
+
+    def environ(self) -> Mapping[str, str]:
+        """The environment, and below it the API keys of a `.env` beside the manifest."""
+        if self._environ is None:
+            self._environ = Environment(self._planned.manifest.folder)
+        return self._environ
+
+    def require(self, planned: Planned) -> None:
+        """Every provider that will be asked, before anything is sent. Raises CredentialsError."""
+        for step in planned.plan.steps:
+            if any(plan.verdict in NETWORK for plan in step.candidates):
+                self(step.keyed.entry.provider)
+
+    def lanes(self, jobs: int | None) -> Lanes:
+        """The lanes of this machine, with at most `jobs` in flight in this build."""
+        from qwenbuild.pace.lanes import FileLanes
+
+        lanes = FileLanes(self._planned.cache.root / "pace")
+        return lanes if jobs is None else Capped(lanes, jobs)
+
+
+def families(manifest: Manifest) -> dict[str, list[str]]:
+    """Family to the names of the provider settings that the manifest has or uses."""
+    found: dict[str, list[str]] = {}
+    names = [manifest.provider, *(asset.provider for asset in manifest.assets if asset.provider), *manifest.providers]
+    for name in dict.fromkeys(names):
+        found.setdefault(resolve.settings_of(manifest, name).type, []).append(name)
+    return found
+
+
+class Capped:
+    """Lanes with fewer places in flight: -j."""
+
+    def __init__(self, lanes: Lanes, jobs: int) -> None:
+        self._lanes = lanes
+        self._jobs = jobs
+
+    def lane(self, account: str, model: str, limits: Limits) -> Lane:
+        """The lane under the smaller of both limits."""
+        return self._lanes.lane(account, model, Limits(limits.rps, min(limits.concurrency, self._jobs)))
+
+
+def retried(cache: Cache, key: str) -> str:
+    """The id of the attempt that a person gave up for this key, so that the next one names it."""
+    attempts = cache.journal.by_key([key]).get(key, []) if cache.has_journal() else []
+    return attempts[-1].id if attempts and attempts[-1].state is AttemptState.DROPPED else ""

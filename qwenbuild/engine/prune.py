@@ -1,0 +1,149 @@
+"""Files that the manifest no longer wants, and what becomes of their records: after a build with --prune, and for `clean`.
+
+Knows no network; nothing here spends, and what is a person's work is left.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from qwenbuild import tree
+from qwenbuild.engine.sheets import remove_sheets
+from qwenbuild.lock import lockfile
+from qwenbuild.lock.records import reconciled
+from qwenbuild.model import LockEntry, LockOutput, Orphan
+from qwenbuild.planning.planner import Planned, plan
+from qwenbuild.project.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What `clean` removed, or would remove, and what it kept with the reason. `failed`: something could not be removed."""
+
+    removed: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...] = ()
+    failed: bool = False
+
+
+def orphan_changes(planned: Planned) -> dict[str, LockEntry | None]:
+    """Records that are not marked yet as what the manifest no longer wants. Nothing under a selection."""
+    if planned.selected is not None:
+        return {}
+    lock = planned.loaded.lock.entries
+    by_id: dict[str, list[str]] = {}
+    for orphan in planned.plan.orphans:
+        by_id.setdefault(orphan.id, []).append(orphan.path)
+    ids = {keyed.entry.id for keyed in planned.loaded.keyed}
+    taken = {step.moved_from for step in planned.plan.steps}
+    changes: dict[str, LockEntry | None] = {}
+    for id, paths in by_id.items():
+        marked = _marked(lock[id], paths, gone=id not in ids)
+        if marked != lock[id] and id not in taken:
+            changes[id] = marked
+    return changes
+
+
+def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
+    if gone:
+        return replace(record, orphan=True)
+    outputs = dict(record.outputs)
+    for path in paths:
+        output = outputs.get(path)
+        if output is not None and not output.orphan:
+            outputs[path] = LockOutput(output.digest or record.digest, output.recipe, True)
+    return replace(record, outputs=outputs)
+
+
+def remove_orphans(
+    planned: Planned, failures: list[tuple[str, str, str]], made: Mapping[str, LockEntry | None] | None = None
+) -> dict[str, LockEntry | None]:
+    """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it.
+
+    `made` are the records that a build has just made.
+    """
+    gone: dict[str, set[str]] = {}
+    for orphan in planned.plan.orphans:
+        try:
+            if orphan.removable and _remove(planned, orphan):
+                gone.setdefault(orphan.id, set()).add(orphan.path)
+        except tree.NotWritten as error:
+            failures.append((orphan.id, "not-removed", f"{orphan.path}: {error}"))
+    records = {**planned.loaded.lock.entries, **(made or {})}
+    return {id: _without(planned, id, records[id], paths) for id, paths in gone.items()}
+
+
+def _remove(planned: Planned, orphan: Orphan) -> bool:
+    """True when the orphan's file is not there any more."""
+    found = planned.seen.found.get(orphan.path)
+    if found is not None:
+        tree.remove(planned.loaded.root, orphan.path, found.signature)
+    return True
+
+
+def _without(planned: Planned, id: str, record: LockEntry | None, paths: set[str]) -> LockEntry | None:
+    if record is None:
+        return None
+    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
+    gone = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
+    left = {path: output for path, output in record.outputs.items() if path not in paths}
+    if gone and not set(left) - wanted:
+        return None
+    return replace(record, outputs=left, orphan=gone)
+
+
+def clean(options: Options, all: bool, dry: bool) -> Cleaned:
+    """Remove orphans, or with `all` every unmodified file of ours that can be had again at no cost. Loses nothing."""
+    planned = plan(replace(options, select=()))
+    removed, kept, failed = _orphans(planned, dry)
+    if all:
+        for path in _ours(planned):
+            try:
+                gone = dry or tree.remove(planned.loaded.root, path, planned.seen.found[path].signature)
+            except tree.NotWritten as error:
+                failed.append((path, f"cannot be removed: {error}"))
+            else:
+                removed += [path] if gone else []
+        left = _left(planned, [*removed, *(path for path, _ in failed)])
+        kept += [(path, "modified, or its bytes are nowhere else") for path in left]
+    return Cleaned(tuple(removed), (*kept, *failed), bool(failed))
+
+
+def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
+    orphans = planned.plan.orphans
+    kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
+    removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
+    failures: list[tuple[str, str, str]] = []
+    sheets = remove_sheets(planned, failures, removed, dry=dry)
+    changes = remove_orphans(planned, failures) if not dry and orphans else {}
+    failed = [(id, message) for id, _, message in failures]
+    loaded = planned.loaded
+
+    def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
+        return {id: made and reconciled(loaded.lock.entries.get(id), now.get(id), made) for id, made in changes.items()}
+
+    if not dry and (changes or sheets):
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
+    return removed, kept, failed
+
+
+def _ours(planned: Planned) -> Iterator[str]:
+    """Unmodified files of live entries whose bytes, or whose picture's bytes, are in the vault."""
+    lock = planned.loaded.lock.entries
+    blobs = planned.seen.facts.blobs
+    for keyed in planned.loaded.keyed:
+        record = lock.get(keyed.entry.id)
+        if record is None:
+            continue
+        for path, output in record.outputs.items():
+            found = planned.seen.found.get(path)
+            digest = output.digest or record.digest
+            if found is not None and found.digest == digest and (digest in blobs or (output.recipe and record.digest in blobs)):
+                yield path
+
+
+def _left(planned: Planned, removed: list[str]) -> Iterator[str]:
+    gone = set(removed)
+    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
+    yield from (path for path in planned.seen.found if path in wanted and path not in gone)

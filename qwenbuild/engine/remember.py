@@ -1,0 +1,207 @@
+"""Hand what a finished build knows to the remembered state, so that the next one need not look.
+
+Decides only what may be remembered; `recall` decides what may be believed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from qwenbuild.cache import cache_dir
+from qwenbuild.errors import Problem
+from qwenbuild.model import LockEntry, Step, Verdict
+from qwenbuild.planning.drift import drift
+from qwenbuild.planning.eligible import memory_of
+from qwenbuild.planning.holdings import only_in_tree
+from qwenbuild.planning.loading import Loaded
+from qwenbuild.planning.planner import Planned
+from qwenbuild.project.options import Options
+from qwenbuild.report.problems import NOTICES, format_problem
+from qwenbuild.resolve import RETIRES_SOON
+from qwenbuild.snapshot import entryfile, statefile
+from qwenbuild.tree import Found
+
+Inputs = list[tuple[str, statefile.Signature]]
+Records = Mapping[str, LockEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the inputs stood when they were read: `began` is wall time in nanoseconds before the first of them was."""
+
+    began: int
+    inputs: Inputs
+    leads: str
+
+    @classmethod
+    def at(cls, loaded: Loaded, began: int) -> Look:
+        """The look that belongs to what was loaded. To be taken before the journal is read."""
+        return cls(began, *statefile.look(str(loaded.manifest.folder), _inputs(loaded)))
+
+    def settled(self) -> bool:
+        """Whether nothing that was read can have been read in the middle of a change."""
+        return all(statefile.settled(signature, self.began) for _, signature in self.inputs)
+
+    def again(self, loaded: Loaded, now: int) -> Look:
+        """The same inputs after a build, which itself writes two of them. Its inputs are none when others changed."""
+        inputs, leads = statefile.look(str(loaded.manifest.folder), [path for path, _ in self.inputs])
+        ours = {_lock_name(loaded), _journal()}
+        same = leads == self.leads and all(
+            statefile.settled(then[1], self.began) and then == after
+            if then[0] not in ours
+            else statefile.settled(after[1], now)
+            for then, after in zip(self.inputs, inputs, strict=True)
+        )
+        return Look(self.began, inputs, leads) if same else Look(0, inputs, leads)
+
+
+def remember_idle(planned: Planned, options: Options, look: Look) -> None:
+    """After a build that had nothing to do."""
+    if _partial(options):
+        return
+    trusted = _trusted(planned, look)
+    modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.steps)
+    idle = not modified and look.settled() and len(trusted) == len(planned.seen.found)
+    facts = {"idle": idle, "plain": _is_plain(planned), "locked": not drift(planned)}
+    _write(planned, look, trusted, facts, _kept(planned, look, trusted, {}, look.began))
+
+
+def remember_made(
+    planned: Planned, options: Options, look: Look, placed: Mapping[str, Found], records: Records, *, done: bool
+) -> None:
+    """After a build that did something; `done`: all of it, so that the next one has nothing to do."""
+    if _partial(options):
+        return
+    locked = _lock_stamp(planned.loaded)
+    now = _settled_time()
+    there = {path: item for path, item in placed.items() if statefile.settled(item.signature, now)}
+    found = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | there
+    after = look.again(planned.loaded, now)
+    modified = any(output.verdict is Verdict.MODIFIED for step in planned.plan.steps for output in step.outputs)
+    whole = len(found) == len(planned.seen.found.keys() | placed.keys())
+    idle = done and whole and not modified and not options.locked and after.began > 0
+    idle = idle and locked == _lock_stamp(planned.loaded)
+    facts = {"idle": idle, "plain": _is_plain(planned, records), "locked": False}
+    _write(planned, after, found, facts, _kept(planned, after, found, records, now) if idle else "")
+
+
+def _kept(planned: Planned, look: Look, outputs: Mapping[str, Found], records: Records, moment: int) -> str:
+    """Write down which assets are fresh; the stamp of what was written, "" where nothing was.
+
+    The lockfile must have stood still, for nothing of those assets' records is looked at again.
+    """
+    there = [(path, signature) for path, signature in look.inputs if signature != statefile.ABSENT]
+    settled = {path for path, signature in there if statefile.settled(signature, moment)}
+    if _lock_name(planned.loaded) not in settled:
+        return ""
+    files = _ordered(planned, outputs)
+    blobs = planned.cache.known_blobs()
+    memory = memory_of(planned, {path: outputs[path] for path in files}, settled, records, blobs)
+    return "" if memory is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), memory)
+
+
+def _partial(options: Options) -> bool:
+    """A part of the manifest, or another output folder, is not remembered: it would forget the rest."""
+    return bool(options.select or options.provider or options.output)
+
+
+def _inputs(loaded: Loaded) -> list[str]:
+    """What the answer hangs on: manifest, what it read, lockfile, journal; that no second manifest and no rescue is there."""
+    name = os.path.basename(loaded.manifest.file)
+    others = [other for other in statefile.NAMES if other != name] if name in statefile.NAMES else []
+    return [name, *others, *loaded.read, _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
+
+
+def _manifest_path(loaded: Loaded) -> str:
+    return os.path.join(loaded.manifest.folder, os.path.basename(loaded.manifest.file))
+
+
+def _state_path(loaded: Loaded) -> str:
+    return statefile.path_of(_manifest_path(loaded))
+
+
+def _lock_name(loaded: Loaded) -> str:
+    return os.path.splitext(os.path.basename(loaded.manifest.file))[0] + ".lock"
+
+
+def _lock_stamp(loaded: Loaded) -> tuple[int, int]:
+    """By what a lockfile that a person's choice replaced, while this build waited for the clock, is told apart."""
+    try:
+        found = loaded.lock_path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_ino, found.st_mtime_ns
+
+
+def _journal() -> str:
+    return str(cache_dir(os.environ) / "journal.db")
+
+
+def _trusted(planned: Planned, look: Look) -> dict[str, Found]:
+    """The files of the tree that cannot have been hashed in the middle of a change."""
+    return {path: item for path, item in planned.seen.found.items() if statefile.settled(item.signature, look.began)}
+
+
+def _is_plain(planned: Planned, records: Records | None = None) -> bool:
+    """Whether a look would say nothing but "fresh" of every entry: no orphan, no candidate, nothing held, all in the vault."""
+    steps = planned.plan.steps
+    if planned.plan.orphans or not all(_is_simple(step) for step in steps):
+        return False
+    if records is None:
+        return not any(True for _ in only_in_tree(planned))
+    digests = {record.digest for record in {**planned.loaded.lock.entries, **records}.values() if record is not None}
+    return digests <= planned.cache.known_blobs()
+
+
+def _is_simple(step: Step) -> bool:
+    fresh = step.verdict is Verdict.FRESH
+    return len(step.candidates) == 1 and not step.approved and not (fresh and step.reasons)
+
+
+def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Mapping[str, bool], stamp: str) -> None:
+    loaded = planned.loaded
+    blobs = str(planned.cache.blobs.folder)
+    if facts["idle"] and planned.cache.has_journal() and planned.cache.journal.live(project=loaded.project):
+        facts = {**facts, "idle": False}
+    values = {name: str(int(fact)) for name, fact in facts.items()}
+    values |= {
+        "root": os.path.relpath(loaded.root, loaded.manifest.folder),
+        "entries": str(len(loaded.entries)),
+        "until": _until(loaded, statefile.today()),
+        "blobs": blobs,
+        "vault": statefile.vault(blobs),
+        "kept": stamp,
+        **_said(planned.notices),
+    }
+    statefile.write(_manifest_path(loaded), look.inputs, look.leads, _ordered(planned, outputs), values)
+
+
+def _ordered(planned: Planned, outputs: Mapping[str, Found]) -> dict[str, tuple[statefile.Signature, str]]:
+    """The files in the manifest's order, then those that it no longer names."""
+    wanted = (spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
+    names = dict.fromkeys([*(path for path in wanted if path in outputs), *outputs])
+    return {path: (outputs[path].signature, outputs[path].digest) for path in names}
+
+
+def _said(notices: Collection[Problem]) -> dict[str, str]:
+    """The first line of each notice, as many as are shown, and how many are not."""
+    lines = [format_problem(notice).partition("\n")[0] for notice in notices]
+    return {"notices": "\r".join(lines[:NOTICES]), "more": str(max(0, len(lines) - NOTICES))}
+
+
+def _until(loaded: Loaded, today: str) -> str:
+    """The first day on which a notice about some model's retirement will be another."""
+    corrected = {str(values.get("retires", "")) for values in loaded.manifest.models.values()}
+    retired = {day for day in {model.retires for model in loaded.catalog.rows()} | corrected if day}
+    soon = {(date.fromisoformat(day) - timedelta(days=RETIRES_SOON)).isoformat() for day in retired}
+    return min((day for day in retired | soon if day > today), default=statefile.LAST_DAY)
+
+
+def _settled_time() -> int:
+    """Wall time in nanoseconds, late enough that what this build wrote is no longer too young to be trusted."""
+    time.sleep(statefile.RACY_NS * 1.25e-9)
+    return time.time_ns()

@@ -1,0 +1,268 @@
+"""The walk as one function: load → expand → key → observe → plan → gate → run → derive → write → lock.
+
+Does not know how anything below is done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from qwenbuild.engine.carry import share_built
+from qwenbuild.engine.context import families, make_world
+from qwenbuild.engine.preflight import bring_home
+from qwenbuild.engine.prune import orphan_changes, remove_orphans
+from qwenbuild.engine.remember import Look, remember_idle, remember_made
+from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
+from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
+from qwenbuild.lfs import OTHER_POINTER
+from qwenbuild.lock import lockfile
+from qwenbuild.lock.records import reconciled
+from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.planning.atlas_plans import busy
+from qwenbuild.planning.drift import drift
+from qwenbuild.planning.loading import load
+from qwenbuild.planning.planner import Planned, make
+from qwenbuild.planning.signatures import marks_lost
+from qwenbuild.ports import Event, Reporter
+from qwenbuild.project.options import Options
+from qwenbuild.project.strays import abandoned
+from qwenbuild.run import RunResult, run
+from qwenbuild.tree import Found
+
+STOP_CODES = {
+    "credentials": 5,
+    "quota": 4,
+    "arrears": 4,
+    "budget": 4,
+    "limit": 3,
+}
+NAMED = 10
+"""So many files that were left alone are named."""
+ORDER = (130, 70, 5, 4, 6, 1, 3, 0)
+"""When several exit codes apply, the first of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a build came to. `failures` are (entry id, code, message); `seconds` is wall time; `first`: pictures were made
+    where no lockfile was before.
+    """
+
+    exit_code: int
+    counts: Mapping[str, int]
+    spent: Price = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    seconds: float = 0.0
+    failures: tuple[tuple[str, str, str], ...] = ()
+    first: bool = False
+
+
+def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] | None) -> Summary:
+    """Bring the output tree and the lockfile to what the manifest says. `ask` answers the gate; None: no terminal.
+
+    Raises InputError (2), NotUpToDate (3), GateStop (4), CredentialsError (5), CacheError (1) before anything is spent.
+    """
+    start, began = time.monotonic(), time.time_ns()
+    loaded = load(options)
+    homecoming = bring_home(loaded)
+    look = Look.at(loaded, began)
+    planned = make(loaded, options)
+    reporter.event(Event("plan", data=plan_data(planned)))
+    if options.locked:
+        _refuse_drift(planned, options)
+    if not options.offline:
+        _gate(planned, options, ask)
+    if is_done(planned, options):
+        failures = share_built(planned, options, {}, reporter, frozenset())
+        if not failures:
+            remember_idle(planned, options, look)
+        notices = (*_left_alone(planned), *homecoming, *planned.notices)
+        return Summary(1 if failures else 0, _fresh_counts(planned), {}, notices, time.monotonic() - start, tuple(failures))
+    placed: dict[str, Found] = {}
+    with make_world(planned, options, reporter, placed) as world:
+        result = run(planned.plan, world)
+    records = {**orphan_changes(planned), **_renamed(planned), **_records(result)}
+    failures = _failures(planned, result)
+    sheets = build_sheets(planned, records, placed, reporter)
+    failures += sheets.failures
+    if options.prune:
+        records |= remove_orphans(planned, failures, records)
+        sheets.changes |= remove_sheets(planned, failures, [])
+    agreed = True
+    if not options.locked:
+        failed, agreed = _lock(planned, records, sheets.changes)
+        failures += failed
+    failures += share_built(planned, options, records, reporter, _bought(result))
+    counts = _counts(planned, result)
+    code = _exit_code(planned, result, failures)
+    remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
+    notices = (*_left_alone(planned), *homecoming, *planned.notices, *_marks_lost(result))
+    first = not loaded.lock.exists and counts.get("generated", 0) > 0
+    return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures), first)
+
+
+def plan_data(planned: Planned) -> dict[str, object]:
+    """The plan for the reporter: its value, and the summary as JSON has it."""
+    made = planned.plan
+    cost = {unit: str(amount) for unit, amount in made.cost.items()}
+    return {"summary": {**made.counts, "cost": cost, "unknown_price": made.unknown_price, "seconds": round(made.seconds)}}
+
+
+def _refuse_drift(planned: Planned, options: Options) -> None:
+    """Judged at the plan, before any submit."""
+    drifted = drift(planned, keep_modified=options.keep_modified)
+    if drifted:
+        raise NotUpToDate(f"--locked: {'; '.join(drifted.sentences())}", code="locked")
+
+
+def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | None) -> None:
+    decision = planned.decide(options)
+    if decision.answer == "open":
+        return
+    if decision.answer == "ask" and ask is not None:
+        if ask(planned):
+            return
+        raise GateStop("declined: nothing was sent", code=decision.code)
+    raise GateStop(decision.message, code=decision.code)
+
+
+def is_done(planned: Planned, options: Options) -> bool:
+    """Whether nothing at all is to do: no step, no ticket, no orphan to mark, no lock record to mend."""
+    made = planned.plan
+    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in made.steps):
+        return False
+    if options.prune and made.orphans:
+        return False
+    if orphan_changes(planned) or busy(made.atlases) or (options.prune and any(gone_sheets(planned))):
+        return False
+    if options.offline or not planned.cache.has_journal():
+        return True
+    project = planned.loaded.project
+    return not planned.cache.journal.live(project=project) and not _reachable(planned, project)
+
+
+def _reachable(planned: Planned, project: str) -> bool:
+    """Whether there are tickets of a project that is gone, which an account of this manifest might collect."""
+    return any(attempt.family in families(planned.manifest) for attempt in abandoned(planned.cache, project))
+
+
+def _left_alone(planned: Planned) -> tuple[Problem, ...]:
+    """Names the files that a person edited and that this build does not touch: the first ten, and how many more."""
+    steps = planned.plan.busy
+    outputs = [output for step in steps for output in step.outputs if output.verdict is Verdict.MODIFIED]
+    paths = [output.spec.path for output in outputs if output.reason != OTHER_POINTER]  # these have a sentence of their own
+    if not paths:
+        return ()
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    what = "1 file was changed by hand and is" if len(paths) == 1 else f"{len(paths):,} files were changed by hand and are"
+    hint = "`--overwrite` replaces them, and keeps them in the project's own folder"
+    return (Problem("modified", f"{what} left alone: {', '.join(paths[:NAMED])}{more}", hint=hint),)
+
+
+def _fresh_counts(planned: Planned) -> dict[str, int]:
+    steps = planned.plan.steps
+    modified = sum(step.verdict is Verdict.MODIFIED for step in steps)
+    return {"fresh": len(steps) - modified, "modified": modified}
+
+
+# ---------------------------------------------------------------- after the run
+
+
+def _records(result: RunResult) -> dict[str, LockEntry | None]:
+    done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
+    return {id: published.record for id, published in done if published.record is not None}
+
+
+def _renamed(planned: Planned) -> dict[str, LockEntry | None]:
+    """The records of entries that have another name now and nothing to do: their files stay where they were."""
+    lock, idle = planned.loaded.lock.entries, (Verdict.FRESH, Verdict.MODIFIED)
+    return {step.id: lock[step.moved_from] for step in planned.plan.steps if step.moved_from and step.verdict in idle}
+
+
+def _bought(result: RunResult) -> frozenset[str]:
+    """Entries whose pictures came from a provider in this run."""
+    return frozenset(id for id, outcome in result.outcomes.items() if outcome.how in ("generated", "resumed", "recovered"))
+
+
+def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
+    """Named once the pictures are there: nobody can know before what a provider puts into a file."""
+    files = [path for outcome in result.outcomes.values() if outcome.published for path in outcome.published.unsigned]
+    return (marks_lost(files),) if files else ()
+
+
+def _lock(
+    planned: Planned, records: Mapping[str, LockEntry | None], sheets: Mapping[str, LockAtlas | None]
+) -> tuple[list[tuple[str, str, str]], bool]:
+    """Write the lockfile; a failure is reported, the pictures are in the vault. True: nobody else wrote it meanwhile."""
+    loaded = planned.loaded
+    names = {step.id: step.moved_from for step in planned.plan.steps if step.moved_from and step.id in records}
+    before = {step.id: loaded.lock.entries.get(step.moved_from or step.id) for step in planned.plan.steps}
+    agreed = True
+
+    def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
+        nonlocal agreed
+        agreed = now == loaded.lock.entries
+        there = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
+        kept = {id: made and reconciled(before.get(id), there[id], made) for id, made in records.items()}
+        return {**dict.fromkeys(names.values()), **kept}
+
+    try:
+        loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
+        planned.cache.add_root(loaded.lock_path)
+    except (OSError, CacheError) as error:
+        return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False
+    return [], agreed
+
+
+def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
+    failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
+    said = {message for _, message in result.stops}
+    failures += [(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
+    for step in planned.plan.steps:
+        outcome = result.outcomes.get(step.id)
+        if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
+            failures.append((step.id, outcome.code, outcome.message))
+    return failures
+
+
+def _counts(planned: Planned, result: RunResult) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for step in planned.plan.steps:
+        name = _count_name(step, result)
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _count_name(step: Step, result: RunResult) -> str:
+    outcome = result.outcomes.get(step.id)
+    if outcome is None:
+        idle = step.verdict in (Verdict.FRESH, Verdict.MODIFIED)
+        return step.verdict.value if idle else "skipped"
+    if outcome.kind is OutcomeKind.DONE:
+        return {"recovered": "resumed"}.get(outcome.how, outcome.how)
+    return outcome.kind.value
+
+
+def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, str, str]]) -> int:
+    codes = {0}
+    if result.interrupted:
+        codes.add(130)
+    for kind, _ in result.stops:
+        codes.add(STOP_CODES.get(kind, 1))
+    if result.doubts:
+        codes.add(6)
+    for step in planned.plan.steps:
+        outcome = result.outcomes.get(step.id)
+        if outcome is None:
+            codes.add(0 if step.verdict in (Verdict.FRESH, Verdict.MODIFIED) else 1)
+        elif outcome.kind is OutcomeKind.DOUBT:
+            codes.add(6)
+        elif outcome.kind is not OutcomeKind.DONE:
+            codes.add(STOP_CODES.get(outcome.code, 1))
+    if any(code in ("lock-not-written", "not-pushed", "atlas") for _, code, _ in failures):
+        codes.add(1)
+    return next(code for code in ORDER if code in codes)

@@ -1,0 +1,240 @@
+"""Which assets of a finished build may be remembered as fresh: those of which nothing is open, chosen or shared.
+
+Decides nothing about a plan; `kept` writes what is found here, `short` believes it only while nothing changed.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields
+from hashlib import blake2b
+from itertools import groupby
+from typing import Any
+
+from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
+from qwenbuild.planning.loading import Loaded
+from qwenbuild.planning.planner import Planned
+from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Kind, Memory
+from qwenbuild.tree import Found
+
+Records = Mapping[str, LockEntry | None]
+
+FREE = "placeholder"
+"""The family whose pictures cost nothing."""
+MOST_KINDS = 64
+"""Of an asset with more different params than that nothing is remembered."""
+ELSEWHERE = frozenset({"file", "folder", "assets", "atlases", "source", "warnings"})
+"""Fields of a manifest that no asset's entries hang on."""
+
+
+def prints(manifest: Manifest) -> dict[str, str]:
+    """For each asset one word that stands for all of the manifest that its entries hang on."""
+    shared = repr([(item.name, getattr(manifest, item.name)) for item in fields(Manifest) if item.name not in ELSEWHERE])
+    start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)
+    found = {}
+    for asset in manifest.assets:
+        word = start.copy()
+        word.update(repr(asset).encode("utf-8", "surrogatepass"))
+        found[asset.name] = word.hexdigest()
+    return found
+
+
+def memory_of(
+    planned: Planned, files: Mapping[str, Found], settled: Set[str], records: Records, blobs: Collection[str]
+) -> Memory | None:
+    """What is to be remembered after a build; None when that is nothing.
+
+    `files` are the tree's in the state's order, `settled` the inputs that were not read in the middle of a change. `records`
+    are what the build has changed in the lockfile; None there: the record is gone.
+    """
+    loaded = planned.loaded
+    if loaded.manifest.atlases or loaded.lock.atlases or any(said.code in ALWAYS_TOLD for said in loaded.notices):
+        return None
+    keeper = _Keeper(planned, files, settled, records, blobs)
+    for name, steps in groupby(planned.plan.steps, key=lambda step: step.keyed.entry.asset):
+        keeper.add(name, list(steps))
+    return keeper.memory()
+
+
+ALWAYS_TOLD = frozenset({"prompt-too-long", "padding", "unused-axis"})
+"""Notices about an asset that only its expansion gives: a believed asset would be silent."""
+
+
+def lock_ids(planned: Planned, records: Records) -> dict[str, None]:
+    """The ids in the lockfile after the build."""
+    ids = dict.fromkeys(planned.loaded.lock.entries)
+    for step in planned.plan.steps:
+        if step.moved_from and step.id in records:
+            ids.pop(step.moved_from, None)
+    for id, record in records.items():
+        if record is None:
+            ids.pop(id, None)
+        else:
+            ids[id] = None
+    return ids
+
+
+@dataclass
+class _Keeper:
+    """The memory while it is put together."""
+
+    planned: Planned
+    found: Mapping[str, Found]
+    settled: Set[str]
+    records: Records
+    blobs: Collection[str]
+    assets: list[KeptAsset] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    seeds: array[int] = field(default_factory=lambda: array("q"))
+    numbers: array[int] = field(default_factory=lambda: array("I"))
+    labels: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        manifest = self.planned.manifest
+        self.prints = prints(manifest)
+        self.by_name = {asset.name: asset for asset in manifest.assets}
+        self.places = {path: at for at, path in enumerate(self.found)}
+        entries = self.planned.loaded.entries
+        self.wanted = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
+        self.lock = {**self.planned.loaded.lock.entries, **self.records}
+
+    def add(self, name: str, steps: Sequence[Step]) -> None:
+        """Take an asset in, if every one of its entries may be believed."""
+        read = _read(self.by_name[name], [step.keyed.entry for step in steps], self.planned.loaded)
+        if not (read <= self.settled and all(map(self._is_fresh, steps))):
+            return
+        paths = [spec.path for step in steps for spec in step.keyed.entry.outputs]
+        file = self.places[paths[0]]
+        kinds = _Kinds()
+        numbers = [kinds.number(step) for step in steps]
+        if [self.places[path] for path in paths] != list(range(file, file + len(paths))) or not kinds.sound():
+            return
+        paid = sum(step.keyed.candidates[0].action.family != FREE for step in steps)
+        asset = KeptAsset(
+            name=name,
+            print=self.prints[name],
+            read=tuple(sorted(read)),
+            kinds=tuple(kinds.found),
+            first=len(self.ids),
+            count=len(steps),
+            file=file,
+            files=len(paths),
+            paid=paid,
+        )
+        self.assets.append(asset)
+        for step, number in zip(steps, numbers, strict=True):
+            self._enter(step.keyed.entry, step, number)
+
+    def _enter(self, entry: Entry, step: Step, kind: int) -> None:
+        record = self.lock[entry.id]
+        assert record is not None
+        self.ids.append(entry.id)
+        self.prompts.append(entry.prompt)
+        self.keys.append(record.key)
+        self.digests.append(record.digest)
+        self.seeds.append(entry.seed)
+        self.numbers.extend((kind, self.labels.setdefault(entry.tags, len(self.labels)), len(entry.outputs)))
+
+    def _is_fresh(self, step: Step) -> bool:
+        """Whether the entry is fresh, hangs on nothing but its own files and record, and nothing hangs on it.
+
+        What this build has made counts: it is only called after a build that has done all there was to do.
+        """
+        entry, record = step.keyed.entry, self.lock.get(step.id)
+        if record is None or len(step.candidates) != 1 or (step.id not in self.records and not _is_simple(step)):
+            return False
+        if entry.id in self.wanted or any(ref.entry for ref in entry.inputs) or _expects(entry):
+            return False
+        if record.key != step.keyed.candidates[0].key or _is_chosen(record) or "\0" in entry.prompt + entry.id:
+            return False
+        return record.digest in self.blobs and self._has_files(entry, record)
+
+    def _has_files(self, entry: Entry, record: LockEntry) -> bool:
+        paths = [spec.path for spec in entry.outputs]
+        if not paths or record.outputs.keys() != set(paths) or any(path not in self.places for path in paths):
+            return False
+        outputs = [(path, record.outputs[path]) for path in paths]
+        return all(not out.orphan and self.found[path].digest == (out.digest or record.digest) for path, out in outputs)
+
+    def memory(self) -> Memory | None:
+        """Everything that was taken in."""
+        if not self.assets:
+            return None
+        known = set(self.ids)
+        loose = tuple(id for id in lock_ids(self.planned, self.records) if id not in known)
+        columns = Columns(
+            self.ids,
+            self.prompts,
+            bytes.fromhex("".join(self.keys)),
+            bytes.fromhex("".join(self.digests)),
+            self.seeds,
+            self.numbers,
+            tuple(self.labels),
+        )
+        return Memory(tuple(self.assets), loose, self.planned.loaded.spent, columns)
+
+
+def _is_simple(step: Step) -> bool:
+    return step.verdict is Verdict.FRESH and not (step.reasons or step.approved or step.held or step.moved_from)
+
+
+def _expects(entry: Entry) -> bool:
+    return entry.expect is not None or any(spec.expect is not None for spec in entry.outputs)
+
+
+def _is_chosen(record: LockEntry) -> bool:
+    """Whether people had a say in the record, or nobody wants it."""
+    said = (record.picked, record.approved, record.rejected, record.seeds, record.accepted, record.candidates, record.orphan)
+    return any(said)
+
+
+class _Kinds:
+    """The different providers, models and params of one asset's entries."""
+
+    def __init__(self) -> None:
+        self.found: list[Kind] = []
+        self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def number(self, step: Step) -> int:
+        """The number of an entry's kind."""
+        entry, action = step.keyed.entry, step.keyed.candidates[0].action
+        identity = (entry.provider, entry.model, id(entry.params))
+        number = self._numbers.get(identity)
+        if number is None:
+            number = self._numbers[identity] = len(self.found)
+            self.found.append(Kind(entry.provider, entry.model, entry.params, action.family, action.model))
+        return number
+
+    def sound(self) -> bool:
+        """Whether they are few, and JSON keeps them as they are."""
+        return len(self.found) <= MOST_KINDS and all(_survives(kind.params) for kind in self.found)
+
+
+def _survives(params: Mapping[str, Any]) -> bool:
+    try:
+        return repr(json.loads(json.dumps(params, allow_nan=False))) == repr(dict(params))
+    except (ValueError, TypeError):
+        return False
+
+
+def _read(asset: Asset, entries: Iterable[Entry], loaded: Loaded) -> set[str]:
+    """The files that an asset's entries hang on; rather too many than too few."""
+    found = {ref.file for entry in entries for ref in entry.inputs if ref.file}
+    defaults = loaded.manifest.defaults
+    found.update(rows for rows in (asset.foreach, defaults.foreach) if isinstance(rows, str))
+    said = repr((asset, defaults))
+    if "palette" in said:
+        return found | {*loaded.read}
+    if asset.prompt_file or defaults.prompt_file or "{%" in said:
+        found.update(_templates(loaded))
+    return found
+
+
+def _templates(loaded: Loaded) -> Iterator[str]:
+    folder = loaded.manifest.templates.strip("/")
+    return (path for path in loaded.read if folder in ("", ".") or path.startswith(f"{folder}/"))

@@ -1,0 +1,204 @@
+"""Assets that are believed to be fresh, as a plan needs them: what others' verdicts hang on, and their steps as they are shown.
+
+Looks at nothing: `short` has looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import overload
+
+from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, OutputPlan, OutputSpec, Plan, Step, Verdict
+from qwenbuild.plan import Beside
+from qwenbuild.report.plan_json import fresh_text
+from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, digest_at
+from qwenbuild.snapshot.statefile import State
+from qwenbuild.tree import Signature
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Assets of which every entry is fresh. `chosen` are the ids that a selection left; None: all of them."""
+
+    memory: Memory = field(repr=False)
+    state: State = field(repr=False)
+    assets: tuple[KeptAsset, ...]
+    chosen: frozenset[str] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many entries they have, chosen or not."""
+        return sum(asset.count for asset in self.assets)
+
+    @property
+    def paid(self) -> int:
+        """How many of their pictures in the vault cost something."""
+        return sum(asset.paid for asset in self.assets)
+
+    def ids(self) -> list[str]:
+        """The ids of all entries."""
+        ids = self.memory.columns.ids
+        return [id for asset in self.assets for id in ids[asset.first : asset.first + asset.count]]
+
+    def files(self) -> list[str]:
+        """The files of all entries."""
+        paths = self.state.paths
+        return [path for asset in self.assets for path in paths[slice(*self.span(asset))]]
+
+    def span(self, asset: KeptAsset) -> tuple[int, int]:
+        """Where an asset's files stand among the state's paths."""
+        start = self.state.inputs + asset.file
+        return start, start + asset.files
+
+    def rows(self, asset: KeptAsset) -> Iterator[tuple[int, int, int]]:
+        """Place in the columns, first file and the file after the last one, of each entry that is part of the plan."""
+        ids, numbers, chosen = self.memory.columns.ids, self.memory.columns.numbers, self.chosen
+        file, _ = self.span(asset)
+        for at in range(asset.first, asset.first + asset.count):
+            end = file + numbers[3 * at + 2]
+            if chosen is None or ids[at] in chosen:
+                yield at, file, end
+            file = end
+
+    def steps(self, asset: KeptAsset) -> Iterator[Step]:
+        """The steps of an asset that are part of the plan: of what its entries are made, as much as a plan shows."""
+        for at, start, end in self.rows(asset):
+            yield _step(asset, self.memory.columns, at, self.state.paths[start:end])
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries of the assets that are part of the plan, as much of them as a selection looks at."""
+        return (step.keyed.entry for asset in self.assets for step in self.steps(asset))
+
+    def texts(self, asset: KeptAsset) -> Iterator[str]:
+        """The same as JSON, a line each."""
+        columns, paths = self.memory.columns, self.state.paths
+        kinds = [(asset.name, kind.provider, kind.drew) for kind in asset.kinds]
+        for at, start, end in self.rows(asset):
+            kind, key = kinds[columns.numbers[3 * at]], digest_at(columns.keys, at)
+            yield fresh_text(columns.ids[at], kind, key, columns.prompts[at], columns.seeds[at], paths[start:end])
+
+    def steps_here(self) -> dict[str, int]:
+        """How many entries of each asset are part of the plan."""
+        if self.chosen is None:
+            return {asset.name: asset.count for asset in self.assets}
+        return {asset.name: sum(1 for _ in self.rows(asset)) for asset in self.assets}
+
+    # ------------------------------------------------------------ for the others' verdicts
+
+    def beside(self) -> Beside:
+        """What the verdicts of other entries hang on."""
+        left = self.count - sum(self.steps_here().values())
+        ids, files = Lazy(lambda: set(self.ids())), Lazy(lambda: set(self.files()))
+        here = Lazy(lambda: {digest for asset in self.assets for digest in self._digests_here(asset)})
+        return Beside(ids, files, here, Lazy(lambda: set(self._digests())), left)
+
+    def _digests_here(self, asset: KeptAsset) -> Iterator[str]:
+        """The digests of an asset's files that this plan counts as looked at."""
+        for _, start, end in self.rows(asset):
+            for at in range(start, end):
+                yield digest_at(self.state.digests, at)
+
+    def _digests(self) -> Iterator[str]:
+        """All digests that the lockfile names for the entries: their pictures', and their files'."""
+        for asset in self.assets:
+            yield from self.memory.pictures(asset)
+            yield from (digest_at(self.state.digests, at) for at in range(*self.span(asset)))
+
+    def remembered(self) -> Remembered:
+        """The digests of all files of the state by signature, for the entries that are looked at."""
+        return Remembered(self.state)
+
+    # ------------------------------------------------------------ the plan
+
+    def merged(self, made: Plan, names: Sequence[str]) -> Plan:
+        """The plan of the other entries with these, in the order of the assets' `names`."""
+        others: dict[str, list[Step]] = {}
+        for step in made.steps:
+            others.setdefault(step.keyed.entry.asset, []).append(step)
+        known = {asset.name: asset for asset in self.assets}
+        parts = [known.get(name) or tuple(others.get(name, ())) for name in names]
+        steps = Steps(self, parts)
+        counts = {**made.counts, "fresh": made.counts["fresh"] + len(steps) - len(made.steps)}
+        return replace(made, steps=steps, counts=counts, looked_at=made.steps)
+
+
+class Steps(Sequence[Step]):
+    """The steps of a plan, in order; those of kept assets are made when somebody asks for them."""
+
+    def __init__(self, kept: Kept, parts: Sequence[KeptAsset | tuple[Step, ...]]) -> None:
+        self._kept = kept
+        self._parts = parts
+        here = kept.steps_here()
+        self._length = sum(len(part) if isinstance(part, tuple) else here[part.name] for part in parts)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Step]:
+        for part in self._parts:
+            yield from part if isinstance(part, tuple) else self._kept.steps(part)
+
+    def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
+        """The text of each step, as JSON has it; `one` gives it for a step that was looked at."""
+        for part in self._parts:
+            yield from map(one, part) if isinstance(part, tuple) else self._kept.texts(part)
+
+    @overload
+    def __getitem__(self, at: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Step, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Step | tuple[Step, ...]:
+        return tuple(self)[at]
+
+
+class Lazy(Collection[str]):
+    """A set of texts that is made when somebody asks for it."""
+
+    def __init__(self, make: Callable[[], Set[str]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _found(self) -> Set[str]:
+        return self._make()
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Remembered(Mapping[str, tuple[Signature, str]]):
+    """The state's files: path to signature and digest, made one by one."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._places = {path: at for at, path in enumerate(state.paths) if at >= state.inputs}
+
+    def __getitem__(self, path: str) -> tuple[Signature, str]:
+        at = self._places[path]
+        return self._state.signature(at), digest_at(self._state.digests, at)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _step(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Step:
+    kind, tags = asset.kinds[columns.numbers[3 * at]], columns.labels[columns.numbers[3 * at + 1]]
+    prompt, seed, digest = columns.prompts[at], columns.seeds[at], digest_at(columns.digests, at)
+    specs = tuple([OutputSpec(path) for path in paths])
+    entry = Entry(columns.ids[at], asset.name, kind.provider, kind.model, prompt, kind.params, seed, specs, tags=tags)
+    candidate = Candidate(seed, Action(kind.family, kind.drew, prompt, "", seed), digest_at(columns.keys, at))
+    outputs = tuple([OutputPlan(spec, Verdict.FRESH, "", "", digest) for spec in specs])
+    plan = CandidatePlan(candidate, Verdict.FRESH, digest, {})
+    return Step(Keyed(entry, (candidate,), None), Verdict.FRESH, (), (plan,), outputs)

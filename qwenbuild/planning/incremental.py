@@ -1,0 +1,191 @@
+"""The plan after a small change: what the last build left fresh and nothing has touched is believed, the rest is walked.
+
+Knows no verdict. It may only save work: where it cannot be sure of an asset the asset is walked, where it cannot be sure at
+all it has no answer, and the walk looks at everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+
+from qwenbuild import expand, manifest, resolve
+from qwenbuild.cache import Cache, cache_dir
+from qwenbuild.catalog import Catalog
+from qwenbuild.errors import QwenbuildError
+from qwenbuild.expand.paths import collision_key, key_below, parents
+from qwenbuild.lock import lockfile
+from qwenbuild.model import Asset, Entry, Manifest
+from qwenbuild.planning.eligible import prints
+from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
+from qwenbuild.planning.planner import Planned, make
+from qwenbuild.project.options import STATE, Options
+from qwenbuild.snapshot import entryfile, statefile
+from qwenbuild.snapshot.entryfile import KeptAsset, Memory
+from qwenbuild.snapshot.statefile import State
+
+
+def plan(options: Options) -> Planned | None:
+    """The plan, as the whole walk would make it; None when it has to. Raises InputError for a manifest that is none."""
+    if options.provider or options.output or options.force or options.strict:
+        return None
+    path = manifest.find(options.folder, options.file)
+    place = statefile.path_of(str(path))
+    state = statefile.read(place)
+    changed = None if state is None else _changed(state, path)
+    if state is None or changed is None:
+        return None
+    memory = entryfile.read(entryfile.path_of(place), state.values.get("kept", ""))
+    if memory is None:
+        return None
+    try:
+        with uncollected():
+            return _planned(manifest.load(path), memory, state, changed, options)
+    except (QwenbuildError, OSError, ValueError):
+        return None  # whatever is wrong, the walk says it in its own words
+
+
+def _planned(asked: Manifest, memory: Memory, state: State, changed: Set[str], options: Options) -> Planned | None:
+    root = asked.folder / asked.output
+    refuse_links(asked)
+    if asked.atlases or os.path.normpath(asked.folder / state.values["root"]) != os.path.normpath(root):
+        return None
+    believed = Kept(memory, state, tuple(_believed(asked, memory, state, changed, str(root))))
+    loaded = _loaded(asked, believed, root) if believed.assets else None
+    if loaded is None or not _fits(loaded, believed):
+        return None
+    return make(loaded, options, believed)
+
+
+# ---------------------------------------------------------------- what is believed
+
+
+def _changed(state: State, path: Path) -> set[str] | None:
+    """The inputs that are not as they were; None when the state is of no use here.
+
+    The manifest may have changed, and the journal: what the plan needs of them is read again. The lockfile may not.
+    """
+    values = state.values
+    if state.paths[0] != path.name or values["tool"] != statefile.tool() or values["environment"] != statefile.environment():
+        return None
+    inputs, leads = statefile.look(str(path.parent), state.paths[: state.inputs])
+    if values["until"] <= statefile.today() or statefile.word(leads) != values["leads"]:
+        return None
+    changed = {path for at, (path, signature) in enumerate(inputs) if signature != state.signature(at)}
+    return None if lockfile.path_of(path).name in changed else changed
+
+
+def _believed(asked: Manifest, memory: Memory, state: State, changed: Set[str], root: str) -> Iterator[KeptAsset]:
+    """The assets that say what they said, whose inputs and files are as they were."""
+    known = {asset.name: asset for asset in memory.assets}
+    blobs = _blobs(state)
+    for name, word in prints(asked).items():
+        asset = known.get(name)
+        if asset is None or asset.print != word or not changed.isdisjoint(asset.read):
+            continue
+        if (blobs is None or blobs.issuperset(memory.pictures(asset))) and _has_files(asset, state, root):
+            yield asset
+
+
+def _blobs(state: State) -> set[str] | None:
+    """The vault's blobs, where others were added or taken away; None where they are those that the pictures were among."""
+    if statefile.vault(state.values["blobs"]) == state.values["vault"]:
+        return None
+    return Cache.open(cache_dir(os.environ)).known_blobs()
+
+
+def _has_files(asset: KeptAsset, state: State, root: str) -> bool:
+    start = state.inputs + asset.file
+    end = start + asset.files
+    return statefile.same_files(root, state.paths[start:end], state.signatures[4 * start : 4 * end])
+
+
+# ---------------------------------------------------------------- loading the rest
+
+
+def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
+    """Everything about the other assets, in the places where the walk would have it. Raises InputError."""
+    names = {asset.name for asset in believed.assets}
+    path = Path(asked.file)
+    lock_path = lockfile.path_of(path)
+    lock = _lock(lock_path, believed)
+    if lock is None:
+        return None
+    others = replace(asked, assets=tuple(asset for asset in asked.assets if asset.name not in names))
+    spent = replace(believed.memory.spent, entries=believed.count)
+    expansion = expand.expand(others, spent)
+    catalog = Catalog.load(asked.models)
+    resolved = resolve.resolve(
+        _with_samples(asked.assets, expansion.entries, believed.assets),
+        asked,
+        today=statefile.today(),
+        catalog=catalog,
+        seeds={id: entry.seeds for id, entry in lock.entries.items() if entry.seeds},
+        samples=names,
+    )
+    if resolved.problems:
+        return None
+    return Loaded(
+        manifest=asked,
+        entries=expansion.entries,
+        keyed=resolved.keyed,
+        notices=(*asked.warnings, *expansion.warnings, *resolved.notices),
+        catalog=catalog,
+        lock_path=lock_path.resolve(),
+        lock=lock,
+        root=root,
+        state=asked.folder / STATE,
+        read=expansion.read,
+        palettes=expansion.palettes,
+        spent=expansion.spent,
+    )
+
+
+def _lock(path: Path, believed: Kept) -> lockfile.Lock | None:
+    """The lockfile without the records of the believed assets."""
+    memory = believed.memory
+    left = {asset.name for asset in memory.assets} - {asset.name for asset in believed.assets}
+    gone = replace(believed, assets=tuple(asset for asset in memory.assets if asset.name in left))
+    return lockfile.part(path, {*memory.loose, *gone.ids()}, len(memory.loose) + len(memory.columns.ids))
+
+
+def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], believed: Sequence[KeptAsset]) -> list[Entry]:
+    """The entries in the manifest's order, and one for each kind of a believed asset's, of which there may be notices."""
+    found: dict[str, list[Entry]] = {asset.name: [] for asset in assets}
+    for entry in entries:
+        found[entry.asset].append(entry)
+    for asset in believed:
+        found[asset.name] = [Entry("", asset.name, kind.provider, kind.model, "", kind.params, 0, ()) for kind in asset.kinds]
+    return [entry for name in found for entry in found[name]]
+
+
+# ---------------------------------------------------------------- together
+
+
+def _fits(loaded: Loaded, believed: Kept) -> bool:
+    """Whether nothing is called or written twice: the entries that were expanded know nothing of the believed ones."""
+    ids, files = set(believed.ids()), _keys(believed.files())
+    paths = [spec.path for entry in loaded.entries for spec in entry.outputs]
+    mine = {collision_key(path) for path in paths}
+    above = {folder for key in mine for folder in parents(key)}
+    if not ids.isdisjoint(entry.id for entry in loaded.entries) or not files.isdisjoint(mine | above):
+        return False
+    if not mine.isdisjoint(folder for head in {key.rpartition("/")[0] for key in files} for folder in (head, *parents(head))):
+        return False
+    return (mine | files).isdisjoint(key_below(loaded.manifest.output, path) for path in _sources(loaded, believed))
+
+
+def _keys(paths: Sequence[str]) -> set[str]:
+    """The collision key of each path, at once where all are plain."""
+    text = "\0".join(paths)
+    return set(text.lower().split("\0")) if text.isascii() else set(map(collision_key, paths))
+
+
+def _sources(loaded: Loaded, believed: Kept) -> Iterator[str]:
+    """The files that no output may replace."""
+    yield from loaded.read
+    yield from (path for asset in believed.assets for path in asset.read)
+    yield from (Path(loaded.manifest.file).name, "qwenbuild.lock")

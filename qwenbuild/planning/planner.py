@@ -1,0 +1,182 @@
+"""The free half of the walk, from what was loaded to a plan: observe, plan, gate. Nothing is written, nothing is sent.
+
+The network is touched only where pictures would be lost and a shared cache may have them.
+Does not know how a plan is carried out or shown.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from qwenbuild import gate, resolve
+from qwenbuild.cache import Attempt, Cache, cache_dir
+from qwenbuild.catalog import Catalog
+from qwenbuild.errors import GateStop, Problem
+from qwenbuild.lfs import OTHER_POINTER
+from qwenbuild.model import Manifest, Plan, Verdict
+from qwenbuild.plan import Wishes, limited, make_plan
+from qwenbuild.planning import remote_pictures
+from qwenbuild.planning.atlas_plans import Packing, sheet_paths
+from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.loading import Loaded, load, recalled, uncollected
+from qwenbuild.planning.observe import Seen, observe
+from qwenbuild.planning.signatures import losing
+from qwenbuild.project.keyfile import ignored
+from qwenbuild.project.options import Options
+from qwenbuild.project.strays import notices
+from qwenbuild.select import pulled, select
+
+RETENTION = 23 * 3600.0
+"""Seconds for which providers keep tasks and idempotency keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything it was made from."""
+
+    loaded: Loaded
+    plan: Plan
+    seen: Seen
+    cache: Cache
+    wishes: Wishes
+    selected: frozenset[str] | None = None
+    extra: frozenset[str] = field(default_factory=frozenset)
+    shared: remote_pictures.Shared = field(default_factory=remote_pictures.Shared)
+    kept: Kept | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest."""
+        return self.loaded.manifest
+
+    @property
+    def notices(self) -> tuple[Problem, ...]:
+        """What is worth saying before the plan."""
+        return (*self.loaded.notices, *ignored(self.manifest.folder), *self.plan.notices)
+
+    def decide(self, options: Options) -> gate.Gate:
+        """What the gate says under these options."""
+        return gate.decide(self.plan, self.manifest.budget, yes=options.yes, max_cost=options.max_cost)
+
+    def gate(self, options: Options) -> GateStop | None:
+        """What would stop a build without a terminal, or None."""
+        decision = self.decide(options)
+        return None if decision.answer == "open" else GateStop(decision.message, code=decision.code)
+
+    def needs_consent(self, options: Options) -> bool:
+        """Whether a terminal would be asked."""
+        return self.decide(options).answer == "ask"
+
+
+def plan(options: Options) -> Planned:
+    """The walk up to the gate. Raises InputError, CacheError; writes nothing."""
+    return make(load(options), options)
+
+
+def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
+    """The Plan for what was loaded. `kept` are assets that are fresh, and of which nothing was loaded."""
+    cache = Cache.open(cache_dir(os.environ))
+    chosen, extra = _chosen(loaded, options, kept)
+    kept = kept and replace(kept, chosen=chosen)
+    keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
+    with uncollected():
+        seen = observe(
+            cache,
+            loaded.lock,
+            loaded.root,
+            keyed,
+            whole=chosen is None,
+            project=loaded.project,
+            recoverable=recoverable(loaded),
+            remembered=kept.remembered() if kept else recalled(loaded),
+            beside=sheet_paths(loaded.manifest, loaded.lock.atlases),
+            known=kept.beside() if kept else None,
+        )
+        wishes = Wishes(
+            forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
+            if options.force
+            else frozenset(),
+            overwrite=options.overwrite,
+            retry_failed=options.retry_failed,
+            provenance=loaded.manifest.provenance,
+        )
+        made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+        shared, facts = remote_pictures.Shared(), seen.facts
+        while (more := remote_pictures.ask(loaded, options, made, facts, shared)) is not shared:
+            shared = more
+            seen = replace(seen, facts=shared.facts(facts))
+            made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    made = remote_pictures.said(made, shared, loaded)
+    lost = losing(made.steps, cache.results)
+    packing = Packing(
+        loaded.manifest,
+        loaded.entries,
+        made.steps,
+        seen.found,
+        loaded.lock.atlases,
+        cache,
+        overwrite=options.overwrite,
+        pointers=seen.facts.pointers,
+    )
+    elsewhere = notices(cache, loaded.project)
+    cached = (Problem("cache", notice) for notice in cache.notices)
+    told = (*_pulled_in(made, extra), *_left_pointers(made), *lost, *elsewhere, *cached)
+    made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
+    if options.limit is not None:
+        made = limited(made, options.limit, seen.facts)
+    if kept:
+        made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])
+    return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared, kept)
+
+
+def _left_pointers(made: Plan) -> tuple[Problem, ...]:
+    """Names the git-LFS pointers that are left alone, because they stand for other bytes than those that are wanted."""
+    names = [output.spec.path for step in made.busy for output in step.outputs if output.reason == OTHER_POINTER]
+    if not names:
+        return ()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    message = f"left alone, for they are git-LFS pointers to other bytes than those wanted: {shown}"
+    return (Problem("lfs-pointer", message, hint="`git lfs pull` fetches what they stand for, --overwrite replaces them"),)
+
+
+def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
+    """Names the inputs that a selection brings along and that have something to do."""
+    names = [step.id for step in made.steps if step.id in extra and step.verdict is not Verdict.FRESH]
+    if not names:
+        return ()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (Problem("pulled-in", f"what was selected builds on {shown}, pulled in"),)
+
+
+def _chosen(loaded: Loaded, options: Options, kept: Kept | None) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """The selected ids (None: all) and the inputs pulled in with them."""
+    if not options.select:
+        return None, frozenset()
+    entries = loaded.entries if kept is None else (*loaded.entries, *kept.entries())
+    chosen = select(entries, options.select, loaded.manifest.atlases)
+    return chosen, pulled(loaded.entries, chosen)
+
+
+def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:
+    """Whether an intent that has no ticket can be settled: it costs nothing, or by the provider's key, or by its task list."""
+    return settles(loaded.manifest, loaded.catalog)
+
+
+def settles(asked: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
+    """The same by a manifest and a model table. An attempt whose provider or model nobody knows any more is not settled."""
+
+    def can(attempt: Attempt) -> bool:
+        if attempt.price == {}:
+            return True
+        if time.time() - attempt.sent > RETENTION:
+            return False
+        settings = resolve.settings_of(asked, attempt.provider)
+        row = catalog.find(attempt.family, attempt.model, True)
+        if row is None or not row.resumable or settings.mode == "sync":
+            return False
+        return catalog.families[attempt.family].recovery != "none"
+
+    return can

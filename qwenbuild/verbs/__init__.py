@@ -1,0 +1,64 @@
+"""What the commands do, one function each, and the walk, as the command line calls them.
+
+Knows no terminal: results are values, questions are asked through a callable. Each name is imported when somebody asks for
+it: a plan needs nothing of what carries it out.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qwenbuild.engine.carry import carry_in, carry_out, sweep_remote, verify_remote
+    from qwenbuild.engine.prune import clean
+    from qwenbuild.engine.walk import Summary, build
+    from qwenbuild.planning.loading import Loaded, load
+    from qwenbuild.planning.planner import Planned, plan
+    from qwenbuild.project.options import Options
+    from qwenbuild.verbs.explanation import explain
+    from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
+    from qwenbuild.verbs.standing import shown, status
+
+_HOMES = {
+    "engine.carry": ("carry_in", "carry_out", "sweep_remote", "verify_remote"),
+    "engine.walk": ("Summary", "build"),
+    "planning.loading": ("Loaded", "load"),
+    "planning.planner": ("Planned", "plan"),
+    "project.options": ("Options",),
+    "engine.prune": ("clean",),
+    "verbs.explanation": ("explain",),
+    "verbs.ledger": ("check_provider", "doubts", "models", "resolve_doubt", "spend"),
+    "verbs.standing": ("shown", "status"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Loaded",
+    "Options",
+    "Planned",
+    "Summary",
+    "build",
+    "carry_in",
+    "carry_out",
+    "check_provider",
+    "clean",
+    "doubts",
+    "explain",
+    "load",
+    "models",
+    "plan",
+    "resolve_doubt",
+    "shown",
+    "spend",
+    "status",
+    "sweep_remote",
+    "verify_remote",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module that has it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"qwenbuild.{_HOME[name]}"), name)

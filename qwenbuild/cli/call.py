@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import terminal
+    from qwenbuild.snapshot import statefile
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,8 +43,6 @@ class Call:
 
         if self.directory or self.file is not None:
             return Path(self.directory)
-        from qwenbuild.snapshot import statefile
-
         taken = statefile.above()
         context = click.get_current_context(silent=True)
         if taken and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
@@ -63,9 +67,7 @@ class Call:
         return self._terminal(sys.stderr)
 
     def _terminal(self, stream: Any) -> Terminal:
-        from qwenbuild.report.terminal import terminal
-
-        return terminal(stream, self.color, quiet=self.quiet, verbose=self.verbose)
+        return terminal.terminal(stream, self.color, quiet=self.quiet, verbose=self.verbose)
 
 
 def current() -> Call:

@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.cli import reach
+    from qwenbuild.planning import remote_pictures
+    from qwenbuild.report import escape, progress
+    from qwenbuild.report import words as wording
 
 if TYPE_CHECKING:
     from qwenbuild.engine.carry import Carried, Checked, Swept
@@ -24,16 +32,12 @@ SHOWN = 20
 
 def push(select: tuple[str, ...], *, dry: bool, as_json: bool) -> int:
     """`cache push`."""
-    from qwenbuild import verbs
-
     done = verbs.carry_out(opt.walk(select=select), _reporter(), dry=dry)
     return _carried(done, "put into", "not in this machine's cache", as_json=as_json)
 
 
 def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -> int:
     """`cache pull`."""
-    from qwenbuild import verbs
-
     done = verbs.carry_in(opt.walk(select=select), _reporter(), dry=dry, receipts=receipts)
     code = _carried(done, "fetched from", "not in the shared cache", as_json=as_json)
     return code or (1 if done.missing else 0)
@@ -41,8 +45,6 @@ def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -
 
 def verify(*, as_json: bool) -> int:
     """`cache verify --remote`."""
-    from qwenbuild import verbs
-
     found = verbs.verify_remote(opt.walk(), _reporter())
     if as_json:
         say.as_json({"v": 1, "sound": found.sound, **asdict(found)})
@@ -53,11 +55,8 @@ def verify(*, as_json: bool) -> int:
 
 def sweep(lockfiles: Sequence[Path], *, dry: bool, as_json: bool) -> int:
     """`cache gc --remote`, over the lockfiles given, else over this project's."""
-    from qwenbuild import verbs
-    from qwenbuild.cli.reach import reachable
-
     options = opt.walk()
-    keep = reachable(lockfiles or [verbs.load(options).lock_path])
+    keep = reach.reachable(lockfiles or [verbs.load(options).lock_path])
     found = verbs.sweep_remote(options, keep.keys, keep.digests, dry=dry)
     if as_json:
         say.as_json({"v": 1, **asdict(found)})
@@ -67,9 +66,7 @@ def sweep(lockfiles: Sequence[Path], *, dry: bool, as_json: bool) -> int:
 
 
 def _reporter() -> Any:
-    from qwenbuild.report.progress import reporter
-
-    return reporter(sys.stderr, current().err(), live=False)
+    return progress.reporter(sys.stderr, current().err(), live=False)
 
 
 def _carried(done: Carried, words: str, lacks: str, *, as_json: bool) -> int:
@@ -81,44 +78,34 @@ def _carried(done: Carried, words: str, lacks: str, *, as_json: bool) -> int:
 
 
 def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
-    from qwenbuild.planning.remote_pictures import size_words
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     for name, error in list(done.failed.items())[:SHOWN]:
-        yield f"failed   {name[:12]}: {visible(error)}"
+        yield f"failed   {name[:12]}: {escape.visible(error)}"
     yield from (f"missing  {digest}: {lacks}" for digest in done.missing[:SHOWN])
     if len(done.missing) > SHOWN or len(done.failed) > SHOWN:
         yield f"and {max(0, len(done.missing) - SHOWN) + max(0, len(done.failed) - SHOWN):,} more"
     verb = ("would be " if done.dry else "") + words
-    yield f"{count(done.moved, 'picture')} of {done.wanted:,} {verb} {visible(done.url)} ({size_words(done.bytes)})."
+    size = remote_pictures.size_words(done.bytes)
+    yield f"{wording.count(done.moved, 'picture')} of {done.wanted:,} {verb} {escape.visible(done.url)} ({size})."
 
 
 def _checked(found: Checked) -> Iterator[str]:
-    from qwenbuild.planning.remote_pictures import size_words
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     yield from (f"corrupt  {digest}: other bytes than its name says" for digest in found.corrupt)
     yield from (f"missing  {digest}: the lockfile names it" for digest in found.missing[:SHOWN])
-    yield from (f"failed   {digest[:12]}: {visible(error)}" for digest, error in list(found.failed.items())[:SHOWN])
+    yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(found.failed.items())[:SHOWN])
     state = "whole" if found.sound else "not whole"
     bad = f", {len(found.corrupt):,} corrupt, {len(found.missing):,} missing, {len(found.failed):,} not read"
-    size = f"{count(found.read, 'picture')} ({size_words(found.bytes)})"
-    yield f"{visible(found.url)} is {state}: {size} read{'' if found.sound else bad}."
+    size = f"{wording.count(found.read, 'picture')} ({remote_pictures.size_words(found.bytes)})"
+    yield f"{escape.visible(found.url)} is {state}: {size} read{'' if found.sound else bad}."
 
 
 def _swept(found: Swept) -> Iterator[str]:
-    from qwenbuild.planning.remote_pictures import size_words
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     yield from found.names[:SHOWN]
     if len(found.names) > SHOWN:
         yield f"and {len(found.names) - SHOWN:,} more"
     verb = "would be removed from" if found.dry else "removed from"
-    yield f"{count(len(found.names), 'object')} ({size_words(found.bytes)}) {verb} {visible(found.url)}."
+    size = remote_pictures.size_words(found.bytes)
+    yield f"{wording.count(len(found.names), 'object')} ({size}) {verb} {escape.visible(found.url)}."
     if found.young:
-        yield f"{count(found.young, 'object')} of the last 24 hours stay: their lockfile may not be merged yet."
+        yield f"{wording.count(found.young, 'object')} of the last 24 hours stay: their lockfile may not be merged yet."
     if found.dry and found.names:
         yield "Lockfiles of branches that were not given do not count. --yes removes."

@@ -10,9 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild.later import later
 from qwenbuild.report.escape import visible
 from qwenbuild.report.terminal import Terminal, cut, pad, wrap
 from qwenbuild.report.words import change_words
+
+with later:
+    from qwenbuild.lock import diff
 
 if TYPE_CHECKING:
     from qwenbuild.lock.diff import Change
@@ -74,9 +78,7 @@ def summary_words(changes: Sequence[Change]) -> str:
 
 def counts(changes: Sequence[Change]) -> dict[str, int]:
     """How many entries there are of each kind of change, every kind named."""
-    from qwenbuild.lock.diff import Kind
-
-    return {kind.value: sum(change.kind is kind for change in changes) for kind in Kind}
+    return {kind.value: sum(change.kind is kind for change in changes) for kind in diff.Kind}
 
 
 # ---------------------------------------------------------------- JSON

@@ -14,6 +14,10 @@ import click
 from qwenbuild.cli import say
 from qwenbuild.cli import show as shown
 from qwenbuild.cli.call import current
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import escape, words
 
 if TYPE_CHECKING:
     from qwenbuild.verbs.choices import Choice
@@ -38,17 +42,12 @@ def agreed(question: str, *, yes: bool) -> bool:
 
 def show(choices: Sequence[Choice], done: str) -> int:
     """A line an entry, what it will cost where it does, and how many were `done`; nobody asks, for nothing is paid."""
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     if not current().quiet:
-        say.result(f"{visible(choice.id)}: {visible(choice.words)}{_price(choice)}" for choice in choices)
+        say.result(f"{escape.visible(choice.id)}: {escape.visible(choice.words)}{_price(choice)}" for choice in choices)
     if len(choices) != 1:
-        say.result([f"{count(sum(choice.changed for choice in choices), 'entry', 'entries')} {done}."])
+        say.result([f"{words.count(sum(choice.changed for choice in choices), 'entry', 'entries')} {done}."])
     return 0
 
 
 def _price(choice: Choice) -> str:
-    from qwenbuild.report.words import price_words
-
-    return "" if choice.price == {} else f" ({price_words(choice.price)} a picture)"
+    return "" if choice.price == {} else f" ({words.price_words(choice.price)} a picture)"

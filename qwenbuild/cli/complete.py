@@ -14,6 +14,11 @@ from typing import Any
 import click
 
 from qwenbuild.cli.call import META, Call
+from qwenbuild.errors import QwenbuildError
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
 
 MOST = 2000
 """So many words are offered; a shell shows no more."""
@@ -65,11 +70,8 @@ def _ids(manifest: Path) -> Iterator[str]:
 
 
 def _expanded(manifest: Path) -> Iterator[str]:
-    from qwenbuild.errors import QwenbuildError
-    from qwenbuild.verbs import Options, load
-
     try:
-        loaded: Any = load(Options(folder=manifest.parent, file=manifest.name))
+        loaded: Any = verbs.load(verbs.Options(folder=manifest.parent, file=manifest.name))
     except QwenbuildError:
         return
     yield from (entry.id for entry in loaded.entries)

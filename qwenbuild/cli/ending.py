@@ -5,6 +5,7 @@ Knows the error tree; does not know what the program was doing.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,16 @@ from typing import Any
 
 import click
 
+from qwenbuild.cli.crash import write_log
 from qwenbuild.errors import Problem, QwenbuildError
+from qwenbuild.later import later
 from qwenbuild.stdio import FAILED, failure, finish
+
+with later:
+    from qwenbuild import tree
+    from qwenbuild.cli import program
+    from qwenbuild.report import escape, streams, terminal
+    from qwenbuild.report import problems as wording
 
 INTERRUPTED = 130
 BUG = 70
@@ -52,9 +61,7 @@ def run(args: Sequence[str]) -> int:
 
 def _of_the_environment(error: BaseException) -> str:
     """A sentence for what no program can help: a file that the system does not give, or a name that it cannot write."""
-    from qwenbuild.tree import NotWritten
-
-    if isinstance(error, NotWritten):
+    if isinstance(error, tree.NotWritten):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
@@ -66,12 +73,10 @@ def _of_the_environment(error: BaseException) -> str:
 
 
 def _carried_out(args: list[str]) -> int:
-    from qwenbuild.cli.program import program
-
     if "_QWENBUILD_COMPLETE" in os.environ:
-        program.main(args, prog_name="qwenbuild")
-    with program.make_context("qwenbuild", args) as context:
-        code = program.invoke(context)
+        program.program.main(args, prog_name="qwenbuild")
+    with program.program.make_context("qwenbuild", args) as context:
+        code = program.program.invoke(context)
     return code if isinstance(code, int) else 0
 
 
@@ -107,10 +112,8 @@ def _problems(problems: Sequence[Problem], args: Sequence[str]) -> None:
     if wants_json(args):
         _json(problems)
         return
-    from qwenbuild.report.problems import format_problem
-
     for problem in problems:
-        _line(format_problem(problem) if problem.mark else _error(format_problem(problem)))
+        _line(wording.format_problem(problem) if problem.mark else _error(wording.format_problem(problem)))
 
 
 def _usage(error: click.ClickException, args: Sequence[str]) -> None:
@@ -120,29 +123,19 @@ def _usage(error: click.ClickException, args: Sequence[str]) -> None:
     context = getattr(error, "ctx", None)
     if context is not None:
         _line(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
-    from qwenbuild.report.escape import visible
-
-    _line(_error(visible(error.format_message())))
+    _line(_error(escape.visible(error.format_message())))
 
 
 def _json(problems: Sequence[Problem]) -> None:
-    import json
-
-    from qwenbuild.report.streams import Lines
-
-    Lines(sys.stdout).line(json.dumps({"v": 1, "errors": [problem_json(problem) for problem in problems]}))
+    streams.Lines(sys.stdout).line(json.dumps({"v": 1, "errors": [problem_json(problem) for problem in problems]}))
 
 
 def _error(text: str) -> str:
-    from qwenbuild.report.terminal import terminal
-
-    return f"{terminal(sys.stderr).style('error:', 'red', 'bold')} {text}"
+    return f"{terminal.terminal(sys.stderr).style('error:', 'red', 'bold')} {text}"
 
 
 def _line(text: str) -> None:
-    from qwenbuild.report.streams import Lines
-
-    Lines(sys.stderr).line(text)
+    streams.Lines(sys.stderr).line(text)
 
 
 # ---------------------------------------------------------------- bugs
@@ -150,8 +143,6 @@ def _line(text: str) -> None:
 
 def _bug(error: BaseException) -> int:
     import traceback
-
-    from qwenbuild.cli.crash import write_log
 
     text = "".join(traceback.format_exception(error))
     path = write_log(text)

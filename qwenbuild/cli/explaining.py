@@ -14,10 +14,14 @@ from typing import Any
 
 from qwenbuild.cli.call import current
 from qwenbuild.key import document, from_document
+from qwenbuild.later import later
 from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
 from qwenbuild.snapshot import statefile
+
+with later:
+    from qwenbuild import cache
 
 SIMPLE = frozenset({"action", "digest", "key", "made", "outputs"})
 """The fields of a record of which nothing was chosen, held or rejected."""
@@ -77,7 +81,5 @@ def _outputs(state: statefile.State, places: Sequence[int]) -> tuple[OutputPlan,
 
 def _result(root: Path, record: LockEntry) -> ActionResult | None:
     """The receipt of the picture in use. Its index is not opened: one key's receipts are as quickly read."""
-    from qwenbuild.cache import Cache
-
-    results = Cache.open(root).receipts.read(record.key)
+    results = cache.Cache.open(root).receipts.read(record.key)
     return next((item.result for item in results if item.result.digest == record.digest), None)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qwenbuild.cli.call import current
+from qwenbuild.cli.complete import selectors
+from qwenbuild.project.options import Options
 
 if TYPE_CHECKING:
-    from qwenbuild.verbs import Options
+    from qwenbuild.project.options import Options
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -59,8 +61,6 @@ def offline_option(command: Decorated) -> Decorated:
 
 def select_argument(command: Decorated) -> Decorated:
     """`[SELECT]…`, completed from the manifest."""
-    from qwenbuild.cli.complete import selectors
-
     return click.argument("select", nargs=-1, metavar="[SELECT]...", shell_complete=selectors)(command)
 
 
@@ -80,8 +80,6 @@ def build_options(command: Decorated) -> Decorated:
 
 def walk(**said: Any) -> Options:
     """The walk's Options: what the command was told, in the call's folder."""
-    from qwenbuild.verbs import Options
-
     call = current()
     costs = said.pop("max_cost", ())
     return Options(folder=call.folder, file=call.file, max_cost=dict(costs) or None, **said)

@@ -9,23 +9,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.cache.care import gc
+    from qwenbuild.lock import lockfile
+
 if TYPE_CHECKING:
-    from qwenbuild.cache.care.gc import Reachable
     from qwenbuild.model import LockEntry
 
 
-def reachable(lockfiles: Iterable[Path]) -> Reachable:
+def reachable(lockfiles: Iterable[Path]) -> gc.Reachable:
     """Everything that the lockfiles name. Raises InputError for one that cannot be read: it is never taken for empty."""
-    from qwenbuild.cache.care.gc import Reachable
-    from qwenbuild.lock import lockfile
-
     keys: set[str] = set()
     digests: set[str] = set()
     for path in lockfiles:
         for entry in lockfile.read(path).entries.values():
             keys.update(_keys(entry))
             digests.update(_digests(entry))
-    return Reachable(frozenset(keys), frozenset(digests))
+    return gc.Reachable(frozenset(keys), frozenset(digests))
 
 
 def _keys(entry: LockEntry) -> Iterator[str]:

@@ -5,11 +5,17 @@ Does not know what is said.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.cli.call import current
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import problems as wording
+    from qwenbuild.report import streams
 
 if TYPE_CHECKING:
     from qwenbuild.errors import Problem
@@ -17,9 +23,7 @@ if TYPE_CHECKING:
 
 def result(lines: Iterable[str]) -> None:
     """Lines on stdout."""
-    from qwenbuild.report.streams import Lines
-
-    stream = Lines(sys.stdout)
+    stream = streams.Lines(sys.stdout)
     for line in lines:
         stream.line(line)
         if stream.gone:
@@ -28,15 +32,11 @@ def result(lines: Iterable[str]) -> None:
 
 def pieces(texts: Iterable[str]) -> None:
     """Pieces of one text on stdout, as they are, without a flush between them."""
-    from qwenbuild.report.streams import Lines
-
-    Lines(sys.stdout).write_all(texts)
+    streams.Lines(sys.stdout).write_all(texts)
 
 
 def as_json(value: Any) -> None:
     """One JSON value on stdout, in ASCII, on one line."""
-    import json
-
     result([json.dumps(value)])
 
 
@@ -48,19 +48,15 @@ def message(text: str) -> None:
 
 def problem_text(text: str) -> None:
     """A line on stderr, whatever the user wants to read."""
-    from qwenbuild.report.streams import Lines
-
-    Lines(sys.stderr).line(text)
+    streams.Lines(sys.stderr).line(text)
 
 
 def notices(problems: Sequence[Problem]) -> None:
     """Warnings and notices on stderr, unless `-q`; without `-v` the first few, a line each."""
-    from qwenbuild.report.problems import NOTICES, format_problem
-
     call = current()
-    shown = problems if call.verbose else problems[:NOTICES]
+    shown = problems if call.verbose else problems[: wording.NOTICES]
     for problem in shown:
-        said = format_problem(problem)
+        said = wording.format_problem(problem)
         message(call.err().style("note: ", "yellow") + (said if call.verbose else said.partition("\n")[0]))
     if len(shown) < len(problems):
         message(f"note: and {len(problems) - len(shown):,} more (-v shows them)")

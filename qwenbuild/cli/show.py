@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import plan_json, plan_text, terminal
 
 if TYPE_CHECKING:
     from qwenbuild.model import Plan
@@ -18,32 +22,26 @@ if TYPE_CHECKING:
 
 def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> int:
     """Print a plan; the exit code is 0, or 3 under `--check` when something is to do."""
-    from qwenbuild.report.plan_json import plan_json
-    from qwenbuild.report.plan_text import plan_lines, plan_summary
-
     say.notices(planned.notices)
     if as_json:
-        say.pieces(plan_json(planned.plan))
+        say.pieces(plan_json.plan_json(planned.plan))
     else:
         out = current().out()
-        say.result([] if out.quiet else plan_lines(planned.plan, out))
-        say.result(plan_summary(planned.plan, out))
+        say.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
+        say.result(plan_text.plan_summary(planned.plan, out))
         _gate(planned, options)
     return 3 if check and not up_to_date(planned.plan) else 0
 
 
 def status(planned: Planned, *, as_json: bool, check: bool) -> int:
     """Print the state: the same value as a plan, and the same judgement."""
-    from qwenbuild.report.plan_json import plan_json
-    from qwenbuild.report.plan_text import plan_lines, status_summary
-
     say.notices(planned.notices)
     if as_json:
-        say.pieces(plan_json(planned.plan))
+        say.pieces(plan_json.plan_json(planned.plan))
     else:
         out = current().out()
-        say.result([] if out.quiet else plan_lines(planned.plan, out))
-        say.result(status_summary(planned.plan, out))
+        say.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
+        say.result(plan_text.status_summary(planned.plan, out))
     return 3 if check and not up_to_date(planned.plan) else 0
 
 
@@ -63,19 +61,15 @@ def _gate(planned: Planned, options: Options) -> None:
 
 def may_ask(*, as_json: bool) -> bool:
     """Whether a person sits at a terminal who can answer."""
-    from qwenbuild.report.terminal import is_terminal
-
-    return not as_json and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    return not as_json and terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stderr)
 
 
 def ask(planned: Planned) -> bool:
     """The question at the gate: the plan, its price, and y or N."""
-    from qwenbuild.report.plan_text import cost_words, plan_lines, plan_summary
-
     err = current().err()
-    for line in (*plan_lines(planned.plan, err), *plan_summary(planned.plan, err)):
+    for line in (*plan_text.plan_lines(planned.plan, err), *plan_text.plan_summary(planned.plan, err)):
         say.problem_text(line)
-    sys.stderr.write(f"Pay {cost_words(planned.plan.cost, planned.plan.unknown_price)}? [y/N] ")
+    sys.stderr.write(f"Pay {plan_text.cost_words(planned.plan.cost, planned.plan.unknown_price)}? [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from types import ModuleType, SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-import qwenbuild
+from qwenbuild import verbs
 from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.model import (
@@ -108,19 +108,17 @@ def make_summary(exit_code: int = 0, **counts: int) -> SimpleNamespace:
 def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
     """The walk replaced by one that does nothing but remember."""
     state = Walk()
-    fake = FakeBuild(state)
-    monkeypatch.setitem(sys.modules, "qwenbuild.verbs", fake)
-    monkeypatch.setattr(qwenbuild, "verbs", fake, raising=False)
+    fake = FakeVerbs(state)
+    for name, verb in vars(FakeVerbs).items():
+        if not name.startswith("_"):
+            monkeypatch.setattr(verbs, name, MethodType(verb, fake), raising=False)
     return state
 
 
-class FakeBuild(ModuleType):
+class FakeVerbs:
     """In the place of `qwenbuild.verbs`: its functions remember what they were asked, and answer what the walk says."""
 
-    Options = Options
-
     def __init__(self, state: Walk) -> None:
-        super().__init__("qwenbuild.verbs")
         self._state = state
 
     def plan(self, options: Options) -> SimpleNamespace:

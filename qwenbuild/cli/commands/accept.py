@@ -15,6 +15,11 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.chosen import agreed, confirm_options
 from qwenbuild.cli.complete import selectors
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import escape, words
+    from qwenbuild.verbs import adopt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +40,6 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
       qwenbuild accept -n 'potions/*'
       qwenbuild accept potions/red-small
     """
-    from qwenbuild.report.words import count
-    from qwenbuild.verbs import adopt
-
     options = opt.walk()
     told = adopt.accept(options, select, dry=True)
     number = sum(bool(item.fields) for item in told)
@@ -46,19 +48,16 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
         if not agreed("Keep these pictures?", yes=yes):
             return 4
         adopt.accept(options, select)
-    say.result([f"{count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
+    say.result([f"{words.count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
     return 0
 
 
 def _lines(told: Sequence[Acceptance]) -> Iterator[str]:
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import change_words, price_words
-
     width = current().out().width - 12
     for item in told:
         if not item.fields:
-            yield f"{visible(item.id)}: {item.words}"
+            yield f"{escape.visible(item.id)}: {item.words}"
             continue
-        saved = f"; otherwise {price_words(item.price)} a picture" if item.price != {} else ""
-        yield f"{visible(item.id)} keeps {item.digest[:12]}{saved}"
-        yield from (f"    {visible(name)}: {change_words(old, new, width)}" for name, old, new in item.fields)
+        saved = f"; otherwise {words.price_words(item.price)} a picture" if item.price != {} else ""
+        yield f"{escape.visible(item.id)} keeps {item.digest[:12]}{saved}"
+        yield from (f"    {escape.visible(name)}: {words.change_words(old, new, width)}" for name, old, new in item.fields)

@@ -10,6 +10,10 @@ import click
 from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import choices
 
 
 @click.command("approve", cls=Verb)
@@ -22,6 +26,4 @@ def command(select: tuple[str, ...]) -> int:
       qwenbuild approve 'heroes/*'
       qwenbuild approve tag:ui heroes/knight
     """
-    from qwenbuild.verbs import choices
-
     return show(choices.approve(opt.walk(), select), "approved")

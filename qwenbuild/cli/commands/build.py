@@ -14,6 +14,12 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say, show
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import events, progress, terminal
+    from qwenbuild.report import summary as closing
 
 if TYPE_CHECKING:
     from qwenbuild.verbs import Options, Planned
@@ -36,8 +42,6 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
       qwenbuild build 'potions/*' --max-cost 2.50
       qwenbuild build --locked --offline     in CI: only what the cache has
     """
-    from qwenbuild import verbs
-
     opt.force_needs_a_choice(said["force"], select, said["all"])
     opt.keep_modified_needs_locked(said["keep_modified"], said["locked"])
     if dry:
@@ -47,13 +51,8 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
 
 
 def _text(options: Options) -> int:
-    from qwenbuild import verbs
-    from qwenbuild.report.progress import reporter
-    from qwenbuild.report.summary import failure_lines, summary_lines
-    from qwenbuild.report.terminal import is_terminal
-
     asks = show.may_ask(as_json=False) and not options.yes
-    told = reporter(sys.stderr, current().err(), live=is_terminal(sys.stderr), asks=asks)
+    told = progress.reporter(sys.stderr, current().err(), live=terminal.is_terminal(sys.stderr), asks=asks)
 
     def ask(planned: Planned) -> bool:
         agreed = show.ask(planned)
@@ -66,23 +65,19 @@ def _text(options: Options) -> int:
     finally:
         told.close()
     say.notices(summary.problems)
-    for line in failure_lines(summary, current().err(), told.told):
+    for line in closing.failure_lines(summary, current().err(), told.told):
         say.problem_text(line)
-    say.result(summary_lines(summary, current().out()))
+    say.result(closing.summary_lines(summary, current().out()))
     if getattr(summary, "first", False):
         say.message("`qwenbuild gallery` shows all pictures on one page.")
     return summary.exit_code
 
 
 def _json(options: Options) -> int:
-    from qwenbuild import verbs
-    from qwenbuild.report.events import JsonLines
-    from qwenbuild.report.summary import summary_json
-
-    told = JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
+    told = events.JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
     try:
         summary = verbs.build(options, told, None)
-        told.summary(summary_json(summary))
+        told.summary(closing.summary_json(summary))
         say.notices(summary.problems)
     finally:
         told.close()

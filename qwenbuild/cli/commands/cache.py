@@ -5,23 +5,28 @@ Does not know the cache's layout.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwenbuild.cache.care import gc as collecting
-from qwenbuild.cache.care import rebuild as rebuilding
-from qwenbuild.cache.care import verify as checking
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
+from qwenbuild.errors import CacheError, GateStop, InputError, Problem
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import cache as vault
+    from qwenbuild.cli import carry, reach
+    from qwenbuild.report import escape, terminal, words
 
 if TYPE_CHECKING:
-    from qwenbuild.cache import Cache
     from qwenbuild.cache.care.gc import GcReport
     from qwenbuild.cache.care.verify import Report
 
@@ -43,11 +48,7 @@ def folder() -> int:
       qwenbuild cache dir
       du -sh "$(qwenbuild cache dir)"
     """
-    import os
-
-    from qwenbuild.cache.location import cache_dir
-
-    say.result([str(cache_dir(os.environ))])
+    say.result([str(vault.cache_dir(os.environ))])
     return 0
 
 
@@ -61,7 +62,7 @@ def stats(as_json: bool) -> int:
       qwenbuild cache stats
       qwenbuild cache stats --json
     """
-    from dataclasses import asdict
+    from qwenbuild.cache.care import verify as checking
 
     cache = _open()
     found = checking.stats(cache)
@@ -94,9 +95,9 @@ def verify(remote: bool, as_json: bool) -> int:
       qwenbuild cache verify
       qwenbuild cache verify --remote
     """
-    if remote:
-        from qwenbuild.cli import carry
+    from qwenbuild.cache.care import verify as checking
 
+    if remote:
         return carry.verify(as_json=as_json)
     cache = _open()
     return _report(checking.verify(cache, full=True), as_json)
@@ -111,6 +112,8 @@ def rebuild(as_json: bool) -> int:
     Examples:
       qwenbuild cache rebuild
     """
+    from qwenbuild.cache.care import rebuild as rebuilding
+
     cache = _open()
     return _report(rebuilding.rebuild(cache), as_json)
 
@@ -133,16 +136,14 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
       qwenbuild cache gc --forget ~/old/qwenbuild.lock
       qwenbuild cache gc --remote main.lock release.lock
     """
-    if remote:
-        from qwenbuild.cli import carry
+    from qwenbuild.cache.care import gc as collecting
 
+    if remote:
         return carry.sweep([Path(path) for path in lockfiles], dry=dry or not yes, as_json=as_json)
     if lockfiles:
         raise click.UsageError("LOCKFILEs go with --remote; this machine's cache knows its own.")
-    from qwenbuild.cli.reach import reachable
-
     cache = _open()
-    keep = reachable(_roots(cache, forget))
+    keep = reach.reachable(_roots(cache, forget))
     report = collecting.collect(cache, keep)
     if as_json:
         say.as_json(_gc_json(report))
@@ -173,8 +174,6 @@ def push(select: tuple[str, ...], dry: bool, as_json: bool) -> int:
       qwenbuild cache push -n
       qwenbuild cache push 'potions/*'
     """
-    from qwenbuild.cli import carry
-
     return carry.push(select, dry=dry, as_json=as_json)
 
 
@@ -193,26 +192,18 @@ def pull(select: tuple[str, ...], dry: bool, receipts: bool, as_json: bool) -> i
       qwenbuild cache pull
       qwenbuild cache pull -n tag:ui
     """
-    from qwenbuild.cli import carry
-
     return carry.pull(select, dry=dry, receipts=receipts, as_json=as_json)
 
 
-def _open() -> Cache:
-    import os
-
-    from qwenbuild.cache import Cache, cache_dir
-
-    cache = Cache.open(cache_dir(os.environ))
+def _open() -> vault.Cache:
+    cache = vault.Cache.open(vault.cache_dir(os.environ))
     for notice in cache.notices:
         say.message(f"note: {notice}")
     return cache
 
 
-def _roots(cache: Cache, forget: tuple[str, ...]) -> list[Path]:
+def _roots(cache: vault.Cache, forget: tuple[str, ...]) -> list[Path]:
     """The lockfiles to start from. Raises InputError when one is not there: its pictures may still be wanted."""
-    from qwenbuild.errors import CacheError, InputError, Problem
-
     if not cache.roots.path.exists() and any(cache.receipts.keys()):
         raise CacheError(
             f"nothing is removed: {cache.roots.path}, the list of the lockfiles that use this cache, is not there; "
@@ -230,10 +221,7 @@ def _roots(cache: Cache, forget: tuple[str, ...]) -> list[Path]:
 
 
 def _agreed() -> bool:
-    from qwenbuild.errors import GateStop
-    from qwenbuild.report.terminal import is_terminal
-
-    if not is_terminal(sys.stdin) or not is_terminal(sys.stderr):
+    if not terminal.is_terminal(sys.stdin) or not terminal.is_terminal(sys.stderr):
         raise GateStop("removing paid pictures needs a yes: say --yes, or -n to look only", code="consent")
     sys.stderr.write("Remove them? [y/N] ")
     sys.stderr.flush()
@@ -241,26 +229,22 @@ def _agreed() -> bool:
 
 
 def _gc_lines(report: GcReport) -> Iterator[str]:
-    from qwenbuild.report.words import count, price_words
-
     if not (report.blobs or report.keys or report.leftovers):
         yield "Nothing to remove: every picture is named by a lockfile."
     else:
-        yield f"{count(len(report.blobs), 'picture')} that no lockfile names ({_size(report.size)})."
-        unknown = f", and {count(report.unknown, 'picture')} at an unknown price" if report.unknown else ""
-        yield f"To make them again would cost {price_words(report.cost) if report.cost else 'nothing'}{unknown}."
+        yield f"{words.count(len(report.blobs), 'picture')} that no lockfile names ({_size(report.size)})."
+        unknown = f", and {words.count(report.unknown, 'picture')} at an unknown price" if report.unknown else ""
+        yield f"To make them again would cost {words.price_words(report.cost) if report.cost else 'nothing'}{unknown}."
     if report.kept_young:
-        yield f"{count(report.kept_young, 'picture')} of the last 24 hours stay."
+        yield f"{words.count(report.kept_young, 'picture')} of the last 24 hours stay."
 
 
 def _gc_json(report: GcReport) -> dict[str, Any]:
-    from qwenbuild.report.words import price_json
-
     return {
         "v": 1,
         "blobs": list(report.blobs),
         "size": report.size,
-        "cost": price_json(report.cost),
+        "cost": words.price_json(report.cost),
         "unknown_price": report.unknown,
         "kept_young": report.kept_young,
     }
@@ -268,8 +252,6 @@ def _gc_json(report: GcReport) -> dict[str, Any]:
 
 def _report(report: Report, as_json: bool) -> int:
     if as_json:
-        from dataclasses import asdict
-
         say.as_json({"v": 1, "sound": report.sound, **asdict(report)})
     else:
         say.result(_report_lines(report))
@@ -277,22 +259,19 @@ def _report(report: Report, as_json: bool) -> int:
 
 
 def _report_lines(report: Report) -> Iterator[str]:
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     out = current().out()
     yield from (
         f"{out.style('corrupt', 'red')}  {digest}: set aside, will be restored or bought again" for digest in report.corrupt
     )
     yield from (f"{out.style('missing', 'red')}  {digest}: a receipt names it" for digest in report.missing)
-    yield from (f"{out.style('note', 'yellow')}     {visible(notice)}" for notice in report.notices)
+    yield from (f"{out.style('note', 'yellow')}     {escape.visible(notice)}" for notice in report.notices)
     if report.made_anew:
         yield f"journal    {report.rescued_attempts:,} attempts saved, {report.lost_attempts:,} could not be read"
         yield "           a request that was open and is not among them may be bought again: see the provider's task list first"
-    journal = "" if report.journal == "ok" else f"; journal: {visible(report.journal)}"
+    journal = "" if report.journal == "ok" else f"; journal: {escape.visible(report.journal)}"
     verdict = "whole" if report.sound else "not whole"
-    pictures = f"{count(report.blobs, 'picture')} ({_size(report.size)})"
-    yield f"The cache is {verdict}: {pictures}, {count(report.results, 'result')}{journal}."
+    pictures = f"{words.count(report.blobs, 'picture')} ({_size(report.size)})"
+    yield f"The cache is {verdict}: {pictures}, {words.count(report.results, 'result')}{journal}."
 
 
 def _size(number: int) -> str:

@@ -11,6 +11,11 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import escape, words
 
 
 @click.command("clean", cls=Verb)
@@ -24,15 +29,13 @@ def command(everything: bool, dry: bool) -> int:
       qwenbuild clean -n
       qwenbuild clean --all         the next build restores it all, for nothing
     """
-    from qwenbuild import verbs
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     cleaned = verbs.clean(opt.walk(), everything, dry)
     out = current().out()
     if not out.quiet:
-        say.result(f"{'would remove' if dry else 'removed'}  {visible(path)}" for path in cleaned.removed)
-        say.result(f"{out.style('kept', 'yellow')}  {visible(path)}: {visible(why)}" for path, why in cleaned.kept)
+        say.result(f"{'would remove' if dry else 'removed'}  {escape.visible(path)}" for path in cleaned.removed)
+        say.result(
+            f"{out.style('kept', 'yellow')}  {escape.visible(path)}: {escape.visible(why)}" for path, why in cleaned.kept
+        )
     kept = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
-    say.result([f"{count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
+    say.result([f"{words.count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
     return 1 if cleaned.failed else 0

@@ -6,8 +6,14 @@ Does not know the shells; click does.
 from __future__ import annotations
 
 import click
+from click.shell_completion import get_completion_class
 
+from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.cli import program
 
 BASH = r"""_qwenbuild_completion() {
     local IFS=$'\n' line="${COMP_LINE:0:$COMP_POINT}" completion type value before=""
@@ -44,16 +50,11 @@ def command(shell: str) -> int:
       qwenbuild completion zsh > "${fpath[1]}/_qwenbuild"
       qwenbuild completion fish > ~/.config/fish/completions/qwenbuild.fish
     """
-    from click.shell_completion import get_completion_class
-
-    from qwenbuild.cli import say
-    from qwenbuild.cli.program import program
-
     if shell == "bash":
         say.pieces([BASH])
         return 0
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"click knows no shell {shell!r}")
-    say.result([found(program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
+    say.result([found(program.program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
     return 0

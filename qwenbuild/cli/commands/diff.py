@@ -5,16 +5,26 @@ Does not know how they are compared or worded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 
+from qwenbuild.cli import changes as words
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import cache, images, manifest
+    from qwenbuild.gallery import revision
+    from qwenbuild.gallery import sources as places
+    from qwenbuild.lock import diff, lockfile
 
 if TYPE_CHECKING:
     from qwenbuild.gallery.revision import Before
@@ -42,20 +52,14 @@ def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, 
       qwenbuild diff main HEAD
       qwenbuild diff main --markdown --thumbnails thumbs > comment.md
     """
-    from qwenbuild import manifest
-    from qwenbuild.cli import changes as words
-    from qwenbuild.gallery.revision import lock_at
-    from qwenbuild.lock import lockfile
-    from qwenbuild.lock.diff import compare
-
     if thumbnails is not None and not markdown:
         raise click.UsageError("--thumbnails goes with --markdown.")
     call = current()
     source = manifest.find(call.folder, call.file)
     path = lockfile.path_of(source).absolute()
-    before = lock_at(path, old)
-    now = lock_at(path, new).entries if new else lockfile.read(path).entries
-    found = compare(before.entries, now)
+    before = revision.lock_at(path, old)
+    now = revision.lock_at(path, new).entries if new else lockfile.read(path).entries
+    found = diff.compare(before.entries, now)
     names = (old, new or HERE)
     if as_json:
         say.as_json(words.as_json(found, names))
@@ -71,15 +75,8 @@ def _thumbnails(
     changes: Sequence[Change], now: Entries, before: Before, asked: Manifest, folder: Path, width: int
 ) -> dict[str, str]:
     """Digest to the address of its thumbnail, for every picture of the changes whose bytes are at hand."""
-    import os
-    from urllib.parse import quote
-
-    from qwenbuild.cache import Cache, cache_dir
-    from qwenbuild.gallery.sources import Sources
-    from qwenbuild.images import thumbnail
-
     files = {path: record.digest for record in now.values() for path, output in record.outputs.items() if not output.recipe}
-    sources = Sources.of(Cache.open(cache_dir(os.environ)), asked.folder / asked.output, files, before)
+    sources = places.Sources.of(cache.Cache.open(cache.cache_dir(os.environ)), asked.folder / asked.output, files, before)
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, str] = {}
     for record in [record for change in changes for record in (change.old, change.new) if record is not None]:
@@ -88,7 +85,7 @@ def _thumbnails(
             continue
         target = folder / f"{record.digest[:16]}.webp"
         try:
-            target.write_bytes(thumbnail(data, width))
+            target.write_bytes(images.thumbnail(data, width))
         except ValueError as error:
             say.message(f"note: no thumbnail of {record.digest[:12]}: {error}")
             continue

@@ -11,6 +11,13 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import catalog as models
+    from qwenbuild import manifest
+    from qwenbuild.lock import lockfile
+    from qwenbuild.report import disclosure
 
 
 @click.command("disclose", cls=Verb)
@@ -27,14 +34,9 @@ def command(style: str, as_json: bool) -> int:
       qwenbuild disclose > AI-CONTENT.md
       qwenbuild disclose --format csv
     """
-    from qwenbuild import manifest
-    from qwenbuild.catalog import Catalog
-    from qwenbuild.lock import lockfile
-    from qwenbuild.report import disclosure
-
     call = current()
     lock = lockfile.read(lockfile.path_of(manifest.find(call.folder, call.file)))
-    catalog = Catalog.load({})
+    catalog = models.Catalog.load({})
 
     def licence(family: str, model: str) -> str:
         row = catalog.find(family, model, True) if family in catalog.families else None

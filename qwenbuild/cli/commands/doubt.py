@@ -14,6 +14,11 @@ from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Group
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import escape, table, words
 
 command = Group(
     "doubt",
@@ -34,16 +39,13 @@ def listing(as_json: bool) -> int:
       qwenbuild doubt list
       qwenbuild doubt list --json
     """
-    from qwenbuild import verbs
-    from qwenbuild.report.words import count
-
     doubts = list(verbs.doubts(opt.walk()))
     if as_json:
         say.as_json({"v": 1, "doubts": [_json(doubt) for doubt in doubts]})
         return 0
     if doubts and not current().quiet:
         say.result(_table(doubts))
-    say.result([f"{count(len(doubts), 'request')} in doubt." if doubts else "Nothing is in doubt."])
+    say.result([f"{words.count(len(doubts), 'request')} in doubt." if doubts else "Nothing is in doubt."])
     if doubts:
         say.message("settle with: qwenbuild doubt claim ID --task TASK | retry ID (may pay again) | drop ID")
     return 0
@@ -87,8 +89,6 @@ def drop(ids: tuple[str, ...]) -> int:
 
 
 def _settled(verb: str, ids: tuple[str, ...], task: str | None) -> int:
-    from qwenbuild import verbs
-
     verbs.resolve_doubt(opt.walk(), verb, ids, task)
     done = {"claim": "claimed; the next build collects it", "retry": "the next build sends it again", "drop": "dropped"}
     for identity in ids:
@@ -108,14 +108,10 @@ def _json(doubt: Any) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    from qwenbuild.report.escape import visible
-
-    return "" if value is None else visible(str(value))
+    return "" if value is None else escape.visible(str(value))
 
 
 def _table(doubts: list[Any]) -> Any:
-    from qwenbuild.report.table import table
-
     shown = ("id", "seed", "sent", "provider", "model", "attempt")
     rows = [[_cell(_said(doubt, name)) for name in shown] for doubt in doubts]
-    return table(("entry", *shown[1:]), rows, current().out())
+    return table.table(("entry", *shown[1:]), rows, current().out())

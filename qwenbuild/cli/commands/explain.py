@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwenbuild.cli import explaining, say
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import explain_text
 
 if TYPE_CHECKING:
     from qwenbuild.report.explain_text import Explained
@@ -30,18 +35,13 @@ def command(entry: str, as_json: bool) -> int:
       qwenbuild explain potions/red-small
       qwenbuild explain potions/red-small --json
     """
-    from qwenbuild.cli import explaining
-    from qwenbuild.report.explain_text import explain_json, explain_lines
-
     explained = explaining.explain(entry) or _walked(entry)
     if as_json:
-        say.as_json(explain_json(explained))
+        say.as_json(explain_text.explain_json(explained))
     else:
-        say.result(explain_lines(explained, current().out()))
+        say.result(explain_text.explain_lines(explained, current().out()))
     return 0
 
 
 def _walked(entry: str) -> Explained:
-    from qwenbuild import verbs
-
     return verbs.explain(opt.walk(), entry)

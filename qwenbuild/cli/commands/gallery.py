@@ -14,6 +14,11 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import terminal, words
+    from qwenbuild.verbs import gallery
 
 
 @click.command("gallery", cls=Verb)
@@ -33,20 +38,16 @@ def command(select: tuple[str, ...], output: str | None, against: str | None, sh
       qwenbuild gallery --against main 'heroes/*'
       qwenbuild gallery --contact-sheet --output press
     """
-    from qwenbuild.report.words import count
-    from qwenbuild.verbs import gallery
-
     folder = current().folder / output if output else None
     written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
     say.notices(written.notices)
     made = written.made
-    say.result(
-        [f"{made.index} ({count(made.cards, 'entry', 'entries')}, {count(made.pictures, 'picture')}, {_bytes(made.size)})"]
-    )
+    counts = f"{words.count(made.cards, 'entry', 'entries')}, {words.count(made.pictures, 'picture')}"
+    say.result([f"{made.index} ({counts}, {_bytes(made.size)})"])
     say.result(map(str, made.sheets))
     if made.lacking:
         say.message(
-            f"{count(made.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
+            f"{words.count(made.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
         )
     if opens:
         click.launch(made.index.resolve().as_uri())
@@ -55,9 +56,7 @@ def command(select: tuple[str, ...], output: str | None, against: str | None, sh
 
 def _progress() -> Callable[[int, int], None]:
     """A line that counts, on a terminal only."""
-    from qwenbuild.report.terminal import is_terminal
-
-    if current().quiet or not is_terminal(sys.stderr):
+    if current().quiet or not terminal.is_terminal(sys.stderr):
         return lambda done, all: None
 
     def told(done: int, all: int) -> None:

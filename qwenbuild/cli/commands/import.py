@@ -14,6 +14,11 @@ from qwenbuild.cli import say
 from qwenbuild.cli.chosen import agreed, confirm_options
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.report import escape
+    from qwenbuild.verbs import adopt
 
 
 @click.command("import", cls=Verb)
@@ -33,14 +38,13 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
       qwenbuild import -n ~/repaints/knight.png heroes/knight
       qwenbuild import knight.png heroes/knight && qwenbuild build heroes/knight
     """
-    from qwenbuild.report.escape import visible
-    from qwenbuild.verbs import adopt
-
     options = opt.walk()
     found = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
     what = f"{found.media_type.removeprefix('image/').upper()}, {found.width}*{found.height}, {found.size:,} bytes"
     old = f"in the place of {found.replaces[:12]}" if found.replaces else "where no picture is yet"
-    say.result([f"{visible(found.id)}: {visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"])
+    say.result(
+        [f"{escape.visible(found.id)}: {escape.visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"]
+    )
     if dry:
         return 0
     if not agreed("Use it?", yes=yes):

@@ -13,6 +13,11 @@ import click
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.manifest import published
 
 KINDS = ("game", "marketing")
 SCHEMA = "schemas/manifest.v1.schema.json"
@@ -31,10 +36,8 @@ def command(kind: str) -> int:
       qwenbuild init game
       qwenbuild init marketing && qwenbuild build
     """
-    from qwenbuild.manifest.published import schema_text
-
     folder = current().here
-    files = {**dict(_starter(kind)), SCHEMA: schema_text(), ".env.example": _read("common", "env.example")}
+    files = {**dict(_starter(kind)), SCHEMA: published.schema_text(), ".env.example": _read("common", "env.example")}
     _refuse_what_is_there(folder, list(files))
     for path, text in files.items():
         _write(folder / path, text)
@@ -64,8 +67,6 @@ def _read(*names: str) -> str:
 
 
 def _refuse_what_is_there(folder: Path, paths: Sequence[str]) -> None:
-    from qwenbuild.errors import InputError, Problem
-
     names = [*paths, "qwenbuild.yml", "qwenbuild.lock"]
     there = sorted(name for name in names if (folder / name).exists() or (folder / name).is_symlink())
     if there:

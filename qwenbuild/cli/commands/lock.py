@@ -16,6 +16,15 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say, show
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
+from qwenbuild.errors import InputError, Problem
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import manifest
+    from qwenbuild.cli import lockmerge
+    from qwenbuild.lock import lockfile
+    from qwenbuild.report import escape, words
+    from qwenbuild.verbs import merge
 
 if TYPE_CHECKING:
     from qwenbuild.lock.lockfile import Lock
@@ -52,21 +61,15 @@ def resolve(ours: bool, theirs: bool, driver: tuple[str, str, str, str] | None) 
 
 
 def _by_hand(side: str) -> int:
-    from qwenbuild import manifest
-    from qwenbuild.cli.lockmerge import sides_of
-    from qwenbuild.lock import lockfile
-    from qwenbuild.report.words import count
-    from qwenbuild.verbs import merge
-
     call = current()
     source = manifest.find(call.folder, call.file)
     path = lockfile.path_of(source)
     raw = _read(path)
     if not any(marker in raw for marker in lockfile.CONFLICT):
         entries = lockfile.parse(raw, path)
-        say.result([f"{path.name} holds no conflict ({count(len(entries), 'entry', 'entries')})."])
+        say.result([f"{path.name} holds no conflict ({words.count(len(entries), 'entry', 'entries')})."])
         return 0
-    sides = sides_of(path, raw)
+    sides = lockmerge.sides_of(path, raw)
     base, mine, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
     wanted = merge.wanted_keys(opt.walk(), (mine.entries, other.entries))
     merged = merge.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
@@ -78,21 +81,16 @@ def _by_hand(side: str) -> int:
 
 
 def _tell(merged: Merged, mine: Entries, other: Entries, name: str) -> None:
-    from qwenbuild.report.escape import visible
-    from qwenbuild.report.words import count
-
     for id in merged.both:
         taken = "ours" if merged.entries[id].key == mine[id].key else "theirs"
         noted = "" if merged.entries[id].note in (mine[id].note, other[id].note) else "; the notes of both are kept"
-        say.result([f"both changed  {visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
-    entries = count(len(merged.entries), "entry", "entries")
+        say.result([f"both changed  {escape.visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
+    entries = words.count(len(merged.entries), "entry", "entries")
     say.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
 
 
 def _parsed(raw: bytes | None, path: Path) -> Lock | None:
     """What both sides began from: an empty one where they began from nothing, None where it is not known."""
-    from qwenbuild.lock import lockfile
-
     return None if raw is None else lockfile.document(raw, path) if raw.strip() else lockfile.Lock()
 
 
@@ -100,9 +98,7 @@ def _answering(side: str) -> Callable[[Question], str]:
     """Who answers: the option, else a person at a terminal, else nobody."""
 
     def ask(question: Question) -> str:
-        from qwenbuild.report.escape import visible
-
-        sys.stderr.write(f"{visible(question.id)}: [o]urs {question.ours}, or [t]heirs {question.theirs}? ")
+        sys.stderr.write(f"{escape.visible(question.id)}: [o]urs {question.ours}, or [t]heirs {question.theirs}? ")
         sys.stderr.flush()
         return {"o": "ours", "ours": "ours", "t": "theirs", "theirs": "theirs"}.get(sys.stdin.readline().strip().lower(), "")
 
@@ -112,8 +108,6 @@ def _answering(side: str) -> Callable[[Question], str]:
 
 
 def _refuse_open(questions: Sequence[Question]) -> None:
-    from qwenbuild.errors import InputError, Problem
-
     hint = "`qwenbuild lock resolve --ours` or `--theirs`, or ask at a terminal"
     problems = tuple(
         Problem("choices-differ", f"{q.id}: our side {q.ours}, their side {q.theirs}", hint=hint) for q in questions
@@ -130,10 +124,6 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
 
     The manifest is not asked: git may not have merged it yet. What hangs on it stays open, for `lock resolve`.
     """
-    from qwenbuild.cli.lockmerge import marked
-    from qwenbuild.lock import lockfile
-    from qwenbuild.verbs import merge
-
     base_path, our_path, their_path = (Path(name) for name in names[:3])
     shown = Path(names[3])
     name = lockfile.manifest_of(_read(our_path)) or shown.with_suffix(".yaml").name
@@ -152,7 +142,7 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
         lockfile.text({**merged.entries, **{id: lock.entries[id] for id in clashes if id in lock.entries}}, name, atlases)
         for lock in (mine, base, other)
     ]
-    our_path.write_bytes(marked(*texts))
+    our_path.write_bytes(lockmerge.marked(*texts))
     say.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
     return 1
 
@@ -172,13 +162,10 @@ def install_driver() -> int:
     Examples:
       qwenbuild lock install-driver && git add .gitattributes
     """
-    from qwenbuild.cli.lockmerge import git
-    from qwenbuild.errors import InputError
-
     folder = current().folder
     settings = {"merge.qwenbuild.name": "qwenbuild's lockfile", "merge.qwenbuild.driver": DRIVER}
     for name, value in settings.items():
-        done = git(folder, "config", "--local", name, value)
+        done = lockmerge.git(folder, "config", "--local", name, value)
         if done is None or done.returncode != 0:
             raise InputError(f"{folder.absolute()} is in no git repository", code="no-repository")
     path = folder / ".gitattributes"
@@ -191,17 +178,11 @@ def install_driver() -> int:
 
 
 def _lock_name() -> str:
-    from qwenbuild import manifest
-    from qwenbuild.lock import lockfile
-
     call = current()
     return lockfile.path_of(manifest.find(call.folder, call.file)).name
 
 
 def _read(path: Path) -> bytes:
-    from qwenbuild.errors import InputError
-    from qwenbuild.lock import lockfile
-
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a file", code="lockfile-unreadable")

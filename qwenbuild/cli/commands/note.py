@@ -11,6 +11,10 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import notes
 
 
 @click.command("note", cls=Verb)
@@ -26,6 +30,4 @@ def command(entry: str, text: str) -> int:
       qwenbuild note heroes/knight "the left hand has six fingers"
       qwenbuild note heroes/knight ""
     """
-    from qwenbuild.verbs import notes
-
     return show([notes.note(opt.walk(), entry, text)], "noted")

@@ -11,6 +11,10 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import choices
 
 
 @click.command("pick", cls=Verb)
@@ -25,6 +29,4 @@ def command(entry: str, number: int) -> int:
     Examples:
       qwenbuild pick heroes/knight 2
     """
-    from qwenbuild.verbs import choices
-
     return show([choices.pick(opt.walk(), entry, number)], "picked")

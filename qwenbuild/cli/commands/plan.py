@@ -12,6 +12,11 @@ import click
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say, show
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import graph as graphs
 
 FORMATS = ("mermaid", "dot")
 
@@ -35,12 +40,9 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
       qwenbuild plan 'potions/*' --check
       qwenbuild plan --graph=dot
     """
-    from qwenbuild import verbs
-    from qwenbuild.report.graph import graph_lines
-
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
     if graph:
-        say.result(graph_lines(verbs.plan(options).plan, graph))
+        say.result(graphs.graph_lines(verbs.plan(options).plan, graph))
         return 0
     return show.plan(verbs.shown(options), options, as_json=as_json, check=check)

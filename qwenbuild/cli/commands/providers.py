@@ -6,6 +6,7 @@ Does not know the providers; rows are data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,11 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import escape, terminal, words
 
 if TYPE_CHECKING:
     from qwenbuild.catalog import Model
@@ -35,8 +41,6 @@ def command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from qwenbuild import verbs
-
     rows = verbs.models(opt.walk())
     if as_json:
         say.as_json({"v": 1, "models": [_json(row) for row in rows]})
@@ -58,8 +62,6 @@ def check(name: str | None, as_json: bool) -> int:
       qwenbuild providers check
       qwenbuild providers check dashscope
     """
-    from qwenbuild import verbs
-
     said: Any = verbs.check_provider(opt.walk(), name)
     reports = said if isinstance(said, (list, tuple)) else [said]
     if as_json:
@@ -70,26 +72,22 @@ def check(name: str | None, as_json: bool) -> int:
 
 
 def _account_lines(report: Any) -> Iterable[str]:
-    from qwenbuild.report.escape import visible
-
     if isinstance(report, str):
-        yield visible(report)
+        yield escape.visible(report)
         return
     out = current().out()
     state = "answers" if report.reachable else "does not answer"
-    where = ", ".join(visible(part) for part in (report.type, report.region, report.base_url) if part)
-    yield f"{visible(report.name)} ({where}): {out.style(state, 'green' if report.reachable else 'red')}"
+    where = ", ".join(escape.visible(part) for part in (report.type, report.region, report.base_url) if part)
+    yield f"{escape.visible(report.name)} ({where}): {out.style(state, 'green' if report.reachable else 'red')}"
     if report.key:
         yield f"  key: {report.key}"
     if report.credits is not None:
         yield f"  credits: {report.credits}"
     if report.message:
-        yield f"  {visible(report.message)}"
+        yield f"  {escape.visible(report.message)}"
 
 
 def _account_json(report: Any) -> Any:
-    from dataclasses import asdict, is_dataclass
-
     if not is_dataclass(report) or isinstance(report, type):
         return str(report)
     return {
@@ -104,8 +102,6 @@ def _account_code(report: Any) -> int:
 
 
 def _lines(rows: Sequence[Model]) -> Iterable[str]:
-    from qwenbuild.report.words import price_words
-
     out = current().out()
     family = ""
     widest = max(len(row.id) for row in rows)
@@ -114,7 +110,7 @@ def _lines(rows: Sequence[Model]) -> Iterable[str]:
             yield from () if not family else ("",)
             family = row.family
             yield out.style(family, "bold")
-        price = "free" if row.price == {} else price_words(row.price)
+        price = "free" if row.price == {} else words.price_words(row.price)
         pace = f"{_rate(row.rps)}, {row.in_flight} at once"
         yield f"  {row.id:<{widest}}  {price:<13}  {pace:<16}  {'resumable' if row.resumable else 'no resume'}"
         yield from (out.style(f"      {line}", "dim") for line in _details(row, out.width - 6, out.verbose))
@@ -126,10 +122,8 @@ def _rate(rps: float) -> str:
 
 
 def _details(row: Model, width: int, verbose: int) -> Iterable[str]:
-    from qwenbuild.report.terminal import cut
-
     facts = [_sizes(row), _limits(row), _references(row)]
-    yield from (fact if verbose else cut(fact, width) for fact in facts if fact)
+    yield from (fact if verbose else terminal.cut(fact, width) for fact in facts if fact)
     if row.retires:
         source = f" ({row.retires_source})" if row.retires_source and verbose else ""
         yield f"retires {row.retires}{source}"
@@ -165,8 +159,6 @@ def _references(row: Model) -> str:
 
 
 def _json(row: Model) -> dict[str, Any]:
-    from qwenbuild.report.words import price_json
-
     return {
         "provider": row.family,
         "model": row.id,
@@ -179,7 +171,7 @@ def _json(row: Model) -> dict[str, Any]:
         "prompt_unit": row.prompt_unit,
         "negative_limit": row.negative_limit,
         "inputs": [row.inputs_min, row.inputs_max],
-        "price": price_json(row.price),
+        "price": words.price_json(row.price),
         "price_source": row.price_source or None,
         "rps": row.rps,
         "in_flight": row.in_flight,

@@ -11,6 +11,10 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import choices
 
 
 @click.command("reject", cls=Verb)
@@ -27,8 +31,6 @@ def command(select: tuple[str, ...], undo: bool) -> int:
       qwenbuild reject 'heroes/*'
       qwenbuild reject --undo heroes/knight
     """
-    from qwenbuild.verbs import choices
-
     words, numbers = _split(select)
     return show(choices.reject(opt.walk(), words, numbers, undo=undo), "no longer rejected" if undo else "rejected")
 

@@ -11,6 +11,10 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import choices
 
 
 @click.command("reroll", cls=Verb)
@@ -24,6 +28,4 @@ def command(entry: str) -> int:
     Examples:
       qwenbuild reroll heroes/knight && qwenbuild build heroes/knight
     """
-    from qwenbuild.verbs import choices
-
     return show([choices.reroll(opt.walk(), entry)], "added")

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import click
 
+from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.manifest import published
 
 
 @click.command("schema", cls=Verb)
@@ -18,8 +23,5 @@ def command() -> int:
     Examples:
       qwenbuild schema > manifest.v1.schema.json
     """
-    from qwenbuild.cli import say
-    from qwenbuild.manifest.published import schema_text
-
-    say.pieces([schema_text()])
+    say.pieces([published.schema_text()])
     return 0

@@ -6,6 +6,7 @@ Does not know where attempts are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -14,6 +15,12 @@ from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
+from qwenbuild.errors import NOT_FETCHED
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import escape, table, words
 
 
 @click.command("spend", cls=Verb)
@@ -26,37 +33,33 @@ def command(as_json: bool) -> int:
       qwenbuild spend
       qwenbuild spend --json
     """
-    from qwenbuild import verbs
-    from qwenbuild.report.words import count, price_json, price_words
-
     ledger = verbs.spend(opt.walk())
     if as_json:
         attempts = [_plain(attempt) for attempt in ledger.attempts]
-        say.as_json({"v": 1, "attempts": attempts, "total": price_json(ledger.total) or {}})
+        say.as_json({"v": 1, "attempts": attempts, "total": words.price_json(ledger.total) or {}})
         return 0
     if ledger.attempts and not current().quiet:
         say.result(_table(ledger.attempts))
-    spent = price_words(ledger.total) if any(ledger.total.values()) else "nothing"
+    spent = words.price_words(ledger.total) if any(ledger.total.values()) else "nothing"
     both = any(ledger.billed.values()) and any(ledger.estimated.values())
-    parts = f" ({price_words(ledger.billed)} as billed, {price_words(ledger.estimated)} by the price list)" if both else ""
-    say.result([f"{count(len(ledger.attempts), 'attempt')}, {spent} spent{parts}."])
+    parts = (
+        f" ({words.price_words(ledger.billed)} as billed, {words.price_words(ledger.estimated)} by the price list)"
+        if both
+        else ""
+    )
+    say.result([f"{words.count(len(ledger.attempts), 'attempt')}, {spent} spent{parts}."])
     return 0
 
 
 def _table(attempts: list[dict[str, Any]]) -> Any:
-    from qwenbuild.report.table import table
-
     head = ("sent (UTC)", "outcome", "price", "entry", "model", "provider's id")
-    return table(head, [_row(attempt) for attempt in attempts], current().out(), frozenset({2}))
+    return table.table(head, [_row(attempt) for attempt in attempts], current().out(), frozenset({2}))
 
 
 def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
-    from qwenbuild.errors import NOT_FETCHED
-    from qwenbuild.report.escape import visible
-
     def text(*names: str) -> str:
         value = next((attempt[name] for name in names if attempt.get(name)), "")
-        return visible(str(value))
+        return escape.visible(str(value))
 
     return (
         text("sent").replace("T", " ")[:19],
@@ -69,20 +72,15 @@ def _row(attempt: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _price(attempt: Mapping[str, Any]) -> str:
-    from decimal import Decimal
-
-    from qwenbuild.report.words import price_words
-
     price = attempt.get("price")
     if price is None:
         return "unknown"
     amounts = {unit: Decimal(str(amount)) for unit, amount in price.items()}
-    return price_words(amounts) if any(amounts.values()) else "0"
+    return words.price_words(amounts) if any(amounts.values()) else "0"
 
 
 def _plain(attempt: Mapping[str, Any]) -> dict[str, Any]:
     """An attempt as JSON: decimals as their text."""
-    from decimal import Decimal
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -10,6 +10,10 @@ import click
 from qwenbuild.cli import options as opt
 from qwenbuild.cli.chosen import show
 from qwenbuild.cli.group import Verb
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild.verbs import choices
 
 
 @click.command("unpick", cls=Verb)
@@ -22,6 +26,4 @@ def command(select: tuple[str, ...]) -> int:
       qwenbuild unpick heroes/knight
       qwenbuild unpick 'heroes/*'
     """
-    from qwenbuild.verbs import choices
-
     return show(choices.unpick(opt.walk(), select), "unpicked")

@@ -9,7 +9,14 @@ import click
 
 from qwenbuild.cli import options as opt
 from qwenbuild.cli import say
+from qwenbuild.cli.ending import problem_json
 from qwenbuild.cli.group import Verb
+from qwenbuild.errors import InputError
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import verbs
+    from qwenbuild.report import words
 
 
 @click.command("validate", cls=Verb)
@@ -23,11 +30,6 @@ def command(strict: bool, as_json: bool) -> int:
       qwenbuild validate
       qwenbuild validate --strict --json
     """
-    from qwenbuild import verbs
-    from qwenbuild.cli.ending import problem_json
-    from qwenbuild.errors import InputError
-    from qwenbuild.report.words import count
-
     try:
         loaded = verbs.load(opt.walk(strict=strict))
     except InputError as error:
@@ -39,5 +41,5 @@ def command(strict: bool, as_json: bool) -> int:
     if as_json:
         say.as_json({"v": 1, "entries": len(loaded.entries), "errors": []})
     else:
-        say.result([f"{loaded.manifest.file}: {count(len(loaded.entries), 'entry', 'entries')}, no errors."])
+        say.result([f"{loaded.manifest.file}: {words.count(len(loaded.entries), 'entry', 'entries')}, no errors."])
     return 0

@@ -1,0 +1,35 @@
+"""Imports that are put off until a module is used: what start-up does not need is not loaded.
+
+Knows no module by name. `lazy import` of Python 3.15 (PEP 810) takes its place one day.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
+
+
+class Later:
+    """`with later:` around `from qwenbuild.x import y` makes modules of this package that load at their first use.
+
+    Only whole modules wait; a function or class that is imported by name loads its module at once.
+    """
+
+    def __enter__(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *exc: object) -> None:
+        sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """As every finder of Python's. Other packages are left to the ones that follow."""
+        spec = PathFinder.find_spec(name, path, target) if name.startswith("qwenbuild.") else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+later = Later()

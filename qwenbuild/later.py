@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
@@ -33,3 +34,10 @@ class Later:
 
 
 later = Later()
+
+
+def load(name: str) -> ModuleType:
+    """A module, loaded now, also where its import was put off before. Raises ImportError, OSError."""
+    module = import_module(name)
+    vars(module)
+    return module

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from importlib import import_module
 from pathlib import Path
 
 from qwenbuild import tree
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.cache.care import rescue
 from qwenbuild.errors import Problem, QwenbuildError
+from qwenbuild.later import load
 from qwenbuild.planning.loading import Loaded
 
 LATER = (
@@ -65,9 +65,9 @@ def load_later(*, pictures: bool) -> None:
     """
     try:
         for name in LATER:
-            import_module(name)
+            load(name)
         if pictures:
-            import_module("qwenbuild.images").load_all()
+            load("qwenbuild.images").load_all()
     except (ImportError, OSError) as error:
         raise QwenbuildError(f"a part of qwenbuild cannot be loaded ({error}); nothing was sent", code="not-loaded") from error
 

@@ -14,7 +14,12 @@ from qwenbuild.cache.fsops import read_file
 from qwenbuild.cache.receipts import Stored, Unreadable, newest_first, receipt_name
 from qwenbuild.cache.seal import sha256
 from qwenbuild.errors import CacheError
+from qwenbuild.later import later
 from qwenbuild.model import ActionResult
+
+with later:
+    from qwenbuild import images
+    from qwenbuild.images import structure
 
 if TYPE_CHECKING:
     from qwenbuild.cache.attempts import Attempt
@@ -75,13 +80,10 @@ def _reissued(
 
 def _from_row(blobs: Blobs, attempt: Attempt) -> Stored | str | None:
     """The result of a stored attempt; None when the vault has not its picture, a sentence when it has other bytes."""
-    from qwenbuild.images import mark_lines
-    from qwenbuild.images.structure import size_of
-
     path = blobs.path(attempt.digest)
     try:
         data = read_file(path)
-        media_type, width, height = size_of(data)
+        media_type, width, height = structure.size_of(data)
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -103,7 +105,7 @@ def _from_row(blobs: Blobs, attempt: Attempt) -> Stored | str | None:
         billed=attempt.billed,
         attempt=attempt.id,
         action=dict(attempt.action),
-        marks=mark_lines(data),
+        marks=images.mark_lines(data),
     )
     return Stored(result, attempt.updated)
 

@@ -24,13 +24,18 @@ from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of,
 from qwenbuild.cache.seal import BrokenSeal, check_version, seal, unseal
 from qwenbuild.cache.trouble import told
 from qwenbuild.errors import CacheError
+from qwenbuild.later import later
 from qwenbuild.model import ActionResult
 
+with later:
+    from qwenbuild.cache import builds as builds_file
+    from qwenbuild.cache import index as index_file
+    from qwenbuild.cache import journal as journal_file
+    from qwenbuild.cache import reissue
+    from qwenbuild.cache import roots as roots_file
+
 if TYPE_CHECKING:
-    from qwenbuild.cache.builds import Build, Builds
-    from qwenbuild.cache.index import Index
-    from qwenbuild.cache.journal import Journal
-    from qwenbuild.cache.roots import Roots
+    from qwenbuild.cache.builds import Build
 
 VERSION = 1
 MEND_AT_MOST = 500
@@ -66,8 +71,8 @@ class Cache:
         self.judgements = Judgements(root, self.writer)
         self._clock = clock
         self._opening = threading.RLock()
-        self._index: Index | None = None
-        self._journal: Journal | None = None
+        self._index: index_file.Index | None = None
+        self._journal: journal_file.Journal | None = None
         self._prepared = False
         self._to_mend: dict[str, tuple[Stored, ...]] = {}
         self._reissued: set[str] = set()
@@ -204,10 +209,8 @@ class Cache:
 
     def _reissue(self, keys: Collection[str], found: dict[str, tuple[Stored, ...]]) -> None:
         """Add what only the journal still knows, and note of which keys something is there that cannot be read."""
-        from qwenbuild.cache.reissue import complete
-
         journal = self.journal if self.has_journal() else None
-        reissued, damaged = complete(journal, self.blobs, self.receipts, keys, found)
+        reissued, damaged = reissue.complete(journal, self.blobs, self.receipts, keys, found)
         self._reissued |= reissued
         self._to_mend |= {key: found[key] for key in reissued}
         for key in keys:
@@ -369,16 +372,14 @@ class Cache:
     # ------------------------------------------------ what is opened when needed
 
     @property
-    def index(self) -> Index:
+    def index(self) -> index_file.Index:
         """The accelerator; making this object opens nothing."""
         with self._opening:
             if self._index is None:
-                from qwenbuild.cache.index import Index
-
-                self._index = Index(self.root, self.writer, self.notices)
+                self._index = index_file.Index(self.root, self.writer, self.notices)
             return self._index
 
-    def _existing_index(self) -> Index | None:
+    def _existing_index(self) -> index_file.Index | None:
         """The index when there is one on the disk: diskcache is not even imported for a lookup in nothing."""
         return self.index if self._index is not None or (self.root / "index" / "cache.db").exists() else None
 
@@ -389,13 +390,11 @@ class Cache:
             index.drop(keys)
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> journal_file.Journal:
         """Attempts and money; looking makes no file."""
         with self._opening:
             if self._journal is None:
-                from qwenbuild.cache.journal import Journal
-
-                self._journal = Journal(self.root, self.writer, self.builds.is_alive, self._clock)
+                self._journal = journal_file.Journal(self.root, self.writer, self.builds.is_alive, self._clock)
             return self._journal
 
     def has_journal(self) -> bool:
@@ -403,11 +402,9 @@ class Cache:
         return self.journal.path.exists() or self.journal.mark.exists()
 
     @functools.cached_property
-    def builds(self) -> Builds:
+    def builds(self) -> builds_file.Builds:
         """Which builds are alive over this cache."""
-        from qwenbuild.cache.builds import Builds
-
-        return Builds(self.root, self.writer)
+        return builds_file.Builds(self.root, self.writer)
 
     @told
     def start_build(self) -> Build:
@@ -416,11 +413,9 @@ class Cache:
         return self.builds.start()
 
     @functools.cached_property
-    def roots(self) -> Roots:
+    def roots(self) -> roots_file.Roots:
         """The lockfiles that use this cache."""
-        from qwenbuild.cache.roots import Roots
-
-        return Roots(self.root, self.writer)
+        return roots_file.Roots(self.root, self.writer)
 
     @told
     def add_root(self, lockfile: Path) -> None:

@@ -24,6 +24,11 @@ from qwenbuild.emulator.ledger import Ledger
 from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
 from qwenbuild.emulator.wire import Reply, Request, Script
 from qwenbuild.emulator.world import Front
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import images
+    from qwenbuild.emulator import control, faults, fronts, serving
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -46,8 +51,6 @@ class Emulator:
         self._begin()
 
     def _begin(self) -> None:
-        from qwenbuild.emulator.fronts import all_fronts
-
         self.settings = Settings()
         self.accounts = default_accounts()
         self.book = Ledger(self.accounts)
@@ -56,16 +59,14 @@ class Emulator:
         self.replays = 0
         self.traps = 0
         self._ends: list[tuple[float, int, Job]] = []
-        self._fronts = all_fronts(self)
+        self._fronts = fronts.all_fronts(self)
         self.configure(**self._initial)
 
     # -- what a server needs -------------------------------------------------------------------------------------------
 
     def app(self) -> Starlette:
         """A starlette application that answers every path."""
-        from qwenbuild.emulator.serving import application
-
-        return application(self)
+        return serving.application(self)
 
     def listen(self, api: tuple[str, int], storage: tuple[str, int]) -> None:
         """Tell where the two sockets are; links and redirects name them."""
@@ -78,10 +79,8 @@ class Emulator:
 
     def respond(self, request: Request) -> Reply | Script:
         """Answer one request, honestly or as a fault says."""
-        from qwenbuild.emulator.control import control
-
         if request.path.startswith("/__emu/"):
-            return control(self, request)
+            return control.control(self, request)
         now = self.clock.now()
         self.settle(now)
         if request.path.startswith("/__trap/"):
@@ -269,9 +268,7 @@ class Emulator:
         )
         if wanted.format == "png":
             return drawn
-        from qwenbuild.images import convert
-
-        converted: bytes = convert(drawn, wanted.format)
+        converted: bytes = images.convert(drawn, wanted.format)
         return converted
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -358,6 +355,4 @@ class Emulator:
 
 def fault_outcome(fault: Fault, hit: Hit) -> Outcome:
     """What a fault makes of a request."""
-    from qwenbuild.emulator.faults import KINDS
-
-    return KINDS[fault.kind](hit)
+    return faults.KINDS[fault.kind](hit)

@@ -19,6 +19,7 @@ from qwenbuild.engine.preflight import allow_open_files, load_later, probe_tree
 from qwenbuild.engine.publish import Publisher, Unfit
 from qwenbuild.engine.remote_session import linked
 from qwenbuild.errors import CacheError, CredentialsError, InputError
+from qwenbuild.later import later
 from qwenbuild.model import Action, ActionResult, Limits, Manifest, Step, Verdict
 from qwenbuild.plan.files import implied_steps, media_type_for
 from qwenbuild.planning.loading import today
@@ -31,6 +32,11 @@ from qwenbuild.project.options import Options
 from qwenbuild.project.strays import abandoned
 from qwenbuild.run import Published, World
 from qwenbuild.tree import Found
+
+with later:
+    from qwenbuild import images
+    from qwenbuild import providers as registry
+    from qwenbuild.pace import lanes as pacing
 
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
 
@@ -147,12 +153,10 @@ def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionRes
 
 def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
     """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
-    from qwenbuild.images import reference_type
-
     found = []
     for digest in action.inputs:
         data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
-        found.append((data, reference_type(data) or "application/octet-stream"))
+        found.append((data, images.reference_type(data) or "application/octet-stream"))
     return tuple(found)
 
 
@@ -193,10 +197,8 @@ class Providers:
     def __call__(self, name: str) -> Provider:
         """The provider. Raises CredentialsError when its key is missing, InputError when it is unknown."""
         if name not in self._made:
-            from qwenbuild.providers import build_provider
-
             settings = resolve.settings_of(self._planned.manifest, name)
-            self._made[name] = build_provider(settings, self._planned.loaded.catalog, self.environ())
+            self._made[name] = registry.build_provider(settings, self._planned.loaded.catalog, self.environ())
         return self._made[name]
 
     def collectable(self, attempts: Iterable[Attempt]) -> list[Attempt]:
@@ -231,9 +233,7 @@ class Providers:
 
     def lanes(self, jobs: int | None) -> Lanes:
         """The lanes of this machine, with at most `jobs` in flight in this build."""
-        from qwenbuild.pace.lanes import FileLanes
-
-        lanes = FileLanes(self._planned.cache.root / "pace")
+        lanes = pacing.FileLanes(self._planned.cache.root / "pace")
         return lanes if jobs is None else Capped(lanes, jobs)
 
 

@@ -16,9 +16,13 @@ from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.key import judgement_key, short_document, unsuited_key
+from qwenbuild.later import later
 from qwenbuild.lfs import LARGEST, NOT_FETCHED, POINTER, pointer_oid
 from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
 from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
+
+with later:
+    from qwenbuild import images
 
 ASIDE = "overwritten"
 """Folder below the project's own one where --overwrite keeps what it replaced."""
@@ -100,9 +104,7 @@ class Publisher:
 
     def _media_type(self, digest: str) -> str | None:
         """What the picture's own bytes are, whatever lockfile and receipt say; None where they are not at hand."""
-        from qwenbuild.images import sniff
-
-        return sniff(self.cache.blob_head(digest) or self._from_tree(digest) or b"")
+        return images.sniff(self.cache.blob_head(digest) or self._from_tree(digest) or b"")
 
     def bytes_of(self, digest: str) -> bytes:
         """A picture's bytes from the vault; from the tree or the shared cache they enter the vault first."""
@@ -139,9 +141,7 @@ class Publisher:
         key = judgement_key(expect, digest)
         fails = self.cache.judgement(key)
         if fails is None:
-            from qwenbuild.images import judge
-
-            fails = "; ".join(judge(read(), expect))
+            fails = "; ".join(images.judge(read(), expect))
             self.cache.put_judgement(key, fails)
         if fails:
             raise Unfit(fails)
@@ -214,19 +214,17 @@ class Publisher:
         return data if data is not None and hashlib.sha256(data).hexdigest() == digest else None
 
     def _derive(self, tally: _Tally, step: Step, output: OutputPlan, digest: str, media_type: str) -> bytes:
-        from qwenbuild.images import Marks, derive, media_type_of, signed
-
         steps = implied_steps(output.spec, media_type)
         says = marks_of(step.candidates[step.used].candidate, self.provenance) or {}
-        said = Marks(model=says.get("model", ""), prompt_digest=says.get("prompt_digest", ""), key=says.get("key", ""))
+        said = images.Marks(model=says.get("model", ""), prompt_digest=says.get("prompt_digest", ""), key=says.get("key", ""))
         marks = None if self.provenance == "off" else said
         picture = self.bytes_of(digest)
-        if signed(picture):
+        if images.signed(picture):
             if not steps:
                 return picture
             tally.unsigned.append(output.spec.path)
-        wanted = media_type_of(output.spec.path) or media_type
-        return derive(picture, steps, wanted, palettes=self._palettes(steps), marks=marks)
+        wanted = images.media_type_of(output.spec.path) or media_type
+        return images.derive(picture, steps, wanted, palettes=self._palettes(steps), marks=marks)
 
     def _palettes(self, steps: Sequence[ImageStep]) -> dict[str, bytes]:
         """The bytes of the palettes that the steps name by digest."""

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from qwenbuild.errors import CacheError
+from qwenbuild.later import later
 from qwenbuild.model import ActionResult, Outcome, OutcomeKind
 from qwenbuild.planning.planner import Planned
 from qwenbuild.planning.remote_pictures import Shared, address, environ_of, needed, pushes, size_words, team_key
@@ -21,6 +22,9 @@ from qwenbuild.remote.addresses import open_remote
 from qwenbuild.remote.claims import LEASE_S, SETTLE_S, WAIT_LIMIT_S, Claims, Taken
 from qwenbuild.remote.store import Remote, RemoteError, require_version, start
 from qwenbuild.remote.transfer import doubt_of, fetch, pictureless, receipt, send, verified
+
+with later:
+    from qwenbuild import images
 
 TELL_EVERY = 5.0
 """Seconds between words on how far a transfer is."""
@@ -162,10 +166,8 @@ class Link:
             return None
         if data is None:
             raise pictureless(remote, key, result.digest)
-        from qwenbuild.images import check
-
         try:
-            check(data, (result.width, result.height), [result.media_type])
+            images.check(data, (result.width, result.height), [result.media_type])
         except ValueError as error:
             raise RemoteError(f"what {remote.url} has for {key[:12]} is no whole picture: {error}") from error
         self.planned.cache.put_again(data, result.digest, result)

@@ -15,6 +15,11 @@ from itertools import count
 from pathlib import Path
 
 from qwenbuild.images import sniff
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import images
+    from qwenbuild.images import structure
 
 SMALL, LARGE = 480, 1024
 """Widths in pixels: in the grid, and when one picture fills the screen."""
@@ -41,10 +46,8 @@ class Thumbnails:
         data = self._larger(digest, width) or self.read(digest)
         if data is None:
             return None
-        from qwenbuild.images import thumbnail
-
         try:
-            small = thumbnail(data, width)
+            small = images.thumbnail(data, width)
         except ValueError:
             return None
         _write(path, small)
@@ -93,13 +96,11 @@ def name_of(digest: str, width: int) -> str:
 
 def webp_size(path: Path) -> tuple[int, int] | None:
     """Width and height in pixels by the header alone."""
-    from qwenbuild.images.structure import size_of
-
     with open(path, "rb") as file:
         head = file.read(64)
     if sniff(head) is None:
         return None
-    return size_of(head)[1:]
+    return structure.size_of(head)[1:]
 
 
 def _is_kept(path: Path) -> bool:

@@ -17,6 +17,10 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.gallery.cards import Card, digests
 from qwenbuild.gallery.page import page
 from qwenbuild.gallery.thumbs import LARGE, SMALL, Thumbnails, name_of
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import images
 
 THUMBS, SHEETS = "thumbs", "sheets"
 OURS = re.compile(r"[0-9a-f]{64}-\d+\.webp").fullmatch
@@ -127,8 +131,6 @@ def _sheets(
     folder: Path, cards: Sequence[Card], thumbnails: Thumbnails, sizes: Mapping[str, tuple[int, int]]
 ) -> Iterable[Path]:
     """A labelled PNG for each asset, or several when it has many pictures."""
-    from qwenbuild.images import contact_sheet
-
     folder.mkdir(exist_ok=True)
     for asset, items in _by_asset(cards, sizes).items():
         pages = [items[start : start + A_SHEET] for start in range(0, len(items), A_SHEET)]
@@ -136,7 +138,7 @@ def _sheets(
             title = asset if len(pages) == 1 else f"{asset} ({number} of {len(pages)})"
             read = [(label, thumbnails.path(digest, SMALL).read_bytes()) for label, digest in part]
             path = folder / f"{_plain(asset)}{'' if len(pages) == 1 else f'-{number}'}.png"
-            _replace(path, contact_sheet(read, title, columns=6))
+            _replace(path, images.contact_sheet(read, title, columns=6))
             yield path
 
 

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.errors import InputError, Mark, Problem
+from qwenbuild.later import later
 from qwenbuild.lfs import pointer_oid
 from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
+
+with later:
+    from qwenbuild.expand import paths
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -195,10 +199,8 @@ def _check_outputs(id: str, digests: list[str], outputs: Mapping[str, LockOutput
 
 
 def _check_path(id: str, name: str, raw: bytes, path: Path) -> None:
-    from qwenbuild.expand.paths import guard_path
-
     try:
-        guard_path(name)
+        paths.guard_path(name)
     except ValueError as error:
         message = f"the path {name[:80]!a} in the entry {id!r} is not below the output folder: {error}"
         raise _error(path, "lockfile-invalid", message, _line_of(raw, (id,))) from error

@@ -9,6 +9,11 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import catalog
+
 REMOTES = ("s3", "gs", "az", "https", "file")
 
 Reason = tuple[str, str]
@@ -82,9 +87,7 @@ def _parts(url: str) -> SplitResult | None:
 
 
 def _hosts(family: str) -> tuple[str, ...]:
-    from qwenbuild.catalog import Catalog
-
-    return Catalog.load().families[family].hosts
+    return catalog.Catalog.load().families[family].hosts
 
 
 def _same(host: str, pattern: str) -> bool:

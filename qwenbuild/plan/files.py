@@ -6,11 +6,16 @@ Knows no other entry and no price.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from qwenbuild.key import recipe_key, unsuited_key
+from qwenbuild.later import later
 from qwenbuild.lfs import OTHER_POINTER, POINTER
 from qwenbuild.model import Action, Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
 from qwenbuild.plan.facts import Facts
+
+with later:
+    from qwenbuild import images
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -31,17 +36,13 @@ def implied_steps(spec: OutputSpec, media_type: str) -> tuple[ImageStep, ...]:
     wanted = MEDIA_TYPES.get(spec.path.rpartition(".")[2].lower())
     if wanted is None or any(step.kind == "format" for step in spec.steps) or (wanted == media_type):
         return spec.steps
-    from qwenbuild.images import normalise
-
-    return (*spec.steps, normalise("format", {"type": wanted.removeprefix("image/")}))
+    return (*spec.steps, images.normalise("format", {"type": wanted.removeprefix("image/")}))
 
 
 def marks_of(candidate: Candidate, provenance: str) -> dict[str, str] | None:
     """What `provenance: full` says of the picture in its derived files."""
     if provenance != "full":
         return None
-    from hashlib import sha256
-
     prompt = sha256(candidate.action.prompt.encode()).hexdigest()
     return {"model": candidate.action.model, "prompt_digest": prompt, "key": candidate.key}
 

@@ -13,9 +13,13 @@ from pathlib import Path
 
 from qwenbuild import lfs, tree
 from qwenbuild.cache import Attempt, AttemptState, Cache
+from qwenbuild.later import later
 from qwenbuild.lock.lockfile import Lock
 from qwenbuild.model import Keyed, LockEntry, Verdict
 from qwenbuild.plan import Beside, Observed
+
+with later:
+    from qwenbuild import images
 
 MANY = 2000
 """Entries from which on one sweep over the vault costs less than asking it for each picture."""
@@ -181,9 +185,7 @@ def _typed(cache: Cache, lock: Mapping[str, LockEntry]) -> Mapping[str, LockEntr
     told = {id: record for id, record in lock.items() if record.media_type}
     if not told:
         return lock
-    from qwenbuild.images import sniff
-
-    real = {id: sniff(cache.blob_head(record.digest)) for id, record in told.items()}
+    real = {id: images.sniff(cache.blob_head(record.digest)) for id, record in told.items()}
     return {**lock, **{id: replace(told[id], media_type=name) for id, name in real.items() if name}}
 
 

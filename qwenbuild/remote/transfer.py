@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwenbuild.cache.receipts import VERSION, Stored, result_record, stored_of
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
+from qwenbuild.later import later
 from qwenbuild.model import ActionResult
 from qwenbuild.remote.store import (
     Remote,
@@ -28,6 +29,9 @@ from qwenbuild.remote.store import (
     require_version,
     start,
 )
+
+with later:
+    from qwenbuild.images import structure
 
 if TYPE_CHECKING:
     from qwenbuild.cache.vault import Cache
@@ -149,10 +153,8 @@ class Named:
 
     def result(self, digest: str, data: bytes) -> ActionResult | None:
         """The receipt; None for bytes that are no picture."""
-        from qwenbuild.images.structure import size_of
-
         try:
-            media_type, width, height = size_of(data)
+            media_type, width, height = structure.size_of(data)
         except ValueError:
             return None
         return ActionResult(

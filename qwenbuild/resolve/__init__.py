@@ -14,10 +14,14 @@ from typing import Any
 from qwenbuild.catalog import Catalog, Family, Model
 from qwenbuild.errors import Problem
 from qwenbuild.key import action_key
+from qwenbuild.later import later
 from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
 from qwenbuild.resolve.findings import Findings, param_place, place, step_place
 from qwenbuild.resolve.hosts import host_allowed, settings_faults, variable
 from qwenbuild.resolve.params import Params, earlier
+
+with later:
+    from qwenbuild import images
 
 __all__ = ["MODEL_NOTICES", "Resolved", "host_allowed", "resolve", "settings_of", "unsaid", "variable"]
 
@@ -166,13 +170,11 @@ class _Resolver:
         """Whether the steps suit the size that will be drawn, where that is known in pixels."""
         known = self.sizes.get((id(spec.steps), size))
         if known is None:
-            from qwenbuild.images import SizeFault, final_size
-
             width, star, height = size.partition("*")
             known = True
             try:
-                final_size(spec.steps, (int(width), int(height)) if star else None)
-            except SizeFault as fault:
+                images.final_size(spec.steps, (int(width), int(height)) if star else None)
+            except images.SizeFault as fault:
                 self.findings.add("bad-step", str(fault), step_place(self.manifest, entry, spec, fault.at))
                 known = False
             self.sizes[id(spec.steps), size] = known

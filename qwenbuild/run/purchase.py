@@ -17,6 +17,7 @@ from qwenbuild.key import document
 from qwenbuild.model import ActionResult, Order, Outcome, OutcomeKind, Ticket
 from qwenbuild.run.collect import collect
 from qwenbuild.run.prepare import prepared
+from qwenbuild.run.recover import after_lost_answer, carry_on, taken_over
 from qwenbuild.run.submit import (
     NO_ROOM,
     Again,
@@ -81,8 +82,6 @@ def _holder(job: Job) -> Attempt | None:
 
 async def _looked_up(job: Job, lost: Unanswered) -> Outcome:
     """What became of a lost answer: asked outside of the lane, whose places others need."""
-    from qwenbuild.run.recover import after_lost_answer
-
     try:
         return await after_lost_answer(job, lost)
     finally:
@@ -237,8 +236,6 @@ def _check_room(progress: Progress) -> None:
 
 async def _after(job: Job, other: Attempt) -> Outcome | None:
     """What comes of the open attempt: a dead build's is carried on, a living one's is waited for. None: look again."""
-    from qwenbuild.run.recover import carry_on, taken_over
-
     world = job.progress.world
     journal = world.cache.journal
     if other.state is AttemptState.DOUBT:

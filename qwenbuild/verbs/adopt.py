@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from qwenbuild.key import differences, document
+from qwenbuild.later import later
 from qwenbuild.lfs import not_fetched, pointer_oid
 from qwenbuild.lock import records
 from qwenbuild.model import Action, ActionResult, Candidate, LockEntry, Price, Step
@@ -20,6 +22,9 @@ from qwenbuild.planning.loading import today
 from qwenbuild.planning.planner import Planned
 from qwenbuild.project.options import Options
 from qwenbuild.verbs.choices import candidate_of, chosen_steps, one, planned_of, problem, record_of, refuse_approved, write
+
+with later:
+    from qwenbuild import images
 
 TYPES = ("image/png", "image/jpeg", "image/webp")
 LARGEST = 64 * 1024 * 1024
@@ -156,14 +161,10 @@ def _read(file: Path) -> bytes:
 
 
 def _checked(data: bytes, file: Path, candidate: Candidate, *, any_size: bool) -> ActionResult:
-    from hashlib import sha256
-
-    from qwenbuild.images import check
-
     if pointer_oid(data):
         raise problem("lfs-pointer", not_fetched(str(file)))
     try:
-        checked = check(data, None, TYPES)
+        checked = images.check(data, None, TYPES)
     except ValueError as error:
         raise problem("not-a-picture", f"{file}: {error}") from error
     wanted = candidate.action.size

@@ -17,6 +17,7 @@ from qwenbuild import manifest, resolve
 from qwenbuild.cache import Attempt, AttemptState, Cache, cache_dir
 from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import InputError, Problem
+from qwenbuild.later import later
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Manifest, Price, Ticket
 from qwenbuild.planning.loading import known_provider, load
@@ -25,6 +26,9 @@ from qwenbuild.project.identity import project_of
 from qwenbuild.project.keyfile import Environment
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.project.strays import is_gone
+
+with later:
+    from qwenbuild import providers
 
 if TYPE_CHECKING:
     from qwenbuild.providers.account import AccountReport
@@ -199,17 +203,15 @@ def check_provider(options: Options, name: str | None) -> list[AccountReport]:
 
     Raises CredentialsError when the key is missing, InputError for a provider that does not exist.
     """
-    from qwenbuild.providers import Reports, build_provider, check_account
-
     loaded = load(options)
     known_provider(loaded.manifest, name or loaded.manifest.provider)
     settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
-    provider = build_provider(settings, loaded.catalog, Environment(loaded.manifest.folder))
+    provider = providers.build_provider(settings, loaded.catalog, Environment(loaded.manifest.folder))
 
     async def asked() -> AccountReport:
         try:
-            assert isinstance(provider, Reports), f"{provider.name} tells nothing of its account"
-            return await check_account(provider)
+            assert isinstance(provider, providers.Reports), f"{provider.name} tells nothing of its account"
+            return await providers.check_account(provider)
         finally:
             await provider.close()
 

@@ -5,18 +5,18 @@ Does not know the APIs.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
 
 from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
+from qwenbuild.errors import InputError
 
 
 def _setting(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """`NAME=VALUE` as settings; values are read as JSON where they are, as text otherwise."""
-    import json
-
     settings: dict[str, Any] = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -73,8 +73,6 @@ def command(
 
 
 def _runner() -> Any:
-    from qwenbuild.errors import InputError
-
     try:
         from qwenbuild.emulator import run_emulator
     except ModuleNotFoundError as error:

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from qwenbuild import files
+
 Signature = tuple[int, int, int, int]
 """Size in bytes, mtime and ctime in nanoseconds, inode: by these a file is recognised as untouched."""
 
@@ -170,7 +172,7 @@ def probe(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             first.write_bytes(b"qwenbuild")
-            os.replace(first, second)
+            files.rename(first, second)
         finally:
             for path in (first, second):
                 path.unlink(missing_ok=True)
@@ -278,7 +280,7 @@ def _replace(folder: int | str, name: str, fill: Callable[[int], None]) -> Signa
         finally:
             os.close(file)
         target, _ = _at(folder, name)
-        os.replace(where, target, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        files.rename(where, target, dir_fd=descriptor)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(where, dir_fd=descriptor)

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from qwenbuild.files import rename
+
 PRIVATE = 0o600
 READ_ONLY = 0o444
 PRIVATE_FOLDER = 0o700
@@ -26,9 +28,6 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_INHERIT = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
 READING = os.O_RDONLY | _BINARY | _NO_INHERIT
 CREATING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_FOLLOW | _NO_INHERIT
-
-WINDOWS_REPLACE_TRIES = 20
-WINDOWS_REPLACE_PAUSE = 0.05
 
 
 class FileOps:
@@ -69,13 +68,7 @@ class FileOps:
 
     def replace(self, source: Path, target: Path) -> None:
         """Rename over `target`. On Windows a reader or a virus scanner may hold it for a moment: tried again for a second."""
-        for attempt in range(WINDOWS_REPLACE_TRIES):
-            try:
-                return os.replace(source, target)
-            except PermissionError:
-                if sys.platform != "win32" or attempt == WINDOWS_REPLACE_TRIES - 1:
-                    raise
-            self.sleep(WINDOWS_REPLACE_PAUSE)  # pragma: no cover
+        rename(source, target, sleep=self.sleep)
 
     def fsync_folder(self, path: Path) -> None:
         """Make the names in a folder durable. Windows has no such call; its rename is journaled."""

@@ -5,7 +5,6 @@ Knows no command line; `qwenbuild emulate` and `python -m qwenbuild.emulator` ca
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from qwenbuild import files
 from qwenbuild.emulator.serve import serve
 
 REALISTIC_LATENCY = 15.0
@@ -47,17 +47,11 @@ def run_emulator(
         text = exports(served.environ(region))
         say(text.rstrip("\n"))
         if target:
-            _write_whole(target, text)
+            files.replace(target, text.encode(), durable=False)
         _until_told()
     if target:
         target.unlink(missing_ok=True)
     return 0
-
-
-def _write_whole(target: Path, text: str) -> None:
-    beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, target)
 
 
 def _until_told() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwenbuild import files
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.gallery.cards import Card, digests
 from qwenbuild.gallery.page import page
@@ -58,7 +59,7 @@ def write(
     place(thumbnails.folder, folder / THUMBS, names)
     thumbnails.prune()
     text = page(sized(cards, sizes), title=title, facts={**facts, **PLACES})
-    _replace(folder / "index.html", text.encode())
+    files.replace(folder / "index.html", text.encode(), durable=False)
     made = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Written(folder / "index.html", len(cards), len(sizes), len(wanted) - len(sizes), total, made)
@@ -115,15 +116,6 @@ def place(kept: Path, shown: Path, names: Iterable[str]) -> None:
             shutil.copyfile(kept / name, shown / name)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 # ---------------------------------------------------------------- sheets
 
 
@@ -138,7 +130,7 @@ def _sheets(
             title = asset if len(pages) == 1 else f"{asset} ({number} of {len(pages)})"
             read = [(label, thumbnails.path(digest, SMALL).read_bytes()) for label, digest in part]
             path = folder / f"{_plain(asset)}{'' if len(pages) == 1 else f'-{number}'}.png"
-            _replace(path, images.contact_sheet(read, title, columns=6))
+            files.replace(path, images.contact_sheet(read, title, columns=6), durable=False)
             yield path
 
 

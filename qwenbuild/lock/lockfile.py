@@ -6,7 +6,6 @@ Knows no manifest and no cache; what the records mean is the plan's matter.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild import files
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.later import later
 from qwenbuild.lfs import pointer_oid
@@ -359,40 +359,17 @@ def update(
         raw = text(entries, manifest, sheets)
         if now.exists and raw == now.raw:
             return False
-        _replace(path, raw)
+        files.replace(path, raw)
         return True
 
 
 def replace_text(path: Path, state: Path, raw: bytes) -> None:
     """Put a whole new text in the place of the lockfile, under its lock, whatever was there. Raises OSError."""
     with locked(path, state):
-        _replace(path, raw)
+        files.replace(path, raw)
 
 
 def manifest_of(raw: bytes) -> str:
     """The manifest's name in a lockfile's bytes, "" when it says none."""
     found = re.search(rb'^  "manifest": ("(?:[^"\\\\]|\\\\.)*"),?$', raw, re.MULTILINE)
     return str(json.loads(found[1])) if found else ""
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

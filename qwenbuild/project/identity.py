@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 
+from qwenbuild import files
 from qwenbuild.errors import CacheError
 
 NAME = "projects.json"
@@ -30,19 +30,10 @@ def note_project(state: Path, lock_path: Path) -> None:
         return
     record = {"v": VERSION, "projects": {**names, place: str(lock_path)}}
     try:
-        _replace(state / NAME, json.dumps(record, indent=2, sort_keys=True) + "\n")
+        state.mkdir(parents=True, exist_ok=True)
+        files.replace(state / NAME, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise CacheError(f"{state / NAME} cannot be written ({error}); nothing was sent", code="project-not-written") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{NAME}.{secrets.token_hex(4)}.tmp")
-    with open(temporary, "x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _relative(state: Path, lock_path: Path) -> str:

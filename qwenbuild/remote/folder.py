@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
+from qwenbuild import files
 from qwenbuild.remote.store import LARGEST, Item, RemoteError
 
 SUFFIX = ".tmp"
@@ -60,14 +61,10 @@ class Folder:
         """Write beside, sync, rename."""
         self._must_be_there()
         path = self._path(name)
-        temporary = f"{path}.{secrets.token_hex(6)}{SUFFIX}"
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            _write(temporary, data)
-            os.replace(temporary, path)
+            files.replace(path, data)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             raise self._failed(error, name) from error
 
     def create(self, name: str, data: bytes) -> bool | None:
@@ -106,8 +103,8 @@ class Folder:
             raise self._failed(error, prefix) from error
 
     def _below(self, top: str) -> Iterator[Item]:
-        for folder, _, files in os.walk(top, onerror=_raise_but_absence):
-            for file in sorted(files):
+        for folder, _, names in os.walk(top, onerror=_raise_but_absence):
+            for file in sorted(names):
                 path = os.path.join(folder, file)
                 with contextlib.suppress(FileNotFoundError):
                     status = os.stat(path)

@@ -10,7 +10,6 @@ how many files.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from qwenbuild import files
 from qwenbuild.expand import Spent
 
 MAGIC = "qwenbuild-kept 1"
@@ -114,16 +114,11 @@ def write(path: str, memory: Memory) -> str:
         "lengths": [len(part) for part in parts],
     }
     rest = json.dumps(head).encode() + b"\n" + b"".join(parts)
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    first = f"{MAGIC} {stamp} {blake2b(rest).hexdigest()}\n".encode()
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(f"{MAGIC} {stamp} {blake2b(rest).hexdigest()}\n".encode())
-            file.write(rest)
-        os.replace(temporary, path)
+        files.replace(path, first + rest, durable=False)
     except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
         return ""
     return stamp
 

@@ -426,8 +426,7 @@ def write(
 
 
 def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature, str]]) -> None:
-    import contextlib
-    import secrets
+    from qwenbuild import files
 
     paths = "\0".join(name for name, _, _ in known).encode("utf-8", "surrogateescape")
     signatures = array("q", [number for _, signature, _ in known for number in signature]).tobytes()
@@ -435,12 +434,8 @@ def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature
     values = {**values, "count": str(len(known)), "length": str(len(paths))}
     lines = "\n".join(f"{name}={value}" for name, value in values.items()).encode("utf-8", "surrogateescape")
     rest = lines + b"\n\n" + paths + signatures + digests
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(f"{MAGIC} {blake2b(rest).hexdigest()}\n".encode() + rest)
-        os.replace(temporary, path)
+        files.replace(path, f"{MAGIC} {blake2b(rest).hexdigest()}\n".encode() + rest, durable=False)
     except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        return

@@ -17,6 +17,7 @@ import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -244,7 +245,7 @@ def test_a_lockfile_that_cannot_be_replaced_is_said_and_the_pictures_stay(
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(lockfile, "_replace", refused)
+        patched.setattr(lockfile, "files", SimpleNamespace(replace=refused))
         summary = shop.build()
     assert summary.exit_code == 1
     assert [code for _, code, _ in summary.failures] == ["lock-not-written"]

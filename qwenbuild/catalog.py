@@ -6,7 +6,6 @@ Knows no manifest and no network: a row is what vendors or third parties wrote, 
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -20,6 +19,7 @@ from typing import Any
 
 from qwenbuild.errors import InputError
 from qwenbuild.model import Price
+from qwenbuild.nearmiss import did_you_mean, near
 
 SIZE = re.compile(r"\s*(\d{1,5})\s*[*xX×]\s*(\d{1,5})\s*")
 RATIO = re.compile(r"\s*(\d{1,4})\s*:\s*(\d{1,4})\s*")
@@ -181,8 +181,8 @@ def _fraction(ratio: str) -> float:
 
 
 def _nearest(text: str, sizes: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(text, sizes, 1, 0.7)
-    return f" (did you mean {near[0]}?)" if near else ""
+    meant = did_you_mean(near(text, sizes, alike=0.7), quote="")
+    return f" ({meant})" if meant else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ class Catalog:
     def near(self, family: str, model_id: str) -> tuple[str, ...]:
         """Ids of the family that look like this one."""
         ids = [model for owner, model in self._rows if owner == family]
-        return tuple(difflib.get_close_matches(model_id, ids, 3, 0.6))
+        return tuple(near(model_id, ids, 3))
 
     def _stranger(self, family: Family, model_id: str, allow_unknown: bool) -> Model | None:
         described = self._overrides.get(model_id, {}).get("family") == family.name
@@ -304,8 +304,8 @@ def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:
         values["in_flight"] = values.pop("concurrency")
     for key in values:
         if key not in OVERRIDABLE:
-            near = difflib.get_close_matches(key, sorted(OVERRIDABLE), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            meant = did_you_mean(near(key, sorted(OVERRIDABLE)), quote="")
+            hint = f"; {meant}" if meant else ""
             raise InputError(f"models.{name}: the model table has no column {key!r}{hint}", code="models")
     if "price" in values:
         values = {"price_extended": None, "price_by_region": {}, "price_source": "the manifest", **values}

@@ -5,13 +5,13 @@ Knows no plan and no file: it looks at entries only.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.model import Atlas, Entry
+from qwenbuild.nearmiss import did_you_mean, near
 
 KINDS = ("tag", "asset", "path", "atlas")
 MOST_COMPARED = 20_000
@@ -67,7 +67,7 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     names = list(itertools.islice(known, MOST_COMPARED))
     folded = {name.casefold(): name for name in reversed(names)}
     likely = [name for name in folded if abs(len(name) - len(plain)) <= max(2, len(plain) // 3)]
-    whole = difflib.get_close_matches(plain, likely, 1)
+    whole = near(plain, likely)
     if whole or not plain:
         return [folded[name] for name in whole]
     parts: dict[str, list[str]] = {}
@@ -75,7 +75,7 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
         for part in {name.casefold(), *_PARTS.split(name.casefold())}:
             parts.setdefault(part, []).append(name)
     last = plain.rpartition("/")[2]
-    alike = [last] if last in parts else difflib.get_close_matches(last, parts, 1)
+    alike = [last] if last in parts else near(last, parts)
     return parts[alike[0]][:most] if alike else [name for name in names if last and last in name.casefold()][:most]
 
 
@@ -161,7 +161,6 @@ def _nothing(selector: str, entries: Sequence[Entry], atlases: Sequence[Atlas]) 
     known = dict.fromkeys(names)
     if not kind and any(entry.asset == rest for entry in entries):
         return Problem("no-match", f"no entry is called {selector!r}", hint=f"for the whole asset write asset:{rest}")
-    near = nearest(rest, known)
     prefix = f"{kind}:" if kind else ""
-    hint = f"did you mean {', '.join(prefix + name for name in near)}?" if near else ""
+    hint = did_you_mean([prefix + name for name in nearest(rest, known)], quote="")
     return Problem("no-match", f"{selector!r} matches nothing", hint=hint)

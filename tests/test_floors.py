@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 
 FLOORS = [
-    {"errors", "files", "later", "lfs", "model", "ports"},
+    {"errors", "files", "later", "nearmiss", "lfs", "model", "ports"},
     {"manifest", "key", "catalog"},
     {"expand", "plan", "gate", "select", "images", "resolve"},
     {"cache", "tree", "lock", "report", "stdio", "pace"},

@@ -12,6 +12,10 @@ from typing import Any
 import click
 
 from qwenbuild.cli.call import Everywhere, everywhere
+from qwenbuild.later import later
+
+with later:
+    from qwenbuild import nearmiss
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -172,8 +176,6 @@ def one_apart(one: str, other: str) -> bool:
 
 
 def near_miss(name: str, known: Sequence[str]) -> str:
-    """` Did you mean …?`, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.55)
-    return f" Did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
+    """A blank and a sentence that offers what was perhaps meant, or nothing."""
+    meant = nearmiss.did_you_mean(nearmiss.near(name, known, 2, 0.55), quote="'", between=" or ")
+    return f" {meant[0].upper()}{meant[1:]}" if meant else ""

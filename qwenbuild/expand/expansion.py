@@ -27,6 +27,7 @@ from qwenbuild.expand.rows import Data
 from qwenbuild.expand.templates import Templates
 from qwenbuild.images.atlas import check_options, sheet_names
 from qwenbuild.model import Asset, Atlas, Entry, Manifest
+from qwenbuild.nearmiss import did_you_mean
 
 MOST_ENTRIES = 200_000
 MOST_FAULTY = 60
@@ -185,7 +186,7 @@ class _Expander:
         if not atlas.output.endswith(".png"):
             meant = atlas.output.removesuffix(PurePosixPath(atlas.output).suffix) + ".png"
             message = f"a sheet is a PNG: `{atlas.output}` ends otherwise"
-            return Fault("bad-output-path", message, hint=f"did you mean `{meant}`?")
+            return Fault("bad-output-path", message, hint=did_you_mean([meant]))
         folder, slash, name = atlas.output.rpartition("/")
         try:
             scales = check_options(atlas.options)["scales"]

@@ -5,15 +5,16 @@ Knows no manifest: whoever has the fault's template knows where it stands.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from qwenbuild import nearmiss
 from qwenbuild.errors import InputError
 from qwenbuild.expand.columns import identifier, writable
+from qwenbuild.nearmiss import did_you_mean
 
 _NOT_DEFINED = re.compile(r"'([^']+)' is not defined\Z")
 _OPENING = re.compile(r"\{[{%#]")
@@ -76,13 +77,13 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     names = [name for name in known if isinstance(name, str)]
     alike = _letters(word)
     same = next((name for name in names if _letters(name) == alike), None) if alike else None
-    return same or next(iter(difflib.get_close_matches(word, names, 1)), None)
+    return same or next(iter(nearmiss.near(word, names)), None)
 
 
 def near(word: str, known: Iterable[str]) -> str:
     """The hint for a word that is not known: its near miss, or nothing."""
     close = closest(word, known)
-    return f"did you mean `{close}`?" if close else ""
+    return did_you_mean([close] if close else [])
 
 
 def near_key(word: str, mapping: Iterable[str]) -> str:
@@ -90,7 +91,7 @@ def near_key(word: str, mapping: Iterable[str]) -> str:
     close = closest(word, mapping)
     if not close:
         return ""
-    return f"did you mean `{close}`?" if writable(close) else f"did you mean `[{json.dumps(close, ensure_ascii=False)}]`?"
+    return did_you_mean([close if writable(close) else f"[{json.dumps(close, ensure_ascii=False)}]"])
 
 
 def undefined(name: str, context: Mapping[str, Any], line: int, column: int) -> Fault:
@@ -105,7 +106,8 @@ def _defined(name: str, context: Mapping[str, Any]) -> str:
     others = [each for each in context if not writable(each)]
     column = next((each for each in others if close and identifier(each) == close), None)
     if close:
-        return f"did you mean `{close}`" + (f", the column `{column}`?" if column else "?")
+        meant = did_you_mean([close])
+        return f"{meant[:-1]}, the column `{column}`?" if column else meant
     unreached = closest(name, others)
     if unreached:
         return f"no template can write the column `{unreached}`, and its plain name is taken: rename the column"

@@ -5,12 +5,13 @@ Knows no values: it sees the parsed template only, before anything of it is comp
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 from typing import cast
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
+
+from qwenbuild.nearmiss import did_you_mean, near
 
 MOST_NODES = 10_000
 """Most nodes of one template's syntax tree; compiling more would take seconds (about 40 µs a node)."""
@@ -69,8 +70,8 @@ def _check(node: nodes.Node, names: Collection[str], tests: Collection[str], nam
 
 
 def _unknown(kind: str, name: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, [known for known in names if known[0] != "%"], 1)
-    return f"there is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    meant = did_you_mean(near(name, [known for known in names if known[0] != "%"]), quote="'")
+    return f"there is no {kind} {name!r}" + (f"; {meant}" if meant else "")
 
 
 def _bound(node: nodes.Node) -> list[str]:

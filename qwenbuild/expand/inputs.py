@@ -5,7 +5,6 @@ Knows nothing of models: what a file is and how large is noted, and judged by wh
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import stat
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from qwenbuild.images import reference_type
 from qwenbuild.lfs import LARGEST, not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
+from qwenbuild.nearmiss import did_you_mean, near
 
 LARGEST_REFERENCE = 256 << 20
 """Bytes of a file that are read for its digest; far more than any API takes."""
@@ -87,8 +87,8 @@ def missing_file(folder: File, relative: str) -> Fault:
     """The fault of a file that is not there, with the near miss in its folder."""
     beside = (folder / relative).parent
     known = [path.name for path in beside.iterdir()] if beside.is_dir() else []
-    near = difflib.get_close_matches(File(relative).name, known, 1)
-    hint = f"did you mean `{relative.removesuffix(File(relative).name)}{near[0]}`?" if near else ""
+    before = relative.removesuffix(File(relative).name)
+    hint = did_you_mean([before + name for name in near(File(relative).name, known)])
     return Fault("no-such-file", f"there is no file `{relative}`", hint=hint)
 
 
@@ -118,8 +118,7 @@ def _at(fault: Fault, path: Path) -> Fault:
 
 def _no_entry(entry: str, need: str, ids: set[str]) -> Fault:
     likely = sorted(name for name in ids if abs(len(name) - len(need)) <= 3)
-    near = difflib.get_close_matches(need, likely[:5000], 1)
-    hint = f"did you mean `{near[0]}`?" if near else ""
+    hint = did_you_mean(near(need, likely[:5000]))
     return Fault("no-such-entry", f"`{entry}` needs the entry `{need}`, which does not exist", hint=hint)
 
 

@@ -21,6 +21,7 @@ from qwenbuild.expand.values import kind_of
 from qwenbuild.images import check_expect, media_type_of, normalise
 from qwenbuild.manifest.scalars import scalar
 from qwenbuild.model import ImageStep, OutputSpec
+from qwenbuild.nearmiss import did_you_mean
 
 TEXT_ARGUMENTS = frozenset(
     [
@@ -110,7 +111,7 @@ def not_a_picture(path: str) -> Fault | None:
         return None
     close = None if media_type_of(path) else closest(suffix, PICTURES)
     meant = path[: -len(suffix)] + (close or PICTURES[0])
-    hint = f"did you mean `{meant}`?" if close else f"pictures are written as {', '.join(PICTURES)}"
+    hint = did_you_mean([meant]) if close else f"pictures are written as {', '.join(PICTURES)}"
     return Fault("bad-output-path", f"`{path}` ends in {suffix}: no such picture can be written", hint=hint)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
+from qwenbuild import nearmiss
 from qwenbuild.key import decimal_text
+from qwenbuild.nearmiss import did_you_mean
 
 MAX_SIDE = 16383
 """No side of a picture that a step makes may be longer (pixels): WebP can say no more."""
@@ -167,8 +168,8 @@ def bounds(what: str, value: Any, low: str, high: str) -> tuple[str, str]:
 
 def near(word: Any, known: Sequence[str]) -> str:
     """The words "; did you mean …?" when something known is close, else nothing."""
-    matches = get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    meant = did_you_mean(nearmiss.near(str(word), known), quote="'")
+    return f"; {meant}" if meant else ""
 
 
 def listed(names: Mapping[str, Any] | Sequence[str]) -> str:

@@ -6,7 +6,6 @@ Knows nothing of what the columns mean.
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from qwenbuild.manifest.padding import Padding, without_padding
 from qwenbuild.manifest.rows_csv import csv_rows
 from qwenbuild.manifest.rows_json import json_lines, json_rows
 from qwenbuild.manifest.text import Text, read, stop
+from qwenbuild.nearmiss import did_you_mean, near
 
 LARGEST = 64_000_000
 """Bytes of a data file."""
@@ -43,8 +43,7 @@ def read_data(path: Path, shown: str) -> tuple[list[Row], tuple[Problem, ...]]:
 
 
 def _unknown_type(suffix: str, shown: str) -> Problem:
-    close = get_close_matches(suffix, READERS, 1, 0.6)
-    hint = f"did you mean {close[0]}?" if close else "the extension tells what is in it"
+    hint = did_you_mean(near(suffix, READERS), quote="") or "the extension tells what is in it"
     if suffix in SPREADSHEETS:
         hint = "save it as CSV UTF-8 from the spreadsheet program"
     return Problem("data-type", f"a data file is one of {', '.join(READERS)}", Mark(shown, 1, 1), hint=hint)

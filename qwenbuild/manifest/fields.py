@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from qwenbuild import nearmiss
 from qwenbuild.manifest.masking import masked
 from qwenbuild.manifest.scalars import is_template, scalar
+from qwenbuild.nearmiss import did_you_mean
 
 TEMPLATE = r"\{[{%#]"
 """What a JSON schema takes for a template."""
@@ -60,8 +61,7 @@ def kind(value: Any) -> str:
 def near(word: str, known: Sequence[str]) -> str:
     """The hint for a word that is none of `known`: the near miss, else all of them."""
     known = known[:MOST_KNOWN]
-    close = get_close_matches(word, known, 1, 0.6) or [each for each in known if each.lower() == word.lower()]
-    return f"did you mean `{close[0]}`?" if close else listed("known here:", known)
+    return did_you_mean(nearmiss.near(word, known)) or listed("known here:", known)
 
 
 def listed(what: str, known: Sequence[str]) -> str:

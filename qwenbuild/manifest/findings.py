@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from qwenbuild.manifest.fields import kind, listed
 from qwenbuild.manifest.masking import SECRET_NAME
 from qwenbuild.manifest.schema import GRAMMAR
+from qwenbuild.nearmiss import did_you_mean, near
 
 Path = tuple[str | int, ...]
 
@@ -121,9 +121,9 @@ def _suggestion(name: str, path: Path, schema: dict[str, Any]) -> str:
     parent = _node(schema, path[:-1])
     known = list(parent.get("properties", {}))
     plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    close = get_close_matches(plain, known, 1, 0.6)
+    close = near(plain, known)
     if plain in known or (close and len(close[0]) > 2):
-        return f"did you mean `{plain if plain in known else close[0]}`?"
+        return did_you_mean(close)
     for key in known:
         if name in _resolved(schema, parent["properties"][key]).get("properties", {}):
             return f"it stands under `{key}`: `{key}: {{{name}: …}}`"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from qwenbuild import tree
@@ -16,6 +15,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.images.atlas import check_options, json_name, pack, sheet_names
 from qwenbuild.key import canonical
 from qwenbuild.model import Atlas, Entry, Manifest
+from qwenbuild.nearmiss import did_you_mean, near
 from qwenbuild.select import select
 
 VERSION = 1
@@ -46,8 +46,7 @@ def members_of(atlas: Atlas, entries: Sequence[Entry], manifest: Manifest) -> tu
     found = [(entry.id, path) for entry in entries if entry.id in chosen for path in _files(entry, atlas.source)]
     if not found:
         names = {spec.name for entry in entries if entry.id in chosen for spec in entry.outputs if spec.name}
-        near = get_close_matches(str(atlas.source), names, 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(names)) or 'none'}"
+        hint = did_you_mean(near(str(atlas.source), names)) or f"known here: {', '.join(sorted(names)) or 'none'}"
         raise _wrong(manifest, atlas, "from", f"none of the selected entries has an output called `{atlas.source}`", hint)
     return tuple(found)
 

@@ -19,6 +19,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand import Spent
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Entry, Keyed, Manifest
+from qwenbuild.nearmiss import did_you_mean, near
 from qwenbuild.project.identity import project_of
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import statefile
@@ -138,10 +139,7 @@ def known_provider(asked: Manifest, name: str) -> None:
     known = {*asked.providers, *Catalog.load({}).families}
     if name in known:
         return
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    hint = did_you_mean(near(name, known), quote="'") or f"known: {', '.join(sorted(known))}"
     problem = Problem("unknown-provider", f"there is no provider {name!r}", hint=hint)
     raise InputError(problem.message, code=problem.code, problems=(problem,))
 

@@ -5,7 +5,6 @@ Knows no network, no clock (`today` is given) and no lockfile; what it cannot ex
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +15,7 @@ from qwenbuild.errors import Problem
 from qwenbuild.key import action_key
 from qwenbuild.later import later
 from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
+from qwenbuild.nearmiss import did_you_mean, near
 from qwenbuild.resolve.findings import Findings, param_place, place, step_place
 from qwenbuild.resolve.hosts import host_allowed, settings_faults, variable
 from qwenbuild.resolve.params import Params, earlier
@@ -237,8 +237,10 @@ class _Resolver:
         settings = settings_of(self.manifest, entry.provider)
         family = self.catalog.families.get(settings.type)
         if family is None:
-            near = difflib.get_close_matches(settings.type, self.catalog.families, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.catalog.families)}"
+            hint = (
+                did_you_mean(near(settings.type, self.catalog.families), quote="")
+                or f"there are {', '.join(self.catalog.families)}"
+            )
             self.say("unknown-provider", entry, f"there is no provider {settings.type!r}", "provider", hint=hint)
             return None
         model = self.model(entry, settings)
@@ -268,8 +270,8 @@ class _Resolver:
         wanted = entry.model or settings.model
         model = self.catalog.find(settings.type, wanted, settings.allow_unknown_model)
         if model is None:
-            near = self.catalog.near(settings.type, wanted or "")
-            hint = f"did you mean {near[0]}? " if near else ""
+            meant = did_you_mean(self.catalog.near(settings.type, wanted or "")[:1], quote="")
+            hint = f"{meant} " if meant else ""
             message = f"the model table has no {wanted!r} for {settings.type}"
             self.say(
                 "unknown-model", entry, message, "model", hint=f"{hint}`allow_unknown_model: true` of the provider takes any"

@@ -5,7 +5,6 @@ Knows no entry's prompt and no other entry: what it finds wrong it hands to `wro
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from qwenbuild.catalog import Catalog, Model
 from qwenbuild.key import FIELDS, decimal_text
 from qwenbuild.model import ProviderSettings
+from qwenbuild.nearmiss import did_you_mean, near
 
 COMMON = ("size", "negative_prompt", "prompt_extend", "watermark", "output_format")
 FORMATS = {"jpg": "jpeg"}
@@ -76,8 +76,7 @@ class Params:
             self._wrong("not-expressible", name, f"{self.model.id} of {self.model.family} cannot express {name}")
             return
         known = [*COMMON, *self.model.extra]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = MISPLACED.get(name) or (f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}")
+        hint = MISPLACED.get(name) or did_you_mean(near(name, known), quote="") or f"it takes {', '.join(known)}"
         self._wrong("unknown-param", name, f"{self.model.family} has no parameter {name!r}", hint)
 
     def _expressible(self, name: str) -> bool:

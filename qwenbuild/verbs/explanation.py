@@ -13,6 +13,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
 from qwenbuild.lock import lockfile
 from qwenbuild.model import LockEntry, OutputPlan, Reason, Step
+from qwenbuild.nearmiss import did_you_mean
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options
 from qwenbuild.report.explain_text import picture_facts
@@ -53,7 +54,7 @@ def explain(options: Options, entry_id: str) -> Explanation:
 
 def _unknown(entry_id: str, ids: list[str]) -> InputError:
     near = nearest(entry_id, ids)
-    hint = f"did you mean {', '.join(near)}?" if near else "`qwenbuild plan -v` lists all entries"
+    hint = did_you_mean(near, quote="") or "`qwenbuild plan -v` lists all entries"
     message = f"there is no entry {entry_id!r}"
     return InputError(message, code="unknown-entry", problems=(Problem("unknown-entry", message, hint=hint),))
 

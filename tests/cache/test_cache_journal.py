@@ -323,7 +323,7 @@ def test_a_newer_journal_is_not_touched(cache: Cache) -> None:
     cache.close()
     rows(cache, f"PRAGMA user_version = {USER_VERSION + 1}")
     with Cache.open(cache.root) as later:
-        for question in (lambda: begin(later, 2), later.journal.live, later.write_probe, later.rebuild):
+        for question in (lambda: begin(later, 2), later.journal.live, later.write_probe, lambda: rebuild.rebuild(later)):
             with pytest.raises(CacheError, match="newer qwenbuild"):
                 question()
 

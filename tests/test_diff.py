@@ -15,7 +15,7 @@ from PIL import Image
 
 from qwenbuild.cli.changes import as_json, markdown_lines, text_lines
 from qwenbuild.cli.ending import run
-from qwenbuild.lock.diff import Change, Kind, compare
+from qwenbuild.lock.diff import Change, ChangeKind, compare
 from qwenbuild.model import LockEntry, LockOutput
 from qwenbuild.report.terminal import Terminal
 from qwenbuild.verbs import adopt, choices
@@ -43,36 +43,36 @@ def one(old: LockEntry | None, new: LockEntry | None) -> Change:
 
 
 KINDS = {
-    Kind.CHANGED: (A, B),
-    Kind.ADDED: (None, A),
-    Kind.REMOVED: (A, None),
-    Kind.REKEYED: (A, record("b", "a")),
-    Kind.FILES: (replace(A, outputs={"x.png": LockOutput()}), replace(A, outputs={"y.png": LockOutput()})),
-    Kind.CHOICES: (A, replace(A, approved=True)),
+    ChangeKind.CHANGED: (A, B),
+    ChangeKind.ADDED: (None, A),
+    ChangeKind.REMOVED: (A, None),
+    ChangeKind.REKEYED: (A, record("b", "a")),
+    ChangeKind.FILES: (replace(A, outputs={"x.png": LockOutput()}), replace(A, outputs={"y.png": LockOutput()})),
+    ChangeKind.CHOICES: (A, replace(A, approved=True)),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_change_is_told_apart(kind: Kind) -> None:
+def test_each_kind_of_change_is_told_apart(kind: ChangeKind) -> None:
     assert one(*KINDS[kind]).kind is kind
 
 
 def test_every_kind_is_told() -> None:
-    assert set(KINDS) | {Kind.MOVED} == set(Kind)
+    assert set(KINDS) | {ChangeKind.MOVED} == set(ChangeKind)
 
 
 def test_a_renamed_entry_moved_and_a_second_one_like_it_was_added() -> None:
     found = compare({"old": A}, {"new": A, "twin": A})
     assert [(change.id, change.kind, change.was) for change in found] == [
-        ("new", Kind.MOVED, "old"),
-        ("twin", Kind.ADDED, ""),
+        ("new", ChangeKind.MOVED, "old"),
+        ("twin", ChangeKind.ADDED, ""),
     ]
 
 
 def test_an_orphan_counts_as_removed_and_what_it_was_renamed_to_as_moved() -> None:
-    assert one(A, replace(A, orphan=True)).kind is Kind.REMOVED
+    assert one(A, replace(A, orphan=True)).kind is ChangeKind.REMOVED
     (found,) = compare({"old": A}, {"old": replace(A, orphan=True), "new": A})
-    assert (found.kind, found.was) == (Kind.MOVED, "old")
+    assert (found.kind, found.was) == (ChangeKind.MOVED, "old")
 
 
 def test_the_fields_and_the_choices_behind_a_change_are_named() -> None:
@@ -84,7 +84,7 @@ def test_the_fields_and_the_choices_behind_a_change_are_named() -> None:
 def test_a_note_is_a_change_of_its_own_and_is_told_as_it_is_now() -> None:
     first, second = replace(A, note="too *shiny*\x1b[2J"), replace(A, note="")
     assert [(one(A, first).kind, one(A, first).choices), one(first, second).choices] == [
-        (Kind.CHOICES, ("noted",)),
+        (ChangeKind.CHOICES, ("noted",)),
         ("note removed",),
     ]
     assert one(first, replace(A, note="dull")).choices == ("note changed",)

@@ -59,7 +59,7 @@ def test_a_receipt_whose_picture_nobody_can_be_sure_of_blocks_its_key(monkeypatc
     error = RemoteError("the store answers 502")
     held = SimpleNamespace(sizes={}, unknown={PICTURE: error}, empty=False)
     monkeypatch.setattr(remote_pictures, "look", lambda remote, digests: held)
-    asked = remote_pictures.Shared(imported={"key": result(PICTURE, "key")})
+    asked = remote_pictures.RemotePictures(imported={"key": result(PICTURE, "key")})
     told = remote_pictures._told(SimpleNamespace(), asked, {PICTURE}, starting=False)  # type: ignore[arg-type]
     assert (told.imported, told.blocked) == ({}, {"key": error})
 

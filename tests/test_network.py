@@ -14,7 +14,7 @@ from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from qwenbuild.remote.addresses import open_remote
 from qwenbuild.transport.environment import check_proxies, proxy_for
-from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.http import Wire
 from tests.walking import Project
 
@@ -34,7 +34,7 @@ def test_a_proxy_that_cannot_be_used_stops_before_anything_is_sent(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=name) as told:
-        Wire(Guard(("*",)))
+        Wire(AddressGuard(("*",)))
     assert "p#ss" not in str(told.value)
 
 
@@ -68,7 +68,7 @@ def test_an_exception_that_cannot_be_read_stops_before_anything_is_sent(entry: s
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("NO_PROXY", f"localhost,{entry}")
     with pytest.raises(InputError, match="NO_PROXY"):
-        Wire(Guard(("*",)))
+        Wire(AddressGuard(("*",)))
 
 
 def folder(path: Path) -> None:

@@ -22,7 +22,7 @@ from qwenbuild.report.events import JsonLines
 from qwenbuild.report.progress import Live, Plain, event_words
 from qwenbuild.report.terminal import Terminal
 from qwenbuild.run import waiting
-from qwenbuild.run.waiting import Flight, Waiting
+from qwenbuild.run.waiting import Flight, OpenWaits
 from qwenbuild.verbs import doubts, resolve_doubt
 from tests.campaign.part_http import hurried
 from tests.test_run_recover import APIS, dies_before_the_ticket, stock
@@ -50,14 +50,14 @@ FATES = {
 
 @pytest.mark.parametrize(("state", "settles"), list(FATES))
 def test_leaving_is_told_by_how_far_a_request_came_and_who_can_settle_it(state: Any, settles: bool) -> None:
-    flying = Waiting(lambda: 0.0, {"one"}, {"one": Flight("a", "maker model", settles, 0.0, state)})
+    flying = OpenWaits(lambda: 0.0, {"one"}, {"one": Flight("a", "maker model", settles, 0.0, state)})
     (said,) = flying.leaving()
     assert said.startswith("maker model: 1 ")
     assert FATES[state, settles] in said
 
 
 def test_what_is_over_is_not_in_flight_and_not_remembered_for_ever() -> None:
-    flying = Waiting(lambda: 0.0, set())
+    flying = OpenWaits(lambda: 0.0, set())
     for number in range(3 * waiting.FORGETS):
         flying.add(str(number), Flight("a", "maker", True, 0.0, "accepted"))
     assert (flying.leaving(), flying.flying()) == ([], {})
@@ -157,7 +157,7 @@ def test_a_line_of_doubt_names_the_candidate() -> None:
 
 def test_a_wait_says_for_what_and_how_long() -> None:
     now = [100.0]
-    told = Waiting(lambda: now[0], {"one"}, {"one": Flight("a", "maker model", True, 90.0, "accepted")})
+    told = OpenWaits(lambda: now[0], {"one"}, {"one": Flight("a", "maker model", True, 90.0, "accepted")})
     assert told.words() == "Waiting: maker model to draw 1 picture, 10 s so far."
     with told.waits_for("before maker is asked again", 58.0), told.waits_for("for a place", None):
         now[0] = 103.0
@@ -169,7 +169,7 @@ def test_a_wait_says_for_what_and_how_long() -> None:
 
 def test_looks_that_follow_each_other_are_one_wait() -> None:
     now = [0.0]
-    told = Waiting(lambda: now[0])
+    told = OpenWaits(lambda: now[0])
     for _ in range(20):
         with told.waits_for("for another build", 0.5):
             now[0] += 0.5
@@ -180,7 +180,7 @@ def test_looks_that_follow_each_other_are_one_wait() -> None:
 def test_silence_is_broken_again_and_again_and_a_word_begins_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.01)
     monkeypatch.setattr(waiting, "AGAIN_S", (0.01,))
-    told = Waiting(lambda: 0.0)
+    told = OpenWaits(lambda: 0.0)
     said: list[str] = []
 
     async def silent() -> None:

@@ -66,7 +66,7 @@ class CorruptIndex(Exception):
     """Something in the index's folder is not as this program writes it."""
 
 
-class Unavailable(Exception):
+class IndexUnavailable(Exception):
     """The index cannot be used just now (read-only, locked, no descriptors); the receipts can."""
 
 
@@ -183,7 +183,7 @@ class Index:
         """Do `work`. A broken index is moved away; one that is only unavailable is left alone for this process."""
         try:
             return work()
-        except (Unavailable, OSError) as error:
+        except (IndexUnavailable, OSError) as error:
             self._switch_off(str(error))
         except sqlite3.Error as error:
             if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in PASSING:
@@ -208,7 +208,7 @@ class Index:
         try:
             store.set(key, value, retry=False)
         except diskcache.Timeout:
-            raise Unavailable(self._real_cause()) from None
+            raise IndexUnavailable(self._real_cause()) from None
 
     def _drop(self, keys: Collection[str]) -> None:
         store = self._opened()
@@ -224,7 +224,7 @@ class Index:
 
     def _opened(self) -> diskcache.Cache:
         if self._off:
-            raise Unavailable("off")
+            raise IndexUnavailable("off")
         if self._store is None:
             self._store = self._open()
         return self._store
@@ -232,7 +232,7 @@ class Index:
     def _open(self) -> diskcache.Cache:
         path = str(self.folder)
         if os.path.expandvars(os.path.expanduser(path)) != path:
-            raise Unavailable(f"diskcache would read {path} as another path")
+            raise IndexUnavailable(f"diskcache would read {path} as another path")
         self._make()
         inspect(self.database, self._settings)
         store = diskcache.Cache(path, timeout=30, disk=BytesDisk, **self._settings)

@@ -24,7 +24,7 @@ with later:
     from qwenbuild.report import words as wording
 
 if TYPE_CHECKING:
-    from qwenbuild.engine.carry import Carried, Checked, Swept
+    from qwenbuild.engine.carry import Carried, StoreReport, Swept
 
 SHOWN = 20
 """So many names are listed; the rest is counted."""
@@ -88,7 +88,7 @@ def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
     yield f"{wording.count(done.moved, 'picture')} of {done.wanted:,} {verb} {escape.visible(done.url)} ({size})."
 
 
-def _checked(found: Checked) -> Iterator[str]:
+def _checked(found: StoreReport) -> Iterator[str]:
     yield from (f"corrupt  {digest}: other bytes than its name says" for digest in found.corrupt)
     yield from (f"missing  {digest}: the lockfile names it" for digest in found.missing[:SHOWN])
     yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(found.failed.items())[:SHOWN])

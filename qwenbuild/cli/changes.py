@@ -78,7 +78,7 @@ def summary_words(changes: Sequence[Change]) -> str:
 
 def counts(changes: Sequence[Change]) -> dict[str, int]:
     """How many entries there are of each kind of change, every kind named."""
-    return {kind.value: sum(change.kind is kind for change in changes) for kind in diff.Kind}
+    return {kind.value: sum(change.kind is kind for change in changes) for kind in diff.ChangeKind}
 
 
 # ---------------------------------------------------------------- JSON

@@ -28,7 +28,7 @@ SIMPLE = frozenset({"action", "digest", "key", "made", "outputs"})
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class FreshEntry:
     """An entry whose picture and files are what lockfile and manifest name."""
 
     id: str
@@ -40,7 +40,7 @@ class Explained:
     reasons: tuple[Reason, ...] = field(default=())
 
 
-def explain(id: str) -> Explained | None:
+def explain(id: str) -> FreshEntry | None:
     """What the lockfile says of one fresh entry; None when the walk must look."""
     call = current()
     manifest = statefile.manifest_of(str(call.folder), call.file or "")
@@ -58,7 +58,7 @@ def explain(id: str) -> Explained | None:
     if result is None:
         return None
     action, outputs = document(from_document(record.action)), _outputs(state, sorted(places))
-    return Explained(id, action, record.key, lockfile.record(record), outputs, picture_facts(result))
+    return FreshEntry(id, action, record.key, lockfile.record(record), outputs, picture_facts(result))
 
 
 def _record(raw: bytes, id: str) -> LockEntry | None:
@@ -74,7 +74,7 @@ def _record(raw: bytes, id: str) -> LockEntry | None:
     return LockEntry(outputs=outputs, **said)
 
 
-def _outputs(state: statefile.State, places: Sequence[int]) -> tuple[OutputPlan, ...]:
+def _outputs(state: statefile.Snapshot, places: Sequence[int]) -> tuple[OutputPlan, ...]:
     """The entry's files in the order in which the state has them, which is the manifest's."""
     return tuple(OutputPlan(OutputSpec(state.paths[place], ()), Verdict.FRESH, "", "", "", "") for place in places)
 

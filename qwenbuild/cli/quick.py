@@ -27,7 +27,7 @@ def status() -> bool:
     return True
 
 
-def plain_state(call: Call) -> statefile.State | None:
+def plain_state(call: Call) -> statefile.Snapshot | None:
     """The proven state of the call's manifest, when all there is to say of every entry is that it is fresh."""
     manifest = statefile.manifest_of(str(call.folder), call.file or "")
     state = None if manifest is None else statefile.proven(manifest)

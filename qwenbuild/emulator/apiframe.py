@@ -18,15 +18,15 @@ from typing import Any
 from qwenbuild.emulator import apiframe_first
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED, image_digest
-from qwenbuild.emulator.jobs import Job, Stage, Wanted
-from qwenbuild.emulator.lanes import Pace
+from qwenbuild.emulator.jobs import EmulatedJob, Stage, Wanted
+from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
 from qwenbuild.emulator.world import EmulatorCore
 
 MODELS = {"qwen-image-2": 3, "qwen-image-2-pro": 6, "qwen-image": 3}
 """Credits for a picture. 3 is documented for qwen-image-2; the others are ours."""
-PACE = Pace(2, 1.0, 4)
+PACE = EmulatedPace(2, 1.0, 4)
 """The vendor publishes no figures."""
 SIZES = {
     "1:1": (1328, 1328), "2:3": (1056, 1584), "3:2": (1584, 1056), "3:4": (1104, 1472), "4:3": (1472, 1104),
@@ -48,7 +48,7 @@ ERRORS = {
 EVENTS = ("progress", "completed", "failed")
 
 
-class Stop(Exception):
+class ApiframeError(Exception):
     """An error answer."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
@@ -75,7 +75,7 @@ OPENAPI = Dialect(
 DIALECTS = {"docs": (DOCS,), "openapi": (OPENAPI,), "lenient": (DOCS, OPENAPI)}
 
 
-class Apiframe:
+class ApiframeFront:
     """The one region."""
 
     api = "apiframe"
@@ -109,7 +109,7 @@ class Apiframe:
         """Answer honestly."""
         try:
             return self._route(request)
-        except Stop as stop:
+        except ApiframeError as stop:
             reply = _with_id(stop.status, {"error": stop.message, **stop.more})
             wait = self._world.settings.retry_after or "1"
             return reply.with_headers(("retry-after", wait)) if stop.status == 429 else reply
@@ -129,17 +129,17 @@ class Apiframe:
             return self._me(account)
         if (request.method, path) == ("POST", "/v2/uploads"):
             return self._upload(request)
-        raise Stop(404, "Not found")
+        raise ApiframeError(404, "Not found")
 
     def _account(self, request: Request) -> Account:
         key = request.headers.get("x-api-key", "").strip()
         if not key:
-            raise Stop(401, "API key is required")
+            raise ApiframeError(401, "API key is required")
         account = self._world.account(self.api, "", key)
         if account is None:
-            raise Stop(401, "Invalid API key")
+            raise ApiframeError(401, "Invalid API key")
         if account.inactive:
-            raise Stop(403, "API key is inactive")
+            raise ApiframeError(403, "API key is inactive")
         return account
 
     # -- submissions ---------------------------------------------------------------------------------------------------
@@ -147,17 +147,17 @@ class Apiframe:
     def _submit(self, request: Request, account: Account) -> Reply:
         key = request.headers.get("idempotency-key", "")
         if len(key) > 255:
-            raise Stop(400, "Validation failed", details={"Idempotency-Key": ["must be at most 255 characters"]})
+            raise ApiframeError(400, "Validation failed", details={"Idempotency-Key": ["must be at most 255 characters"]})
         before = self._replay(key, request, account)
         if before is not None:
             return before
         wanted = self._wanted(_body(request), account, key)
         lane, pace = self._world.lane(self.api, "", account.name, wanted.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
-            raise Stop(429, "Rate limit exceeded")
+            raise ApiframeError(429, "Rate limit exceeded")
         if account.credits < wanted.price:
             required, available = int(wanted.price), account.credits
-            raise Stop(402, "Insufficient credits", creditsRequired=required, creditsAvailable=available)
+            raise ApiframeError(402, "Insufficient credits", creditsRequired=required, creditsAvailable=available)
         job = self._world.accept(wanted, lane, pace.concurrency)
         if key:
             self._replays[account.name, key] = (hashlib.sha256(request.body).hexdigest(), job.id, job.accepted)
@@ -168,7 +168,7 @@ class Apiframe:
         if kept is None or self._world.clock.now() > kept[2] + 86400:
             return None
         if kept[0] != hashlib.sha256(request.body).hexdigest():
-            raise Stop(409, "Idempotency key was already used with a different request body")
+            raise ApiframeError(409, "Idempotency key was already used with a different request body")
         self._world.replays += 1
         job = self._world.book.by_id[kept[1]]
         return _with_id(202, {"jobId": job.id, "status": WORDS[job.stage(self._world.clock.now())]})
@@ -177,7 +177,7 @@ class Apiframe:
         details: dict[str, list[str]] = {}
         model = body.get("model")
         if not isinstance(model, str) or model not in MODELS:
-            raise Stop(400, "Validation failed", details={"model": [f"must be one of {', '.join(MODELS)}"]})
+            raise ApiframeError(400, "Validation failed", details={"model": [f"must be one of {', '.join(MODELS)}"]})
         prompt = _text(body, "prompt", "prompt", 2000, details, required=True)
         dialects = DIALECTS[self._world.settings.dialect]
         params = _params(body, model, dialects, details)
@@ -189,7 +189,7 @@ class Apiframe:
         image = _text(params, "image", "params.image", 100_000, details)
         webhook = next((str(body[one.webhook]) for one in dialects if body.get(one.webhook)), "")
         if details:
-            raise Stop(400, "Validation failed", details=details)
+            raise ApiframeError(400, "Validation failed", details=details)
         effective = {
             "api": "apiframe", "model": model, "prompt": prompt, "negative_prompt": negative, "aspect_ratio": ratio,
             "seed": seed, "image": image_digest(image) if image else "",
@@ -205,13 +205,13 @@ class Apiframe:
 
     def _job(self, identity: str, account: Account) -> Reply:
         if not UUID.fullmatch(identity):
-            raise Stop(400, "Invalid job id", details={"id": ["must be a UUID"]})
+            raise ApiframeError(400, "Invalid job id", details={"id": ["must be a UUID"]})
         job = self._world.book.by_id.get(identity)
         if job is None or job.wanted.account != account.name or (job.fate.kind == "unknown" and self._world.forgotten(job)):
-            raise Stop(404, "Job not found")
+            raise ApiframeError(404, "Job not found")
         return _with_id(200, self._shape(job))
 
-    def _shape(self, job: Job) -> dict[str, Any]:
+    def _shape(self, job: EmulatedJob) -> dict[str, Any]:
         stage = job.stage(self._world.clock.now())
         ended = stage in (Stage.DONE, Stage.FAILED, Stage.CANCELED)
         done = stage is Stage.DONE and job.fate.kind == "done"
@@ -231,19 +231,19 @@ class Apiframe:
             "expired": expired,
         }
 
-    def _result(self, job: Job) -> Any:
+    def _result(self, job: EmulatedJob) -> Any:
         urls = [self._world.link(job, index) for index in range(job.wanted.n)]
         shapes = {"images": {"images": urls}, "list": urls, "string": urls[0], "url": {"url": urls[0]}}
         return shapes[self._world.settings.result_shape]
 
-    def _error(self, job: Job) -> str:
+    def _error(self, job: EmulatedJob) -> str:
         return ERRORS.get(job.fate.code, job.fate.message)
 
     def _list(self, request: Request, account: Account) -> Reply:
         params, now = request.params(), self._world.clock.now()
         limit = params.get("limit", "20")
         if not limit.isdigit() or not 1 <= int(limit) <= 100:
-            raise Stop(400, "Validation failed", details={"limit": ["must be between 1 and 100"]})
+            raise ApiframeError(400, "Validation failed", details={"limit": ["must be between 1 and 100"]})
         lag, cursor = self._world.settings.listing_lag, params.get("cursor", "")
         jobs = [
             job for job in reversed(self._world.book.jobs) if job.wanted.account == account.name and job.accepted + lag <= now
@@ -274,7 +274,7 @@ class Apiframe:
 
     # -- webhooks ------------------------------------------------------------------------------------------------------
 
-    def notice(self, job: Job) -> tuple[bytes, dict[str, str]]:
+    def notice(self, job: EmulatedJob) -> tuple[bytes, dict[str, str]]:
         """Body and headers of what a webhook is told at the end of a job."""
         shape = self._shape(job)
         event = "completed" if shape["status"] == "COMPLETED" else "failed"
@@ -297,9 +297,9 @@ def _body(request: Request) -> dict[str, Any]:
     try:
         body = request.json()
     except ValueError as error:
-        raise Stop(400, "Invalid JSON") from error
+        raise ApiframeError(400, "Invalid JSON") from error
     if not isinstance(body, dict):
-        raise Stop(400, "Validation failed", details={"": ["must be an object"]})
+        raise ApiframeError(400, "Validation failed", details={"": ["must be an object"]})
     return body
 
 
@@ -311,7 +311,7 @@ def _file(request: Request) -> tuple[str, bytes]:
             content = part.get_payload(decode=True)
             if isinstance(content, bytes) and len(content) <= 25 * 1024 * 1024:
                 return part.get_content_type(), content
-    raise Stop(400, "Validation failed", details={"file": ["must be a file of at most 25 MB"]})
+    raise ApiframeError(400, "Validation failed", details={"file": ["must be a file of at most 25 MB"]})
 
 
 def _params(body: dict[str, Any], model: str, dialects: tuple[Dialect, ...], details: dict[str, list[str]]) -> dict[str, Any]:

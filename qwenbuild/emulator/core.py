@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbuild.emulator import links, pictures
 from qwenbuild.emulator.clock import Clock
-from qwenbuild.emulator.faults import Fault, Hit, Outcome
-from qwenbuild.emulator.jobs import Fate, Job, Wanted
-from qwenbuild.emulator.lanes import Lane, Pace
-from qwenbuild.emulator.ledger import Ledger
+from qwenbuild.emulator.faults import Hit, OrderedFault, Outcome
+from qwenbuild.emulator.jobs import EmulatedJob, Fate, Wanted
+from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
+from qwenbuild.emulator.ledger import EmulatedLedger
 from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
 from qwenbuild.emulator.wire import Reply, Request, Script
 from qwenbuild.emulator.world import Front
@@ -47,18 +47,18 @@ class Emulator:
         self.clock = Clock()
         self.origins = {"api": "http://127.0.0.1", "storage": "http://127.0.0.1"}
         self._ports: dict[int, str] = {}
-        self.on_accept: Callable[[Job], None] = lambda job: None
+        self.on_accept: Callable[[EmulatedJob], None] = lambda job: None
         self._begin()
 
     def _begin(self) -> None:
         self.settings = Settings()
         self.accounts = default_accounts()
-        self.book = Ledger(self.accounts)
-        self.faults: list[Fault] = []
-        self.lanes: dict[tuple[str, str, str, str], Lane] = {}
+        self.book = EmulatedLedger(self.accounts)
+        self.faults: list[OrderedFault] = []
+        self.lanes: dict[tuple[str, str, str, str], EmulatedLane] = {}
         self.replays = 0
         self.traps = 0
-        self._ends: list[tuple[float, int, Job]] = []
+        self._ends: list[tuple[float, int, EmulatedJob]] = []
         self._fronts = fronts.all_fronts(self)
         self.configure(**self._initial)
 
@@ -125,7 +125,7 @@ class Emulator:
         self._answered(line, fault, outcome, job if phase == "download" else None)
         return outcome
 
-    def _fault(self, phase: str, api: str, region: str, text: str) -> Fault | None:
+    def _fault(self, phase: str, api: str, region: str, text: str) -> OrderedFault | None:
         chosen = None
         for fault in self.faults:
             if fault.matches(phase, api, region, text):
@@ -135,7 +135,7 @@ class Emulator:
                     chosen = fault
         return chosen
 
-    def _answered(self, line: dict[str, Any], fault: Fault | None, outcome: Outcome, job: Job | None) -> None:
+    def _answered(self, line: dict[str, Any], fault: OrderedFault | None, outcome: Outcome, job: EmulatedJob | None) -> None:
         line["fault"] = f"{fault.phase}:{fault.kind}" if fault else None
         if isinstance(outcome, tuple):
             line["bytes"] = sum(len(getattr(step, "data", b"")) for step in outcome)
@@ -151,20 +151,20 @@ class Emulator:
         """Whose key it is, at this API and region only."""
         return next((a for a in self.accounts if a.api == api and a.region == region and key in a.keys), None)
 
-    def lane(self, api: str, region: str, account: str, model: str) -> Lane:
+    def lane(self, api: str, region: str, account: str, model: str) -> EmulatedLane:
         """The lane of an account and model."""
-        return self.lanes.setdefault((api, region, account, model), Lane())
+        return self.lanes.setdefault((api, region, account, model), EmulatedLane())
 
-    def pace(self, vendor: Pace) -> Pace:
+    def pace(self, vendor: EmulatedPace) -> EmulatedPace:
         """The vendor's pace, with what the settings put in its place."""
         chosen = self.settings
-        window = vendor if chosen.rate is None else Pace(max(1.0, chosen.rate), max(1.0, 1.0 / chosen.rate), 0)
+        window = vendor if chosen.rate is None else EmulatedPace(max(1.0, chosen.rate), max(1.0, 1.0 / chosen.rate), 0)
         concurrency = vendor.concurrency if chosen.concurrency is None else float(chosen.concurrency)
         if not chosen.enforce:
-            return Pace(math.inf, window.window, math.inf if chosen.concurrency is None else concurrency)
-        return Pace(window.count, window.window, concurrency)
+            return EmulatedPace(math.inf, window.window, math.inf if chosen.concurrency is None else concurrency)
+        return EmulatedPace(window.count, window.window, concurrency)
 
-    def admit(self, lane: Lane, pace: Pace) -> str:
+    def admit(self, lane: EmulatedLane, pace: EmulatedPace) -> str:
         """Count an arriving submission: `""` when it may come in, else `rate` or `concurrency`."""
         now = self.clock.now()
         lane.arrive(now)
@@ -176,14 +176,14 @@ class Emulator:
             return "concurrency"
         return ""
 
-    def accept(self, wanted: Wanted, lane: Lane, concurrency: float, task_id: str = "") -> Job:
+    def accept(self, wanted: Wanted, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
         """Take a job on: from here on it costs, unless it fails."""
         now, settings = self.clock.now(), self.settings
         fate = self._fate(wanted)
         start = lane.earliest(now, concurrency) + settings.pending
         end = math.inf if fate.kind == "stuck" else start + settings.latency + wanted.extra_delay
         number = len(self.book.jobs) + 1
-        job = Job(
+        job = EmulatedJob(
             number,
             task_id or str(uuid.uuid4()),
             str(uuid.uuid4()),
@@ -210,7 +210,7 @@ class Emulator:
         fault = self._fault("job", wanted.api, wanted.region, wanted.prompt)
         return fault.fate() if fault else Fate()
 
-    def cancel(self, job: Job, lane: Lane, concurrency: float) -> None:
+    def cancel(self, job: EmulatedJob, lane: EmulatedLane, concurrency: float) -> None:
         """Drop a waiting job; those behind it move up."""
         job.canceled = self.clock.now()
         lane.leave(job, job.canceled, concurrency)
@@ -223,13 +223,13 @@ class Emulator:
         while self._ends and self._ends[0][0] <= now:
             self._settle_one(heapq.heappop(self._ends)[2])
 
-    def _settle_one(self, job: Job) -> None:
+    def _settle_one(self, job: EmulatedJob) -> None:
         if not job.settled:
             job.settled = True
             if not job.pays():
                 self._reserve(job, -1)
 
-    def _reserve(self, job: Job, sign: int) -> None:
+    def _reserve(self, job: EmulatedJob, sign: int) -> None:
         wanted = job.wanted
         account = next((a for a in self.accounts if a.name == wanted.account), None)
         if account is None:
@@ -241,12 +241,12 @@ class Emulator:
             job.free = min(wanted.n, account.free_left(wanted.model))
         account.used[wanted.model] = account.used.get(wanted.model, 0) + sign * job.free
 
-    def forgotten(self, job: Job) -> bool:
+    def forgotten(self, job: EmulatedJob) -> bool:
         """Whether the retention is over, or the API was told to forget the job."""
         now = self.clock.now()
         return now > job.accepted + self.settings.retention or (job.fate.kind == "unknown" and now >= job.end)
 
-    def link(self, job: Job, index: int = 0) -> str:
+    def link(self, job: EmulatedJob, index: int = 0) -> str:
         """The signed address of a picture."""
         end = int(job.end)
         day = datetime.fromtimestamp(end, UTC).strftime("%Y%m%d")
@@ -333,7 +333,7 @@ class Emulator:
         known = {name: rule.pop(name) for name in ("at", "times", "every", "api", "region", "match") if name in rule}
         if "every" in known:
             known.setdefault("times", None)
-        self.faults.append(Fault(phase, kind, **known, options=rule))
+        self.faults.append(OrderedFault(phase, kind, **known, options=rule))
 
     def clear_faults(self) -> None:
         """Forget every ordered fault."""
@@ -353,6 +353,6 @@ class Emulator:
         self._begin()
 
 
-def fault_outcome(fault: Fault, hit: Hit) -> Outcome:
+def fault_outcome(fault: OrderedFault, hit: Hit) -> Outcome:
     """What a fault makes of a request."""
     return faults.KINDS[fault.kind](hit)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from qwenbuild.emulator.clock import vendor_time
-from qwenbuild.emulator.dashscope_rules import MODELS, Asked, Bad, Model, read_messages, read_prompt
-from qwenbuild.emulator.jobs import Fate, Job, Stage, Wanted
-from qwenbuild.emulator.lanes import Lane, Pace
+from qwenbuild.emulator.dashscope_rules import MODELS, EmulatedModel, RefusedField, ValidRequest, read_messages, read_prompt
+from qwenbuild.emulator.jobs import EmulatedJob, Fate, Stage, Wanted
+from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
 from qwenbuild.emulator.world import EmulatorCore
@@ -33,7 +33,7 @@ WORDS = {
 }
 
 
-class Stop(Exception):
+class DashScopeError(Exception):
     """An error answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -41,7 +41,7 @@ class Stop(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class DashScope:
+class DashScopeFront:
     """One region."""
 
     api = "dashscope"
@@ -50,7 +50,7 @@ class DashScope:
         self._world = world
         self.region = region
         self.prefix = f"/dashscope/{region}/api/v1/"
-        self._queries: dict[tuple[str, str], Lane] = {}
+        self._queries: dict[tuple[str, str], EmulatedLane] = {}
 
     def phase(self, request: Request) -> Phase:
         """By path and method."""
@@ -77,7 +77,7 @@ class DashScope:
         try:
             account = self._account(request)
             return self._route(request, account)
-        except Stop as stop:
+        except DashScopeError as stop:
             reply = self.refuse(stop.status, stop.code, stop.message)
             wait = self._world.settings.retry_after
             return reply.with_headers(("retry-after", wait)) if wait and stop.status == 429 else reply
@@ -88,10 +88,10 @@ class DashScope:
     def _account(self, request: Request) -> Account:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not key.strip():
-            raise Stop(401, "InvalidApiKey", "No API-key provided.")
+            raise DashScopeError(401, "InvalidApiKey", "No API-key provided.")
         account = self._world.account(self.api, self.region, key.strip())
         if account is None:
-            raise Stop(401, "InvalidApiKey", "Invalid API-key provided.")
+            raise DashScopeError(401, "InvalidApiKey", "Invalid API-key provided.")
         return account
 
     def _route(self, request: Request, account: Account) -> Reply:
@@ -109,7 +109,7 @@ class DashScope:
             return self._list(request, account)
         if path == "/models" and request.method == "GET":
             return _with_id(200, {"output": {"total": len(MODELS), "models": [{"model": name} for name in MODELS]}})
-        raise Stop(404, "NotFound", "Not found.")
+        raise DashScopeError(404, "NotFound", "Not found.")
 
     # -- submissions ---------------------------------------------------------------------------------------------------
 
@@ -122,18 +122,18 @@ class DashScope:
         lane = self._world.lane(self.api, self.region, account.name, model.id)
         pace = self._world.pace(model.pace)
         if not wants_async:
-            pace = Pace(pace.count, pace.window, float("inf"))
+            pace = EmulatedPace(pace.count, pace.window, float("inf"))
         if refusal := self._world.admit(lane, pace):
-            raise Stop(429, REFUSALS[refusal], "Requests rate limit exceeded, please try again later.")
+            raise DashScopeError(429, REFUSALS[refusal], "Requests rate limit exceeded, please try again later.")
         wanted = self._wanted(body, model, account, call, wants_async)
         job = self._world.accept(wanted, lane, pace.concurrency)
         return self._accepted(job) if wants_async else self._finished(job)
 
-    def _standing(self, account: Account, model: Model) -> None:
+    def _standing(self, account: Account, model: EmulatedModel) -> None:
         if account.arrears:
-            raise Stop(400, "Arrearage", "Access denied, please make sure your account is in good standing.")
+            raise DashScopeError(400, "Arrearage", "Access denied, please make sure your account is in good standing.")
         if model.id in account.unpurchased:
-            raise Stop(
+            raise DashScopeError(
                 403,
                 "AccessDenied.Unpurchased",
                 "Access to model denied. Please make sure you are eligible for using the model.",
@@ -142,26 +142,26 @@ class DashScope:
             message = (
                 'The free tier of the model has been exhausted. To continue access, disable the "use free tier only" mode.'
             )
-            raise Stop(403, "AllocationQuota.FreeTierOnly", message)
+            raise DashScopeError(403, "AllocationQuota.FreeTierOnly", message)
 
-    def _wanted(self, body: dict[str, Any], model: Model, account: Account, call: str, wants_async: bool) -> Wanted:
+    def _wanted(self, body: dict[str, Any], model: EmulatedModel, account: Account, call: str, wants_async: bool) -> Wanted:
         read = read_prompt if call == "text2image" else read_messages
         try:
             asked = read(model, body)
-        except Bad as bad:
+        except RefusedField as bad:
             if not wants_async or self._world.settings.validation == "immediate":
-                raise Stop(400, bad.code, bad.message) from bad
+                raise DashScopeError(400, bad.code, bad.message) from bad
             return self._doomed(body, model, account, bad)
         return self._drawn(asked, body, model, account, "async" if wants_async else "sync")
 
-    def _drawn(self, asked: Asked, body: dict[str, Any], model: Model, account: Account, call: str) -> Wanted:
+    def _drawn(self, asked: ValidRequest, body: dict[str, Any], model: EmulatedModel, account: Account, call: str) -> Wanted:
         return Wanted(
             self.api, self.region, account.name, model.id, call, asked.sent, asked.negative, asked.seed, asked.size, body,
             asked.effective(model), model.price(self.region) * asked.n, "usd", asked.n, watermark=asked.watermark,
             extra_delay=self._world.settings.extend_delay if asked.extend else 0.0,
         )  # fmt: skip
 
-    def _doomed(self, body: dict[str, Any], model: Model, account: Account, bad: Bad) -> Wanted:
+    def _doomed(self, body: dict[str, Any], model: EmulatedModel, account: Account, bad: RefusedField) -> Wanted:
         """Accepted, and then failed for a bad field, which is what the live service was seen to do."""
         prompt, fate = str(_dig(body, "input", "prompt")), Fate("failed", bad.code, bad.message)
         return Wanted(
@@ -169,10 +169,10 @@ class DashScope:
             model.price(self.region), "usd", fate=fate,
         )  # fmt: skip
 
-    def _accepted(self, job: Job) -> Reply:
+    def _accepted(self, job: EmulatedJob) -> Reply:
         return json_reply(200, {"output": {"task_status": "PENDING", "task_id": job.id}, "request_id": job.request_id})
 
-    def _finished(self, job: Job) -> Reply:
+    def _finished(self, job: EmulatedJob) -> Reply:
         """The answer to a synchronous call: it leaves when the job ends."""
         if job.fate.kind in ("failed", "item_error", "canceled"):
             reply = _with_id(
@@ -193,13 +193,13 @@ class DashScope:
 
     def _queried(self, account: Account, what: str) -> None:
         rate = self._world.settings.query_rate
-        lane, now = self._queries.setdefault((account.name, what), Lane()), self._world.clock.now()
-        if self._world.settings.enforce and lane.over_rate(now, Pace(rate, 1.0, 0)):
+        lane, now = self._queries.setdefault((account.name, what), EmulatedLane()), self._world.clock.now()
+        if self._world.settings.enforce and lane.over_rate(now, EmulatedPace(rate, 1.0, 0)):
             lane.refused_rate += 1
-            raise Stop(429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
+            raise DashScopeError(429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
         lane.recent.append(now)
 
-    def _known(self, task: str, account: Account) -> Job | None:
+    def _known(self, task: str, account: Account) -> EmulatedJob | None:
         job = self._world.book.by_id.get(task)
         if job is None or (job.wanted.api, job.wanted.region, job.wanted.account) != (self.api, self.region, account.name):
             return None
@@ -219,18 +219,18 @@ class DashScope:
             output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": 0}
         return _with_id(200, answer)
 
-    def _times(self, job: Job) -> dict[str, str]:
+    def _times(self, job: EmulatedJob) -> dict[str, str]:
         now, hours = self._world.clock.now(), self._world.settings.zone_hours
         ended = job.canceled if job.canceled is not None else job.end
         moments = {"submit_time": job.accepted, "scheduled_time": job.start, "end_time": ended}
         return {name: vendor_time(moment, hours) for name, moment in moments.items() if moment <= now}
 
-    def _failed(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+    def _failed(self, job: EmulatedJob, output: dict[str, Any]) -> dict[str, Any]:
         output |= {"code": job.fate.code, "message": job.fate.message}
         output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": job.wanted.n}
         return {}
 
-    def _succeeded(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+    def _succeeded(self, job: EmulatedJob, output: dict[str, Any]) -> dict[str, Any]:
         wanted = job.wanted
         output["task_metrics"] = {"TOTAL": wanted.n, "SUCCEEDED": wanted.n, "FAILED": 0}
         urls = [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(wanted.n)]
@@ -247,7 +247,7 @@ class DashScope:
         job = self._known(task, account)
         if job is None or job.stage(self._world.clock.now()) is not Stage.WAITING:
             message = "Failed to cancel the task, please confirm if the task is in PENDING status."
-            raise Stop(400, "UnsupportedOperation", message)
+            raise DashScopeError(400, "UnsupportedOperation", message)
         lane = self._world.lane(self.api, self.region, account.name, job.wanted.model)
         self._world.cancel(job, lane, self._world.pace(MODELS[job.wanted.model].pace).concurrency)
         return _with_id(200, {})
@@ -274,12 +274,12 @@ class DashScope:
             until = _moment(params["end_time"], zone) if "end_time" in params else now
             since = _moment(params["start_time"], zone) if "start_time" in params else until - 86400
         except ValueError as error:
-            raise Stop(400, "InvalidParameter", "start_time and end_time must be YYYYMMDDhhmmss") from error
+            raise DashScopeError(400, "InvalidParameter", "start_time and end_time must be YYYYMMDDhhmmss") from error
         if until - since > 86400 or until < since:
-            raise Stop(400, "InvalidParameter", "The time range must not exceed 24 hours.")
+            raise DashScopeError(400, "InvalidParameter", "The time range must not exceed 24 hours.")
         return since, until + 1
 
-    def _listed(self, job: Job, account: Account, params: dict[str, str], since: float, until: float) -> bool:
+    def _listed(self, job: EmulatedJob, account: Account, params: dict[str, str], since: float, until: float) -> bool:
         now = self._world.clock.now()
         if self._known(job.id, account) is None or job.accepted + self._world.settings.listing_lag > now:
             return False
@@ -287,7 +287,7 @@ class DashScope:
             return False
         return since <= job.accepted <= until and params.get("model_name", job.wanted.model) == job.wanted.model
 
-    def _line(self, job: Job) -> dict[str, Any]:
+    def _line(self, job: EmulatedJob) -> dict[str, Any]:
         """A task in the list: everything but its prompt, which the real list does not carry either."""
         now, wanted = self._world.clock.now(), job.wanted
         route = (
@@ -314,26 +314,26 @@ def _body(request: Request) -> dict[str, Any]:
     try:
         body = request.json()
     except ValueError as error:
-        raise Stop(400, "InvalidParameter", "Request body format invalid: it is not JSON.") from error
+        raise DashScopeError(400, "InvalidParameter", "Request body format invalid: it is not JSON.") from error
     if not isinstance(body, dict):
-        raise Stop(400, "InvalidParameter", "Request body format invalid: it is not an object.")
+        raise DashScopeError(400, "InvalidParameter", "Request body format invalid: it is not an object.")
     return body
 
 
-def _model(body: dict[str, Any]) -> Model:
+def _model(body: dict[str, Any]) -> EmulatedModel:
     name = body.get("model")
     if not isinstance(name, str) or name not in MODELS:
-        raise Stop(400, "InvalidParameter", "Model not exist.")
+        raise DashScopeError(400, "InvalidParameter", "Model not exist.")
     return MODELS[name]
 
 
-def _right_call(model: Model, call: str, wants_async: bool) -> None:
+def _right_call(model: EmulatedModel, call: str, wants_async: bool) -> None:
     if call == "text2image" and not wants_async:
-        raise Stop(403, "AccessDenied", "current user api does not support synchronous calls.")
+        raise DashScopeError(403, "AccessDenied", "current user api does not support synchronous calls.")
     if wants_async and (call == "sync" or call not in model.calls):
-        raise Stop(403, "AccessDenied", "current user api does not support asynchronous calls.")
+        raise DashScopeError(403, "AccessDenied", "current user api does not support asynchronous calls.")
     if not wants_async and "sync" not in model.calls:
-        raise Stop(403, "AccessDenied", "current user api does not support synchronous calls.")
+        raise DashScopeError(403, "AccessDenied", "current user api does not support synchronous calls.")
 
 
 def _dig(value: Any, *names: str) -> Any:
@@ -356,7 +356,7 @@ def _prompt_of(request: Request) -> str:
     return prompt if isinstance(prompt, str) else ""
 
 
-def _result(job: Job, url: str) -> dict[str, str]:
+def _result(job: EmulatedJob, url: str) -> dict[str, str]:
     wanted = job.wanted
     result = {"orig_prompt": wanted.prompt}
     if wanted.effective.get("prompt_extend"):
@@ -364,7 +364,7 @@ def _result(job: Job, url: str) -> dict[str, str]:
     return result | ({"url": url} if url else {})
 
 
-def _usage(job: Job) -> dict[str, Any]:
+def _usage(job: EmulatedJob) -> dict[str, Any]:
     width, height = job.wanted.size
     if not job.wanted.model.startswith("qwen-image-3"):
         return {"width": width, "height": height, "image_count": job.wanted.n}
@@ -379,7 +379,7 @@ def _usage(job: Job) -> dict[str, Any]:
 def _count(params: dict[str, str], name: str, default: int) -> int:
     text = params.get(name, str(default))
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise Stop(400, "InvalidParameter", f"{name} must be a positive integer")
+        raise DashScopeError(400, "InvalidParameter", f"{name} must be a positive integer")
     return int(text)
 
 

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from qwenbuild.emulator.lanes import Pace
+from qwenbuild.emulator.lanes import EmulatedPace
 
 FIVE = ("1664*928", "1472*1140", "1328*1328", "1140*1472", "928*1664")
 LATER = ("1664*928", "1472*1104", "1328*1328", "1104*1472", "928*1664")
 SIZE = re.compile(r"([1-9]\d{0,4})\*([1-9]\d{0,4})")
-TWO_A_SECOND = Pace(2, 1.0, 2)
-TWO_A_MINUTE = Pace(2, 60.0, 2)
-FIVE_A_MINUTE = Pace(5, 60.0, 2)
+TWO_A_SECOND = EmulatedPace(2, 1.0, 2)
+TWO_A_MINUTE = EmulatedPace(2, 60.0, 2)
+FIVE_A_MINUTE = EmulatedPace(5, 60.0, 2)
 MAX_SEED = 2147483647
 
 
-class Bad(Exception):
+class RefusedField(Exception):
     """A field that is refused, in the server's words; `code` is the vendor's."""
 
     def __init__(self, message: str, code: str = "InvalidParameter") -> None:
@@ -34,7 +34,7 @@ class Bad(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class EmulatedModel:
     """One model: its calls (`sync`, `text2image`, `image-generation`), limits and price.
 
     `sizes` is the list of what it draws, empty for a free area; `images` the least and most input images.
@@ -43,7 +43,7 @@ class Model:
     id: str
     calls: tuple[str, ...]
     usd: str
-    pace: Pace = TWO_A_SECOND
+    pace: EmulatedPace = TWO_A_SECOND
     sizes: tuple[str, ...] = ()
     default_size: str = "1328*1328"
     max_n: int = 1
@@ -65,31 +65,33 @@ SYNC = ("sync",)
 THIRD = ("sync", "image-generation")
 
 
-def _models() -> list[Model]:
+def _models() -> list[EmulatedModel]:
     both = tuple(dict.fromkeys(FIVE + LATER))
     free = {"default_size": "2048*2048", "max_n": 6, "images": (0, 3), "cut_prompt": None}
     return [
-        Model("qwen-image-plus", FIRST, "0.03", sizes=both, beijing_usd="0.028671"),
-        Model("qwen-image", FIRST, "0.035", sizes=both),
-        Model("qwen-image-plus-2026-01-09", SYNC, "0.03", sizes=LATER, default_size="1664*928", cut_prompt=None),
+        EmulatedModel("qwen-image-plus", FIRST, "0.03", sizes=both, beijing_usd="0.028671"),
+        EmulatedModel("qwen-image", FIRST, "0.035", sizes=both),
+        EmulatedModel("qwen-image-plus-2026-01-09", SYNC, "0.03", sizes=LATER, default_size="1664*928", cut_prompt=None),
         *(
-            Model(name, SYNC, "0.075", TWO_A_MINUTE, sizes=LATER, default_size="1664*928", cut_prompt=None)
+            EmulatedModel(name, SYNC, "0.075", TWO_A_MINUTE, sizes=LATER, default_size="1664*928", cut_prompt=None)
             for name in ("qwen-image-max", "qwen-image-max-2025-12-30")
         ),
-        *(Model(name, SYNC, "0.035", **free) for name in ("qwen-image-2.0", "qwen-image-2.0-2026-03-03")),  # type: ignore[arg-type]
+        *(EmulatedModel(name, SYNC, "0.035", **free) for name in ("qwen-image-2.0", "qwen-image-2.0-2026-03-03")),  # type: ignore[arg-type]
         *(
-            Model(f"qwen-image-2.0-pro{day}", SYNC, "0.075", TWO_A_MINUTE, **free)  # type: ignore[arg-type]
+            EmulatedModel(f"qwen-image-2.0-pro{day}", SYNC, "0.075", TWO_A_MINUTE, **free)  # type: ignore[arg-type]
             for day in ("", "-2026-03-03", "-2026-04-22", "-2026-06-22")
         ),
-        Model("qwen-image-3.0", THIRD, "0.03", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
-        Model("qwen-image-3.0-pro", THIRD, "0.075", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
-        Model("qwen-image-edit", SYNC, "0.045", images=(1, 3), default_size="1024*1024", beijing_usd="0.043"),
+        EmulatedModel("qwen-image-3.0", THIRD, "0.03", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
+        EmulatedModel("qwen-image-3.0-pro", THIRD, "0.075", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
+        EmulatedModel("qwen-image-edit", SYNC, "0.045", images=(1, 3), default_size="1024*1024", beijing_usd="0.043"),
         *(
-            Model(f"qwen-image-edit-plus{day}", SYNC, "0.03", images=(1, 3), max_n=6, default_size="1024*1024", sides=True)
+            EmulatedModel(
+                f"qwen-image-edit-plus{day}", SYNC, "0.03", images=(1, 3), max_n=6, default_size="1024*1024", sides=True
+            )
             for day in ("", "-2025-10-30", "-2025-12-15")
         ),
         *(
-            Model(
+            EmulatedModel(
                 f"qwen-image-edit-max{day}",
                 SYNC,
                 "0.075",
@@ -101,7 +103,7 @@ def _models() -> list[Model]:
             )
             for day in ("", "-2026-01-16")
         ),
-        Model("z-image-turbo", SYNC, "0.015", default_size="1024*1536", extend=False, negative=False),
+        EmulatedModel("z-image-turbo", SYNC, "0.015", default_size="1024*1536", extend=False, negative=False),
     ]
 
 
@@ -109,7 +111,7 @@ MODELS = {model.id: model for model in _models()}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ValidRequest:
     """A validated request: what will be drawn, after the server's cuts and defaults. `sent` is the prompt before the cut."""
 
     sent: str
@@ -122,7 +124,7 @@ class Asked:
     watermark: bool
     images: tuple[str, ...]
 
-    def effective(self, model: Model) -> dict[str, Any]:
+    def effective(self, model: EmulatedModel) -> dict[str, Any]:
         """The fields that the picture depends on."""
         return {
             "api": "dashscope", "model": model.id, "prompt": self.prompt, "negative_prompt": self.negative,
@@ -131,42 +133,44 @@ class Asked:
         }  # fmt: skip
 
 
-def read_messages(model: Model, body: Mapping[str, Any]) -> Asked:
+def read_messages(model: EmulatedModel, body: Mapping[str, Any]) -> ValidRequest:
     """Validate a body with `input.messages`; raises Bad."""
     messages = _object(body.get("input"), "input").get("messages")
     if not isinstance(messages, list) or len(messages) != 1 or not isinstance(messages[0], dict):
-        raise Bad("Field required: input.messages must hold exactly one message")
+        raise RefusedField("Field required: input.messages must hold exactly one message")
     if messages[0].get("role") != "user":
-        raise Bad("input.messages[0].role must be user")
+        raise RefusedField("input.messages[0].role must be user")
     content = messages[0].get("content")
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-        raise Bad("input.messages[0].content must be a list of objects")
+        raise RefusedField("input.messages[0].content must be a list of objects")
     texts = [item["text"] for item in content if "text" in item]
     pictures = [item["image"] for item in content if "image" in item]
     if len(texts) != 1 or len(texts) + len(pictures) != len(content):
-        raise Bad("input.messages[0].content must hold exactly one text")
+        raise RefusedField("input.messages[0].content must hold exactly one text")
     _count_images(model, pictures)
     parameters = _object(body.get("parameters", {}), "parameters")
     return _asked(model, texts[0], parameters.get("negative_prompt"), parameters, tuple(map(image_digest, pictures)))
 
 
-def read_prompt(model: Model, body: Mapping[str, Any]) -> Asked:
+def read_prompt(model: EmulatedModel, body: Mapping[str, Any]) -> ValidRequest:
     """Validate a body with `input.prompt`; a negative prompt may stand in either place, `input` wins. Raises Bad."""
     given = _object(body.get("input"), "input")
     if "prompt" not in given:
-        raise Bad("Field required: input.prompt")
+        raise RefusedField("Field required: input.prompt")
     parameters = _object(body.get("parameters", {}), "parameters")
     negative = given.get("negative_prompt", parameters.get("negative_prompt"))
     return _asked(model, given["prompt"], negative, parameters, ())
 
 
-def _asked(model: Model, text: object, negative: object, parameters: Mapping[str, Any], images: tuple[str, ...]) -> Asked:
+def _asked(
+    model: EmulatedModel, text: object, negative: object, parameters: Mapping[str, Any], images: tuple[str, ...]
+) -> ValidRequest:
     if not isinstance(text, str) or not text:
-        raise Bad("Field required: the prompt must be a text that is not empty")
+        raise RefusedField("Field required: the prompt must be a text that is not empty")
     if not (negative is None or isinstance(negative, str)):
-        raise Bad("negative_prompt must be a string")
+        raise RefusedField("negative_prompt must be a string")
     n = _integer(parameters, "n", 1, 1, model.max_n, f"num_images_per_prompt must be {_range(model.max_n)}")
-    return Asked(
+    return ValidRequest(
         text, text[: model.cut_prompt], (negative or "")[:500] if model.negative else "",
         _size(model, parameters.get("size")), _seed(parameters), n or 1,
         _truth(parameters, "prompt_extend", model.extend), _truth(parameters, "watermark", False), images,
@@ -179,7 +183,7 @@ def _range(most: int) -> str:
 
 def _object(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Bad(f"Field required: {name} must be an object")
+        raise RefusedField(f"Field required: {name} must be an object")
     return value
 
 
@@ -188,7 +192,7 @@ def _integer(parameters: Mapping[str, Any], name: str, default: int | None, low:
     if value is None and name not in parameters:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise Bad(message)
+        raise RefusedField(message)
     return value
 
 
@@ -199,18 +203,18 @@ def _seed(parameters: Mapping[str, Any]) -> int | None:
 def _truth(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
-        raise Bad(f"{name} must be a boolean")
+        raise RefusedField(f"{name} must be a boolean")
     return value
 
 
-def _count_images(model: Model, pictures: list[Any]) -> None:
+def _count_images(model: EmulatedModel, pictures: list[Any]) -> None:
     least, most = model.images
     if not least <= len(pictures) <= most:
-        raise Bad(f"the number of input images must be between {least} and {most}")
+        raise RefusedField(f"the number of input images must be between {least} and {most}")
     if not all(
         isinstance(item, str) and item.startswith(("http://", "https://", "oss://", "data:image/")) for item in pictures
     ):
-        raise Bad("image must be a URL or a data URI", "InvalidURL")
+        raise RefusedField("image must be a URL or a data URI", "InvalidURL")
 
 
 def image_digest(address: str) -> str:
@@ -219,20 +223,20 @@ def image_digest(address: str) -> str:
     try:
         content = base64.b64decode(data, validate=True) if comma and head.startswith("data:") else address.encode()
     except ValueError as error:
-        raise Bad("the image is not valid base64", "InvalidURL") from error
+        raise RefusedField("the image is not valid base64", "InvalidURL") from error
     return hashlib.sha256(content).hexdigest()
 
 
-def _size(model: Model, value: object) -> tuple[int, int]:
+def _size(model: EmulatedModel, value: object) -> tuple[int, int]:
     text = model.default_size if value is None else value
     found = SIZE.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise Bad("size must be a string such as 1328*1328")
+        raise RefusedField("size must be a string such as 1328*1328")
     width, height = int(found[1]), int(found[2])
     if model.sizes and text not in model.sizes:
-        raise Bad(f"size must be one of {', '.join(model.sizes)}")
+        raise RefusedField(f"size must be one of {', '.join(model.sizes)}")
     if model.id == "qwen-image-edit" and value is not None:
-        raise Bad("size is not supported by qwen-image-edit")
+        raise RefusedField("size is not supported by qwen-image-edit")
     if model.sides:
         return _sides(width, height)
     if not model.sizes and model.id != "qwen-image-edit":
@@ -242,12 +246,12 @@ def _size(model: Model, value: object) -> tuple[int, int]:
 
 def _sides(width: int, height: int) -> tuple[int, int]:
     if not (512 <= width <= 2048 and 512 <= height <= 2048):
-        raise Bad("width and height must be between 512 and 2048")
+        raise RefusedField("width and height must be between 512 and 2048")
     return (round(width / 16) * 16, round(height / 16) * 16)
 
 
 def _area(width: int, height: int) -> None:
     if not 512 * 512 <= width * height <= 2048 * 2048:
-        raise Bad("the total number of pixels must be between 512*512 and 2048*2048")
+        raise RefusedField("the total number of pixels must be between 512*512 and 2048*2048")
     if not 1 / 8 <= width / height <= 8:
-        raise Bad("the aspect ratio must be between 1:8 and 8:1")
+        raise RefusedField("the aspect ratio must be between 1:8 and 8:1")

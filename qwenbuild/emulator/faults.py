@@ -31,7 +31,7 @@ REASONS = {
 
 
 @dataclass(slots=True)
-class Fault:
+class OrderedFault:
     """One fault on order.
 
     Of the requests that match from now on, it hits number `at` and the following ones, `times` in all (None = for ever),

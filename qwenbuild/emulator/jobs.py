@@ -67,7 +67,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Job:
+class EmulatedJob:
     """One accepted job. Moments are seconds since 1970 on the emulator's clock."""
 
     number: int

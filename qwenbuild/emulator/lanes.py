@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwenbuild.emulator.jobs import Job
+from qwenbuild.emulator.jobs import EmulatedJob
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class EmulatedPace:
     """At most `count` submissions in any `window` seconds and `concurrency` unfinished jobs; infinite = no limit."""
 
     count: float
@@ -23,12 +23,12 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Lane:
+class EmulatedLane:
     """One account and model: recent submissions, unfinished jobs, counters."""
 
     recent: deque[float] = field(default_factory=deque)
     """Accepted submissions within the window."""
-    unfinished: list[Job] = field(default_factory=list)
+    unfinished: list[EmulatedJob] = field(default_factory=list)
     arrivals: int = 0
     accepted: int = 0
     refused_rate: int = 0
@@ -44,7 +44,7 @@ class Lane:
         self.min_spacing = min(self.min_spacing, now - self.last)
         self.last = now
 
-    def over_rate(self, now: float, pace: Pace, grace: float = 0.0) -> bool:
+    def over_rate(self, now: float, pace: EmulatedPace, grace: float = 0.0) -> bool:
         """Whether one more submission would be too many within the window, which is `grace` seconds shorter."""
         while self.recent and self.recent[0] <= now - pace.window + grace:
             self.recent.popleft()
@@ -55,7 +55,7 @@ class Lane:
         self.unfinished = [job for job in self.unfinished if job.canceled is None and job.end > now]
         return len(self.unfinished)
 
-    def enter(self, job: Job, now: float) -> None:
+    def enter(self, job: EmulatedJob, now: float) -> None:
         """Count an accepted job."""
         self.accepted += 1
         self.recent.append(now)
@@ -70,7 +70,7 @@ class Lane:
         ends = sorted(job.end for job in self.unfinished)
         return ends[len(ends) - int(concurrency)]
 
-    def leave(self, job: Job, now: float, concurrency: float) -> None:
+    def leave(self, job: EmulatedJob, now: float, concurrency: float) -> None:
         """Drop a canceled job and let those behind it move up."""
         waiting = [other for other in self.unfinished if other is not job and other.start > now]
         self.unfinished = [other for other in self.unfinished if other is not job and other.start <= now]

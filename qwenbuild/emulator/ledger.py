@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from qwenbuild.emulator.jobs import Job
+from qwenbuild.emulator.jobs import EmulatedJob
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Request
 
@@ -17,18 +17,18 @@ SECRET_HEADERS = ("authorization", "x-api-key", "cookie", "proxy-authorization")
 KEPT_BODY = 20_000
 
 
-class Ledger:
+class EmulatedLedger:
     """Jobs in the order of acceptance, requests in the order of arrival."""
 
     def __init__(self, accounts: list[Account]) -> None:
         self._accounts = accounts
-        self.jobs: list[Job] = []
-        self.by_id: dict[str, Job] = {}
+        self.jobs: list[EmulatedJob] = []
+        self.by_id: dict[str, EmulatedJob] = {}
         self.requests: list[dict[str, Any]] = []
         self.leaks: list[dict[str, Any]] = []
         self.webhooks: list[dict[str, Any]] = []
 
-    def add(self, job: Job) -> None:
+    def add(self, job: EmulatedJob) -> None:
         """Keep an accepted job."""
         self.jobs.append(job)
         self.by_id[job.id] = job

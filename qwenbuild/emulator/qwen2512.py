@@ -11,8 +11,8 @@ from typing import Any
 
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED
-from qwenbuild.emulator.jobs import Job, Stage, Wanted
-from qwenbuild.emulator.lanes import Pace
+from qwenbuild.emulator.jobs import EmulatedJob, Stage, Wanted
+from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
 from qwenbuild.emulator.world import EmulatorCore
@@ -20,7 +20,7 @@ from qwenbuild.emulator.world import EmulatorCore
 SIZES = ("1024*1024", "1024*1536", "1536*1024", "768*1024", "1024*768")
 FORMATS = ("jpeg", "png", "webp")
 CREDITS = 5
-PACE = Pace(1, 1.0, 2)
+PACE = EmulatedPace(1, 1.0, 2)
 """The vendor publishes no figures."""
 WORDS = {
     Stage.WAITING: "PENDING",
@@ -32,7 +32,7 @@ WORDS = {
 ERRORS = {"DataInspectionFailed": "Content policy violation detected"}
 
 
-class Stop(Exception):
+class Qwen2512Error(Exception):
     """An error answer; `code` stands in the body, and in the status line unless that is always 200."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -40,7 +40,7 @@ class Stop(Exception):
         self.code, self.message = code, message
 
 
-class Qwen2512:
+class Qwen2512Front:
     """The one region."""
 
     api = "qwen2512"
@@ -70,7 +70,7 @@ class Qwen2512:
         """Answer honestly."""
         try:
             return self._route(request)
-        except Stop as stop:
+        except Qwen2512Error as stop:
             reply = self._envelope(stop.code, stop.message, None)
             wait = self._world.settings.retry_after
             return reply.with_headers(("retry-after", wait)) if wait and stop.code == 429 else reply
@@ -86,22 +86,22 @@ class Qwen2512:
             return self._submit(request, account)
         if (request.method, path) == ("GET", "/api/status"):
             return self._status(request, account)
-        raise Stop(404, "Not Found")
+        raise Qwen2512Error(404, "Not Found")
 
     def _account(self, request: Request) -> Account:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         account = self._world.account(self.api, "", key.strip()) if scheme == "Bearer" else None
         if account is None:
-            raise Stop(401, "Unauthorized: API key is missing or wrong.")
+            raise Qwen2512Error(401, "Unauthorized: API key is missing or wrong.")
         return account
 
     def _submit(self, request: Request, account: Account) -> Reply:
         wanted = self._wanted(_body(request), account)
         lane, pace = self._world.lane(self.api, "", account.name, wanted.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
-            raise Stop(429, "Too Many Requests")
+            raise Qwen2512Error(429, "Too Many Requests")
         if account.credits < CREDITS:
-            raise Stop(402, "Insufficient credits, please top up your balance.")
+            raise Qwen2512Error(402, "Insufficient credits, please top up your balance.")
         task = f"n{secrets.token_hex(8)}qwenimg"
         job = self._world.accept(wanted, lane, pace.concurrency, task)
         return self._envelope(200, "success", {"task_id": job.id, "status": "IN_PROGRESS"})
@@ -109,18 +109,18 @@ class Qwen2512:
     def _wanted(self, body: dict[str, Any], account: Account) -> Wanted:
         prompt = body.get("prompt")
         if not isinstance(prompt, str) or not prompt:
-            raise Stop(400, "Bad Request: 'prompt' is required.")
+            raise Qwen2512Error(400, "Bad Request: 'prompt' is required.")
         if len(prompt) > 2000:
-            raise Stop(400, "Bad Request: 'prompt' must be at most 2000 characters.")
+            raise Qwen2512Error(400, "Bad Request: 'prompt' must be at most 2000 characters.")
         size = body.get("size", "1024*1024")
         if size not in SIZES:
-            raise Stop(400, f"Bad Request: invalid size, must be one of {', '.join(SIZES)}.")
+            raise Qwen2512Error(400, f"Bad Request: invalid size, must be one of {', '.join(SIZES)}.")
         kind = body.get("output_format", "jpeg")
         if kind not in FORMATS:
-            raise Stop(400, f"Bad Request: 'output_format' must be one of {', '.join(FORMATS)}.")
+            raise Qwen2512Error(400, f"Bad Request: 'output_format' must be one of {', '.join(FORMATS)}.")
         seed = body.get("seed", -1)
         if isinstance(seed, bool) or not isinstance(seed, int) or not -1 <= seed <= MAX_SEED:
-            raise Stop(400, "Bad Request: 'seed' must be an integer.")
+            raise Qwen2512Error(400, "Bad Request: 'seed' must be an integer.")
         width, _, height = size.partition("*")
         effective = {"api": "qwen2512", "prompt": prompt, "size": size, "seed": seed, "output_format": kind}
         return Wanted(
@@ -132,10 +132,10 @@ class Qwen2512:
     def _status(self, request: Request, account: Account) -> Reply:
         job = self._world.book.by_id.get(request.params().get("task_id", ""))
         if job is None or job.wanted.account != account.name or self._world.forgotten(job):
-            raise Stop(404, "Not Found: the task does not exist.")
+            raise Qwen2512Error(404, "Not Found: the task does not exist.")
         return self._envelope(200, "success", self._data(job))
 
-    def _data(self, job: Job) -> dict[str, Any]:
+    def _data(self, job: EmulatedJob) -> dict[str, Any]:
         stage = job.stage(self._world.clock.now())
         failed = stage in (Stage.FAILED, Stage.CANCELED)
         urls = [self._world.link(job)] if stage is Stage.DONE and job.fate.kind == "done" else None
@@ -149,7 +149,7 @@ class Qwen2512:
             "response": urls,
         }
 
-    def notice(self, job: Job) -> tuple[bytes, dict[str, str]]:
+    def notice(self, job: EmulatedJob) -> tuple[bytes, dict[str, str]]:
         """Body and headers of what the callback address is told at the end of a task."""
         return dumps(self._data(job)), {}
 
@@ -158,7 +158,7 @@ def _body(request: Request) -> dict[str, Any]:
     try:
         body = request.json()
     except ValueError as error:
-        raise Stop(400, "Bad Request: the body is not JSON.") from error
+        raise Qwen2512Error(400, "Bad Request: the body is not JSON.") from error
     if not isinstance(body, dict):
-        raise Stop(400, "Bad Request: the body is not an object.")
+        raise Qwen2512Error(400, "Bad Request: the body is not an object.")
     return body

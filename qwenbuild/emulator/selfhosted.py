@@ -10,19 +10,19 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from qwenbuild.emulator.jobs import Job, Wanted
-from qwenbuild.emulator.lanes import Pace
+from qwenbuild.emulator.jobs import EmulatedJob, Wanted
+from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
 from qwenbuild.emulator.world import EmulatorCore
 
-PACE = Pace(float("inf"), 1.0, 1)
+PACE = EmulatedPace(float("inf"), 1.0, 1)
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 FILE = re.compile(r"/openai/v1/files/([\w-]+)/(\d)")
 FORMATS = ("png", "jpeg", "webp")
 NUMBERS = {"num_inference_steps": (1, 200), "true_cfg_scale": (0, 20), "guidance_scale": (0, 20)}
 
 
-class Stop(Exception):
+class SelfHostedError(Exception):
     """An error answer."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -73,15 +73,15 @@ class SelfHosted:
             picture = FILE.fullmatch(request.path)
             if picture and picture[1] in self._world.book.by_id:
                 return Reply(200, self._world.picture_for(picture[1], int(picture[2])), (("content-type", "image/png"),))
-            raise Stop(404, "Not Found")
-        except Stop as stop:
+            raise SelfHostedError(404, "Not Found")
+        except SelfHostedError as stop:
             return self.refuse(stop.status, "", stop.message)
 
     def _generate(self, request: Request) -> Reply:
         wanted = self._wanted(_body(request))
         lane, pace = self._world.lane(self.api, "", "", wanted.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
-            raise Stop(503, "The server is overloaded.")
+            raise SelfHostedError(503, "The server is overloaded.")
         job = self._world.accept(wanted, lane, pace.concurrency)
         if job.fate.kind != "done":
             code = 400 if job.fate.code.startswith("Data") else 500
@@ -89,7 +89,7 @@ class SelfHosted:
             return Reply(reply.status, reply.body, reply.headers, job.end)
         return self._pictures(job)
 
-    def _pictures(self, job: Job) -> Reply:
+    def _pictures(self, job: EmulatedJob) -> Reply:
         shape = self._world.settings.answer_shape
         entries: Any = [self._entry(job, index, shape) for index in range(job.wanted.n if shape != "none" else 0)]
         answer: dict[str, Any] = {"created": int(job.accepted), "data": entries[0] if shape == "one" else entries}
@@ -101,7 +101,7 @@ class SelfHosted:
             more = {"id": job.id, "inference_time_s": str(job.end - job.start)}
         return json_reply(200, answer | more, ready=job.end)
 
-    def _entry(self, job: Job, index: int, shape: str) -> dict[str, Any]:
+    def _entry(self, job: EmulatedJob, index: int, shape: str) -> dict[str, Any]:
         """One picture of an answer, as this server spells it."""
         data, path = self._world.picture_for(job.id, index), f"/openai/v1/files/{job.id}/{index}"
         text = base64.b64encode(data[:-20] if shape == "cut" else data).decode()
@@ -120,13 +120,13 @@ class SelfHosted:
         size = _size(body, "1024x1024")
         kind = body.get("output_format", "png")
         if kind not in FORMATS:
-            raise Stop(400, f"output_format must be one of {', '.join(FORMATS)}")
+            raise SelfHostedError(400, f"output_format must be one of {', '.join(FORMATS)}")
         count = _number(body, "n", 1, 10, 1)
         for name, (low, high) in NUMBERS.items():
             _number(body, name, low, high, None)
         seed = body.get("seed")
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise Stop(400, "seed must be an integer")
+            raise SelfHostedError(400, "seed must be an integer")
         keys = ("prompt", "negative_prompt", "seed", "output_format", *NUMBERS)
         effective = {"api": "openai", "model": served, "size": list(size)} | {name: body.get(name) for name in keys}
         negative = str(body.get("negative_prompt") or "")
@@ -137,22 +137,22 @@ class SelfHosted:
 
     def _envelope(self, body: dict[str, Any], served: str) -> None:
         if not isinstance(body.get("prompt"), str) or not body["prompt"]:
-            raise Stop(422 if self._world.settings.server == "vllm" else 400, "prompt: field required")
+            raise SelfHostedError(422 if self._world.settings.server == "vllm" else 400, "prompt: field required")
         if body.get("model", served) != served:
-            raise Stop(400, f"The model `{body.get('model')}` does not exist; this server serves `{served}`.")
+            raise SelfHostedError(400, f"The model `{body.get('model')}` does not exist; this server serves `{served}`.")
         default = "b64_json" if self._world.settings.server == "vllm" else "url"
         if body.get("response_format", default) != "b64_json":
-            raise Stop(400, "only response_format b64_json is available on this server")
+            raise SelfHostedError(400, "only response_format b64_json is available on this server")
 
 
 def _size(body: dict[str, Any], default: str) -> tuple[int, int]:
     text = body.get("size", default)
     found = SIZE.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise Stop(400, "size must be WIDTHxHEIGHT, such as 1328x1328")
+        raise SelfHostedError(400, "size must be WIDTHxHEIGHT, such as 1328x1328")
     width, height = (int(side) // 16 * 16 for side in found.groups())
     if not (16 <= width <= 4096 and 16 <= height <= 4096):
-        raise Stop(400, "each side must be between 16 and 4096 pixels")
+        raise SelfHostedError(400, "each side must be between 16 and 4096 pixels")
     return width, height
 
 
@@ -161,7 +161,7 @@ def _number(body: dict[str, Any], name: str, low: float, high: float, default: f
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise Stop(400, f"{name} must be between {low} and {high}")
+        raise SelfHostedError(400, f"{name} must be between {low} and {high}")
     return value
 
 
@@ -169,7 +169,7 @@ def _body(request: Request) -> dict[str, Any]:
     try:
         body = request.json()
     except ValueError as error:
-        raise Stop(400, "invalid JSON") from error
+        raise SelfHostedError(400, "invalid JSON") from error
     if not isinstance(body, dict):
-        raise Stop(422, "the body must be an object")
+        raise SelfHostedError(422, "the body must be an object")
     return body

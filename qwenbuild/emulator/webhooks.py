@@ -12,7 +12,7 @@ import urllib.request
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from qwenbuild.emulator.jobs import Job
+from qwenbuild.emulator.jobs import EmulatedJob
 from qwenbuild.emulator.world import EmulatorCore
 
 
@@ -21,7 +21,7 @@ class Notifier(Protocol):
 
     api: str
 
-    def notice(self, job: Job) -> tuple[bytes, dict[str, str]]:
+    def notice(self, job: EmulatedJob) -> tuple[bytes, dict[str, str]]:
         """Body and headers."""
         ...
 
@@ -34,7 +34,7 @@ class Webhooks:
         self._notifiers = {notifier.api: notifier for notifier in notifiers}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def accepted(self, job: Job) -> None:
+    def accepted(self, job: EmulatedJob) -> None:
         """Remember to tell, when the job has an address to tell; needs the server's running loop."""
         if job.wanted.webhook and job.wanted.api in self._notifiers:
             job.webhook_status = "pending"
@@ -42,7 +42,7 @@ class Webhooks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, job: Job) -> None:
+    async def _tell(self, job: EmulatedJob) -> None:
         book = self._world.book
         await self._world.clock.until(job.end)
         body, headers = self._notifiers[job.wanted.api].notice(job)

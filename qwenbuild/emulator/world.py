@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qwenbuild.emulator.clock import Clock
-from qwenbuild.emulator.jobs import Job, Wanted
-from qwenbuild.emulator.lanes import Lane, Pace
-from qwenbuild.emulator.ledger import Ledger
+from qwenbuild.emulator.jobs import EmulatedJob, Wanted
+from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
+from qwenbuild.emulator.ledger import EmulatedLedger
 from qwenbuild.emulator.settings import Account, Settings
 from qwenbuild.emulator.wire import Phase, Reply, Request
 
@@ -47,39 +47,39 @@ class EmulatorCore(Protocol):
     origins: dict[str, str]
     settings: Settings
     accounts: list[Account]
-    book: Ledger
+    book: EmulatedLedger
     replays: int
-    on_accept: Callable[[Job], None]
+    on_accept: Callable[[EmulatedJob], None]
 
     def account(self, api: str, region: str, key: str) -> Account | None:
         """Whose key it is, at this API and region only."""
         ...
 
-    def lane(self, api: str, region: str, account: str, model: str) -> Lane:
+    def lane(self, api: str, region: str, account: str, model: str) -> EmulatedLane:
         """The lane of an account and model."""
         ...
 
-    def pace(self, vendor: Pace) -> Pace:
+    def pace(self, vendor: EmulatedPace) -> EmulatedPace:
         """The vendor's pace, with what the settings put in its place."""
         ...
 
-    def admit(self, lane: Lane, pace: Pace) -> str:
+    def admit(self, lane: EmulatedLane, pace: EmulatedPace) -> str:
         """Count an arriving submission: `""` when it may come in, else `rate` or `concurrency`."""
         ...
 
-    def accept(self, wanted: Wanted, lane: Lane, concurrency: float, task_id: str = "") -> Job:
+    def accept(self, wanted: Wanted, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
         """Take a job on: from here on it costs, unless it fails."""
         ...
 
-    def cancel(self, job: Job, lane: Lane, concurrency: float) -> None:
+    def cancel(self, job: EmulatedJob, lane: EmulatedLane, concurrency: float) -> None:
         """Drop a waiting job; those behind it move up."""
         ...
 
-    def forgotten(self, job: Job) -> bool:
+    def forgotten(self, job: EmulatedJob) -> bool:
         """Whether the retention is over, or the API was told to forget the job."""
         ...
 
-    def link(self, job: Job, index: int = 0) -> str:
+    def link(self, job: EmulatedJob, index: int = 0) -> str:
         """The signed address of a picture."""
         ...
 

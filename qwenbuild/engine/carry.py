@@ -25,7 +25,7 @@ from qwenbuild.planning.remote_pictures import address, environ_of, pushes, team
 from qwenbuild.ports import Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.remote.addresses import open_remote
-from qwenbuild.remote.store import Item, Remote, RemoteError, blob_name, never_started, require_version
+from qwenbuild.remote.store import Remote, RemoteError, StoredObject, blob_name, never_started, require_version
 from qwenbuild.remote.transfer import Moved, Named, each, fetch, fetch_receipts, look, push, verified
 
 YOUNG = 24 * 3600.0
@@ -47,7 +47,7 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class StoreReport:
     """What reading the store found. `corrupt` hold other bytes than their names say; `missing` are named by the lockfile."""
 
     url: str
@@ -249,7 +249,7 @@ def _recorded(record: LockEntry) -> dict[str, Any]:
 # ---------------------------------------------------------------- care
 
 
-def verify_remote(options: Options, reporter: Reporter) -> Checked:
+def verify_remote(options: Options, reporter: Reporter) -> StoreReport:
     """`cache verify --remote`: read what the lockfile names, and compare its digests. Raises InputError, RemoteError."""
     loaded = load(options)
     records = loaded.lock.entries.values()
@@ -263,7 +263,7 @@ def verify_remote(options: Options, reporter: Reporter) -> Checked:
         return checked
 
 
-def _read_all(remote: Remote, digests: set[str], told: Told) -> Checked:
+def _read_all(remote: Remote, digests: set[str], told: Told) -> StoreReport:
     corrupt, missing, failed = [], [], {}
     count = size = 0
     for digest, answer in each(lambda digest: _length(verified(remote, digest)), digests):
@@ -276,7 +276,7 @@ def _read_all(remote: Remote, digests: set[str], told: Told) -> Checked:
         else:
             count, size = count + 1, size + answer
             told(count, size)
-    return Checked(remote.url, count, size, tuple(sorted(corrupt)), tuple(sorted(missing)), failed)
+    return StoreReport(remote.url, count, size, tuple(sorted(corrupt)), tuple(sorted(missing)), failed)
 
 
 def _length(data: bytes | None) -> int | None:
@@ -302,7 +302,7 @@ def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str]
         return Swept(remote.url, dry, names, sum(item.size for item in old), len(loose) - len(old))
 
 
-def _older(items: list[Item], limit: float) -> list[Item]:
+def _older(items: list[StoredObject], limit: float) -> list[StoredObject]:
     """What was written before; of claims on a key all or none, since a living one may follow on an old one."""
     young = {_key_of(item) for item in items if item.name.startswith("claims/") and item.written >= limit}
     return [
@@ -310,7 +310,7 @@ def _older(items: list[Item], limit: float) -> list[Item]:
     ]
 
 
-def _key_of(item: Item) -> str:
+def _key_of(item: StoredObject) -> str:
     return item.name.rpartition("/")[2].partition(".")[0]
 
 
@@ -327,11 +327,11 @@ def _time_there(remote: Remote) -> float:
     return written
 
 
-def _in_order(items: list[Item]) -> Iterator[list[str]]:
+def _in_order(items: list[StoredObject]) -> Iterator[list[str]]:
     yield [item.name for item in items if not item.name.startswith("blobs/")]
     yield [item.name for item in items if item.name.startswith("blobs/")]
 
 
-def _is_named(item: Item, keys: frozenset[str], digests: frozenset[str]) -> bool:
+def _is_named(item: StoredObject, keys: frozenset[str], digests: frozenset[str]) -> bool:
     name = _key_of(item)
     return (item.name.startswith("receipts/") and name in keys) or (blob_name(name) == item.name and name in digests)

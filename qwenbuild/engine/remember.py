@@ -30,7 +30,7 @@ Records = Mapping[str, LockEntry | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class InputsSeen:
     """How the inputs stood when they were read: `began` is wall time in nanoseconds before the first of them was."""
 
     began: int
@@ -38,7 +38,7 @@ class Look:
     leads: str
 
     @classmethod
-    def at(cls, loaded: Loaded, began: int) -> Look:
+    def at(cls, loaded: Loaded, began: int) -> InputsSeen:
         """The look that belongs to what was loaded. To be taken before the journal is read."""
         return cls(began, *statefile.look(str(loaded.manifest.folder), _inputs(loaded)))
 
@@ -46,7 +46,7 @@ class Look:
         """Whether nothing that was read can have been read in the middle of a change."""
         return all(statefile.settled(signature, self.began) for _, signature in self.inputs)
 
-    def again(self, loaded: Loaded, now: int) -> Look:
+    def again(self, loaded: Loaded, now: int) -> InputsSeen:
         """The same inputs after a build, which itself writes two of them. Its inputs are none when others changed."""
         inputs, leads = statefile.look(str(loaded.manifest.folder), [path for path, _ in self.inputs])
         ours = {_lock_name(loaded), _journal()}
@@ -56,10 +56,10 @@ class Look:
             else statefile.settled(after[1], now)
             for then, after in zip(self.inputs, inputs, strict=True)
         )
-        return Look(self.began, inputs, leads) if same else Look(0, inputs, leads)
+        return InputsSeen(self.began, inputs, leads) if same else InputsSeen(0, inputs, leads)
 
 
-def remember_idle(planned: Planned, options: Options, look: Look) -> None:
+def remember_idle(planned: Planned, options: Options, look: InputsSeen) -> None:
     """After a build that had nothing to do."""
     if _partial(options):
         return
@@ -71,7 +71,7 @@ def remember_idle(planned: Planned, options: Options, look: Look) -> None:
 
 
 def remember_made(
-    planned: Planned, options: Options, look: Look, placed: Mapping[str, Found], records: Records, *, done: bool
+    planned: Planned, options: Options, look: InputsSeen, placed: Mapping[str, Found], records: Records, *, done: bool
 ) -> None:
     """After a build that did something; `done`: all of it, so that the next one has nothing to do."""
     if _partial(options):
@@ -89,7 +89,7 @@ def remember_made(
     _write(planned, after, found, facts, _kept(planned, after, found, records, now) if idle else "")
 
 
-def _kept(planned: Planned, look: Look, outputs: Mapping[str, Found], records: Records, moment: int) -> str:
+def _kept(planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], records: Records, moment: int) -> str:
     """Write down which assets are fresh; the stamp of what was written, "" where nothing was.
 
     The lockfile must have stood still, for nothing of those assets' records is looked at again.
@@ -141,7 +141,7 @@ def _journal() -> str:
     return str(cache_dir(os.environ) / "journal.db")
 
 
-def _trusted(planned: Planned, look: Look) -> dict[str, Found]:
+def _trusted(planned: Planned, look: InputsSeen) -> dict[str, Found]:
     """The files of the tree that cannot have been hashed in the middle of a change."""
     return {path: item for path, item in planned.seen.found.items() if statefile.settled(item.signature, look.began)}
 
@@ -162,7 +162,7 @@ def _is_simple(step: Step) -> bool:
     return len(step.candidates) == 1 and not step.approved and not (fresh and step.reasons)
 
 
-def _write(planned: Planned, look: Look, outputs: Mapping[str, Found], facts: Mapping[str, bool], stamp: str) -> None:
+def _write(planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], facts: Mapping[str, bool], stamp: str) -> None:
     loaded = planned.loaded
     blobs = str(planned.cache.blobs.folder)
     if facts["idle"] and planned.cache.has_journal() and planned.cache.journal.live(project=loaded.project):

@@ -15,7 +15,7 @@ from qwenbuild.errors import CacheError
 from qwenbuild.later import later
 from qwenbuild.model import ActionResult, Outcome, OutcomeKind
 from qwenbuild.planning.planner import Planned
-from qwenbuild.planning.remote_pictures import Shared, address, environ_of, needed, pushes, size_words, team_key
+from qwenbuild.planning.remote_pictures import RemotePictures, address, environ_of, needed, pushes, size_words, team_key
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.remote.addresses import open_remote
@@ -49,7 +49,7 @@ class Link:
     _opened: RemoteError | bool = False
 
     @property
-    def shared(self) -> Shared:
+    def shared(self) -> RemotePictures:
         """What the plan was told."""
         return self.planned.shared
 

@@ -14,7 +14,7 @@ from qwenbuild.engine.carry import share_built
 from qwenbuild.engine.context import families, make_world
 from qwenbuild.engine.preflight import bring_home
 from qwenbuild.engine.prune import orphan_changes, remove_orphans
-from qwenbuild.engine.remember import Look, remember_idle, remember_made
+from qwenbuild.engine.remember import InputsSeen, remember_idle, remember_made
 from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.lfs import OTHER_POINTER
@@ -68,7 +68,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     start, began = time.monotonic(), time.time_ns()
     loaded = load(options)
     homecoming = bring_home(loaded)
-    look = Look.at(loaded, began)
+    look = InputsSeen.at(loaded, began)
     planned = make(loaded, options)
     reporter.event(Event("plan", data=plan_data(planned)))
     if options.locked:

@@ -40,7 +40,7 @@ class Overspent(Exception):
     """A template costs too much. The text says of what."""
 
 
-class Stopped(Overspent):
+class BudgetExceeded(Overspent):
     """All templates together cost too much: nothing more is rendered."""
 
 
@@ -101,7 +101,7 @@ class Budget:
         """A rendering printed `length` characters."""
         self.text -= length
         if self.text < 0:
-            raise Stopped(f"the texts of this manifest are longer than {BUILD_TEXT:,} characters together")
+            raise BudgetExceeded(f"the texts of this manifest are longer than {BUILD_TEXT:,} characters together")
 
     def spend(self, units: int) -> None:
         """Count `units`; raises Overspent when none are left."""
@@ -111,7 +111,7 @@ class Budget:
 
     def _check(self) -> None:
         if self.total < 0:
-            raise Stopped("the templates of this manifest need too many steps together")
+            raise BudgetExceeded("the templates of this manifest need too many steps together")
 
     def enter(self) -> None:
         """A macro, block, include or recursive loop opens; raises Overspent when too many are open."""

@@ -74,7 +74,7 @@ class FromFile(Cell):
         return file_cell(name, self._templates, self._path, None).get(context)
 
 
-class Group(Cell):
+class CellGroup(Cell):
     """A list or mapping of cells; an equal result is the same object again, so that others can cache by identity."""
 
     __slots__ = ("_build", "_cells", "_known")
@@ -148,7 +148,7 @@ def tree_cell(
 def _grouped(cells: Sequence[Cell], build: Callable[[list[Any]], Any]) -> Cell:
     if all(cell.constant for cell in cells):
         return Cell(build([cell.get({}) for cell in cells]))
-    return Group(cells, build)
+    return CellGroup(cells, build)
 
 
 def grouped(cells: Sequence[Cell], build: Callable[[list[Any]], Any]) -> Cell:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
 from qwenbuild.expand.blueprint import Blueprint
-from qwenbuild.expand.budget import NOTHING, Budget, Spent, Stopped
+from qwenbuild.expand.budget import NOTHING, Budget, BudgetExceeded, Spent
 from qwenbuild.expand.columns import reached_as
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
@@ -78,7 +78,7 @@ class _Expander:
                 self._budget.without(self._beside)
                 for asset, table in tables:
                     self._expand(asset, table)
-            except Stopped as error:
+            except BudgetExceeded as error:
                 self._findings.fault(Fault("template-too-costly", str(error)))
         self._check_whole()
         self._findings.stop()

@@ -18,7 +18,7 @@ RESERVED = "asset"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class LocatedValue:
     """A value, and where it was written."""
 
     value: Any
@@ -35,34 +35,34 @@ class Fields:
         self.path: Path = ("assets", asset.name)
         self.provider = asset.provider or manifest.defaults.provider or manifest.provider
 
-    def own(self, name: str) -> Written | None:
+    def own(self, name: str) -> LocatedValue | None:
         """The field as the asset or else the defaults have it; None when neither does."""
         for holder, path in ((self._asset, self.path), (self._manifest.defaults, ("defaults",))):
             value = getattr(holder, name)
             if value is not None and value != {}:
-                return Written(value, (*path, name))
+                return LocatedValue(value, (*path, name))
         return None
 
-    def either(self, *names: str) -> Written | None:
+    def either(self, *names: str) -> LocatedValue | None:
         """Of fields that exclude each other, the one that the asset has, else the one that the defaults have."""
         for holder, path in ((self._asset, self.path), (self._manifest.defaults, ("defaults",))):
             for name in names:
                 value = getattr(holder, name)
                 if value is not None:
-                    return Written(value, (*path, name))
+                    return LocatedValue(value, (*path, name))
         return None
 
-    def model(self) -> Written | None:
+    def model(self) -> LocatedValue | None:
         """The model: the asset's, else its provider's, else the defaults'."""
         settings = self._manifest.providers.get(self.provider)
         if self._asset.model is not None:
-            return Written(self._asset.model, (*self.path, "model"))
+            return LocatedValue(self._asset.model, (*self.path, "model"))
         if settings is not None and settings.model is not None:
-            return Written(settings.model, ("providers", self.provider, "model"))
+            return LocatedValue(settings.model, ("providers", self.provider, "model"))
         model = self._manifest.defaults.model
-        return None if model is None else Written(model, ("defaults", "model"))
+        return None if model is None else LocatedValue(model, ("defaults", "model"))
 
-    def params(self) -> dict[str, Written]:
+    def params(self) -> dict[str, LocatedValue]:
         """The parameters by name: the defaults', the provider's over them, the asset's over both; null removes."""
         settings = self._manifest.providers.get(self.provider)
         layers: list[tuple[Mapping[str, Any], Path]] = [(self._manifest.defaults.params, ("defaults", "params"))]
@@ -91,12 +91,12 @@ def reserved(path: Path) -> Fault:
     return fault
 
 
-def _merged(layers: list[tuple[Mapping[str, Any], Path]]) -> dict[str, Written]:
-    merged: dict[str, Written] = {}
+def _merged(layers: list[tuple[Mapping[str, Any], Path]]) -> dict[str, LocatedValue]:
+    merged: dict[str, LocatedValue] = {}
     for values, path in layers:
         for name, value in values.items():
             if value is None:
                 merged.pop(name, None)
             else:
-                merged[name] = Written(value, (*path, name))
+                merged[name] = LocatedValue(value, (*path, name))
     return merged

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.expand.budget import MOST_TEXT, Budget, Stopped
+from qwenbuild.expand.budget import MOST_TEXT, Budget, BudgetExceeded
 from qwenbuild.expand.faults import WHOLE_FILE, Fault, fault_of, near, of_whole_file
 from qwenbuild.expand.plain import Render, plain_template
 from qwenbuild.manifest.paths import inside, not_below
@@ -124,7 +124,7 @@ class Templates:
         sources = {name: found.characters for name, found in self._files.items() if isinstance(found, Text)}
         try:
             template = sandbox.from_string(text)
-        except Stopped:
+        except BudgetExceeded:
             raise
         except Exception as error:  # whatever a hostile text makes the parser or Python's compiler raise is its fault
             raise fault_of(error, text, sources, {}) from None
@@ -138,7 +138,7 @@ class Templates:
             try:
                 whole = {**names, **context}
                 return _joined(template.root_render_func(template.new_context(whole, shared=True)))
-            except (Stopped, InputError):
+            except (BudgetExceeded, InputError):
                 raise
             except Exception as error:  # a template may make Python raise anything; all of it is the template's fault
                 raise self._fault(error, text, context) from None

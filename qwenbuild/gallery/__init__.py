@@ -3,11 +3,23 @@
 Knows no manifest, no network and no server; the review shows the same page and adds to it.
 """
 
-from qwenbuild.gallery.cards import Look, cards
+from qwenbuild.gallery.cards import CardFacts, cards
 from qwenbuild.gallery.page import page
 from qwenbuild.gallery.revision import Before, lock_at
 from qwenbuild.gallery.sources import Sources
 from qwenbuild.gallery.thumbs import LARGE, SMALL, Thumbnails
-from qwenbuild.gallery.writing import Written, write
+from qwenbuild.gallery.writing import WrittenGallery, write
 
-__all__ = ["LARGE", "SMALL", "Before", "Look", "Sources", "Thumbnails", "Written", "cards", "lock_at", "page", "write"]
+__all__ = [
+    "LARGE",
+    "SMALL",
+    "Before",
+    "CardFacts",
+    "Sources",
+    "Thumbnails",
+    "WrittenGallery",
+    "cards",
+    "lock_at",
+    "page",
+    "write",
+]

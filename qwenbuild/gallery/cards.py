@@ -22,7 +22,7 @@ NOTHING = LockEntry("", "", {})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CardFacts:
     """What the cards are made of. `results` maps keys to what they gave."""
 
     steps: Sequence[Step]
@@ -35,7 +35,7 @@ class Look:
         return self.lock.get(step.moved_from or step.id, NOTHING)
 
 
-def cards(look: Look) -> list[Card]:
+def cards(look: CardFacts) -> list[Card]:
     """A card for each entry in the manifest's order; after them those that only the earlier revision had."""
     keys = _gone_by_key(look)
     made = [_card(look, step, keys) for step in look.steps]
@@ -50,7 +50,7 @@ def digests(cards: Sequence[Card]) -> Iterator[str]:
             yield card["before"]["digest"]
 
 
-def _card(look: Look, step: Step, gone: Mapping[str, str]) -> Card:
+def _card(look: CardFacts, step: Step, gone: Mapping[str, str]) -> Card:
     entry, record = step.keyed.entry, look.record(step)
     used = step.candidates[step.used]
     candidates = [_candidate(look, step, number, record) for number in range(len(step.candidates))]
@@ -89,7 +89,7 @@ def ratio(size: str) -> float:
         return 1.0
 
 
-def _candidate(look: Look, step: Step, number: int, record: LockEntry) -> Card:
+def _candidate(look: CardFacts, step: Step, number: int, record: LockEntry) -> Card:
     plan = step.candidates[number]
     key = plan.candidate.key
     result = _result(look, plan)
@@ -113,7 +113,7 @@ def _pixels(size: str) -> list[int] | None:
     return [int(width), int(height)] if width.isdigit() and height.isdigit() else None
 
 
-def _result(look: Look, plan: CandidatePlan) -> ActionResult | None:
+def _result(look: CardFacts, plan: CandidatePlan) -> ActionResult | None:
     found = look.results.get(plan.candidate.key, ())
     return next((result for result in found if result.digest == plan.digest), None)
 
@@ -124,7 +124,7 @@ def _paid(result: ActionResult | None, plan: CandidatePlan) -> str:
     return price_words(plan.price) if plan.price or not plan.digest else ""
 
 
-def _marks(look: Look, step: Step, record: LockEntry, before: Card | None) -> list[str]:
+def _marks(look: CardFacts, step: Step, record: LockEntry, before: Card | None) -> list[str]:
     """What a person asks for in the filter, beside the verdict."""
     codes = {reason.code for reason in step.reasons}
     said = {
@@ -150,7 +150,7 @@ def _stamp(step: Step, record: LockEntry) -> str:
 # ---------------------------------------------------------------- before
 
 
-def _before(look: Look, step: Step, gone: Mapping[str, str]) -> Card | None:
+def _before(look: CardFacts, step: Step, gone: Mapping[str, str]) -> Card | None:
     """The picture of the earlier revision where it is not the one in use; None too when there was none."""
     if look.before is None:
         return None
@@ -162,7 +162,7 @@ def _before(look: Look, step: Step, gone: Mapping[str, str]) -> Card | None:
     return _earlier(id, old, document(used.candidate.action))
 
 
-def _was_there(look: Look, step: Step) -> bool:
+def _was_there(look: CardFacts, step: Step) -> bool:
     assert look.before is not None
     key = step.candidates[step.used].candidate.key
     return step.id in look.before.entries or any(old.key == key for old in look.before.entries.values())
@@ -183,7 +183,7 @@ def _earlier(id: str, old: LockEntry, now: Mapping[str, Any]) -> Card:
     }
 
 
-def _gone_by_key(look: Look) -> dict[str, str]:
+def _gone_by_key(look: CardFacts) -> dict[str, str]:
     """Key to earlier id of what has another name now."""
     if look.before is None:
         return {}
@@ -191,7 +191,7 @@ def _gone_by_key(look: Look) -> dict[str, str]:
     return {old.key: id for id, old in look.before.entries.items() if id not in here}
 
 
-def _gone(look: Look, made: Sequence[Card]) -> Iterator[Card]:
+def _gone(look: CardFacts, made: Sequence[Card]) -> Iterator[Card]:
     """Cards of the entries that were there and are no more; none when only a part of the entries is looked at."""
     if look.before is None:
         return

@@ -30,7 +30,7 @@ A_SHEET = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenGallery:
     """What was written. `lacking` counts pictures whose bytes are nowhere at hand; `size` is the folder's, in bytes."""
 
     index: Path
@@ -50,7 +50,7 @@ def write(
     facts: Mapping[str, Any],
     sheets: bool = False,
     told: Callable[[int, int], None] = lambda done, all: None,
-) -> Written:
+) -> WrittenGallery:
     """Write the folder anew. `told` hears pictures done and their number. Raises InputError, OSError."""
     refuse_foreign(folder)
     wanted = list(dict.fromkeys(digests(cards)))
@@ -62,7 +62,7 @@ def write(
     files.replace(folder / "index.html", text.encode(), durable=False)
     made = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Written(folder / "index.html", len(cards), len(sizes), len(wanted) - len(sizes), total, made)
+    return WrittenGallery(folder / "index.html", len(cards), len(sizes), len(wanted) - len(sizes), total, made)
 
 
 PLACES = {"small": f"{THUMBS}/*-{SMALL}.webp", "large": f"{THUMBS}/*-{LARGE}.webp"}

@@ -16,7 +16,7 @@ from qwenbuild.model import LockEntry
 Entries = Mapping[str, LockEntry]
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What became of an entry, most visible first."""
 
     CHANGED = "changed"  # another picture
@@ -33,7 +33,7 @@ class Change:
     """One entry's change. `fields` are (field, old, new) of its Action; `choices` phrases; `was` the id it moved from."""
 
     id: str
-    kind: Kind
+    kind: ChangeKind
     old: LockEntry | None
     new: LockEntry | None
     fields: tuple[tuple[str, Any, Any], ...] = ()
@@ -72,7 +72,7 @@ def _moves(before: Entries, after: Entries) -> dict[str, str]:
 
 def _change(id: str, was: str, old: LockEntry | None, new: LockEntry | None) -> Change | None:
     if old is None or new is None:
-        kind = Kind.REMOVED if new is None else Kind.ADDED
+        kind = ChangeKind.REMOVED if new is None else ChangeKind.ADDED
         choices = tuple(_chosen(LockEntry("", "", {}), new)) if new is not None else ()
         return Change(id, kind, old, new, choices=choices)
     kind_ = _kind(was, old, new)
@@ -81,16 +81,16 @@ def _change(id: str, was: str, old: LockEntry | None, new: LockEntry | None) -> 
     return Change(id, kind_, old, new, differences(old.action, new.action), tuple(_chosen(old, new)), was)
 
 
-def _kind(was: str, old: LockEntry, new: LockEntry) -> Kind | None:
+def _kind(was: str, old: LockEntry, new: LockEntry) -> ChangeKind | None:
     if old.digest != new.digest:
-        return Kind.CHANGED
+        return ChangeKind.CHANGED
     if was:
-        return Kind.MOVED
+        return ChangeKind.MOVED
     if old.key != new.key:
-        return Kind.REKEYED
+        return ChangeKind.REKEYED
     if _files(old) != _files(new):
-        return Kind.FILES
-    return Kind.CHOICES if any(_chosen(old, new)) else None
+        return ChangeKind.FILES
+    return ChangeKind.CHOICES if any(_chosen(old, new)) else None
 
 
 def _files(record: LockEntry) -> dict[str, str]:

@@ -79,7 +79,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class State:
+class PaceState:
     """What the builds of this machine know of a lane. `next` and `until` stand in both clocks, so that a jump of one is seen.
 
     `factor` stretches the spacing, `fewer` takes places in flight away, `streak` counts what was accepted since. `recent` are
@@ -229,12 +229,12 @@ class FileLane:
         self._door, self._gate = asyncio.Lock(), asyncio.Lock()
         self._freed = asyncio.Event()
         self._held: dict[int, int | None] = {}
-        self._state, self._written = State(), b""
+        self._state, self._written = PaceState(), b""
         self._note_file = None if path is None else Note(path.with_suffix(".json"))
         self._turns: dict[asyncio.Task[Any] | None, _Turn] = {}
         self._lead = 0.0
         self._quickest = math.inf
-        self._late: list[Callable[[State], None]] = []
+        self._late: list[Callable[[PaceState], None]] = []
         self._refused_at = -math.inf
 
     # ------------------------------------------------------------ places in flight
@@ -310,7 +310,7 @@ class FileLane:
         """0 when the next submission has its turn, else seconds until it is worth asking again."""
         steady, wall = self._waits.steady(), self._waits.wall()
 
-        def leave(state: State) -> float:
+        def leave(state: PaceState) -> float:
             pause = state.wait(steady, wall, self._pace)
             if pause <= self._lead:
                 state.left(steady + pause, wall + pause, self._pace)
@@ -361,7 +361,7 @@ class FileLane:
         again = steady - self._refused_at < max(1.0, self._pace.interval)
         self._refused_at = steady
 
-        def refuse(state: State) -> None:
+        def refuse(state: PaceState) -> None:
             before = state.factor, state.fewer, state.travel
             state.refused(steady, wall, pause, narrow)
             if again:
@@ -378,7 +378,7 @@ class FileLane:
             self._answered(turn.due, self._waits.steady() - turn.due)
         state = self._state
         if state.factor > 1 or state.fewer or state.travel > TRAVEL:
-            self._note(State.went_well)
+            self._note(PaceState.went_well)
 
     def _answered(self, left: float, took: float) -> None:
         """Against the quickest answer it is known how late this one can have come. Noted when that is later than was
@@ -389,13 +389,13 @@ class FileLane:
         if late > self._state.travel or len(self._state.recent) * 2 > self._pace.count:
             self._note(lambda state: state.arrived(left, late))
 
-    def _note(self, change: Callable[[State], None]) -> None:
+    def _note(self, change: Callable[[PaceState], None]) -> None:
         """Apply a change now, or with the next turn when another process is at the file, or the disk in trouble.
 
         A request has left or is about to: no trouble with its pace may hide what became of it.
         """
 
-        def apply(state: State) -> float:
+        def apply(state: PaceState) -> float:
             change(state)
             return 0.0
 
@@ -406,7 +406,7 @@ class FileLane:
             pass
         self._late.append(change)
 
-    def _changed(self, change: Callable[[State], float]) -> float | None:
+    def _changed(self, change: Callable[[PaceState], float]) -> float | None:
         """The change's answer after storing the state, None when another process is at it."""
         if self._path is None or self._note_file is None:
             return change(self._state)
@@ -434,7 +434,7 @@ class FileLane:
         if text == self._written and text:
             return
         try:
-            self._state = State(**json.loads(text))
+            self._state = PaceState(**json.loads(text))
         except (ValueError, TypeError):
-            self._state = State()
+            self._state = PaceState()
         self._written = text

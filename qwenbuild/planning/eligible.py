@@ -16,7 +16,7 @@ from typing import Any
 from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
-from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Kind, Memory
+from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, SharedRequest
 from qwenbuild.tree import Found
 
 Records = Mapping[str, LockEntry | None]
@@ -197,7 +197,7 @@ class _Kinds:
     """The different providers, models and params of one asset's entries."""
 
     def __init__(self) -> None:
-        self.found: list[Kind] = []
+        self.found: list[SharedRequest] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def number(self, step: Step) -> int:
@@ -207,7 +207,7 @@ class _Kinds:
         number = self._numbers.get(identity)
         if number is None:
             number = self._numbers[identity] = len(self.found)
-            self.found.append(Kind(entry.provider, entry.model, entry.params, action.family, action.model))
+            self.found.append(SharedRequest(entry.provider, entry.model, entry.params, action.family, action.model))
         return number
 
     def sound(self) -> bool:

@@ -14,7 +14,7 @@ from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, Outp
 from qwenbuild.plan import Beside
 from qwenbuild.report.plan_json import fresh_text
 from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, digest_at
-from qwenbuild.snapshot.statefile import State
+from qwenbuild.snapshot.statefile import Snapshot
 from qwenbuild.tree import Signature
 
 
@@ -23,7 +23,7 @@ class Kept:
     """Assets of which every entry is fresh. `chosen` are the ids that a selection left; None: all of them."""
 
     memory: Memory = field(repr=False)
-    state: State = field(repr=False)
+    state: Snapshot = field(repr=False)
     assets: tuple[KeptAsset, ...]
     chosen: frozenset[str] | None = None
 
@@ -178,7 +178,7 @@ class Lazy(Collection[str]):
 class Remembered(Mapping[str, tuple[Signature, str]]):
     """The state's files: path to signature and digest, made one by one."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Snapshot) -> None:
         self._state = state
         self._places = {path: at for at, path in enumerate(state.paths) if at >= state.inputs}
 

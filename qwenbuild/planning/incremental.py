@@ -25,7 +25,7 @@ from qwenbuild.planning.planner import Planned, make
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import entryfile, statefile
 from qwenbuild.snapshot.entryfile import KeptAsset, Memory
-from qwenbuild.snapshot.statefile import State
+from qwenbuild.snapshot.statefile import Snapshot
 
 
 def plan(options: Options) -> Planned | None:
@@ -48,7 +48,7 @@ def plan(options: Options) -> Planned | None:
         return None  # whatever is wrong, the walk says it in its own words
 
 
-def _planned(asked: Manifest, memory: Memory, state: State, changed: Set[str], options: Options) -> Planned | None:
+def _planned(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str], options: Options) -> Planned | None:
     root = asked.folder / asked.output
     refuse_links(asked)
     if asked.atlases or os.path.normpath(asked.folder / state.values["root"]) != os.path.normpath(root):
@@ -63,7 +63,7 @@ def _planned(asked: Manifest, memory: Memory, state: State, changed: Set[str], o
 # ---------------------------------------------------------------- what is believed
 
 
-def _changed(state: State, path: Path) -> set[str] | None:
+def _changed(state: Snapshot, path: Path) -> set[str] | None:
     """The inputs that are not as they were; None when the state is of no use here.
 
     The manifest may have changed, and the journal: what the plan needs of them is read again. The lockfile may not.
@@ -78,7 +78,7 @@ def _changed(state: State, path: Path) -> set[str] | None:
     return None if lockfile.path_of(path).name in changed else changed
 
 
-def _believed(asked: Manifest, memory: Memory, state: State, changed: Set[str], root: str) -> Iterator[KeptAsset]:
+def _believed(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str], root: str) -> Iterator[KeptAsset]:
     """The assets that say what they said, whose inputs and files are as they were."""
     known = {asset.name: asset for asset in memory.assets}
     blobs = _blobs(state)
@@ -90,14 +90,14 @@ def _believed(asked: Manifest, memory: Memory, state: State, changed: Set[str], 
             yield asset
 
 
-def _blobs(state: State) -> set[str] | None:
+def _blobs(state: Snapshot) -> set[str] | None:
     """The vault's blobs, where others were added or taken away; None where they are those that the pictures were among."""
     if statefile.vault(state.values["blobs"]) == state.values["vault"]:
         return None
     return Cache.open(cache_dir(os.environ)).known_blobs()
 
 
-def _has_files(asset: KeptAsset, state: State, root: str) -> bool:
+def _has_files(asset: KeptAsset, state: Snapshot, root: str) -> bool:
     start = state.inputs + asset.file
     end = start + asset.files
     return statefile.same_files(root, state.paths[start:end], state.signatures[4 * start : 4 * end])

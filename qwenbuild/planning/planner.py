@@ -44,7 +44,7 @@ class Planned:
     wishes: Wishes
     selected: frozenset[str] | None = None
     extra: frozenset[str] = field(default_factory=frozenset)
-    shared: remote_pictures.Shared = field(default_factory=remote_pictures.Shared)
+    shared: remote_pictures.RemotePictures = field(default_factory=remote_pictures.RemotePictures)
     kept: Kept | None = None
 
     @property
@@ -104,7 +104,7 @@ def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
             provenance=loaded.manifest.provenance,
         )
         made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
-        shared, facts = remote_pictures.Shared(), seen.facts
+        shared, facts = remote_pictures.RemotePictures(), seen.facts
         while (more := remote_pictures.ask(loaded, options, made, facts, shared)) is not shared:
             shared = more
             seen = replace(seen, facts=shared.facts(facts))

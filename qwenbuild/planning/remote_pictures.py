@@ -31,7 +31,7 @@ AT_HAND = (Verdict.FRESH, Verdict.RESTORE, Verdict.DERIVE, Verdict.MODIFIED)
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class RemotePictures:
     """What the shared cache said so far. `sizes` are bytes by digest; `unknown` digests it did not answer for.
 
     `imported` are believed receipts of keys that the lockfile does not name; of `blocked` keys that could not be told.
@@ -85,7 +85,7 @@ def pushes(manifest: Manifest, options: Options, environ: Mapping[str, str]) -> 
 # ---------------------------------------------------------------- asking
 
 
-def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: Shared) -> Shared:
+def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: RemotePictures) -> RemotePictures:
     """Ask for what this plan would lose or buy and was not asked for before; `before` itself when there is nothing to ask.
 
     Raises InputError for an address that cannot be used.
@@ -109,7 +109,7 @@ def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: Sh
         return _told(remote, asked, digests, starting=starting)
 
 
-def _told(remote: Remote, asked: Shared, digests: set[str], *, starting: bool) -> Shared:
+def _told(remote: Remote, asked: RemotePictures, digests: set[str], *, starting: bool) -> RemotePictures:
     held = look(remote, digests)
     sizes = {**asked.sizes, **held.sizes}
     unknown = {**asked.unknown, **held.unknown}
@@ -130,7 +130,9 @@ def _told(remote: Remote, asked: Shared, digests: set[str], *, starting: bool) -
     )
 
 
-def _import(remote: Remote, asked: Shared, keys: set[str], team: bytes, made: Plan, *, starting: bool) -> Shared:
+def _import(
+    remote: Remote, asked: RemotePictures, keys: set[str], team: bytes, made: Plan, *, starting: bool
+) -> RemotePictures:
     """Signed receipts of keys that would be bought: somebody of the team drew them, and the lockfile is not merged yet.
 
     That there is none is believed only between two readings of VERSION.
@@ -199,7 +201,7 @@ def _names(record: LockEntry | None, key: str) -> bool:
 # ---------------------------------------------------------------- saying
 
 
-def said(made: Plan, shared: Shared, loaded: Loaded) -> Plan:
+def said(made: Plan, shared: RemotePictures, loaded: Loaded) -> Plan:
     """The plan with words on what comes from the shared cache, what is imported, and what cannot be told."""
     if not shared.asked:
         return made
@@ -207,13 +209,13 @@ def said(made: Plan, shared: Shared, loaded: Loaded) -> Plan:
     return replace(made, steps=steps, notices=(*made.notices, *_notices(made, shared, loaded)))
 
 
-def _marked(step: Step, shared: Shared) -> Step:
+def _marked(step: Step, shared: RemotePictures) -> Step:
     if not any(plan.verdict is Verdict.RESTORE and plan.candidate.key in shared.imported for plan in step.candidates):
         return step
     return replace(step, reasons=(*step.reasons, Reason("imported", "", None, shared.url)))
 
 
-def needed(made: Plan, shared: Shared) -> dict[str, Named | None]:
+def needed(made: Plan, shared: RemotePictures) -> dict[str, Named | None]:
     """The pictures by digest (None for derived files) that this plan takes from the shared cache."""
     found: dict[str, Named | None] = {}
     for step in made.steps:
@@ -232,7 +234,7 @@ def _named(step: Step, plan: CandidatePlan) -> Named:
     return Named(plan.candidate.key, document(plan.candidate.action), provider=step.keyed.entry.provider)
 
 
-def _notices(made: Plan, shared: Shared, loaded: Loaded) -> Iterator[Problem]:
+def _notices(made: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Problem]:
     taken = needed(made, shared)
     come = [digest for digest in taken if digest in shared.sizes]
     if come:

@@ -30,7 +30,7 @@ from qwenbuild.model import Action, Limits, Order, Picture, Price, ProviderSetti
 from qwenbuild.pace.clock import Waits
 from qwenbuild.resolve import unsaid
 from qwenbuild.transport.decoding import TooLarge
-from qwenbuild.transport.guard import Guard, HostRefused, is_loopback
+from qwenbuild.transport.guard import AddressGuard, HostRefused, is_loopback
 from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
 from qwenbuild.transport.routes import Resolve
 from qwenbuild.transport.secret import Secret, vendor_words
@@ -70,7 +70,7 @@ class Site:
 
     def wire(self) -> Wire:
         """Connections to this site."""
-        return Wire(Guard(self.hosts, self.loopback), self.downloads, self.resolve_host)
+        return Wire(AddressGuard(self.hosts, self.loopback), self.downloads, self.resolve_host)
 
 
 class Hosted:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 
 from qwenbuild import files
-from qwenbuild.remote.store import LARGEST, Item, RemoteError
+from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject
 
 SUFFIX = ".tmp"
 
@@ -94,7 +94,7 @@ class Folder:
         except OSError as error:
             raise self._failed(error, name) from error
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every file below a folder."""
         self._must_be_there()
         try:
@@ -102,7 +102,7 @@ class Folder:
         except OSError as error:
             raise self._failed(error, prefix) from error
 
-    def _below(self, top: str) -> Iterator[Item]:
+    def _below(self, top: str) -> Iterator[StoredObject]:
         for folder, _, names in os.walk(top, onerror=_raise_but_absence):
             for file in sorted(names):
                 path = os.path.join(folder, file)
@@ -110,7 +110,7 @@ class Folder:
                     status = os.stat(path)
                     if not file.endswith(SUFFIX):
                         name = os.path.relpath(path, self._root).replace(os.sep, "/")
-                        yield Item(name, status.st_size, status.st_mtime)
+                        yield StoredObject(name, status.st_size, status.st_mtime)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -21,7 +21,7 @@ from obstore.exceptions import (
 )
 from obstore.store import from_url
 
-from qwenbuild.remote.store import LARGEST, Item, RemoteError
+from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject
 
 RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
 """A store that answers nonsense is asked three times and not for minutes."""
@@ -100,12 +100,12 @@ class Objects:
         except (BaseError, OSError) as error:
             raise self._failed(name, error) from error
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object below a prefix."""
         try:
             for page in obstore.list(self._store, prefix):
                 for item in page:
-                    yield Item(str(item["path"]), int(item["size"]), item["last_modified"].timestamp())
+                    yield StoredObject(str(item["path"]), int(item["size"]), item["last_modified"].timestamp())
         except (BaseError, OSError) as error:
             raise self._failed(prefix, error) from error
 

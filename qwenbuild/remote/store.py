@@ -25,7 +25,7 @@ class Unlisted(RemoteError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class StoredObject:
     """What a listing says of one name: its size in bytes, and when it was written in wall seconds (0 when unknown)."""
 
     name: str
@@ -58,7 +58,7 @@ class Remote(Protocol):
         """Remove; no error when it is not there."""
         ...
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def list(self, prefix: str) -> Iterator[StoredObject]:
         """What lies below a folder, which need not exist. Raises Unlisted."""
         ...
 

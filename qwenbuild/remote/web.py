@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from qwenbuild.errors import InputError
-from qwenbuild.remote.store import LARGEST, Item, RemoteError, Unlisted
+from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject, Unlisted
 from qwenbuild.transport.environment import checked_context, proxy_for
 
 TRIES = 3
@@ -70,7 +70,7 @@ class Web:
         """Remove a name."""
         self._ask("DELETE", name)
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def list(self, prefix: str) -> Iterator[StoredObject]:
         """Web servers do not list."""
         raise Unlisted(f"the shared cache {self.url} cannot list what it holds", code="remote-list")
 

@@ -16,9 +16,9 @@ from qwenbuild.key import action_key
 from qwenbuild.later import later
 from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
 from qwenbuild.nearmiss import did_you_mean, near
-from qwenbuild.resolve.findings import Findings, param_place, place, step_place
+from qwenbuild.resolve.findings import ParamFindings, param_place, place, step_place
 from qwenbuild.resolve.hosts import host_allowed, settings_faults, variable
-from qwenbuild.resolve.params import Params, earlier
+from qwenbuild.resolve.params import RequestParams, earlier
 
 with later:
     from qwenbuild import images
@@ -125,7 +125,7 @@ class _Resolver:
         self.manifest = manifest
         self.catalog = catalog
         self.today = today
-        self.findings = Findings(manifest)
+        self.findings = ParamFindings(manifest)
         self.by_identity: dict[tuple[str, str, str | None, int], Pattern | None] = {}
         self.by_content: dict[tuple[str, str, str | None, str], Pattern | None] = {}
         self.checked: set[str] = set()
@@ -253,7 +253,7 @@ class _Resolver:
         def say(code: str, name: str, message: str, hint: str, notice: bool) -> None:
             self.say_param(code, entry, name, message, hint=hint, notice=notice)
 
-        base = Params(entry.params, settings, model, self.catalog, say).base()
+        base = RequestParams(entry.params, settings, model, self.catalog, say).base()
         if base is None:
             return None
         if model.call(settings.mode) != settings.mode and settings.mode != "auto" and family.name == "dashscope":

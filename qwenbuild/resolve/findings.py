@@ -13,7 +13,7 @@ from qwenbuild.model import Entry, Manifest, OutputSpec
 
 
 @dataclass(slots=True)
-class Findings:
+class ParamFindings:
     """Problems and notices, one for each thing and place; counts how many more entries share it."""
 
     manifest: Manifest

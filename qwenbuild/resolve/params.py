@@ -29,7 +29,7 @@ Say = Callable[[str, str, str, str, bool], None]
 """Code, parameter, message, hint, and whether it is a notice only."""
 
 
-class Params:
+class RequestParams:
     """The parameters of one request, read and checked against its model."""
 
     def __init__(self, given: Mapping[str, Any], settings: ProviderSettings, model: Model, catalog: Catalog, say: Say) -> None:
@@ -159,10 +159,10 @@ class Params:
 
 def earlier(given: Mapping[str, Any], settings: ProviderSettings, model: Model, catalog: Catalog) -> dict[str, tuple[Any, ...]]:
     """Field to the values that earlier editions of the model's row would have given for the same request."""
-    now = Params(given, settings, model, catalog, _silent).base() or {}
+    now = RequestParams(given, settings, model, catalog, _silent).base() or {}
     values: dict[str, tuple[Any, ...]] = {}
     for row in catalog.editions(model):
-        then = Params(given, settings, row, catalog, _silent).base() or {}
+        then = RequestParams(given, settings, row, catalog, _silent).base() or {}
         for name, value in _flat(then):
             if value != dict(_flat(now)).get(name):
                 values[name] = (*values.get(name, ()), value)

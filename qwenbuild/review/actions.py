@@ -15,7 +15,7 @@ from qwenbuild.verbs.choices import Choice
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReviewRequest:
     """One request: the verb, the entries, the candidate from 1 (0: none), and a note's text."""
 
     verb: str
@@ -24,7 +24,7 @@ class Asked:
     text: str = ""
 
 
-def carry_out(options: Options, asked: Asked) -> tuple[Choice, ...]:
+def carry_out(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
     """Do it. Raises InputError for a verb that is none, and for what the verb itself refuses."""
     if asked.verb not in VERBS:
         raise InputError(f"there is no verb {asked.verb!r}", code="usage")
@@ -33,33 +33,33 @@ def carry_out(options: Options, asked: Asked) -> tuple[Choice, ...]:
     return VERBS[asked.verb](options, asked)
 
 
-def _one(asked: Asked) -> str:
+def _one(asked: ReviewRequest) -> str:
     if len(asked.ids) != 1:
         raise InputError(f"{asked.verb} takes one entry, not {len(asked.ids)}", code="usage")
     return asked.ids[0]
 
 
-def _pick(options: Options, asked: Asked) -> tuple[Choice, ...]:
+def _pick(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
     return (choices.pick(options, _one(asked), asked.number),)
 
 
-def _reject(options: Options, asked: Asked) -> tuple[Choice, ...]:
+def _reject(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
     return choices.reject(options, [_one(asked)], _numbers(asked))
 
 
-def _admit(options: Options, asked: Asked) -> tuple[Choice, ...]:
+def _admit(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
     return choices.reject(options, [_one(asked)], _numbers(asked), undo=True)
 
 
-def _numbers(asked: Asked) -> Sequence[int]:
+def _numbers(asked: ReviewRequest) -> Sequence[int]:
     return [asked.number] if asked.number else []
 
 
-def _note(options: Options, asked: Asked) -> tuple[Choice, ...]:
+def _note(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
     return (notes.note(options, _one(asked), asked.text),)
 
 
-VERBS: dict[str, Callable[[Options, Asked], tuple[Choice, ...]]] = {
+VERBS: dict[str, Callable[[Options, ReviewRequest], tuple[Choice, ...]]] = {
     "pick": _pick,
     "unpick": lambda options, asked: choices.unpick(options, asked.ids),
     "approve": lambda options, asked: choices.approve(options, asked.ids),

@@ -20,8 +20,8 @@ from starlette.routing import Route
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.gallery import SMALL, page
 from qwenbuild.images import sniff
-from qwenbuild.review.actions import Asked
-from qwenbuild.review.session import Busy, Session, Stale
+from qwenbuild.review.actions import ReviewRequest
+from qwenbuild.review.session import Session, SessionBusy, Stale
 
 LARGEST = 1_000_000
 """Bytes of a request: the stamps of 10,000 entries."""
@@ -32,7 +32,7 @@ _THUMB = re.compile(rf"([0-9a-f]{{64}})-{SMALL}\.webp").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
-class Bad(Exception):
+class BadRequest(Exception):
     """A request that this page would not send."""
 
 
@@ -59,12 +59,12 @@ def _bound(answer: Callable[[Session, Request], Any], session: Session) -> Calla
     async def endpoint(request: Request) -> Response:
         try:
             made: Response = await answer(session, request)
-        except Bad as error:
+        except BadRequest as error:
             return JSONResponse({"error": "bad", "words": str(error)}, 400)
         except Stale as error:
             words = "It changed meanwhile; here is the newer state. Nothing was overwritten."
             return JSONResponse({"error": "stale", "words": words, "cards": error.cards, "gone": error.gone}, 409)
-        except Busy:
+        except SessionBusy:
             return JSONResponse({"error": "busy", "words": "A build runs already."}, 409)
         except (QwenbuildError, OSError) as error:
             return JSONResponse({"error": "refused", "words": _words(error)}, 422)
@@ -155,8 +155,8 @@ async def _choose(session: Session, request: Request) -> Response:
     stamps, number = _object(said, "entries"), said.get("number", 0)
     verb, text = said.get("verb"), said.get("text", "")
     if not isinstance(verb, str) or not isinstance(text, str) or type(number) is not int:
-        raise Bad("expected verb, entries, number, text")
-    asked = Asked(verb, tuple(stamps), number, text)
+        raise BadRequest("expected verb, entries, number, text")
+    asked = ReviewRequest(verb, tuple(stamps), number, text)
     return JSONResponse(await run_in_threadpool(session.choose, asked, stamps))
 
 
@@ -174,30 +174,30 @@ async def _build(session: Session, request: Request) -> Response:
 async def _said(request: Request) -> dict[str, Any]:
     """The JSON object that was sent. Raises Bad."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
-        raise Bad("expected application/json")
+        raise BadRequest("expected application/json")
     data = bytearray()
     async for part in request.stream():
         data += part
         if len(data) > LARGEST:
-            raise Bad(f"more than {LARGEST} bytes")
+            raise BadRequest(f"more than {LARGEST} bytes")
     try:
         said = json.loads(bytes(data))
     except (ValueError, RecursionError) as error:
-        raise Bad(f"no JSON: {error}") from error
+        raise BadRequest(f"no JSON: {error}") from error
     if not isinstance(said, dict):
-        raise Bad("expected an object")
+        raise BadRequest("expected an object")
     return said
 
 
 def _object(said: Mapping[str, Any], name: str) -> dict[str, str]:
     found = said.get(name)
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise Bad(f"expected {name}, an object of texts")
+        raise BadRequest(f"expected {name}, an object of texts")
     return found
 
 
 def _ids(said: Mapping[str, Any]) -> tuple[str, ...]:
     found = said.get("ids")
     if not isinstance(found, list) or not all(isinstance(id, str) for id in found):
-        raise Bad("expected ids, a list of texts")
+        raise BadRequest("expected ids, a list of texts")
     return tuple(found)

@@ -26,7 +26,7 @@ HEADERS = {
 """On every answer."""
 
 
-class Guard:
+class RequestGuard:
     """Refuses what is not for us, before any route sees it."""
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:

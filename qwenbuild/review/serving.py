@@ -19,7 +19,7 @@ import uvicorn
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.project.options import Options
 from qwenbuild.review.app import make_app
-from qwenbuild.review.guard import Guard
+from qwenbuild.review.guard import RequestGuard
 from qwenbuild.review.session import Session
 
 HOST = "127.0.0.1"
@@ -28,7 +28,7 @@ LOOK_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedReview:
     """A review that listens. `url` carries the token; `origin` does not."""
 
     session: Session
@@ -46,7 +46,7 @@ class Served:
         return f"{self.origin}/?token={self.token}"
 
 
-def review(options: Options, port: int, told: Callable[[Served], None]) -> int:
+def review(options: Options, port: int, told: Callable[[ServedReview], None]) -> int:
     """Serve until SIGINT or SIGTERM; `told` is called once it listens. A build that runs is waited for.
 
     Raises InputError, CacheError before it serves; OSError when the port is taken.
@@ -62,7 +62,7 @@ def review(options: Options, port: int, told: Callable[[Served], None]) -> int:
 
 
 @contextmanager
-def serve(options: Options, port: int = 0) -> Iterator[Served]:
+def serve(options: Options, port: int = 0) -> Iterator[ServedReview]:
     """Serve in a thread for as long as the block runs."""
     session = Session(options)
     with _bound(port) as listening, _watching(session):
@@ -95,10 +95,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _server(session: Session, listening: socket.socket) -> tuple[Served, Server]:
-    served = Served(session, listening.getsockname()[1], secrets.token_urlsafe(24))
+def _server(session: Session, listening: socket.socket) -> tuple[ServedReview, Server]:
+    served = ServedReview(session, listening.getsockname()[1], secrets.token_urlsafe(24))
     config = uvicorn.Config(
-        Guard(make_app(session), served.token, served.port),
+        RequestGuard(make_app(session), served.token, served.port),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -19,7 +19,7 @@ from qwenbuild.model import Verdict
 from qwenbuild.ports import Event
 from qwenbuild.project.options import Options
 from qwenbuild.report.words import count, price_json, price_words
-from qwenbuild.review.actions import Asked, carry_out
+from qwenbuild.review.actions import ReviewRequest, carry_out
 from qwenbuild.verbs import Planned, Summary, build, gallery, plan
 
 Listener = Callable[[Mapping[str, Any]], None]
@@ -33,7 +33,7 @@ class Stale(Exception):
         self.cards, self.gone = cards, gone
 
 
-class Busy(Exception):
+class SessionBusy(Exception):
     """A build of this review runs already."""
 
 
@@ -110,7 +110,7 @@ class Session:
 
     # ------------------------------------------------------------ choosing
 
-    def choose(self, asked: Asked, stamps: Mapping[str, str]) -> dict[str, Any]:
+    def choose(self, asked: ReviewRequest, stamps: Mapping[str, str]) -> dict[str, Any]:
         """Carry a choice out where every entry still has its stamp; what became of it, and the cards as they are now.
 
         Raises Stale, InputError, CacheError, OSError.
@@ -147,7 +147,7 @@ class Session:
         """Begin a build in a thread; it asks the gate with the consent given: this bill, and no other. Raises Busy."""
         with self._state:
             if self.building:
-                raise Busy
+                raise SessionBusy
             options = self._selected(ids)
             self._building = threading.Thread(target=self._build, args=(options, dict(consent)), name="build")
             self._building.start()
@@ -163,7 +163,7 @@ class Session:
     def _build(self, options: Options, consent: Mapping[str, Any]) -> None:
         self.tell({"type": "building", "running": True})
         try:
-            summary = build(options, Progress(self.tell), lambda planned: agrees(planned, consent))
+            summary = build(options, SessionProgress(self.tell), lambda planned: agrees(planned, consent))
             said = {"words": _ended(summary), "bad": bool(summary.exit_code)}
         except (QwenbuildError, OSError) as error:
             said = {"words": str(error), "bad": True}
@@ -184,7 +184,7 @@ class Session:
             listener(said)
 
 
-class Progress:
+class SessionProgress:
     """A build's reporter that tells the tabs how far it is."""
 
     def __init__(self, tell: Listener) -> None:

@@ -31,7 +31,7 @@ from qwenbuild.run.submit import (
 from qwenbuild.run.world import Progress, Stopped
 
 
-class Elsewhere(Exception):
+class DrawnElsewhere(Exception):
     """Another machine draws this picture; it is asked for again after `pause` seconds."""
 
     def __init__(self, pause: float) -> None:
@@ -58,7 +58,7 @@ async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
                 settled = await _looked_up(job, settled)
             if settled is not None:
                 return settled
-        except Elsewhere as other:
+        except DrawnElsewhere as other:
             with contextlib.suppress(Stopped):
                 await job.pause(other.pause, "for another machine that makes the same picture")
         except Again as again:
@@ -205,7 +205,7 @@ async def _made_elsewhere(job: Job) -> Outcome | None:
     if isinstance(said, ActionResult):
         return Outcome(OutcomeKind.DONE, key, said, "restored")
     if said is not None:
-        raise Elsewhere(said)
+        raise DrawnElsewhere(said)
     return None
 
 

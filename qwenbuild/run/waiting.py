@@ -44,7 +44,7 @@ class Wait:
 
 
 @dataclass(slots=True)
-class Waiting:
+class OpenWaits:
     """Everything that is waited for at the moment. `clock` is steady, in seconds; `in_flight` holds the attempts that are
     on their way or being collected.
     """
@@ -143,7 +143,7 @@ def _fate(maker: str, state: str, settles: bool, mine: list[Flight]) -> str:
     )
 
 
-async def watch(waiting: Waiting, tell: Callable[[str], None]) -> None:
+async def watch(waiting: OpenWaits, tell: Callable[[str], None]) -> None:
     """Tell what is waited for whenever nothing else was said for a while, until cancelled. Real time, whatever the clock."""
     said, rounds, silent = waiting.said, 0, 0.0
     while True:

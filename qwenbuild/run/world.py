@@ -19,7 +19,7 @@ from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKin
 from qwenbuild.pace.clock import Waits
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
 from qwenbuild.run.failures import Failures
-from qwenbuild.run.waiting import Waiting
+from qwenbuild.run.waiting import OpenWaits
 
 LOST_AT_ONCE = 32
 """Requests whose answer was lost and whose fate is looked up; with more of them, nothing more is sent for a while."""
@@ -95,7 +95,7 @@ class RunResult:
     doubts: tuple[tuple[str, str], ...] = ()
 
 
-class Elsewhere(Protocol):
+class OtherMachines(Protocol):
     """Other machines that may draw the same pictures. `begin` and `end` block."""
 
     def begin(self, key: str) -> ActionResult | float | None:
@@ -148,7 +148,7 @@ class World:
     offline: bool = False
     fail_fast: bool = False
     stop_after: Mapping[str, int] = field(default_factory=dict)
-    elsewhere: Elsewhere | None = None
+    elsewhere: OtherMachines | None = None
     strays: Callable[[], Sequence[Attempt]] = tuple
     waits: Waits = field(default_factory=Waits)
     times: Times = field(default_factory=Times)
@@ -172,7 +172,7 @@ class Progress:
         self.in_flight: dict[str, tuple[str, float]] = {}
         self.failures = Failures(world.stop_after)
         self.assets: Mapping[str, str] = {}
-        self.waiting = Waiting(world.waits.steady, self.in_flight)
+        self.waiting = OpenWaits(world.waits.steady, self.in_flight)
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
         self.unwritten: dict[str, Ticket] = {}
         self.settled: set[str] = set()

@@ -30,7 +30,7 @@ DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SharedRequest:
     """What entries of one asset share: the provider, the model asked for and the one that drew, and the params."""
 
     provider: str
@@ -52,7 +52,7 @@ class KeptAsset:
     name: str
     print: str
     read: tuple[str, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[SharedRequest, ...]
     first: int
     count: int
     file: int
@@ -168,5 +168,5 @@ def _columns(parts: Sequence[bytes], labels: tuple[tuple[str, ...], ...]) -> Col
 
 
 def _asset(said: Mapping[str, Any]) -> KeptAsset:
-    kinds = tuple(Kind(**kind) for kind in said["kinds"])
+    kinds = tuple(SharedRequest(**kind) for kind in said["kinds"])
     return KeptAsset(**{**said, "kinds": kinds, "read": tuple(said["read"])})

@@ -52,7 +52,7 @@ UNKNOWN = (-2, 0, 0, 0)
 Signature = tuple[int, int, int, int]
 
 
-class State:
+class Snapshot:
     """A state file that is whole and of this boot."""
 
     __slots__ = ("digests", "inputs", "paths", "signatures", "values")
@@ -183,7 +183,7 @@ def path_of(manifest: str) -> str:
     return os.path.join(os.path.dirname(manifest), FOLDER, stem + ".state")
 
 
-def read(path: str) -> State | None:
+def read(path: str) -> Snapshot | None:
     """The state in a file; None when it is absent, broken, foreign or of another boot. Its digests can be believed."""
     try:
         raw = _bytes(path)
@@ -205,7 +205,7 @@ def _bytes(path: str) -> bytes:
         return file.read()
 
 
-def _parsed(rest: bytes) -> State | None:
+def _parsed(rest: bytes) -> Snapshot | None:
     names, _, body = rest.partition(b"\n\n")
     values = dict(line.partition("=")[::2] for line in names.decode("utf-8", "surrogateescape").split("\n"))
     if values["boot"] != boot() or not values["boot"]:
@@ -217,16 +217,16 @@ def _parsed(rest: bytes) -> State | None:
     digests = body[length + 32 * count :]
     if len(paths) != count or len(signatures) != 4 * count or len(digests) != 32 * count:
         return None
-    return State(values, paths, signatures, digests)
+    return Snapshot(values, paths, signatures, digests)
 
 
-def proven(manifest: str) -> State | None:
+def proven(manifest: str) -> Snapshot | None:
     """The state of a manifest when a build would have nothing to do, proven by looking at every file; else None."""
     state = unchanged(manifest)
     return state if state is not None and _same_tree(_root(manifest, state), state) else None
 
 
-def unchanged(manifest: str) -> State | None:
+def unchanged(manifest: str) -> Snapshot | None:
     """The state of a manifest when nothing but files of the tree can have changed since there was nothing to do; else None."""
     state = read(path_of(manifest))
     if state is None or not state.says("idle") or state.paths[0] != os.path.basename(manifest):
@@ -241,13 +241,13 @@ def unchanged(manifest: str) -> State | None:
     return state
 
 
-def has_files(manifest: str, state: State, places: list[int]) -> bool:
+def has_files(manifest: str, state: Snapshot, places: list[int]) -> bool:
     """Whether the files at these places among the state's paths still have their signatures."""
     signatures = array("q", [number for place in places for number in state.signature(place)])
     return same_files(_root(manifest, state), [state.paths[place] for place in places], signatures)
 
 
-def _root(manifest: str, state: State) -> str:
+def _root(manifest: str, state: Snapshot) -> str:
     return os.path.join(os.path.dirname(manifest), state.values["root"])
 
 
@@ -256,7 +256,7 @@ def word(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _same_tree(root: str, state: State) -> bool:
+def _same_tree(root: str, state: Snapshot) -> bool:
     """Whether every output still has its signature."""
     first, last = state.inputs, len(state.paths)
     return first == last or same_files(root, state.paths[first:], state.signatures[4 * first :])
@@ -375,7 +375,7 @@ def _is_own(folder: str) -> bool:
         return False
 
 
-def _say(state: State, *, quiet: bool) -> None:
+def _say(state: Snapshot, *, quiet: bool) -> None:
     """What the walk would say: the notices of the build that found nothing to do, and the last line."""
     notices = [] if quiet else state.values["notices"].split("\r")
     for notice in notices:

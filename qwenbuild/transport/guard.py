@@ -49,7 +49,7 @@ def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AddressGuard:
     """Host patterns of one provider; `loopback` allows this machine, over plain http too, because the API is here as well."""
 
     hosts: tuple[str, ...]

@@ -21,7 +21,7 @@ import httpx
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.pace.departure import Departure, departing
 from qwenbuild.transport.decoding import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
-from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.routes import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm
 from qwenbuild.transport.secret import vendor_words
 
@@ -115,7 +115,7 @@ class DownloadLimits:
 class Wire:
     """The connections of one provider. Times are seconds, sizes bytes."""
 
-    def __init__(self, guard: Guard, limits: DownloadLimits | None = None, resolve: Resolve | None = None) -> None:
+    def __init__(self, guard: AddressGuard, limits: DownloadLimits | None = None, resolve: Resolve | None = None) -> None:
         warm()
         self.guard = guard
         self.limits = limits or DownloadLimits()

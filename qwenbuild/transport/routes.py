@@ -24,7 +24,7 @@ from qwenbuild import __version__
 from qwenbuild.pace.departure import trace
 from qwenbuild.transport.connections import Direct, Proxied, Sockets
 from qwenbuild.transport.environment import check_proxies, checked_context, proxy_for
-from qwenbuild.transport.guard import Guard, HostRefused
+from qwenbuild.transport.guard import AddressGuard, HostRefused
 
 if importlib.util.find_spec("sniffio") is None:
     # httpcore tries this import for each lock it makes; where there is no such package, each try would search the whole path
@@ -173,7 +173,7 @@ async def resolve_host(host: str, port: int) -> list[str]:
 class GuardedSockets(Sockets):
     """Looks at each address before it connects to it, so that no name can lead inside."""
 
-    def __init__(self, guard: Guard, resolve: Resolve) -> None:
+    def __init__(self, guard: AddressGuard, resolve: Resolve) -> None:
         self._guard = guard
         self._resolve = resolve
 

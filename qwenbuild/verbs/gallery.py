@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwenbuild.errors import Problem
-from qwenbuild.gallery import Before, Look, Sources, Thumbnails, Written, cards, lock_at, write
+from qwenbuild.gallery import Before, CardFacts, Sources, Thumbnails, WrittenGallery, cards, lock_at, write
 from qwenbuild.gallery.cards import Card
 from qwenbuild.gallery.standins import stand_in
 from qwenbuild.gallery.writing import refuse_foreign
@@ -26,7 +26,7 @@ GALLERY, THUMBNAILS = "gallery", "thumbnails"
 class Shown:
     """A gallery that was written, and what is worth saying about it."""
 
-    made: Written
+    made: WrittenGallery
     notices: tuple[Problem, ...] = ()
 
 
@@ -71,7 +71,7 @@ def all_cards(planned: Planned, before: Before | None = None) -> list[Card]:
     loaded = planned.loaded
     steps = [step for step in planned.plan.steps if _is_chosen(planned, step)]
     names = {step.id: step.moved_from or step.id for step in steps}
-    look = Look(
+    look = CardFacts(
         steps=steps,
         lock=loaded.lock.entries,
         results=planned.cache.results([one.candidate.key for step in steps for one in step.candidates if one.candidate.key]),

@@ -136,7 +136,7 @@ def test_the_quick_answer_looks_above_too(
 
     assert statefile.above() == os.path.join("..", "..")
     proven: list[str] = []
-    state = statefile.State({"inputs": "0", "notices": "", "more": "0", "entries": "3"}, [], statefile.array("q"), b"")
+    state = statefile.Snapshot({"inputs": "0", "notices": "", "more": "0", "entries": "3"}, [], statefile.array("q"), b"")
     monkeypatch.setattr(statefile, "proven", lambda manifest: proven.append(manifest) or state)
     for name in statefile.LOUD:
         monkeypatch.delenv(name, raising=False)

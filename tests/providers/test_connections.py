@@ -15,7 +15,7 @@ import pytest
 
 from qwenbuild.errors import Unavailable, Uncertain
 from qwenbuild.transport.connections import READ_AHEAD, Direct
-from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.http import Wire
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -108,7 +108,7 @@ async def test_a_certificate_that_nobody_signed_is_no_connection(certified: tupl
         with pytest.raises(httpx.ConnectError):
             await said(Direct(PLAIN, keep=1), f"https://{place}/x")
         with pytest.raises(Unavailable):
-            await Wire(Guard((), loopback=True)).post(f"https://{place}/x", {}, b"{}", read=5)
+            await Wire(AddressGuard((), loopback=True)).post(f"https://{place}/x", {}, b"{}", read=5)
 
 
 async def test_a_server_that_does_not_speak_encryption_is_no_connection() -> None:
@@ -144,7 +144,7 @@ async def test_nobody_there_never_left_and_a_reset_perhaps_arrived() -> None:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
             await said(Direct(PLAIN, keep=0), f"http://{place}/x")
         with pytest.raises(Uncertain):
-            await Wire(Guard((), loopback=True)).post(f"http://{place}/x", {}, b"{}", read=5)
+            await Wire(AddressGuard((), loopback=True)).post(f"http://{place}/x", {}, b"{}", read=5)
     with pytest.raises(httpx.ConnectError):
         await said(Direct(PLAIN, keep=0), f"http://{place}/x")
     with pytest.raises(httpx.UnsupportedProtocol):
@@ -230,7 +230,7 @@ async def test_a_proxy_of_the_environment_is_gone_through(monkeypatch: pytest.Mo
     async with server(proxy) as place:
         monkeypatch.setenv("http_proxy", f"http://{place}")
         monkeypatch.delenv("no_proxy", raising=False)
-        wire = Wire(Guard(("*",)))
+        wire = Wire(AddressGuard(("*",)))
         await wire.get("http://api.example/tasks/1", {"Authorization": "Bearer x"})
         await wire.post("http://api.example/submit", {}, b"", read=5)
         await wire.aclose()

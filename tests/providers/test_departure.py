@@ -18,7 +18,7 @@ from qwenbuild.emulator import Served
 from qwenbuild.errors import AccountStop, ProviderError, Unavailable, Uncertain
 from qwenbuild.pace.departure import at_departure
 from qwenbuild.transport.connections import _Socket
-from qwenbuild.transport.guard import Guard
+from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.http import Wire
 from tests.campaign.part_http import hurried
 from tests.providers.test_connections import certified, server
@@ -39,7 +39,7 @@ ERRORS = [
     *(ssl.SSLError(1, "?"), ssl.SSLCertVerificationError(1, "?"), UnicodeError("?"), AssertionError(), StopAsyncIteration()),
 ]
 LOOP = "asyncio.base_events.BaseEventLoop"
-LOCAL = Guard((), loopback=True)
+LOCAL = AddressGuard((), loopback=True)
 Certified = tuple[ssl.SSLContext, ssl.SSLContext]
 __all__ = ["certified"]
 
@@ -215,7 +215,7 @@ def proxied(place: str, certified: Certified, monkeypatch: pytest.MonkeyPatch) -
     certified[1].check_hostname = False
     monkeypatch.setattr("qwenbuild.transport.routes._ssl_context", lambda: certified[1])
     monkeypatch.setenv("https_proxy", f"http://{place}")
-    return Wire(Guard(("*",)))
+    return Wire(AddressGuard(("*",)))
 
 
 # ---------------------------------------------------------------- a whole build

@@ -17,11 +17,11 @@ import pytest
 from qwenbuild.errors import Unavailable
 from qwenbuild.pace.departure import at_departure
 from qwenbuild.transport.decoding import TooLarge
-from qwenbuild.transport.guard import Guard, HostRefused, is_public
+from qwenbuild.transport.guard import AddressGuard, HostRefused, is_public
 from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
 from tests.providers.bench import http, server
 
-LOCAL = Guard((), loopback=True)
+LOCAL = AddressGuard((), loopback=True)
 
 
 async def test_each_submit_has_a_connection_of_its_own() -> None:
@@ -152,7 +152,7 @@ ODD = """
 @pytest.mark.parametrize("address", INSIDE.split())
 def test_inside_is_not_public(address: str) -> None:
     assert not is_public(address)
-    assert not Guard(("*",)).address_allowed(address)
+    assert not AddressGuard(("*",)).address_allowed(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "47.88.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
@@ -163,7 +163,7 @@ def test_outside_is_public(address: str) -> None:
 @pytest.mark.parametrize("url", ODD.split())
 def test_odd_addresses_are_refused_by_name(url: str) -> None:
     with pytest.raises(HostRefused):
-        Guard(("*",)).check(url)
+        AddressGuard(("*",)).check(url)
 
 
 def test_loopback_is_for_an_api_on_loopback_only() -> None:
@@ -172,14 +172,14 @@ def test_loopback_is_for_an_api_on_loopback_only() -> None:
     with pytest.raises(HostRefused):
         LOCAL.check("http://10.0.0.1/x")
     with pytest.raises(HostRefused):
-        Guard(("*.aliyuncs.com",)).check("http://127.0.0.1:8000/x")
+        AddressGuard(("*.aliyuncs.com",)).check("http://127.0.0.1:8000/x")
 
 
 async def test_a_public_name_that_leads_inside_is_not_connected_to() -> None:
     async def rebound(host: str, port: int) -> list[str]:
         return ["8.8.8.8", "127.0.0.1"]
 
-    wire = Wire(Guard(("*",)), resolve=rebound)
+    wire = Wire(AddressGuard(("*",)), resolve=rebound)
     with pytest.raises(HostRefused, match=r"127\.0\.0\.1"):
         await wire.fetch("https://cdn.example/x.png")
     await wire.aclose()
@@ -189,7 +189,7 @@ async def test_a_name_that_leads_nowhere_is_unavailable() -> None:
     async def nowhere(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
-    wire = Wire(Guard(("*",)), resolve=nowhere)
+    wire = Wire(AddressGuard(("*",)), resolve=nowhere)
     with pytest.raises(Unavailable):
         await wire.fetch("https://cdn.example/x.png")
     await wire.aclose()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from qwenbuild.remote.store import Item
+from qwenbuild.remote.store import StoredObject
 
 Hook = Callable[[str, str], None]
 """Called with the method and the name before each call; raises, waits or moves a clock."""
@@ -62,8 +62,8 @@ class Memory:
         self._called("delete", name)
         self.names.pop(name, None)
 
-    def list(self, prefix: str) -> Iterator[Item]:
-        yield from (Item(name, len(data), 0.0) for name, data in list(self.names.items()) if name.startswith(prefix))
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        yield from (StoredObject(name, len(data), 0.0) for name, data in list(self.names.items()) if name.startswith(prefix))
 
     def close(self) -> None:
         pass

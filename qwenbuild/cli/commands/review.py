@@ -14,7 +14,7 @@ from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
-    from qwenbuild.review import Served
+    from qwenbuild.review import ServedReview
 
 
 @click.command("review", cls=Verb)
@@ -33,7 +33,7 @@ def command(port: int, opens: bool) -> int:
     """
     serve = _server()
 
-    def told(served: Served) -> None:
+    def told(served: ServedReview) -> None:
         say.result([served.url])
         if opens:
             click.launch(served.url)

@@ -13,7 +13,7 @@ from qwenbuild.transport.http import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ErrorEnvelope:
     """An error envelope, flat or inside `error` or `output`."""
 
     code: str
@@ -21,13 +21,13 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ResultItem:
     """One picture of a result, or the error that stands in its place."""
 
     url: str = ""
     actual_prompt: str = ""
     orig_prompt: str = ""
-    fault: Fault | None = None
+    fault: ErrorEnvelope | None = None
 
 
 def text(value: Any) -> str:
@@ -49,37 +49,37 @@ def request_id(answer: Answer, body: Mapping[str, Any] | None) -> str:
     return text(mapping(body).get("request_id")) or answer.headers.get("x-request-id", "")
 
 
-def fault_of(body: Mapping[str, Any] | None) -> Fault | None:
+def fault_of(body: Mapping[str, Any] | None) -> ErrorEnvelope | None:
     """The error envelope of a body: native, or that of the OpenAI-compatible hosts."""
     if body is None:
         return None
     for record in (body, mapping(body.get("error"))):
         code = text(record.get("code"))
         if code:
-            return Fault(code, text(record.get("message")))
+            return ErrorEnvelope(code, text(record.get("message")))
     return None
 
 
-def items(output: Mapping[str, Any]) -> tuple[Item, ...]:
+def items(output: Mapping[str, Any]) -> tuple[ResultItem, ...]:
     """The pictures of `output.results` and of `output.choices`, in order."""
     return (*_results(output), *_choices(output))
 
 
-def _results(output: Mapping[str, Any]) -> Iterator[Item]:
+def _results(output: Mapping[str, Any]) -> Iterator[ResultItem]:
     for raw in _list(output.get("results")):
         record = mapping(raw)
         if text(record.get("url")):
-            yield Item(_https(record["url"]), text(record.get("actual_prompt")), text(record.get("orig_prompt")))
+            yield ResultItem(_https(record["url"]), text(record.get("actual_prompt")), text(record.get("orig_prompt")))
         elif text(record.get("code")):
-            yield Item(fault=Fault(record["code"], text(record.get("message"))))
+            yield ResultItem(fault=ErrorEnvelope(record["code"], text(record.get("message"))))
 
 
-def _choices(output: Mapping[str, Any]) -> Iterator[Item]:
+def _choices(output: Mapping[str, Any]) -> Iterator[ResultItem]:
     for choice in _list(output.get("choices")):
         for part in _list(mapping(mapping(choice).get("message")).get("content")):
             url = text(mapping(part).get("image"))
             if url:
-                yield Item(_https(url))
+                yield ResultItem(_https(url))
 
 
 def _https(url: str) -> str:

@@ -27,7 +27,7 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.ports import Recovery
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.dashscope.answers import Fault, fault_of, items, mapping, request_id, text
+from qwenbuild.providers.dashscope.answers import ErrorEnvelope, fault_of, items, mapping, request_id, text
 from qwenbuild.providers.dashscope.errors import error_of, is_pace
 from qwenbuild.providers.dashscope.lookup import TaskLookup
 from qwenbuild.providers.dashscope.tasks import FREE, TaskPage, page_of
@@ -202,7 +202,7 @@ class DashScope(Hosted):
             return self._unproven(fault, request)
         return self._said(answer.status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
 
-    def _unproven(self, fault: Fault, request: str) -> ProviderError:
+    def _unproven(self, fault: ErrorEnvelope, request: str) -> ProviderError:
         """An error under a status that says success: no document promises that nothing was accepted."""
         words = f"{vendor_words(fault.code, 80)}: {vendor_words(fault.message)}"
         message = f"DashScope answered success and an error at once ({words})"

@@ -11,7 +11,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 def main() -> None:
     """The console script. Ends the process with the command's exit code."""
-    from qwenbuild.snapshot.statefile import answer
+    from qwenbuild.snapshot.quick_answer import answer
     from qwenbuild.stdio import finish, prepare
 
     prepare()

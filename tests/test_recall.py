@@ -22,7 +22,7 @@ from qwenbuild.cli.ending import run
 from qwenbuild.engine import remember
 from qwenbuild.images import flatpng
 from qwenbuild.key import document
-from qwenbuild.snapshot import statefile
+from qwenbuild.snapshot import quick_answer, statefile
 from tests.walking import Project
 
 MANIFEST = """\
@@ -64,7 +64,7 @@ def cups(walked: Project) -> Project:
 
 
 def answer(*args: str) -> int | None:
-    return statefile.answer(["build", *args])
+    return quick_answer.answer(["build", *args])
 
 
 def state(project: Project) -> Path:
@@ -115,7 +115,7 @@ def test_words_of_the_walk_and_of_the_state_are_the_same(cups: Project, capsys: 
         walked = capsys.readouterr()
         run(["build"])
         capsys.readouterr()
-        quick = statefile.answer(words)
+        quick = quick_answer.answer(words)
         assert quick == (0 if words[0] == "build" else None)
         assert run(words) == 0 if quick is None else True
         said = capsys.readouterr()
@@ -150,7 +150,7 @@ def test_notices_are_said_again(cups: Project, capsys: pytest.CaptureFixture[str
     ],
 )  # fmt: skip
 def test_whatever_is_not_a_plain_build_is_left_to_the_walk(cups: Project, words: list[str]) -> None:
-    assert statefile.answer(words) is None
+    assert quick_answer.answer(words) is None
 
 
 @pytest.mark.parametrize(
@@ -433,13 +433,14 @@ def test_what_locked_refuses_is_not_answered_under_locked(cups: Project, monkeyp
 
 MODULES = """
 __future__ _blake2 _collections _functools _operator _stat array collections collections.abc errno functools itertools keyword
-operator qwenbuild qwenbuild.__main__ qwenbuild.snapshot.statefile qwenbuild.stdio reprlib stat time types
+operator qwenbuild qwenbuild.__main__ qwenbuild.snapshot qwenbuild.snapshot.quick_answer qwenbuild.snapshot.statefile
+qwenbuild.stdio reprlib stat time types
 """
 """All that a build with nothing to do may import, beyond what a bare Python has."""
 
 
 def python(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(Path(statefile.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(statefile.__file__).parents[2])}
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, env=env, check=False, timeout=60, **options)
 
 
@@ -448,7 +449,7 @@ def test_a_build_with_nothing_to_do_imports_this_and_nothing_else(cups: Project)
     code += "from qwenbuild.__main__ import main\ntry: main()\nexcept SystemExit as end: assert end.code == 0\n"
     code += "print(*sorted(set(sys.modules) - before))"
     python("-c", code)
-    done = python("-I", "-B", "-c", f"import sys; sys.path.insert(0, {str(Path(statefile.__file__).parents[1])!r})\n" + code)
+    done = python("-I", "-B", "-c", f"import sys; sys.path.insert(0, {str(Path(statefile.__file__).parents[2])!r})\n" + code)
     assert done.returncode == 0, done.stderr
     words, modules = done.stdout.splitlines()
     assert words == "Nothing to do: 2 entries are fresh."

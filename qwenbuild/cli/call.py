@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbuild.later import later
+from qwenbuild.snapshot import quick_answer
 
 with later:
     from qwenbuild.report import terminal
-    from qwenbuild.snapshot import statefile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +43,12 @@ class Call:
 
         if self.directory or self.file is not None:
             return Path(self.directory)
-        taken = statefile.above()
+        taken = quick_answer.above()
         context = click.get_current_context(silent=True)
         if taken and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
             context.meta[TAKEN] = True
             if not self.quiet:
-                sys.stderr.write(statefile.took(taken) + "\n")
+                sys.stderr.write(quick_answer.took(taken) + "\n")
         return Path(taken)
 
     @property

@@ -18,7 +18,7 @@ from qwenbuild.later import later
 from qwenbuild.lock import lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
-from qwenbuild.snapshot import statefile
+from qwenbuild.snapshot import quick_answer, statefile
 
 with later:
     from qwenbuild import cache
@@ -43,7 +43,7 @@ class FreshEntry:
 def explain(id: str) -> FreshEntry | None:
     """What the lockfile says of one fresh entry; None when the walk must look."""
     call = current()
-    manifest = statefile.manifest_of(str(call.folder), call.file or "")
+    manifest = quick_answer.manifest_of(str(call.folder), call.file or "")
     state = None if manifest is None else statefile.unchanged(manifest)
     if state is None or manifest is None or not state.says("plain"):
         return None

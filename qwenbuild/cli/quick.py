@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from qwenbuild.cli import say
 from qwenbuild.cli.call import Call, current
-from qwenbuild.snapshot import statefile
+from qwenbuild.snapshot import quick_answer, statefile
 
 
 def status() -> bool:
@@ -29,6 +29,6 @@ def status() -> bool:
 
 def plain_state(call: Call) -> statefile.Snapshot | None:
     """The proven state of the call's manifest, when all there is to say of every entry is that it is fresh."""
-    manifest = statefile.manifest_of(str(call.folder), call.file or "")
+    manifest = quick_answer.manifest_of(str(call.folder), call.file or "")
     state = None if manifest is None else statefile.proven(manifest)
     return state if state is not None and state.says("plain") else None

@@ -22,7 +22,7 @@ from qwenbuild.planning.planner import Planned
 from qwenbuild.project.options import Options
 from qwenbuild.report.problems import NOTICES, format_problem
 from qwenbuild.resolve import RETIRES_SOON
-from qwenbuild.snapshot import entryfile, statefile
+from qwenbuild.snapshot import entryfile, quick_answer, statefile
 from qwenbuild.tree import Found
 
 Inputs = list[tuple[str, statefile.Signature]]
@@ -112,7 +112,7 @@ def _partial(options: Options) -> bool:
 def _inputs(loaded: Loaded) -> list[str]:
     """What the answer hangs on: manifest, what it read, lockfile, journal; that no second manifest and no rescue is there."""
     name = os.path.basename(loaded.manifest.file)
-    others = [other for other in statefile.NAMES if other != name] if name in statefile.NAMES else []
+    others = [other for other in quick_answer.NAMES if other != name] if name in quick_answer.NAMES else []
     return [name, *others, *loaded.read, _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
 
 

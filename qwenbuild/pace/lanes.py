@@ -1,7 +1,6 @@
-"""Keep the pace of an account and model on this machine: even spacing between submissions, places in flight, and what a
-429 does to both. Every build that uses the same folder shares it; kill -9 of one frees its places.
+"""The lanes of an account and model on this machine: turns and places in flight, shared by every build over one folder.
 
-Knows no API and no job; a lane is two numbers and a few small files.
+Knows no API and no job. kill -9 of a build frees its places.
 """
 
 from __future__ import annotations
@@ -14,167 +13,20 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qwenbuild.model import Limits
 from qwenbuild.pace.clock import Waits
 from qwenbuild.pace.lanefiles import Note, take
+from qwenbuild.pace.spacing import AHEAD_S, PAUSE_CAP_S, TRAVEL_S, Pace, PaceState
 
-MARGIN = 1.02
-"""Exact spacing is refused now and then by a server that counts per second."""
-FAST = 5.0
-"""Submissions a second up to which each keeps its distance; above, it is enough that no span has too many."""
-MOST_COUNTED = 50
-"""Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
-TRAVEL, TRAVEL_CAP = 0.01, 0.1
-"""Seconds that a submission may come later than the quickest: as a guess, and at most. A refusal doubles the guess."""
-SETTLES = 0.998
-"""The guess shrinks by this factor at each accepted submission after a refusal."""
-HAIR = 0.002
-AHEAD = 0.75
-"""Seconds at most that a turn is given before its time, for what is done between a turn and the first byte."""
-OVERDUE = 3.0
-"""Seconds until a submission that had its turn and did not leave counts as gone: its build may have been killed."""
 CALMS = 0.97
 """The time that is taken for that shrinks by this factor with each quicker one."""
-PAUSE_CAP = 120.0
-"""Seconds that a server's Retry-After can hold us at most."""
-SLOWEST = 64.0
-WIDEN = 1.25
-"""Each accepted submission after a refusal makes the spacing smaller by this factor."""
-ROOM_AFTER = 8
-"""Accepted submissions before a place in flight that was given up is tried again."""
-LOOK_FIRST, LOOK_LAST = 0.05, 1.0
+FIRST_LOOK_S, LAST_LOOK_S = 0.05, 1.0
 """Seconds between looks for a place that another process holds."""
-KNOCK = 0.002
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What a lane keeps to. `interval` seconds between submissions, of which `forgiven` may be made up for after a delay, and
-    at most `count` in any `span` of seconds, for nobody wakes up to the millisecond.
-    """
-
-    interval: float = 0.0
-    forgiven: float = 0.0
-    count: int = 0
-    span: float = 0.0
-
-    @classmethod
-    def of(cls, rps: float) -> Pace:
-        """The pace for a limit of submissions a second; no limit, no pace."""
-        if rps <= 0 or math.isinf(rps):
-            return cls()
-        count = max(1, int(rps / math.ceil(rps / MOST_COUNTED)))
-        if rps <= FAST:
-            return cls(MARGIN / rps, (MARGIN - 1) / rps, count, count / rps)
-        return cls(1 / rps, 0.5 / rps, count, count / rps)
-
-    @property
-    def even(self) -> bool:
-        """Whether a submission that leaves late moves the next one on: at a high pace it is enough to count."""
-        return self.count <= FAST
-
-
-@dataclass(slots=True)
-class PaceState:
-    """What the builds of this machine know of a lane. `next` and `until` stand in both clocks, so that a jump of one is seen.
-
-    `factor` stretches the spacing, `fewer` takes places in flight away, `streak` counts what was accepted since. `recent` are
-    the moments at which submissions left and had arrived at the latest, sorted by these; one that has had its turn and not
-    left yet is late already. `travel` is the guess at what lies between.
-    """
-
-    next_steady: float = 0.0
-    next_wall: float = 0.0
-    until_steady: float = 0.0
-    until_wall: float = 0.0
-    factor: float = 1.0
-    fewer: int = 0
-    streak: int = 0
-    travel: float = TRAVEL
-    recent: list[tuple[float, float]] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        """The fields by name, for the file. dataclasses.asdict copies every number on its own."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def wait(self, steady: float, wall: float, pace: Pace) -> float:
-        """Seconds until a submission may leave. What was left by a clock that has jumped holds nobody up for long."""
-        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor + AHEAD)
-        paused = min(self.until_steady - steady, self.until_wall - wall, PAUSE_CAP)
-        return max(spaced, paused, self._crowded(steady, pace), 0.0)
-
-    def _crowded(self, steady: float, pace: Pace) -> float:
-        """Seconds until as many as may come in one span have surely arrived longer ago than that span."""
-        near = self._near(steady, pace)
-        full = pace.count and len(near) >= pace.count
-        return near[-pace.count][1] + pace.span + HAIR - steady if full else 0.0
-
-    def _near(self, steady: float, pace: Pace) -> list[tuple[float, float]]:
-        """What counts at that time. What another boot's clock has left lies in the future, or is long over."""
-        return [
-            (out, there)
-            for out, there in self.recent
-            if out <= steady + AHEAD and there <= out + OVERDUE and there + pace.span + HAIR > steady
-        ]
-
-    def left(self, steady: float, wall: float, pace: Pace) -> None:
-        """A submission has its turn at this time, `interval` after the time of the one before or a little late."""
-        interval = pace.interval * self.factor
-        self.next_steady = max(min(self.next_steady, steady), steady - pace.forgiven) + interval
-        self.next_wall = max(min(self.next_wall, wall), wall - pace.forgiven) + interval
-        if pace.count:
-            self.recent = [*self._near(steady, pace)[-pace.count :], (steady, steady + OVERDUE)]
-
-    def later(self, turn: float, steady: float, wall: float, pace: Pace) -> None:
-        """The submission whose turn was at `turn` has left only now: the next keeps its distance from here."""
-        self._taken_out(turn)
-        self._add(steady, steady + self.travel)
-        if not pace.even:
-            return
-        self.next_steady = max(self.next_steady, steady + pace.interval * self.factor)
-        self.next_wall = max(self.next_wall, wall + pace.interval * self.factor)
-
-    def arrived(self, left: float, late: float) -> None:
-        """The submission that left at `left` came so many seconds later than the quickest, at most."""
-        if self._taken_out(left):
-            self._add(left, left + min(late, TRAVEL_CAP))
-
-    def forgone(self, turn: float) -> None:
-        """The submission whose turn was at `turn` does not leave."""
-        self._taken_out(turn)
-
-    def _taken_out(self, left: float) -> bool:
-        """Take out the one that left at `left`, if it still counts."""
-        found = next((number for number, moments in enumerate(self.recent) if moments[0] == left), None)
-        if found is not None:
-            self.recent = [*self.recent[:found], *self.recent[found + 1 :]]
-        return found is not None
-
-    def _add(self, left: float, arrived: float) -> None:
-        self.recent = sorted([*self.recent, (left, arrived)], key=lambda moments: moments[1])
-
-    def refused(self, steady: float, wall: float, pause: float, narrow: bool) -> None:
-        """The server refused for pace."""
-        self.streak = 0
-        if narrow:
-            self.fewer += 1
-        else:
-            self.factor = min(SLOWEST, self.factor * 2)
-            self.travel = min(TRAVEL_CAP, self.travel * 2)
-        self.until_steady = max(self.until_steady, steady + pause)
-        self.until_wall = max(self.until_wall, wall + pause)
-
-    def went_well(self) -> None:
-        """The server accepted: the spacing shrinks at once a little, a place comes back after a while."""
-        self.streak += 1
-        self.factor = max(1.0, self.factor / WIDEN)
-        self.travel = max(TRAVEL, self.travel * SETTLES)
-        if self.fewer and self.streak >= ROOM_AFTER:
-            self.fewer, self.streak = self.fewer - 1, 0
+LOCK_RETRY_S = 0.002
 
 
 @dataclass(slots=True)
@@ -256,7 +108,7 @@ class FileLane:
             self._freed.set()
 
     async def _take(self) -> int:
-        look = LOOK_FIRST
+        look = FIRST_LOOK_S
         async with self._door:
             while True:
                 self._freed.clear()
@@ -264,7 +116,7 @@ class FileLane:
                 if number is not None:
                     return number
                 others = len(self._held) < self._open()
-                look = min(LOOK_LAST, look * 1.5) if others else LOOK_LAST
+                look = min(LAST_LOOK_S, look * 1.5) if others else LAST_LOOK_S
                 await self._until_freed(look)
 
     def _open(self) -> int:
@@ -318,13 +170,13 @@ class FileLane:
 
         pause = self._changed(leave)
         if pause is None:
-            return KNOCK
+            return LOCK_RETRY_S
         if pause <= self._lead:
             _SENDER.set(asyncio.current_task())
             self._forgo(self._turns.pop(_sender(), None))
             self._turns[_sender()] = _Turn(steady, steady + pause)
         unusual = pause > 2 * self._pace.interval * self._state.factor  # it may be over when another one leaves
-        return min(pause - self._lead, LOOK_FIRST) if unusual else pause - self._lead
+        return min(pause - self._lead, FIRST_LOOK_S) if unusual else pause - self._lead
 
     async def due(self) -> None:
         """The submission of this task is ready to leave, its connection open: wait until it may."""
@@ -333,9 +185,9 @@ class FileLane:
             return
         turn.ready = True
         took = self._waits.steady() - turn.given
-        self._lead = min(AHEAD, max(took, self._lead * CALMS))
+        self._lead = min(AHEAD_S, max(took, self._lead * CALMS))
         if (pause := turn.due - turn.given - took) > 0:
-            await self._waits.sleep(min(pause, AHEAD))
+            await self._waits.sleep(min(pause, AHEAD_S))
 
     def leaving(self) -> None:
         """The submission of this task has left: journal and connection took their time since its turn."""
@@ -357,7 +209,7 @@ class FileLane:
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace. Several refusals of one moment narrow once."""
         steady, wall = self._waits.steady(), self._waits.wall()
-        pause = min(PAUSE_CAP, retry_after if retry_after is not None else 1.0)
+        pause = min(PAUSE_CAP_S, retry_after if retry_after is not None else 1.0)
         again = steady - self._refused_at < max(1.0, self._pace.interval)
         self._refused_at = steady
 
@@ -377,7 +229,7 @@ class FileLane:
         if turn is not None:
             self._answered(turn.due, self._waits.steady() - turn.due)
         state = self._state
-        if state.factor > 1 or state.fewer or state.travel > TRAVEL:
+        if state.factor > 1 or state.fewer or state.travel > TRAVEL_S:
             self._note(PaceState.went_well)
 
     def _answered(self, left: float, took: float) -> None:

@@ -1,4 +1,4 @@
-"""The remembered state: answers "nothing to do" from file signatures alone, before anything else is imported.
+"""The remembered state in its file: how it is written and read, and whether every file still has its signature.
 
 Knows no manifest and no plan. It may only save work: whatever is not exactly as it was is looked at in full again.
 
@@ -26,11 +26,10 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TextIO
+    pass
 
 MAGIC = "qwenbuild-state 2"
 FOLDER = ".qwenbuild"
-NAMES = ("qwenbuild.yaml", "qwenbuild.yml")
 BOOT = "/proc/sys/kernel/random/boot_id"
 RACY_NS = 20_000_000
 """A file that changed later than this before it was looked at may change again with the same times: it is not trusted."""
@@ -38,12 +37,6 @@ COARSE_NS = 2_100_000_000
 """The same where the file system counts whole milliseconds or seconds (FAT counts in twos)."""
 LARGEST = 1 << 28
 """Bytes; a larger state is not read. One of 200,000 entries has about 30 MB."""
-HARMLESS = frozenset({"-q", "--quiet", "--locked", "--offline", "--yes", "--fail-fast"})
-"""Options under which "nothing to do" is still the whole answer."""
-LOUD = frozenset(
-    "QWENBUILD_" + name for name in ["DIRECTORY", "FILE", "QUIET", "VERBOSE", "COLOR", "JSON", "DRY_RUN", "LOCKED"]
-)
-"""Variables that stand for options which the quick answer does not know."""
 LAST_DAY = "9999-12-31"
 ABSENT = (-1, 0, 0, 0)
 """The signature of an input that is not there."""
@@ -104,7 +97,7 @@ def boot() -> str:
 
 def tool() -> str:
     """What writes states of this kind: version, Python, and when files of the package were last added or replaced."""
-    package = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         with os.scandir(package) as items:
             folders = sorted((item.name, item.path) for item in items if item.is_dir(follow_symlinks=False))
@@ -292,115 +285,6 @@ def _is_folder(folder: str, descriptor: int) -> bool:
 
 
 # ---------------------------------------------------------------- the quick answer
-
-
-def answer(args: list[str]) -> int | None:
-    """The exit code of a `build` that has nothing to do, its words printed; None when the walk must look."""
-    asked = _asked(args)
-    if asked is None:
-        return None
-    folder = asked[0] if asked[0] or asked[1] else above()
-    manifest = manifest_of(folder, asked[1])
-    if manifest is None:
-        return None
-    state = proven(manifest)
-    if state is None or ("--locked" in args and not state.says("locked")):
-        return None
-    if folder != asked[0] and not asked[2]:
-        _line(sys.stderr, "", "", took(folder))
-    _say(state, quiet=asked[2])
-    return 0
-
-
-def _asked(args: list[str]) -> tuple[str, str, bool] | None:
-    """Folder, manifest's name and quietness of a plain `build`; None for anything else."""
-    folder, name, quiet, verb = "", "", False, False
-    words = iter(args)
-    for word in words:
-        if word == "build" and not verb:
-            verb = True
-        elif word in ("-C", "--directory", "-f", "--file"):
-            value = next(words, "")
-            if not value:
-                return None
-            folder, name = (value, name) if word in ("-C", "--directory") else (folder, value)
-        elif word in HARMLESS and (verb or word in ("-q", "--quiet")):
-            quiet = quiet or word in ("-q", "--quiet")
-        else:
-            return None
-    if not verb or any(variable in os.environ for variable in LOUD):
-        return None
-    return folder, name, quiet
-
-
-def manifest_of(folder: str, name: str) -> str | None:
-    """The manifest that `-C` and `-f` name; None when there is none, or two."""
-    if name:
-        return os.path.join(folder, name)
-    there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
-    return there[0] if len(there) == 1 else None
-
-
-def above() -> str:
-    """The nearest folder above this one that has a manifest, such as `../..`; "" when this one has, or none above has.
-
-    One that belongs to somebody else is none: its prompts would be paid for with this user's keys.
-    """
-    folder, whole = "", os.getcwd()
-    while not _has_manifest(folder):
-        parent = os.path.dirname(whole)
-        if parent == whole:
-            return ""
-        folder, whole = os.path.join(folder, os.pardir) if folder else os.pardir, parent
-    return folder if not folder or _is_own(folder) else ""
-
-
-def took(folder: str) -> str:
-    """The words for a manifest that was found above."""
-    return f"The manifest of {os.path.abspath(folder)} is used: there is none here."
-
-
-def _has_manifest(folder: str) -> bool:
-    return any(os.path.lexists(os.path.join(folder, name)) for name in NAMES)
-
-
-def _is_own(folder: str) -> bool:
-    """Whether folder and manifest are this user's; always where the system does not tell."""
-    if not hasattr(os, "geteuid"):
-        return True
-    try:
-        there = [folder, *(path for name in NAMES if os.path.lexists(path := os.path.join(folder, name)))]
-        return all(os.stat(path).st_uid == os.geteuid() for path in there)
-    except OSError:
-        return False
-
-
-def _say(state: Snapshot, *, quiet: bool) -> None:
-    """What the walk would say: the notices of the build that found nothing to do, and the last line."""
-    notices = [] if quiet else state.values["notices"].split("\r")
-    for notice in notices:
-        if notice:
-            _line(sys.stderr, "note: ", "33", notice)
-    more = int(state.values["more"])
-    if more and not quiet:
-        _line(sys.stderr, "", "", f"note: and {more:,} more (-v shows them)")
-    count = int(state.values["entries"])
-    entries = f"{count:,} entry is" if count == 1 else f"{count:,} entries are"
-    _line(sys.stdout, f"Nothing to do: {entries} fresh.", "1", "")
-
-
-def _line(stream: TextIO | None, head: str, code: str, rest: str) -> None:
-    """A line, its head coloured for a person's terminal. A reader that has gone away is no error."""
-    if stream is None:
-        return
-    try:
-        plain = not code or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not stream.isatty()
-        stream.write(f"{head}{rest}\n" if plain else f"\x1b[{code}m{head}\x1b[0m{rest}\n")
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except ValueError:
-        return
 
 
 # ---------------------------------------------------------------- writing

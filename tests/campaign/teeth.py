@@ -367,14 +367,14 @@ BUGS = (
     Bug(
         "a submission that is on its way is not counted",
         "pace/lanes.py",
-        "(steady, steady + OVERDUE)]",
+        "(steady, steady + OVERDUE_S)]",
         "]",
         ("tests/providers/test_lanes.py",),
     ),
     Bug(
         "a submission leaves before it is due",
         "pace/lanes.py",
-        "            await self._waits.sleep(min(pause, AHEAD))",
+        "            await self._waits.sleep(min(pause, AHEAD_S))",
         "            return",
         ("tests/providers/test_lanes.py",),
     ),

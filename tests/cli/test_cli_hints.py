@@ -12,6 +12,7 @@ from qwenbuild.cli.ending import run
 from qwenbuild.cli.group import COMMANDS, SPEND_OR_DESTROY, LazyGroup, one_apart
 from qwenbuild.cli.program import program
 from qwenbuild.select import nearest
+from qwenbuild.snapshot import quick_answer
 from tests.walking import Project
 
 MANIFEST = """\
@@ -134,13 +135,13 @@ def test_the_quick_answer_looks_above_too(
 ) -> None:
     from qwenbuild.snapshot import statefile
 
-    assert statefile.above() == os.path.join("..", "..")
+    assert quick_answer.above() == os.path.join("..", "..")
     proven: list[str] = []
     state = statefile.Snapshot({"inputs": "0", "notices": "", "more": "0", "entries": "3"}, [], statefile.array("q"), b"")
-    monkeypatch.setattr(statefile, "proven", lambda manifest: proven.append(manifest) or state)
-    for name in statefile.LOUD:
+    monkeypatch.setattr(quick_answer, "proven", lambda manifest: proven.append(manifest) or state)
+    for name in quick_answer.LOUD:
         monkeypatch.delenv(name, raising=False)
-    assert statefile.answer(["build"]) == 0
+    assert quick_answer.answer(["build"]) == 0
     told = capsys.readouterr()
     assert proven == [os.path.join("..", "..", "qwenbuild.yaml")]
     assert told.err == f"The manifest of {below.folder} is used: there is none here.\n"

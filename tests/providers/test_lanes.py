@@ -22,7 +22,8 @@ import pytest
 from qwenbuild.model import Limits
 from qwenbuild.pace import lanefiles
 from qwenbuild.pace.clock import FakeTime, Waits
-from qwenbuild.pace.lanes import MARGIN, TRAVEL, FileLane, FileLanes
+from qwenbuild.pace.lanes import FileLane, FileLanes
+from qwenbuild.pace.spacing import MARGIN, TRAVEL_S
 
 
 def lane(folder: Path, clock: FakeTime, rps: float = 2.0, concurrency: int = 2) -> FileLane:
@@ -470,7 +471,7 @@ async def test_a_refusal_doubles_the_guess_of_the_way_there_and_success_takes_it
         assert kept(tmp_path)["travel"] == pytest.approx(guess)
     for _ in range(2000):
         way.accepted()
-    assert kept(tmp_path)["travel"] == TRAVEL
+    assert kept(tmp_path)["travel"] == TRAVEL_S
 
 
 def kept(folder: Path) -> dict[str, Any]:

@@ -79,8 +79,8 @@ REMEMBERED = (
     Bug(
         "state: an input that changed during the build counts as built",
         "engine/remember.py",
-        "recall.settled(then[1], self.began) and then == after if",
-        "True if",
+        "statefile.settled(then[1], self.began) and then == after\n            if",
+        "True\n            if",
         STATE,
     ),
     Bug("state: a part of the manifest stands for all of it", "engine/remember.py", "bool(options.select or ", "bool(", STATE),

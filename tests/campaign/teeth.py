@@ -53,7 +53,7 @@ BUGS = (
     ),
     Bug(
         "the journal says stored before the receipt is there",
-        "run/purchase.py",
+        "run/collect.py",
         "    cache.put_receipt(result)\n    close_attempt(progress, attempt, result)",
         "    close_attempt(progress, attempt, result)\n    cache.put_receipt(result)",
         recover("before_the_receipt"),
@@ -235,18 +235,18 @@ BUGS = (
         ("tests/providers/test_apiframe.py",),
     ),
     *(
-        Bug(f"a 429 of {name} is read by its body", f"providers/{name}.py", old, new, ("tests/providers/test_throttled.py",))
+        Bug(f"a 429 of {name} is read by its body", f"{name}.py", old, new, ("tests/providers/test_throttled.py",))
         for name, old, new in (
-            ("dashscope", "if fault is None and answer.status == 429:", "if False:"),
-            ("dashscope_errors", "if status == 429 and known not in ON_429:", "if False:"),
-            ("apiframe", "        if status == 429:\n", "        if status == 429 and said:\n"),
+            ("providers/dashscope/provider", "if fault is None and answer.status == 429:", "if False:"),
+            ("providers/dashscope/errors", "if status == 429 and known not in ON_429:", "if False:"),
+            ("providers/apiframe", "        if status == 429:\n", "        if status == 429 and said:\n"),
             (
-                "qwen2512",
+                "providers/qwen2512",
                 "        if answer.status == 429 or code == 429:\n            return",
                 "        if False:\n            return",
             ),
-            ("openai", "        if status == 429:\n", "        if status == 429 and said:\n"),
-            ("http", "            if status == 429:\n", "            if False:\n"),
+            ("providers/openai", "        if status == 429:\n", "        if status == 429 and said:\n"),
+            ("transport/http", "            if status == 429:\n", "            if False:\n"),
         )
     ),
     Bug(
@@ -316,10 +316,10 @@ BUGS = (
     Bug(
         "redirects are followed with the key",
         "transport/http.py",
-        'self._submits.sent("POST", url, headers, body, patience) as response,\n            ):\n',
-        'self._submits.sent("POST", url, headers, body, patience) as response,\n            ):\n'
-        '                if "location" in response.headers:\n'
-        '                    return await self.post(response.headers["location"], headers, body, read=read)\n',
+        'self._submits.sent("POST", url, headers, body, patience) as response,\n                ):\n                    departure.written = True\n',
+        'self._submits.sent("POST", url, headers, body, patience) as response,\n                ):\n                    departure.written = True\n'
+        '                    if "location" in response.headers:\n'
+        '                        return await self.post(response.headers["location"], headers, body, read=read)\n',
         ("tests/providers/test_http.py", "tests/providers/test_conformance.py"),
     ),
     Bug(
@@ -366,7 +366,7 @@ BUGS = (
     ),
     Bug(
         "a submission that is on its way is not counted",
-        "pace/lanes.py",
+        "pace/spacing.py",
         "(steady, steady + OVERDUE_S)]",
         "]",
         ("tests/providers/test_lanes.py",),

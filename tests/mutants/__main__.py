@@ -22,8 +22,10 @@ TESTS = {
     "qwenbuild/engine/publish.py": ["tests/test_publish*.py", "tests/test_walk.py", "tests/test_walk_[acdegl]*.py"],
     "qwenbuild/run": ["tests/test_run*.py", "tests/test_walk*.py"],
     "qwenbuild/cache/journal.py": ["tests/cache"],
-    "qwenbuild/cache/remote": ["tests/remote"],
+    "qwenbuild/remote": ["tests/remote"],
     "qwenbuild/providers": ["tests/providers", "tests/test_run_recover.py"],
+    "qwenbuild/pace": ["tests/providers"],
+    "qwenbuild/transport": ["tests/providers"],
     "qwenbuild": ["tests"],
 }
 """The tests that a part is run against where none are named."""

@@ -123,7 +123,7 @@ def test_a_file_that_nobody_held_against_its_expectation_is_looked_at_and_one_th
     found = step(seen, None, wanted)
     assert (found.outputs[0].verdict, found.outputs[0].reason) == (Verdict.FAILED, "it is blank")
     assert [(reason.code, reason.field, reason.new) for reason in found.reasons] == [("failed", "a.png", "it is blank")]
-    assert step(seen, Wishes(retry_failed=True), wanted).outputs[0].verdict is Verdict.FRESH
+    assert step(seen, Wishes(retry_failed=True), wanted).verdict is Verdict.GENERATE
     gone = step(replace(seen, judgements={}, files={}), None, wanted).outputs[0]
     assert (gone.verdict, gone.reason) == (Verdict.RESTORE, "missing")
     unlocked = step(replace(seen, judgements={}, lock={}), None, wanted).outputs[0]

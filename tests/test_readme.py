@@ -114,6 +114,16 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/shared-cache.md"])
+def test_every_test_that_a_promise_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    files = set(re.findall(r"`(tests/[\w/.]*)`", text))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert files
+    assert sorted(name for name in files if not (ROOT / name).exists()) == []
+    assert sorted(name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests) == []
+
+
 @pytest.mark.parametrize("code", ["0", "1", "2", "3", "4", "5", "6", "70", "130"])
 def test_the_readme_lists_every_exit_code(code: str) -> None:
     assert re.search(rf"^\| {code} \|", README, re.MULTILINE)

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import GateStop, InputError
-from qwenbuild.transport.connections import Sockets
+from qwenbuild.transport.connections import Direct, Sockets
 from tests.walking import Project
 
 APIS: dict[str, dict[str, Any]] = {
@@ -59,6 +60,25 @@ def test_each_prompt_is_bought_once_with_every_field_and_never_again(walked: Pro
     assert walked.build().counts == {"fresh": 42, "modified": 0}
     assert len(emulated.ledger()) == 42
     assert emulated.leaks() == []
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_the_very_bytes_that_leave_stand_in_the_journal_before(
+    walked: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Looked up by another reader of the file, at the moment in which the request is handed to its connection."""
+    walked.manifest(manifest(APIS[name]))
+    leave, written = Direct.handle_async_request, []
+
+    async def watched(self: Direct, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            with walked.cache() as cache:
+                written.append(request.content in {attempt.body for attempt in cache.journal.live()})
+        return await leave(self, request)
+
+    monkeypatch.setattr(Direct, "handle_async_request", watched)
+    assert walked.build().exit_code == 0
+    assert written == [True] * 42
 
 
 @pytest.mark.parametrize("name", APIS)

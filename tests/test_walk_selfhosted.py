@@ -141,3 +141,15 @@ def test_it_is_the_price_that_decides_and_no_name(
     emulated.fault("accepted", "reset")
     assert walked.build().exit_code == exit_code
     assert len(submissions(emulated)) == (1 if exit_code else 2)
+
+
+def test_what_costs_nobody_knows_what_is_not_asked_for_again(
+    walked: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(monkeypatch, emulated, "dashscope sync")
+    stock(walked, APIS["dashscope sync"], 1)
+    walked.edit("model: qwen-image-plus", "model: qwen-image-of-tomorrow, allow_unknown_model: true")
+    emulated.fault("submit", "reset")
+    assert walked.build().exit_code == 6
+    assert submissions(emulated) == [words(0)]
+    assert states(walked) == ["doubt"]

@@ -11,6 +11,7 @@ import pytest
 from cachelab import PICTURE, digest_of
 
 from qwenbuild.cache import BlobCorrupt, Cache
+from qwenbuild.cache.fsops import FileOps
 from qwenbuild.errors import CacheError
 
 
@@ -74,6 +75,26 @@ def test_a_damaged_blob_is_set_aside_and_never_served(cache: Cache, damage: str)
     assert [kept.read_bytes() for kept in path.parents[2].glob("quarantine/*")] == [wrong]
     assert cache.put_blob(PICTURE) == digest
     assert cache.read_blob(digest) == PICTURE
+
+
+def test_a_picture_that_a_disk_gives_back_otherwise_is_not_taken_for_stored(root: Path) -> None:
+    class Forgetful(FileOps):
+        def write(self, fd: int, data: bytes | memoryview) -> int:
+            return os.write(fd, bytes(len(data)))
+
+    cache = Cache.open(root, Forgetful())
+    with pytest.raises(BlobCorrupt):
+        cache.blobs.put(PICTURE)
+    assert cache.known_blobs() == set()
+    assert [path.read_bytes() for path in (root / "quarantine").iterdir()] == [bytes(len(PICTURE))]
+
+
+def test_a_damaged_picture_is_not_filled_into_a_file_as_if_it_were_whole(cache: Cache, tmp_path: Path) -> None:
+    digest = cache.put_blob(PICTURE)
+    spoil(cache.blob_path(digest), "flip")
+    with (tmp_path / "out.png").open("wb") as file, pytest.raises(BlobCorrupt):
+        cache.fill(digest, file.fileno())
+    assert not cache.has_blob(digest)
 
 
 def test_storing_over_a_damaged_blob_heals_it_and_keeps_the_damaged_bytes(cache: Cache) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 from cachelab import Recording, begun, digest_of, disks, key, lay_out, picture, result, ticket
 
 from qwenbuild.cache import BlobCorrupt, Cache
+from qwenbuild.cache.fsops import FileOps
 from qwenbuild.errors import CacheError
 
 ENTRIES = 3
@@ -132,3 +134,20 @@ def test_a_picture_stored_after_another_process_died_before_its_sync_is_durable(
     synced = {op.folder for op in log.log if op.kind == "fsync_folder"}
     blob = cache.blob_path(digest_of(picture(0)))
     assert {blob.parent, blob.parents[1], blob.parents[2], source.parent} <= synced
+
+
+def test_a_picture_that_was_fetched_unsynced_is_synced_when_it_is_bought(tmp_path: Path) -> None:
+    """What came from a shared cache can be had again; the same bytes, once paid for, must outlive a power cut."""
+    synced: list[int] = []
+
+    class Syncing(FileOps):
+        def fsync(self, fd: int) -> None:
+            super().fsync(fd)
+            synced.append(os.fstat(fd).st_ino)
+
+    with Cache.open(tmp_path / "source", Syncing()) as cache:
+        cache.put_again(picture(0), digest_of(picture(0)))
+        blob = cache.blob_path(digest_of(picture(0))).stat().st_ino
+        assert blob not in synced
+        cache.put_blob(picture(0))
+    assert blob in synced

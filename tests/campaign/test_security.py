@@ -22,7 +22,7 @@ from qwenbuild.cache.care import rebuild
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from tests.campaign.part_http import hurried
-from tests.campaign.shop import attempt_build, command, manifest, paid, right_pictures
+from tests.campaign.shop import attempt_build, build_and_die, command, manifest, paid, right_pictures
 from tests.walking import Project
 
 TESTS = Path(__file__).parents[1]
@@ -107,6 +107,17 @@ def test_the_key_is_nowhere_but_in_its_header(shop: Project, emulated: Served, t
     assert everything_below(shop.folder, shop.cache_dir, scratch).count(CANARY.encode()) == 0
     assert list(shop.folder.rglob("*.html"))
     assert emulated.leaks() == []
+
+
+def test_a_plan_asks_no_provider_what_became_of_a_request_that_may_be_paid(shop: Project, emulated: Served) -> None:
+    build_and_die(shop)
+    asked = len(emulated.requests())
+    shop.plan()
+    for words in (["plan", "--json"], ["status"], ["explain", "lanterns/red"], ["doubt", "list"], ["spend"]):
+        assert command(shop, emulated.environ(), *words).returncode == 0
+    assert len(emulated.requests()) == asked
+    assert shop.build().exit_code == 0
+    assert sum(paid(emulated).values()) == 3
 
 
 # ---------------------------------------------------------------- addresses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,6 +44,19 @@ def test_without_a_word_the_help_is_shown(call: Call) -> None:
     assert ended.code == 0
     assert "Usage: qwenbuild" in ended.out
     assert "Exit codes:" in ended.out
+
+
+def test_no_word_of_a_command_line_is_a_key() -> None:
+    """Whoever lists the machine's processes could read it there."""
+    for path in [(), *ALL]:
+        command: click.Command = program
+        for name in path:
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            command = found
+        said = [word.lower() for each in command.params for word in (each.name or "", *each.opts)]
+        assert [word for word in said if re.search("key|token|secret|password|credential", word)] == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -115,6 +115,7 @@ def test_templates_say_what_they_should(text: str, wanted: str | None) -> None:
         ("{{ name is odder }}", "template-syntax", "did you mean 'odd'?"),
         ("{{ now() }}", "undefined", "`now`"),
         ("{{ random }}", "undefined", "`random`"),
+        ("{{ [1, 2] | random }}", "template-syntax", "no filter 'random'"),
         ("{{ environ }}", "undefined", "`environ`"),
         ("{{ joiner }}", "undefined", "`joiner`"),
         ("{% for x in n %}{% endfor %}", "template-error", "a list was expected"),

@@ -9,8 +9,9 @@ import time
 import pytest
 from PIL import Image
 
-from qwenbuild.images import Checked, check, extension_of, media_type_of, sniff
+from qwenbuild.images import Checked, NotWhole, check, extension_of, media_type_of, sniff
 from qwenbuild.images.flatpng import chunk
+from qwenbuild.providers.site import MEDIA
 
 PNG, JPEG, WEBP, AVIF = "image/png", "image/jpeg", "image/webp", "image/avif"
 ALL = (PNG, JPEG, WEBP, AVIF)
@@ -57,6 +58,21 @@ def test_what_is_no_picture_is_named(data: bytes, sentence: str) -> None:
     with pytest.raises(ValueError, match="expected PNG, got ") as caught:
         check(data, None, {PNG})
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "ICO", "PPM", "TGA", "JPEG2000"])
+def test_a_picture_of_a_type_that_is_never_taken_is_not_even_opened(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(noise(), kind)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(NotWhole, match="bytes that are no picture"):
+        check(data, None, ALL)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "GIF"])
+def test_a_whole_picture_of_a_type_that_no_provider_may_send_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(ValueError, match=kind) as caught:
+        check(saved(noise(), kind), None, MEDIA.values())
+    assert not isinstance(caught.value, NotWhole)
 
 
 def test_a_picture_of_another_type_is_refused_by_name() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("obstore")
 
+from qwenbuild.remote import objects
 from qwenbuild.remote.claims import Claims
+from qwenbuild.remote.store import RemoteError
 from tests.remote.servers import S3, Handler, WebStore
 from tests.remote.teams import Machine, Team
 from tests.remote.test_carrying import MANIFEST
@@ -57,6 +60,23 @@ def test_an_error_of_s3_is_said_and_buys_nothing(bob: Machine, web: WebStore, co
     assert message in summary.failures[0][2]
     assert "secret-of-the-test" not in str(summary)
     assert bob.cache().known_blobs() == set()
+
+
+def test_s3_is_asked_three_times_and_no_more(web: WebStore, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web.url.removesuffix("/cache"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
+    at_once = {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=1), "base": 2}
+    monkeypatch.setattr(objects, "RETRY", {**objects.RETRY, "backoff": at_once})
+
+    def down(handler: Handler) -> bool:
+        handler.answer(503)
+        return True
+
+    web.fault = down
+    with pytest.raises(RemoteError, match="did not answer"):
+        opened("s3://bucket/team").get("VERSION")
+    assert web.count("GET") == 3
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])

@@ -213,7 +213,7 @@ def test_a_death_before_the_receipt_fetches_the_picture_again(walked: Project, e
 
 def test_what_was_ordered_and_is_no_longer_wanted_is_fetched_all_the_same(walked: Project, emulated: Served) -> None:
     stock(walked, "async", "a lamp")
-    with mock.patch("qwenbuild.run.collect.collect", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.run.purchase.collect", side_effect=Died), pytest.raises(Died):
         walked.build()
     stock(walked, "async", "a boat")
     assert walked.build().exit_code == 0

@@ -136,7 +136,7 @@ class Index:
 
     def get(self, keys: Collection[str]) -> dict[str, bytes]:
         """The record of each key that has one. Nothing is made when there is no index yet."""
-        if self._off or not keys or (self._store is None and not self.database.exists()):
+        if self._off or not keys or self._nothing_noted():
             return {}
         return self._on_thread(lambda: self._guarded(lambda: self._get(keys), dict[str, bytes])).result()
 
@@ -147,9 +147,13 @@ class Index:
 
     def drop(self, keys: Collection[str]) -> None:
         """Forget keys. An index that cannot forget is set aside."""
-        if self._off or (self._store is None and not self.database.exists()):
+        if self._off or self._nothing_noted():
             return
         self._on_thread(lambda: self._guarded(lambda: self._drop(keys), lambda: None)).result()
+
+    def _nothing_noted(self) -> bool:
+        """Whether there is no index, and nothing waits to be written to a new one."""
+        return self._thread is None and not self.database.exists()
 
     def settings(self) -> dict[str, Any]:
         """The settings in force, read back from the open index; {} while it is off."""

@@ -318,6 +318,20 @@ def test_two_processes_worth_of_caches_write_one_index(cache: Cache) -> None:
         assert len(cache.index.get([key(n) for n in range(20)])) == 20
 
 
+def test_a_picture_that_is_removed_is_not_noted_by_a_write_that_was_still_waiting(index: Index) -> None:
+    """The first note has not made the database yet when its key is dropped."""
+    goes_on = threading.Event()
+    index._on_thread(goes_on.wait)
+    index.set(key(1), b"one")
+    dropping = threading.Thread(target=index.drop, args=([key(1)],))
+    dropping.start()
+    dropping.join(0.2)
+    goes_on.set()
+    dropping.join()
+    index.flush()
+    assert index.get([key(1)]) == {}
+
+
 def test_dropping_keys_that_cannot_be_dropped_sets_the_index_aside(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     store(cache, 1)
     cache.index.flush()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 VENDORS = re.compile(r"dashscope|alibaba|aliyun|apiframe|qwen[-_]?image[-_]?2512|qwen2512|2512\.org|model studio", re.I)
-NEAR_MISS = re.compile(r"get_close_matches|did you mean", re.I)
+NEAR_MISS = re.compile(r"get_close_matches|['\"`]did you mean|Did you mean")
 LARGEST = 400
 
 

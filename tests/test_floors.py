@@ -1,9 +1,13 @@
-"""The house stays a house: imports go downhill only, and each library has one door."""
+"""The house stays a house: imports go downhill and in no circle, and each noun, library and way of doing has one room."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
+
+import pytest
+
+from tests import house
 
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 
@@ -78,3 +82,33 @@ def test_each_library_has_one_door() -> None:
             if door is not None and name not in door:
                 wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {target}")
     assert wrong == []
+
+
+# ---------------------------------------------------------------- one room for each thing
+
+
+def test_no_modules_import_each_other_around_corners_either() -> None:
+    """Imports inside functions and those for types are counted."""
+    assert house.circles() == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """`Remote` is the store of a team, and in the emulator's documented interface an emulator of another process."""
+    assert house.doubled_classes() == {"Remote": ["qwenbuild.emulator.serve", "qwenbuild.remote.store"]}
+
+
+def test_no_module_is_longer_than_somebody_reads_in_one_sitting() -> None:
+    assert house.long_modules() == {}
+
+
+def test_imports_inside_functions_are_for_start_up_and_libraries_alone() -> None:
+    assert len(house.inner_imports()) <= 60
+
+
+@pytest.mark.parametrize(
+    ("what", "room"),
+    [(r"os\.replace\(", ["qwenbuild.files"]), (house.NEAR_MISS, ["qwenbuild.nearmiss"])],
+    ids=["replacing a file", "near misses"],
+)
+def test_what_can_be_done_wrong_is_done_in_one_place(what: str, room: list[str]) -> None:
+    assert house.holding(what) == room

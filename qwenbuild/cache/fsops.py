@@ -203,6 +203,20 @@ class Writer:
         if durable:
             self.ops.fsync_folder(path.parent)
 
+    def probe(self, folder: Path) -> None:
+        """Write a file into a folder, rename it, and remove it. Raises OSError where one of these cannot be done."""
+        self.folder(folder)
+        temp = folder / f".probe-{os.getpid()}-{secrets.token_hex(6)}{TEMP_SUFFIX}"
+        renamed = temp.with_name(temp.name.replace(".probe", ".probed"))
+        create_file(self.ops, temp, b"qwenbuild\n")
+        try:
+            self.ops.replace(temp, renamed)
+            self.ops.fsync_folder(folder)
+        finally:
+            for path in (temp, renamed):
+                with contextlib.suppress(FileNotFoundError):
+                    self.ops.unlink(path)
+
     def settle(self, path: Path) -> None:
         """Make a file durable that some process wrote: its bytes, its name, its folders. Raises OSError."""
         self.folder(path.parent)

@@ -5,10 +5,8 @@ Knows no manifest, no lockfile's content, no provider and no network. Trouble wi
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import secrets
 import shutil
 import threading
 import time
@@ -17,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.cache.blobs import Blobs
-from qwenbuild.cache.fsops import REAL, FileOps, Writer, create_file, read_file
+from qwenbuild.cache.fsops import REAL, FileOps, Writer, read_file
 from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
-from qwenbuild.cache.receipts import Receipts, Stored, folder_stamp, indexed_of, receipt_name, result_record
-from qwenbuild.cache.seal import BrokenSeal, check_version, seal, unseal
+from qwenbuild.cache.receipts import Receipts
+from qwenbuild.cache.results import VERSION, Results, derived_digest
 from qwenbuild.cache.trouble import told
 from qwenbuild.errors import CacheError
 from qwenbuild.later import later
@@ -31,15 +29,11 @@ with later:
     from qwenbuild.cache import builds as builds_file
     from qwenbuild.cache import index as index_file
     from qwenbuild.cache import journal as journal_file
-    from qwenbuild.cache import reissue
     from qwenbuild.cache import roots as roots_file
 
 if TYPE_CHECKING:
     from qwenbuild.cache.builds import Build
 
-VERSION = 1
-MEND_AT_MOST = 500
-"""So many index entries are mended on the way; more are a case for `cache rebuild`."""
 
 PLACE_IN_FLIGHT = 32 << 20
 PLACE_BESIDE = 256 << 20
@@ -74,9 +68,14 @@ class Cache:
         self._index: index_file.Index | None = None
         self._journal: journal_file.Journal | None = None
         self._prepared = False
-        self._to_mend: dict[str, tuple[Stored, ...]] = {}
-        self._reissued: set[str] = set()
-        self._unreadable: dict[str, str] = {}
+        self.known = Results(
+            self.blobs,
+            self.receipts,
+            self.notices,
+            lambda: self.index,
+            self._existing_index,
+            lambda: self.journal if self.has_journal() else None,
+        )
 
     @classmethod
     def open(cls, root: Path, ops: FileOps = REAL, clock: Callable[[], float] = time.time) -> Cache:
@@ -195,72 +194,20 @@ class Cache:
 
     @told
     def results(self, keys: Collection[str]) -> dict[str, tuple[ActionResult, ...]]:
-        """What is known of each key, newest first; keys without a result are absent. Nothing is written.
-
-        The index is believed where it is as new as the folder of receipts; elsewhere the receipts are read. A result
-        whose receipts were lost is taken from the index.
-        """
-        wanted = frozenset(keys)
-        stamps = self.receipts.stamps(wanted)
-        indexed = self._indexed(wanted)
-        found = {key: self._results_of(key, stamps.get(key, 0), indexed.get(key)) for key in stamps.keys() | indexed.keys()}
-        self._reissue(wanted, found)
-        return {key: tuple([item.result for item in items]) for key, items in found.items() if items}
-
-    def _reissue(self, keys: Collection[str], found: dict[str, tuple[Stored, ...]]) -> None:
-        """Add what only the journal still knows, and note of which keys something is there that cannot be read."""
-        journal = self.journal if self.has_journal() else None
-        reissued, damaged = reissue.complete(journal, self.blobs, self.receipts, keys, found)
-        self._reissued |= reissued
-        self._to_mend |= {key: found[key] for key in reissued}
-        for key in keys:
-            self._unreadable.pop(key, None)
-        self._unreadable |= damaged
+        """What is known of each key, newest first; keys without a result are absent. Nothing is written."""
+        return self.known.results(keys)
 
     def unreadable(self, keys: Collection[str]) -> dict[str, str]:
         """Of these keys, as last looked up: what is there and cannot be read, in a sentence. It may have been paid for."""
-        return {key: self._unreadable[key] for key in self._unreadable.keys() & set(keys)}
+        return self.known.unreadable(keys)
 
     @told
     def made(self, key: str) -> ActionResult | None:
         """The picture of a key whose bytes are at hand, by its receipts alone: what a plan looked up need not be again.
 
-        Index and journal are busy with others' writes. Raises CacheError when a receipt is there that cannot be read.
+        Raises CacheError, also when a receipt is there that cannot be read.
         """
-        found = {key: self.receipts.read(key)}
-        if self.receipts.unreadable.get(key):
-            self._reissue((key,), found)
-        result = next((item.result for item in found[key] if self.blobs.has(item.result.digest)), None)
-        if result is None and key in self._unreadable:
-            raise CacheError(self._unreadable[key], code="cache-unreadable")
-        return result
-
-    def _results_of(self, key: str, stamp: int, record: tuple[int, tuple[Stored, ...]] | None) -> tuple[Stored, ...]:
-        if record is not None and record[1] and stamp and record[0] == stamp:
-            return record[1]
-        items = self.receipts.read(key) if stamp else ()
-        known = record[1] if record is not None else ()
-        names = {item.result.attempt for item in items}
-        items = (*items, *(item for item in known if item.result.attempt not in names))
-        if items:
-            self._to_mend[key] = items
-        return items
-
-    def _indexed(self, keys: Collection[str]) -> dict[str, tuple[int, tuple[Stored, ...]]]:
-        index = self._existing_index()
-        if index is None or not keys:
-            return {}
-        found = {}
-        for key, value in index.get(keys).items():
-            try:
-                record = unseal(value)
-                if record.get("kind") != "results" or record.get("key") != key:
-                    raise BrokenSeal("of another key")
-                check_version(record, VERSION)
-                found[key] = (int(record["folder"]), tuple([indexed_of(item) for item in record["results"]]))
-            except (BrokenSeal, KeyError, TypeError, ValueError) as error:
-                self.notices.append(f"the index entry of {key} is broken ({error}); its receipts are read")
-        return found
+        return self.known.made(key)
 
     def put_result(self, result: ActionResult) -> None:
         """Write a result's receipt durably, then the index. Raises CacheError."""
@@ -276,54 +223,22 @@ class Cache:
     @told
     def index_result(self, key: str) -> None:
         """Bring the index to what the receipts of a key say: after the journal says stored. Raises CacheError."""
-        self.index.set(key, self.index_record(key, self.receipts.read(key)))
-        self._to_mend.pop(key, None)
-        if len(self._to_mend) <= MEND_AT_MOST:
-            self.mend()
+        self.known.index_result(key)
 
     @told
     def index_many(self, keys: Collection[str]) -> None:
-        """Bring the index to what the receipts of a few keys say; of very many, lookups read the receipts until a rebuild.
-
-        Each entry is a sync of its own. Raises CacheError.
-        """
-        for key in keys if len(keys) <= MEND_AT_MOST else ():
-            self.index.set(key, self.index_record(key, self.receipts.read(key)))
-
-    def index_record(self, key: str, items: Collection[Stored]) -> bytes:
-        """What the index holds of a key: its results, and when its folder of receipts last changed (nanoseconds).
-
-        0, which is never believed to be fresh, where a receipt cannot be read: the results may not be all.
-        """
-        record = {
-            "kind": "results",
-            "v": VERSION,
-            "key": key,
-            "folder": 0 if self.receipts.unreadable.get(key) else folder_stamp(self.receipts.of_key(key)),
-            "results": [result_record(item) for item in items],
-        }
-        return seal(record)
+        """Bring the index to what the receipts of a few keys say. Each entry is a sync of its own. Raises CacheError."""
+        self.known.index_many(keys)
 
     @told
     def mend(self) -> None:
         """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
-        mending, self._to_mend = self._to_mend, {}
-        self._mend(mending)
+        self.known.mend()
 
     @told
     def keep_reissued(self) -> None:
         """Write down the receipts that look-ups made anew from the journal; of very many only some, a rebuild does the rest."""
-        keys = [key for key in sorted(self._reissued) if key in self._to_mend][:MEND_AT_MOST]
-        self._mend({key: self._to_mend.pop(key) for key in keys})
-
-    def _mend(self, mending: Mapping[str, tuple[Stored, ...]]) -> None:
-        for key, items in mending.items():
-            there = {receipt_name(item.result) for item in self.receipts.read(key)}
-            for item in items:
-                if item.result.attempt and receipt_name(item.result) not in there:
-                    self.receipts.put_again(item)
-            self._reissued.discard(key)
-            self.index.set(key, self.index_record(key, items))
+        self.known.keep_reissued()
 
     def restore_receipts(self) -> None:
         """Write again the receipts that only the index still holds, for every key that the journal knows."""
@@ -339,7 +254,7 @@ class Cache:
         records = {} if index is None else index.get(recipes)
         found = {}
         for recipe in recipes:
-            digest = _derived_digest(recipe, records.get(recipe))
+            digest = derived_digest(recipe, records.get(recipe))
             if not digest:
                 record = self.receipts.derived(recipe)
                 digest = "" if record is None else str(record["digest"])
@@ -384,7 +299,8 @@ class Cache:
         return self.index if self._index is not None or (self.root / "index" / "cache.db").exists() else None
 
     def forget_index(self, keys: Collection[str]) -> None:
-        """Take keys out of the index."""
+        """Take keys out of the index, and write nothing of them back."""
+        self.known.forget(keys)
         index = self._existing_index()
         if index is not None:
             index.drop(keys)
@@ -442,8 +358,8 @@ class Cache:
         try:
             self._prepare()
             for name in ("blobs", "receipts", "quarantine", "builds"):
-                self._probe(self.root / name)
-            self._probe(self.root)
+                self.writer.probe(self.root / name)
+            self.writer.probe(self.root)
         except OSError as error:
             raise CacheError(
                 f"the cache {self.root} cannot be written ({error}); nothing was sent", code="cache-write"
@@ -454,19 +370,6 @@ class Cache:
             text = f"{free >> 20} MB are free where the cache {self.root} is, {needed >> 20} MB are needed"
             raise CacheError(f"{text} for {in_flight} pictures in flight; nothing was sent", code="cache-full")
         self.journal.check_writable()
-
-    def _probe(self, folder: Path) -> None:
-        self.writer.folder(folder)
-        temp = folder / f".probe-{os.getpid()}-{secrets.token_hex(6)}.tmp"
-        renamed = temp.with_name(temp.name.replace(".probe", ".probed"))
-        create_file(self.writer.ops, temp, b"qwenbuild\n")
-        try:
-            self.writer.ops.replace(temp, renamed)
-            self.writer.ops.fsync_folder(folder)
-        finally:
-            for path in (temp, renamed):
-                with contextlib.suppress(FileNotFoundError):
-                    self.writer.ops.unlink(path)
 
     def _prepare(self) -> None:
         """Once: the folder for its owner alone, VERSION and README."""
@@ -481,14 +384,3 @@ class Cache:
     def now(self) -> float:
         """Wall seconds, by the clock that this cache was opened with."""
         return self._clock()
-
-
-def _derived_digest(recipe: str, value: bytes | None) -> str:
-    """The digest in an index entry, "" when there is none that can be believed."""
-    if value is None:
-        return ""
-    try:
-        record = unseal(value)
-    except BrokenSeal:
-        return ""
-    return str(record["digest"]) if record.get("kind") == "derived" and record.get("recipe") == recipe else ""

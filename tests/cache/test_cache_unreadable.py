@@ -154,7 +154,7 @@ def test_the_index_never_hides_a_receipt_that_cannot_be_read(cache: Cache) -> No
 def test_an_index_row_without_a_result_is_no_proof_of_absence(cache: Cache) -> None:
     made = bought(cache)
     with again(cache) as later:
-        later.index.set(made.key, later.index_record(made.key, ()))
+        later.index.set(made.key, later.known.index_record(made.key, ()))
     with again(cache) as later:
         assert [item.digest for item in later.results([made.key])[made.key]] == [made.digest]
 

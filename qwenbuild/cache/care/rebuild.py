@@ -40,7 +40,7 @@ def _reindex(cache: Cache) -> None:
     for key in cache.receipts.keys():  # noqa: SIM118 - a method of our own
         items = cache.receipts.read(key)
         if items:
-            fresh.set(key, cache.index_record(key, items))
+            fresh.set(key, cache.known.index_record(key, items))
     for recipe in cache.receipts.recipes():
         record = cache.receipts.derived(recipe)
         if record is not None:

@@ -58,10 +58,10 @@ def keys(project: Project) -> list[tuple[str, str, str]]:
 
 def test_a_note_stands_in_the_entrys_record_and_its_end_leaves_the_lockfile_as_it_was(built: Project) -> None:
     before = built.lock.read_bytes()
-    assert note(built, "  too shiny\n") == "the note is kept"
+    assert note(built, "  too shiny\n") == "note saved"
     assert b'\n      "note": "too shiny",\n' in built.lock.read_bytes()
     assert note(built, "too shiny") == "the note says that already"
-    assert note(built, " \n") == "the note is gone"
+    assert note(built, " \n") == "note removed"
     assert built.lock.read_bytes() == before
     assert note(built, "") == "there was no note"
 
@@ -214,7 +214,7 @@ def test_explain_shows_the_note_and_nothing_in_it_acts_on_the_terminal(
     built: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["-C", str(built.folder), "note", ROUND, "too shiny"]) == 0
-    assert capsys.readouterr().out == "shields/round: the note is kept\n"
+    assert capsys.readouterr().out == "shields/round: note saved\n"
     assert explain(built.options(), ROUND).facts["note"] == "too shiny"
     raw = built.lock.read_text(encoding="utf-8").replace('"too shiny"', json.dumps("by hand \x1b[2J\u202e"))
     built.lock.write_text(raw, encoding="utf-8")
@@ -228,14 +228,14 @@ def test_explain_shows_the_note_and_nothing_in_it_acts_on_the_terminal(
 def test_the_command_line_takes_a_note_away(built: Project, capsys: pytest.CaptureFixture[str]) -> None:
     note(built, "too shiny")
     assert run(["-C", str(built.folder), "note", ROUND, ""]) == 0
-    assert capsys.readouterr().out == "shields/round: the note is gone\n"
+    assert capsys.readouterr().out == "shields/round: note removed\n"
     assert run(["-C", str(built.folder), "note", "shields/*", "x"]) == 2
     assert "names 2 entries; this takes one" in capsys.readouterr().err
 
 
 def test_a_note_beside_the_lockfile_is_a_file_of_somebody_else(built: Project) -> None:
     (built.folder / "qwenbuild.notes.json").write_text("not ours", encoding="utf-8")
-    assert note(built, "too shiny") == "the note is kept"
+    assert note(built, "too shiny") == "note saved"
     assert Path(built.folder / "qwenbuild.notes.json").read_text(encoding="utf-8") == "not ours"
 
 

@@ -52,7 +52,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "clean": "Remove orphans from the output tree.",
         "cache": "Where paid pictures are kept, and whether they are whole.",
         "doubt": "Requests that perhaps were charged: settle them.",
-        "lock": "Mend a lockfile that a merge left in conflict.",
+        "lock": "Resolve a lockfile that a merge left in conflict.",
     },
     "Tools": {
         "emulate": "Play the hosted APIs on this machine, for tests and CI.",

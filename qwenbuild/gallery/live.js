@@ -149,7 +149,7 @@
 
   function note(card, place) {
     const draft = drafts.get(card.id);
-    const field = el("textarea", { placeholder: card.locked ? "Note" : "A note is kept with the entry's picture: make it first.", "aria-label": "Note", maxlength: 4000, readonly: !card.locked, class: draft && draft.refused ? "unkept" : "" });
+    const field = el("textarea", { placeholder: card.locked ? "Note" : "A note is saved with the picture: make the picture first.", "aria-label": "Note", maxlength: 4000, readonly: !card.locked, class: draft && draft.refused ? "unkept" : "" });
     field.value = draft ? draft.text : card.note;
     field.addEventListener("input", () => {
       const typed = drafts.get(card.id) || { over: card.note, refused: false };

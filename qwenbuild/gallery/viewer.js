@@ -134,7 +134,7 @@
       ...card.reasons.map((reason) => el("p", { class: "reason" }, reason)),
       el("h3", {}, "Prompt"), el("p", { class: "prompt" }, card.prompt),
       ...(candidate && candidate.rewritten && candidate.rewritten !== card.prompt ? [el("h3", {}, "As the API rewrote it"), el("p", { class: "prompt" }, candidate.rewritten)] : []),
-      ...(card.negative ? [el("h3", {}, "Not wanted"), el("p", { class: "prompt" }, card.negative)] : []),
+      ...(card.negative ? [el("h3", {}, "Negative prompt"), el("p", { class: "prompt" }, card.negative)] : []),
       ...(card.note && !data.live ? [el("h3", {}, "Note"), el("p", { class: "prompt" }, card.note)] : []),
       el("dl", {}, ...rows),
       ...(old && card.candidates.length ? [el("h3", {}, `At ${data.against || "the earlier revision"}`), el("dl", {}, ...changes(old))] : []));

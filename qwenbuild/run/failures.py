@@ -35,6 +35,6 @@ class Failures:
         how_many = f"{limit} in a row" if in_a_row else f"{sum(last)} of the last {len(last)}"
         self.paused[asset] = (
             f"{asset} is paused, nothing more of it is bought: {how_many} of its pictures failed, the last one because: {why}. "
-            f"Mend the prompt or the checks, then go on with `qwenbuild build asset:{asset}`"
+            f"Change the prompt or the checks, then continue with `qwenbuild build asset:{asset}`"
         )
         return self.paused[asset]

@@ -31,7 +31,7 @@ def note(options: Options, entry: str, text: str) -> Choice:
     write(planned, {step.id: lambda now: replace(now, note=said)})
     if said == old.note:
         return Choice(step.id, "the note says that already" if said else "there was no note", False)
-    return Choice(step.id, "the note is kept" if said else "the note is gone")
+    return Choice(step.id, "note saved" if said else "note removed")
 
 
 def clean(text: str) -> str:

@@ -47,7 +47,7 @@ def test_without_a_terminal_each_finished_entry_is_a_line_on_stderr(call: Call, 
         "[2/3] written  a/z",
         "failed  a/y: DataInspectionFailed: inappropriate \\x1b[2J[/b]",
     ]
-    assert ended.out == "Ended: 1 generated, 1 restored, 5 fresh, 1 refused, spent $0.03, 1.5 s.\n"
+    assert ended.out == "Incomplete: 1 generated, 1 restored, 5 fresh, 1 refused, spent $0.03, 1.5 s.\n"
 
 
 def test_q_leaves_failures_and_the_last_line(call: Call, walk: Walk) -> None:

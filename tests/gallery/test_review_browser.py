@@ -220,7 +220,7 @@ def test_an_entry_that_is_not_made_says_that_a_note_must_wait(desk: Tab, heroes:
     desk.until("gallery.card('icons/compass')")
     desk.page.click("[aria-label='icons/compass']")
     field = desk.page.locator("#viewer textarea")
-    assert field.get_attribute("placeholder") == "A note is kept with the entry's picture: make it first."
+    assert field.get_attribute("placeholder") == "A note is saved with the picture: make the picture first."
     assert not field.is_editable()
     desk.shot(shots, "review-note-waits")
     heroes.build()

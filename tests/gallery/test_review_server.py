@@ -219,7 +219,7 @@ def test_a_note_stands_in_the_lockfile(table: Desk, heroes: Project) -> None:
     answer = table.choose("note", "icons/key", text="<b>shiny</b>")
     assert answer.json()["cards"][0]["note"] == "<b>shiny</b>"
     assert locked(heroes, "icons/key")["note"] == "<b>shiny</b>"
-    assert table.choose("note", "icons/key", text="\r\n").json()["words"] == ["icons/key: the note is gone"]
+    assert table.choose("note", "icons/key", text="\r\n").json()["words"] == ["icons/key: note removed"]
     assert heroes.lock.read_bytes() == before
 
 

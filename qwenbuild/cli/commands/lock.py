@@ -1,4 +1,4 @@
-"""`qwenbuild lock`: mend a lockfile that a merge left in conflict, by hand or as git's merge driver.
+"""`qwenbuild lock`: resolve a lockfile that a merge left in conflict, by hand or as git's merge driver.
 
 Does not know how entries are merged.
 """

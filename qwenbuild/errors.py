@@ -170,9 +170,9 @@ NOT_FETCHED = "paid for, not yet fetched"
 class NotFetched(ProviderError):
     """The picture was made and is paid for, and its link has not given it yet: it is asked again until the link's time is over.
 
-    `url` is the link; `gone`: the storage itself says, in its own words, that there is nothing any more, which counts once
-    the link's time is over; `stuck`: asking again is of no use before a person has changed something; `retry_after` is how
-    many seconds the storage asks to wait.
+    `url` is the link, "" where none was named; `gone`: provider or storage says, in its own words, that there is nothing any
+    more, which counts once the link's time is over; `stuck`: asking again is of no use before a person has changed something;
+    `retry_after` is how many seconds the storage asks to wait.
     """
 
     charged = "yes"

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, NotFetched, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.providers.account import AccountReport
@@ -148,7 +148,7 @@ class Apiframe(Hosted):
         if answer.status == 429:
             raise self.throttled(answer, request_id=request)
         named = record.get("id", record.get("jobId"))
-        ended = record.get("status") in ENDED or record.get("expired") is True
+        ended = _status(record) in ENDED or record.get("expired") is True
         if answer.status != 200 or (named is None and ended) or named not in (None, job):
             raise Unavailable(
                 f"Apiframe answered HTTP {answer.status} about a job", code=str(answer.status), request_id=request
@@ -156,9 +156,9 @@ class Apiframe(Hosted):
         return self._state(record, request, looks)
 
     def _state(self, record: Mapping[str, Any], request: str, looks: Looks) -> Mapping[str, Any] | None:
-        status = record.get("status")
+        status = _status(record)
         if record.get("expired") is True:
-            raise Lost("Apiframe has removed the job's files; it was charged", code="expired", request_id=request)
+            raise NotFetched("Apiframe says that the job's files are removed", url="", gone=True)
         pictures = any(_flat(record.get("result")))
         if (status in ENDED and pictures) or (status == "COMPLETED" and not pictures and looks.spend("blank")):
             raise Unavailable(f"Apiframe says {status} of a job, and its result does not fit", code="contradiction")
@@ -228,6 +228,12 @@ class Apiframe(Hosted):
         )
 
 
+def _status(record: Mapping[str, Any]) -> str:
+    """The job's state, "" for what is none."""
+    status = record.get("status")
+    return status if isinstance(status, str) else ""
+
+
 def _said(record: Mapping[str, Any]) -> str:
     error = record.get("error")
     if isinstance(error, dict):
@@ -266,7 +272,7 @@ def _urls(job: Mapping[str, Any]) -> list[str]:
     """The addresses in `result`: a string, a list of strings, `{images: [...]}` or `{url: ...}`."""
     urls = [url for url in _flat(job.get("result")) if url]
     if not urls:
-        raise Lost("the job is complete and names no picture; it was charged", code="no-picture")
+        raise NotFetched("Apiframe says that the job is complete, and names no picture", url="", gone=True)
     return urls
 
 

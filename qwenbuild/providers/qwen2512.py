@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Unavailable, Uncertain
+from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, NotFetched, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.providers.account import AccountReport
@@ -105,7 +105,7 @@ class Qwen2512(Hosted):
         said = vendor_words(record.get("message") or "")
         if answer.status == 429 or code == 429:
             return self.throttled(answer, said)
-        if not _own(record) or code in (408, 504) or code < 400:
+        if not _own(record) or code in (408, 504) or not 400 <= code < 600:
             return Uncertain(f"qwen-image-2512.org answered HTTP {answer.status} with nothing that settles it", code=str(code))
         if code in (401, 403):
             return AccountStop(
@@ -147,7 +147,7 @@ def _data(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _url(task: Mapping[str, Any]) -> str:
     url = _named(task)
     if not url:
-        raise Lost("the task succeeded and names no picture; it was charged", code="no-picture")
+        raise NotFetched("qwen-image-2512.org says that the task succeeded, and names no picture", url="", gone=True)
     return url
 
 

@@ -98,5 +98,5 @@ def summary_lines(sums: Sums, terminal: Terminal) -> Iterator[str]:
         return
     parts = [part for name in COUNTS if sums.counts.get(name, 0) for part in _counted(name, sums)]
     parts += [f"spent {price_words(sums.spent)}" if any(sums.spent.values()) else "nothing spent", duration(sums.seconds)]
-    head = "Done: " if not any(sums.counts.get(name, 0) for name in ("failed", "refused", "doubt", "skipped")) else "Incomplete: "
-    yield from wrapped(head, parts, terminal)
+    whole = not any(sums.counts.get(name, 0) for name in ("failed", "refused", "doubt", "skipped"))
+    yield from wrapped("Done: " if whole else "Incomplete: ", parts, terminal)

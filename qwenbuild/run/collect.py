@@ -43,7 +43,7 @@ async def collect(job: Job, attempt: Attempt, ticket: Ticket, how: str) -> Outco
             return await _bad_picture(job, attempt, error)
         except ProviderError as error:
             error = still_made(error, link)
-            link = error.url if isinstance(error, NotFetched) else link
+            link = error.url or link if isinstance(error, NotFetched) else link
             settled = await _no_picture(job, attempt, error, how, made=bool(link))
             if settled is not None:
                 return settled

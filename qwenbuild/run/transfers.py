@@ -35,7 +35,8 @@ async def not_fetched(job: Job, attempt: Attempt, error: NotFetched, how: str) -
     if purchase.free and not error.stuck:
         return lost(job, attempt, error.code, error.why)
     with contextlib.suppress(CacheError, OSError, sqlite3.Error):  # the ticket leads to the picture as well
-        progress.world.cache.journal.ready(attempt.id, error.url, error.code, error.message)
+        if error.url:
+            progress.world.cache.journal.ready(attempt.id, error.url, error.code, error.message)
     decision = job.retries.after(error, "collect")
     if decision.then is Then.AGAIN and not error.stuck:
         words = f"{error.message}; it is asked for again in {decision.pause:.0f} s"

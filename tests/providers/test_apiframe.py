@@ -12,7 +12,17 @@ import pytest
 import respx
 
 from qwenbuild.emulator import Served
-from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Unavailable, Uncertain
+from qwenbuild.errors import (
+    AccountStop,
+    FailedAtProvider,
+    Lost,
+    NotFetched,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
@@ -187,8 +197,8 @@ async def test_four_shapes_of_a_result_are_read(wire: respx.MockRouter, result: 
         (job("FAILED", error="upstream exploded"), FailedAtProvider),
         (job("FAILED"), FailedAtProvider),
         (job("CANCELLED"), FailedAtProvider),
-        (job("COMPLETED", result=None), Lost),
-        (job("COMPLETED", result={"images": [LINK]}, expired=True), Lost),
+        (job("COMPLETED", result=None), NotFetched),
+        (job("COMPLETED", result={"images": [LINK]}, expired=True), NotFetched),
         (httpx.Response(404, json={"error": "Job not found"}), Lost),
         (httpx.Response(401, json={"error": "Invalid API key"}), AccountStop),
     ],

@@ -294,9 +294,9 @@ async def test_unknown_right_after_our_submit_is_asked_again_and_later_is_lost(w
     assert (type(found), asked) == (Lost, 1)
 
 
-async def test_success_without_a_picture_is_asked_for_again_and_is_perhaps_paid_in_the_end(wire: respx.MockRouter) -> None:
+async def test_success_without_a_picture_is_asked_for_again_and_is_paid_for_in_the_end(wire: respx.MockRouter) -> None:
     found, asked = await collected(wire, [state("SUCCEEDED", results=[])] * 9)
-    assert (type(found), asked) == (Lost, 4)
+    assert (type(found), asked) == (NotFetched, 4)
     found, asked = await collected(wire, [state("SUCCEEDED"), state("SUCCEEDED", results=None), done()])
     assert (found, asked) == (None, 3)
 

@@ -11,7 +11,17 @@ import httpx
 import pytest
 import respx
 
-from qwenbuild.errors import AccountStop, BadPicture, FailedAtProvider, Lost, ProviderError, Refused, Throttled, Uncertain
+from qwenbuild.errors import (
+    AccountStop,
+    BadPicture,
+    FailedAtProvider,
+    Lost,
+    NotFetched,
+    ProviderError,
+    Refused,
+    Throttled,
+    Uncertain,
+)
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
@@ -83,7 +93,7 @@ async def test_another_format_than_asked_for_is_not_the_picture(wire: respx.Mock
     [
         (task("FAILED", error_message="Content policy violation detected", consumed_credits=0), Refused),
         (task("FAILED", error_message="GPU fell over", consumed_credits=0), FailedAtProvider),
-        (task("SUCCESS", response=[]), Lost),
+        (task("SUCCESS", response=[]), NotFetched),
         (httpx.Response(404, json={"code": 404, "message": "task not found", "data": None}), Lost),
         (httpx.Response(200, json={"code": 404, "message": "task not found", "data": None}), Lost),
         (httpx.Response(200, json={"code": 401, "message": "bad key", "data": None}), AccountStop),

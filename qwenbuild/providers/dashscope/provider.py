@@ -17,6 +17,7 @@ from qwenbuild.errors import (
     BadPicture,
     FailedAtProvider,
     Lost,
+    NotFetched,
     ProviderError,
     Refused,
     Unavailable,
@@ -187,7 +188,7 @@ class DashScope(Hosted):
         fault = next((item.fault for item in found if item.fault), None)
         if fault is not None:
             raise self._said(0, fault.code, fault.message, ticket.request_id, action.model)
-        raise Lost("the task succeeded and names no picture; it may have been charged", code="no-picture")
+        raise NotFetched("DashScope says that the task succeeded, and names no picture", url="", gone=True)
 
     # ------------------------------------------------------------ errors
 

@@ -90,7 +90,7 @@ def _line(line: Any) -> TaskLine | None:
     if not isinstance(line, dict):
         return None
     id, created, status, model = (line.get(name) for name in ("task_id", "gmt_create", "status", "model_name"))
-    if not isinstance(id, str) or not 0 < len(id) <= 200 or status not in STATUSES:
+    if not isinstance(id, str) or not 0 < len(id) <= 200 or not isinstance(status, str) or status not in STATUSES:
         return None
     if isinstance(created, bool) or not isinstance(created, int | float) or not math.isfinite(created):
         return None

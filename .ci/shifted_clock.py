@@ -1,22 +1,14 @@
-"""Let Python sleep under libfaketime with an untouched monotonic clock; does nothing where no FAKETIME is set.
+"""Move the wall clock of this process by SHIFTED_CLOCK_S seconds; does nothing where that is not set.
 
-Knows no test. Since 3.11 `time.sleep` waits until a moment of the monotonic clock, which libfaketime mistakes for one of its
-own and refuses (EINVAL). `select` waits for a span. Imported by a .pth file, so that children sleep as well.
+Knows no test. Imported by a .pth file, so that children have the same day. The monotonic clock, file times and certificates
+stay the system's: tests that hang on these are marked `real_clock`.
 """
 
 import os
 
-if "FAKETIME" in os.environ:
-    import select
+if os.environ.get("SHIFTED_CLOCK_S"):
     import time
 
-    def _sleep(seconds: float) -> None:
-        """Wait for `seconds`. Raises ValueError when they are negative."""
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        until = time.monotonic() + seconds
-        while seconds > 0:
-            select.select([], [], [], seconds)
-            seconds = until - time.monotonic()
+    import time_machine
 
-    time.sleep = _sleep  # type: ignore[assignment]
+    time_machine.travel(time.time() + float(os.environ["SHIFTED_CLOCK_S"]), tick=True).start()

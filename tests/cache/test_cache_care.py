@@ -170,6 +170,7 @@ def test_gc_keeps_what_a_digest_reaches_with_its_receipt(cache: Cache) -> None:
     assert cache.results([key(1)]) == {key(1): (made,)}
 
 
+@pytest.mark.real_clock
 def test_gc_keeps_young_files_and_blobs_of_open_attempts(cache: Cache) -> None:
     store(cache, 1)
     cache.put_blob(PICTURE)
@@ -193,6 +194,7 @@ def test_gc_takes_an_estimate_from_the_journal_and_counts_what_nobody_wrote_down
     assert (report.cost, report.unknown) == ({"usd": Decimal("0.03")}, 1)
 
 
+@pytest.mark.real_clock
 def test_gc_removes_old_temporary_files_and_leaves_new_ones(cache: Cache) -> None:
     store(cache, 1)
     old = cache.blob_path(digest_of(picture(1))).parent / ".old.1-aa.tmp"

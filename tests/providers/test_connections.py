@@ -88,6 +88,7 @@ def certified(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return serving, ssl.create_default_context(cadata=pem.decode())
 
 
+@pytest.mark.real_clock
 async def test_an_encrypted_answer_is_read_whole(certified: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     picture = bytes(range(256)) * 12_000
 

@@ -173,6 +173,7 @@ async def test_nothing_was_paid_whatever_is_raised_while_a_proxy_is_asked_for_th
     assert b"POST" not in proxy.words
 
 
+@pytest.mark.real_clock
 @pytest.mark.parametrize("error", [OSError(5, "?"), KeyError("?"), ImportError("?"), httpcore.ReadError()], ids=kind)
 async def test_it_was_perhaps_paid_what_is_raised_after_a_proxy_gave_the_way(
     error: Exception, certified: Certified, monkeypatch: pytest.MonkeyPatch
@@ -193,6 +194,7 @@ async def test_a_proxy_that_lets_nobody_through_was_not_sent_the_request(
     assert proxy.words == [b"CONNECT"]
 
 
+@pytest.mark.real_clock
 async def test_a_request_goes_through_a_proxy_encrypted_and_is_answered(
     certified: Certified, monkeypatch: pytest.MonkeyPatch
 ) -> None:

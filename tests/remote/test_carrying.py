@@ -102,6 +102,7 @@ def test_verify_remote_finds_what_is_corrupt_and_what_is_missing(team: Team, ann
     assert call(ann, "cache", "verify", "--remote")[0] == 0
 
 
+@pytest.mark.real_clock
 def test_gc_remote_is_dry_keeps_what_is_young_and_what_any_given_lockfile_names(team: Team, ann: Machine, call: Call) -> None:
     call(ann, "cache", "push")
     keep = team.place / "main.lock"

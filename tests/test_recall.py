@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from qwenbuild import tree
-from qwenbuild.cache import Attempt
+from qwenbuild.cache import Attempt, Intent
 from qwenbuild.cli.ending import run
 from qwenbuild.engine import remember
 from qwenbuild.images import flatpng
@@ -314,7 +314,7 @@ def test_an_open_attempt_is_never_hidden(cups: Project) -> None:
     journal = cups.cache().journal
     action = document(cups.plan().plan.steps[0].candidates[0].candidate.action)
     who: dict[str, Any] = {"provider": "placeholder", "family": "placeholder", "account": "", "base_url": "", "model": "m"}
-    attempt = journal.begin(**who, build="b", project=str(cups.lock), entry="x", key="0" * 64, action=action, body=b"")
+    attempt = journal.begin(Intent(**who, build="b", project=str(cups.lock), entry="x", key="0" * 64, action=action, body=b""))
     assert isinstance(attempt, Attempt)
     assert answer() is None
     time.sleep(AGE)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.cache import Attempt, AttemptState, Cache
+from qwenbuild.cache import Attempt, AttemptState, Cache, Intent
 from qwenbuild.errors import Uncertain
 from qwenbuild.images import placeholder_png
 from qwenbuild.key import action_key, document
@@ -149,11 +149,11 @@ def purchase(number: int) -> Purchase:
 
 def intent(cache: Cache, number: int, build: str) -> Attempt:
     bought = purchase(number)
-    begun = cache.journal.begin(
+    begun = cache.journal.begin(Intent(
         key=bought.key, build=build, project="p", entry=bought.entry, provider="studio", family="dashscope",
         account=Listed.account, base_url=Listed.base_url, model=bought.action.model, action=document(bought.action),
         body=bought.key.encode(),
-    )  # fmt: skip
+    ))  # fmt: skip
     assert isinstance(begun, Attempt)
     return begun
 

@@ -3,9 +3,9 @@
 Knows no manifest and no provider; docs/cache.md has the layout and the order of writes.
 """
 
-from qwenbuild.cache.attempts import Attempt, AttemptState, Busy
+from qwenbuild.cache.attempts import Attempt, AttemptState, Busy, Intent
 from qwenbuild.cache.blobs import BlobCorrupt
 from qwenbuild.cache.location import cache_dir
 from qwenbuild.cache.vault import Cache
 
-__all__ = ["Attempt", "AttemptState", "BlobCorrupt", "Busy", "Cache", "cache_dir"]
+__all__ = ["Attempt", "AttemptState", "BlobCorrupt", "Busy", "Cache", "Intent", "cache_dir"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -80,6 +80,33 @@ def follow(now: AttemptState, then: AttemptState) -> AttemptState:
     if then not in EDGES[now]:
         raise CacheError(f"an attempt cannot go from {now} to {then}", code="journal-edge")
     return then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One picture that is about to be asked for, and by whom. `body` are the exact bytes, or a function that makes them from
+    the generation, which the journal allocates from 0. `price` is None when nobody knows it; `reserved` is what is held of
+    the budget, the price when it is None. `names_attempt` is an attempt in doubt that a person gave up for this one.
+    """
+
+    build: str
+    project: str
+    entry: str
+    key: str
+    provider: str
+    family: str
+    account: str
+    base_url: str
+    model: str
+    action: Mapping[str, Any]
+    body: bytes | Callable[[int], bytes]
+    price: Price | None = None
+    reserved: Price | None = None
+    names_attempt: str = ""
+
+
+SAID = ("build", "project", "entry", "key", "provider", "family", "account", "base_url", "model", "names_attempt")
+"""The fields of an intent that stand in the journal as they are."""
 
 
 @dataclass(frozen=True, slots=True)

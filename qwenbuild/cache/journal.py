@@ -19,10 +19,12 @@ from qwenbuild.cache import budget
 from qwenbuild.cache.attempts import (
     COLUMNS,
     LIVE,
+    SAID,
     WIPED,
     Attempt,
     AttemptState,
     Busy,
+    Intent,
     attempt_from,
     attempt_of,
     follow,
@@ -91,53 +93,27 @@ class Journal:
 
     # ------------------------------------------------ an attempt's life
 
-    def begin(
-        self,
-        *,
-        build: str,
-        project: str,
-        entry: str,
-        key: str,
-        provider: str,
-        family: str,
-        account: str,
-        base_url: str,
-        model: str,
-        action: Mapping[str, Any],
-        body: bytes | Callable[[int], bytes],
-        price: Price | None = None,
-        reserved: Price | None = None,
-        names_attempt: str = "",
-    ) -> Attempt | Busy:
+    def begin(self, intent: Intent) -> Attempt | Busy:
         """Write down the intent to buy, before anything is sent; Busy when an open attempt of the key exists.
 
-        `body` may be a function of the generation, which is allocated here, from 0. A doubt that `names_attempt` names
-        is given up in the same transaction. Raises CacheError when the journal cannot be trusted or written.
+        A doubt that `names_attempt` names is given up in the same transaction. Raises CacheError when the journal cannot
+        be trusted or written.
         """
         now = self._clock()
         row: dict[str, Any] = {
             **dict.fromkeys(COLUMNS, ""),
+            **{name: getattr(intent, name) for name in SAID},
             "id": uuid.uuid4().hex,
-            "key": key,
             "state": str(AttemptState.INTENT),
-            "build": build,
-            "project": project,
-            "entry": entry,
-            "provider": provider,
-            "family": family,
-            "account": account,
-            "base_url": base_url,
-            "model": model,
-            "action": json.dumps(dict(action), sort_keys=True, separators=(",", ":")),
-            "price": price_column(price),
-            "reserved": price_column(reserved if reserved is not None else price or {}),
+            "action": json.dumps(dict(intent.action), sort_keys=True, separators=(",", ":")),
+            "price": price_column(intent.price),
+            "reserved": price_column(intent.reserved if intent.reserved is not None else intent.price or {}),
             "ticket": None,
             "sent": now,
             "updated": now,
             "billed": None,
-            "names_attempt": names_attempt,
         }
-        return self._file.change(lambda db: self._begin(db, row, body))
+        return self._file.change(lambda db: self._begin(db, row, intent.body))
 
     def _begin(self, db: sqlite3.Connection, row: dict[str, Any], body: bytes | Callable[[int], bytes]) -> Attempt | Busy:
         key, build = row["key"], row["build"]

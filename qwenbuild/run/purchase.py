@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from qwenbuild.cache import Attempt, AttemptState, Busy
+from qwenbuild.cache import Attempt, AttemptState, Busy, Intent
 from qwenbuild.errors import CacheError
 from qwenbuild.key import document
 from qwenbuild.model import ActionResult, Order, Outcome, OutcomeKind, Ticket
@@ -170,7 +170,7 @@ def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
 
 def _intent(job: Job, body: bytes) -> Attempt | Busy:
     world, purchase, provider = job.progress.world, job.purchase, job.provider
-    return world.cache.journal.begin(
+    intent = Intent(
         key=purchase.key,
         build=world.build,
         project=world.project,
@@ -185,6 +185,7 @@ def _intent(job: Job, body: bytes) -> Attempt | Busy:
         price=purchase.price,
         names_attempt=purchase.names,
     )
+    return world.cache.journal.begin(intent)
 
 
 def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.cache import Cache
+from qwenbuild.cache import Cache, Intent
 from qwenbuild.cache.attempts import Attempt, Busy
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.model import ActionResult, Ticket
@@ -82,7 +82,7 @@ def begin(cache: Cache, number: int, build: str = "", **changes: Any) -> Attempt
         "body": b'{"prompt": "a fox"}',
         "price": {"usd": Decimal("0.03")},
     }
-    return cache.journal.begin(**{**given, **changes})
+    return cache.journal.begin(Intent(**{**given, **changes}))
 
 
 def begun(cache: Cache, number: int, build: str = "", **changes: Any) -> Attempt:

@@ -14,7 +14,7 @@ from cachelab import begin, begun, digest_of, key, ticket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbuild.cache import Cache
+from qwenbuild.cache import Cache, Intent
 from qwenbuild.cache.attempts import COSTS, EDGES, Attempt, AttemptState, Busy, follow
 from qwenbuild.cache.care import rebuild
 from qwenbuild.cache.journal import ONE_QUERY
@@ -434,7 +434,7 @@ def test_every_field_of_an_intent_is_kept_as_it_was_given(root: Path) -> None:
         "names_attempt": "a" * 32,
     }
     with Cache.open(root, clock=lambda: 77.5) as cache:
-        attempt = cache.journal.begin(**fields, body=b"body", reserved={"usd": Decimal("0.05")})
+        attempt = cache.journal.begin(Intent(**fields, body=b"body", reserved={"usd": Decimal("0.05")}))
         assert isinstance(attempt, Attempt)
     with Cache.open(root) as later:
         (kept,) = later.journal.attempts()

@@ -79,6 +79,28 @@ def test_a_lockfile_is_what_json_writes_with_an_indent(actions: dict[str, Any], 
     assert lockfile.text(entries, manifest) == expected.encode()
 
 
+IDS = st.text('ab/é😀"\\{}: ', min_size=1, max_size=3)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sets(IDS, min_size=1, max_size=8), st.dictionaries(IDS, st.sampled_from([None, ENTRY]), max_size=8))
+def test_a_lockfile_of_which_some_records_are_replaced_is_the_one_written_anew(
+    ids: set[str], changes: dict[str, LockEntry | None]
+) -> None:
+    before = {id: LockEntry(A, B, {"prompt": id}, "", {id: LockOutput()}) for id in ids} | {"z": ENTRY}
+    after = {id: record for id, record in {**before, **changes}.items() if record is not None}
+    assert lockfile.spliced(lockfile.text(before, "m.yaml"), changes) == lockfile.text(after, "m.yaml")
+
+
+def test_what_was_written_meanwhile_is_read_before_a_record_is_replaced(project: Path) -> None:
+    write(project, {"one": ENTRY, "two": ENTRY})
+    path = project / "qwenbuild.lock"
+    known = lockfile.Lock({}, True, path.read_bytes(), canonical=True)
+    write(project, {"one": None})
+    lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {"three": ENTRY}, known=known)
+    assert list(lockfile.read(path).entries) == ["three", "two"]
+
+
 def test_what_was_written_is_read_back(project: Path) -> None:
     rich = LockEntry(A, B, ACTION, "", {"a.png": LockOutput(), "b.png": LockOutput(B, orphan=True)}, picked=A, approved=True)
     write(project, {"one": ENTRY, "two": rich})

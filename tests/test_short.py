@@ -255,7 +255,7 @@ def test_memories_that_are_broken_or_foreign_are_ignored(shelf: Project) -> None
         whole[:60],
         whole + b"x",
         b"\xff" * 5000,
-        whole.replace(b"qwenbuild-kept 1", b"qwenbuild-kept 0"),
+        whole.replace(b"qwenbuild-kept 2", b"qwenbuild-kept 0"),
     ]
     broken += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(0, len(whole), 61)]
     for data in broken:

@@ -48,11 +48,11 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     `placed` is told every file that is written.
     """
     cache = planned.cache
-    buying = any(plan.verdict in NETWORK for step in planned.plan.steps for plan in step.candidates)
+    buying = any(plan.verdict in NETWORK for step in planned.plan.busy for plan in step.candidates)
     providers = Providers(planned)
     if buying and not options.offline:
         cache.write_probe()
-        if any(_may_cost(step) for step in planned.plan.steps):
+        if any(_may_cost(step) for step in planned.plan.busy):
             probe_tree(planned.loaded)
             note_project(planned.loaded.state, planned.loaded.lock_path)
         providers.require(planned)
@@ -109,7 +109,7 @@ def _may_cost(step: Step) -> bool:
 
 def _decodes(planned: Planned) -> bool:
     """Is a picture decoded when it is there: made into files or atlases, or held against what is expected?"""
-    return bool(planned.manifest.atlases) or any(_is_made_of(step) or _is_judged(step) for step in planned.plan.steps)
+    return bool(planned.manifest.atlases) or any(_is_made_of(step) or _is_judged(step) for step in planned.plan.busy)
 
 
 def _is_made_of(step: Step) -> bool:
@@ -123,20 +123,19 @@ def _is_judged(step: Step) -> bool:
 
 
 def _to_write(planned: Planned) -> list[str]:
-    outputs = (output for step in planned.plan.steps for output in step.outputs)
+    outputs = (output for step in planned.plan.busy for output in step.outputs)
     return [output.spec.path for output in outputs if output.verdict not in (Verdict.FRESH, Verdict.MODIFIED)]
 
 
 def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:
     """The publisher of this plan's files; it notes in `placed` what it writes."""
-    wanted = frozenset(spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
     return Publisher(
         root=planned.loaded.root,
         state=planned.loaded.state,
         cache=planned.cache,
         found=planned.seen.found,
         lock=planned.loaded.lock.entries,
-        wanted=wanted,
+        wanted=planned.wants,
         provenance=planned.manifest.provenance,
         placed=placed,
         palettes={digest: planned.manifest.folder / path for digest, path in planned.loaded.palettes.items()},
@@ -179,7 +178,7 @@ def _forced(planned: Planned, options: Options) -> frozenset[str]:
 
     An entry whose key is not known yet stands here as `entry:` and its id.
     """
-    steps = planned.plan.steps
+    steps = planned.plan.busy
     if not options.force:
         steps = tuple(step for step in steps if any(reason.code == "forced" for reason in step.reasons))
     bought = ((step, c.candidate.key) for step in steps for c in step.candidates if c.verdict is Verdict.GENERATE)
@@ -227,7 +226,7 @@ class Providers:
 
     def require(self, planned: Planned) -> None:
         """Every provider that will be asked, before anything is sent. Raises CredentialsError."""
-        for step in planned.plan.steps:
+        for step in planned.plan.busy:
             if any(plan.verdict in NETWORK for plan in step.candidates):
                 self(step.keyed.entry.provider)
 

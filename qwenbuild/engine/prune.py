@@ -36,7 +36,7 @@ def orphan_changes(planned: Planned) -> dict[str, LockEntry | None]:
     for orphan in planned.plan.orphans:
         by_id.setdefault(orphan.id, []).append(orphan.path)
     ids = {keyed.entry.id for keyed in planned.loaded.keyed}
-    taken = {step.moved_from for step in planned.plan.steps}
+    taken = {step.moved_from for step in planned.plan.busy}
     changes: dict[str, LockEntry | None] = {}
     for id, paths in by_id.items():
         marked = _marked(lock[id], paths, gone=id not in ids)
@@ -85,10 +85,9 @@ def _remove(planned: Planned, orphan: Orphan) -> bool:
 def _without(planned: Planned, id: str, record: LockEntry | None, paths: set[str]) -> LockEntry | None:
     if record is None:
         return None
-    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
     gone = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
     left = {path: output for path, output in record.outputs.items() if path not in paths}
-    if gone and not set(left) - wanted:
+    if gone and all(map(planned.wants, left)):
         return None
     return replace(record, outputs=left, orphan=gone)
 

@@ -78,7 +78,7 @@ class Publisher:
     cache: Cache
     found: Mapping[str, tree.Found]
     lock: Mapping[str, LockEntry]
-    wanted: frozenset[str]
+    wanted: Callable[[str], bool]
     provenance: str = "off"
     fetch: Callable[[str], bytes | None] = lambda digest: None
     placed: dict[str, tree.Found] = field(default_factory=dict)
@@ -324,7 +324,7 @@ class Publisher:
         return {
             path: replace(output, digest=output.digest or record.digest, orphan=True)
             for path, output in record.outputs.items()
-            if path not in files.outputs and path not in self.wanted
+            if path not in files.outputs and not self.wanted(path)
         }
 
 

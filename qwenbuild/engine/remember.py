@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -15,7 +15,7 @@ from qwenbuild.cache import cache_dir
 from qwenbuild.errors import Problem
 from qwenbuild.model import LockEntry, Step, Verdict
 from qwenbuild.planning.drift import drift
-from qwenbuild.planning.eligible import memory_of
+from qwenbuild.planning.eligible import Laid, memory_of
 from qwenbuild.planning.holdings import only_in_tree
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
@@ -23,6 +23,7 @@ from qwenbuild.project.options import Options
 from qwenbuild.report.problems import NOTICES, format_problem
 from qwenbuild.resolve import RETIRES_SOON
 from qwenbuild.snapshot import entryfile, quick_answer, statefile
+from qwenbuild.snapshot.entryfile import KeptAsset
 from qwenbuild.tree import Found
 
 Inputs = list[tuple[str, statefile.Signature]]
@@ -64,16 +65,27 @@ def remember_idle(planned: Planned, options: Options, look: InputsSeen) -> None:
     if _partial(options):
         return
     trusted = _trusted(planned, look)
-    modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.steps)
+    modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.busy)
     idle = not modified and look.settled() and len(trusted) == len(planned.seen.found)
-    facts = {"idle": idle, "plain": _is_plain(planned), "locked": not drift(planned)}
-    _write(planned, look, trusted, facts, _kept(planned, look, trusted, {}, look.began))
+    plain = _is_simple_plan(planned) and not any(True for _ in only_in_tree(planned))
+    facts = {"idle": idle, "plain": plain, "locked": not drift(planned)}
+    memory = _Memory(_blobs(planned), {}, look.began, planned.loaded.lock.canonical)
+    _write(planned, look, trusted, facts, memory)
 
 
 def remember_made(
-    planned: Planned, options: Options, look: InputsSeen, placed: Mapping[str, Found], records: Records, *, done: bool
+    planned: Planned,
+    options: Options,
+    look: InputsSeen,
+    placed: Mapping[str, Found],
+    records: Records,
+    *,
+    done: bool,
+    canonical: bool,
 ) -> None:
-    """After a build that did something; `done`: all of it, so that the next one has nothing to do."""
+    """After a build that did something; `done`: all of it, so that the next one has nothing to do. `canonical`: the
+    lockfile's bytes are those that its records give.
+    """
     if _partial(options):
         return
     locked = _lock_stamp(planned.loaded)
@@ -81,27 +93,55 @@ def remember_made(
     there = {path: item for path, item in placed.items() if statefile.settled(item.signature, now)}
     found = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | there
     after = look.again(planned.loaded, now)
-    modified = any(output.verdict is Verdict.MODIFIED for step in planned.plan.steps for output in step.outputs)
+    modified = any(output.verdict is Verdict.MODIFIED for step in planned.plan.busy for output in step.outputs)
     whole = len(found) == len(planned.seen.found.keys() | placed.keys())
     idle = done and whole and not modified and not options.locked and after.began > 0
     idle = idle and locked == _lock_stamp(planned.loaded)
-    facts = {"idle": idle, "plain": _is_plain(planned, records), "locked": False}
-    _write(planned, after, found, facts, _kept(planned, after, found, records, now) if idle else "")
+    blobs = _blobs(planned)
+    digests = {record.digest for record in {**planned.loaded.lock.entries, **records}.values() if record is not None}
+    plain = _is_simple_plan(planned) and all(digest in blobs for digest in digests)
+    facts = {"idle": idle, "plain": plain, "locked": False}
+    _write(planned, after, found, facts, _Memory(blobs, records, now, canonical) if idle else None)
 
 
-def _kept(planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], records: Records, moment: int) -> str:
+def _blobs(planned: Planned) -> Container[str]:
+    """The vault's blobs, swept anew unless they are those that the plan has seen."""
+    kept = planned.kept
+    if kept is not None and statefile.vault(str(planned.cache.blobs.folder)) == kept.state.values["vault"]:
+        return planned.seen.facts.blobs
+    return planned.cache.known_blobs()
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the next build may believe of whole assets hangs on this: `moment` is wall time, in nanoseconds, before which
+    their inputs must have been written.
+    """
+
+    blobs: Container[str]
+    records: Records
+    moment: int
+    canonical: bool
+
+
+def _kept(planned: Planned, look: InputsSeen, files: Laid, memory: _Memory) -> str:
     """Write down which assets are fresh; the stamp of what was written, "" where nothing was.
 
     The lockfile must have stood still, for nothing of those assets' records is looked at again.
     """
     there = [(path, signature) for path, signature in look.inputs if signature != statefile.ABSENT]
-    settled = {path for path, signature in there if statefile.settled(signature, moment)}
+    settled = {path for path, signature in there if statefile.settled(signature, memory.moment)}
     if _lock_name(planned.loaded) not in settled:
         return ""
-    files = _ordered(planned, outputs)
-    blobs = planned.cache.known_blobs()
-    memory = memory_of(planned, {path: outputs[path] for path in files}, settled, records, blobs)
-    return "" if memory is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), memory)
+    kept, blobs = planned.kept, memory.blobs
+    if (
+        kept is not None
+        and isinstance(blobs, set | frozenset)
+        and not all(map(blobs.issuperset, map(kept.memory.pictures, kept.assets)))
+    ):
+        return ""
+    made = memory_of(planned, files, settled, memory.records, blobs, canonical=memory.canonical)
+    return "" if made is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), made)
 
 
 def _partial(options: Options) -> bool:
@@ -113,7 +153,8 @@ def _inputs(loaded: Loaded) -> list[str]:
     """What the answer hangs on: manifest, what it read, lockfile, journal; that no second manifest and no rescue is there."""
     name = os.path.basename(loaded.manifest.file)
     others = [other for other in quick_answer.NAMES if other != name] if name in quick_answer.NAMES else []
-    return [name, *others, *loaded.read, _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
+    read = {*loaded.read, *(path for asset in loaded.kept.assets for path in asset.read)} if loaded.kept else loaded.read
+    return [name, *others, *sorted(read), _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
 
 
 def _manifest_path(loaded: Loaded) -> str:
@@ -146,15 +187,9 @@ def _trusted(planned: Planned, look: InputsSeen) -> dict[str, Found]:
     return {path: item for path, item in planned.seen.found.items() if statefile.settled(item.signature, look.began)}
 
 
-def _is_plain(planned: Planned, records: Records | None = None) -> bool:
-    """Whether a look would say nothing but "fresh" of every entry: no orphan, no candidate, nothing held, all in the vault."""
-    steps = planned.plan.steps
-    if planned.plan.orphans or not all(_is_simple(step) for step in steps):
-        return False
-    if records is None:
-        return not any(True for _ in only_in_tree(planned))
-    digests = {record.digest for record in {**planned.loaded.lock.entries, **records}.values() if record is not None}
-    return digests <= planned.cache.known_blobs()
+def _is_simple_plan(planned: Planned) -> bool:
+    """Whether a look would say nothing but "fresh" of every entry, once all is made: no orphan, no candidate, nothing held."""
+    return not planned.plan.orphans and all(_is_simple(step) for step in planned.plan.busy)
 
 
 def _is_simple(step: Step) -> bool:
@@ -162,29 +197,47 @@ def _is_simple(step: Step) -> bool:
     return len(step.candidates) == 1 and not step.approved and not (fresh and step.reasons)
 
 
-def _write(planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], facts: Mapping[str, bool], stamp: str) -> None:
+def _write(
+    planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], facts: Mapping[str, bool], memory: _Memory | None
+) -> None:
     loaded = planned.loaded
+    files, laid = _laid(planned, outputs)
+    stamp = "" if memory is None else _kept(planned, look, laid, memory)
     blobs = str(planned.cache.blobs.folder)
     if facts["idle"] and planned.cache.has_journal() and planned.cache.journal.live(project=loaded.project):
         facts = {**facts, "idle": False}
     values = {name: str(int(fact)) for name, fact in facts.items()}
     values |= {
         "root": os.path.relpath(loaded.root, loaded.manifest.folder),
-        "entries": str(len(loaded.entries)),
+        "entries": str(len(loaded.entries) + (loaded.kept.count if loaded.kept else 0)),
         "until": _until(loaded, statefile.today()),
         "blobs": blobs,
         "vault": statefile.vault(blobs),
         "kept": stamp,
         **_said(planned.notices),
     }
-    statefile.write(_manifest_path(loaded), look.inputs, look.leads, _ordered(planned, outputs), values)
+    statefile.write(_manifest_path(loaded), look.inputs, look.leads, files, values)
 
 
-def _ordered(planned: Planned, outputs: Mapping[str, Found]) -> dict[str, tuple[statefile.Signature, str]]:
+def _laid(planned: Planned, outputs: Mapping[str, Found]) -> tuple[statefile.Files, Laid]:
     """The files in the manifest's order, then those that it no longer names."""
-    wanted = (spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs)
-    names = dict.fromkeys([*(path for path in wanted if path in outputs), *outputs])
-    return {path: (outputs[path].signature, outputs[path].digest) for path in names}
+    files, places, firsts = statefile.Files(), dict[str, int](), dict[str, int]()
+
+    def add(paths: Iterable[str]) -> None:
+        for path in paths:
+            if path in outputs and path not in places:
+                places[path] = len(files.paths)
+                files.add(path, outputs[path].signature, outputs[path].digest)
+
+    for part in planned.parts():
+        if not isinstance(part, KeptAsset):
+            add(spec.path for step in part for spec in step.keyed.entry.outputs)
+        elif planned.kept is not None:
+            firsts[part.name] = len(files.paths)
+            files.take(planned.kept.state, *planned.kept.span(part))
+    believed = planned.seen.facts.beside.paths
+    add(path for path in outputs if path not in places and path not in believed)
+    return files, Laid(outputs, places, firsts)
 
 
 def _said(notices: Collection[Problem]) -> dict[str, str]:

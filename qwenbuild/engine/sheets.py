@@ -103,7 +103,7 @@ def _write(
     outputs: dict[str, LockOutput] = {}
     wrote = False
     for path, data in files.items():
-        if path in publisher.wanted:
+        if publisher.wanted(path):
             raise ValueError(f"the sheet {path} is the file of an entry, too; another `output` or `max_size` keeps them apart")
         digest = hashlib.sha256(data).hexdigest()
         pair = wrote and path.endswith(".json")  # a new sheet brings its JSON along, for whoever watches that one

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from qwenbuild.engine.carry import share_built
@@ -21,10 +21,12 @@ from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.lock import lockfile
 from qwenbuild.lock.records import reconciled
 from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.planning import incremental
 from qwenbuild.planning.atlas_plans import busy
 from qwenbuild.planning.drift import drift
 from qwenbuild.planning.loading import load
 from qwenbuild.planning.planner import Planned, make
+from qwenbuild.planning.remote_pictures import environ_of, pushes
 from qwenbuild.planning.signatures import marks_lost
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.project.options import Options
@@ -66,10 +68,8 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     Raises InputError (2), NotUpToDate (3), GateStop (4), CredentialsError (5), CacheError (1) before anything is spent.
     """
     start, began = time.monotonic(), time.time_ns()
-    loaded = load(options)
-    homecoming = bring_home(loaded)
-    look = InputsSeen.at(loaded, began)
-    planned = make(loaded, options)
+    planned, look, homecoming = _in_part(options, began) or _in_full(options, began)
+    loaded = planned.loaded
     reporter.event(Event("plan", data=plan_data(planned)))
     if options.locked:
         _refuse_drift(planned, options)
@@ -91,17 +91,51 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     if options.prune:
         records |= remove_orphans(planned, failures, records)
         sheets.changes |= remove_sheets(planned, failures, [])
-    agreed = True
+    agreed, canonical = True, False
     if not options.locked:
-        failed, agreed = _lock(planned, records, sheets.changes)
+        failed, agreed, canonical = _lock(planned, records, sheets.changes)
         failures += failed
     failures += share_built(planned, options, records, reporter, _bought(result))
     counts = _counts(planned, result)
     code = _exit_code(planned, result, failures)
-    remember_made(planned, options, look, placed, records, done=code == 0 and agreed)
+    remember_made(planned, options, look, placed, records, done=code == 0 and agreed, canonical=canonical)
     notices = (*_left_alone(planned), *homecoming, *planned.notices, *_marks_lost(result))
     first = not loaded.lock.exists and counts.get("generated", 0) > 0
     return Summary(code, counts, result.spent, notices, time.monotonic() - start, tuple(failures), first)
+
+
+Begun = tuple[Planned, InputsSeen, tuple[Problem, ...]]
+
+
+def _in_full(options: Options, began: int) -> Begun:
+    """The plan of everything, how its inputs stood before the journal was read, and what came home."""
+    loaded = load(options)
+    homecoming = bring_home(loaded)
+    look = InputsSeen.at(loaded, began)
+    return make(loaded, options), look, homecoming
+
+
+def _in_part(options: Options, began: int) -> Begun | None:
+    """The same where some assets are believed to be fresh; None where the build may ask for more of them than a plan does."""
+    loaded = incremental.load(options)
+    if loaded is None or pushes(loaded.manifest, options, environ_of(loaded)) or (loaded.state / "rescue").exists():
+        return None
+    look = InputsSeen.at(loaded, began)
+    planned = incremental.planned(loaded, options)
+    return (planned, look, ()) if planned is not None and not _takes_from_believed(planned) else None
+
+
+def _takes_from_believed(planned: Planned) -> bool:
+    """Whether bytes are wanted that nothing but a believed entry's file may have."""
+    facts = planned.seen.facts
+    wanted = (digest for step in planned.plan.busy if step.verdict is not Verdict.FRESH for digest in _bytes_of(step))
+    return any(digest and digest not in facts.blobs and digest in facts.beside.files for digest in wanted)
+
+
+def _bytes_of(step: Step) -> Iterator[str]:
+    for plan in step.candidates:
+        yield from (plan.digest, *plan.candidate.action.inputs)
+    yield from (output.digest for output in step.outputs)
 
 
 def plan_data(planned: Planned) -> dict[str, object]:
@@ -132,7 +166,7 @@ def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | N
 def is_done(planned: Planned, options: Options) -> bool:
     """Whether nothing at all is to do: no step, no ticket, no orphan to mark, no lock record to mend."""
     made = planned.plan
-    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in made.steps):
+    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in made.busy):
         return False
     if options.prune and made.orphans:
         return False
@@ -163,9 +197,8 @@ def _left_alone(planned: Planned) -> tuple[Problem, ...]:
 
 
 def _fresh_counts(planned: Planned) -> dict[str, int]:
-    steps = planned.plan.steps
-    modified = sum(step.verdict is Verdict.MODIFIED for step in steps)
-    return {"fresh": len(steps) - modified, "modified": modified}
+    modified = sum(step.verdict is Verdict.MODIFIED for step in planned.plan.busy)
+    return {"fresh": len(planned.plan.steps) - modified, "modified": modified}
 
 
 # ---------------------------------------------------------------- after the run
@@ -179,7 +212,7 @@ def _records(result: RunResult) -> dict[str, LockEntry | None]:
 def _renamed(planned: Planned) -> dict[str, LockEntry | None]:
     """The records of entries that have another name now and nothing to do: their files stay where they were."""
     lock, idle = planned.loaded.lock.entries, (Verdict.FRESH, Verdict.MODIFIED)
-    return {step.id: lock[step.moved_from] for step in planned.plan.steps if step.moved_from and step.verdict in idle}
+    return {step.id: lock[step.moved_from] for step in planned.plan.busy if step.moved_from and step.verdict in idle}
 
 
 def _bought(result: RunResult) -> frozenset[str]:
@@ -195,34 +228,39 @@ def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
 
 def _lock(
     planned: Planned, records: Mapping[str, LockEntry | None], sheets: Mapping[str, LockAtlas | None]
-) -> tuple[list[tuple[str, str, str]], bool]:
-    """Write the lockfile; a failure is reported, the pictures are in the vault. True: nobody else wrote it meanwhile."""
+) -> tuple[list[tuple[str, str, str]], bool, bool]:
+    """Write the lockfile; a failure is reported, the pictures are in the vault.
+
+    Then whether nobody else wrote it meanwhile, and whether its bytes are known to be those that its records give.
+    """
     loaded = planned.loaded
-    names = {step.id: step.moved_from for step in planned.plan.steps if step.moved_from and step.id in records}
-    before = {step.id: loaded.lock.entries.get(step.moved_from or step.id) for step in planned.plan.steps}
-    agreed = True
+    names = {step.id: step.moved_from for step in planned.plan.busy if step.moved_from and step.id in records}
+    before = {step.id: loaded.lock.entries.get(step.moved_from or step.id) for step in planned.plan.busy}
+    agreed = same = True
 
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
-        nonlocal agreed
-        agreed = now == loaded.lock.entries
+        nonlocal agreed, same
+        same = now is loaded.lock.entries
+        agreed = same or now == (lockfile.parse(loaded.lock.raw, loaded.lock_path) if loaded.kept else loaded.lock.entries)
         there = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
         kept = {id: made and reconciled(before.get(id), there[id], made) for id, made in records.items()}
         return {**dict.fromkeys(names.values()), **kept}
 
     try:
         loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
+        name = os.path.basename(loaded.manifest.file)
+        written = lockfile.update(loaded.lock_path, loaded.state, name, change, sheets, loaded.lock)
         planned.cache.add_root(loaded.lock_path)
     except (OSError, CacheError) as error:
-        return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False
-    return [], agreed
+        return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False, False
+    return [], agreed, written or (same and loaded.lock.canonical)
 
 
 def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
     failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
     said = {message for _, message in result.stops}
     failures += [(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
-    for step in planned.plan.steps:
+    for step in planned.plan.busy:
         outcome = result.outcomes.get(step.id)
         if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
             failures.append((step.id, outcome.code, outcome.message))
@@ -230,8 +268,9 @@ def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]
 
 
 def _counts(planned: Planned, result: RunResult) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for step in planned.plan.steps:
+    believed = len(planned.plan.steps) - len(planned.plan.busy)
+    counts = {"fresh": believed} if believed else {}
+    for step in planned.plan.busy:
         name = _count_name(step, result)
         counts[name] = counts.get(name, 0) + 1
     return counts
@@ -255,7 +294,7 @@ def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, st
         codes.add(STOP_CODES.get(kind, 1))
     if result.doubts:
         codes.add(6)
-    for step in planned.plan.steps:
+    for step in planned.plan.busy:
         outcome = result.outcomes.get(step.id)
         if outcome is None:
             codes.add(0 if step.verdict in (Verdict.FRESH, Verdict.MODIFIED) else 1)

@@ -74,9 +74,9 @@ class Budget:
         self.text -= spent.text
         self._check()
 
-    def spent(self, entries: int) -> Spent:
-        """What these entries came to."""
-        return Spent(entries, entries, BUILD_UNITS + entries * ENTRY_UNITS - self.total, BUILD_TEXT - self.text)
+    def spent(self, combinations: int, entries: int) -> Spent:
+        """What these entries came to, with those that were counted before."""
+        return Spent(combinations, entries, BUILD_UNITS + entries * ENTRY_UNITS - self.total, BUILD_TEXT - self.text)
 
     def expect(self, entries: int) -> None:
         """More entries are to come: each brings its own units."""

@@ -83,7 +83,8 @@ class _Expander:
         self._check_whole()
         self._findings.stop()
         palettes = {digest: path for path, digest in self._palettes.read_files().items()}
-        spent = self._budget.spent(sum(table.size() for _, table in tables))
+        size = sum(table.size() for _, table in tables)
+        spent = self._budget.spent(self._beside.combinations + size, self._beside.entries + size)
         return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes, spent)
 
     def _table(self, asset: Asset) -> Table | None:

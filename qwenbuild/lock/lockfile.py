@@ -33,6 +33,7 @@ SIZE_LIMIT = 256 * 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
 ENTRY_LINE = re.compile(rb'    "(.+)": \{$').match
+HEAD = b'\n  "entries": {'
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type", "note")
 MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
@@ -40,12 +41,13 @@ MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` bri
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lockfile's content. `exists` tells an empty lockfile from none."""
+    """A lockfile's content. `exists` tells an empty lockfile from none; `canonical`: `raw` is known to be what `text` makes."""
 
     entries: Mapping[str, LockEntry] = field(default_factory=dict)
     exists: bool = False
     raw: bytes = b""
     atlases: Mapping[str, LockAtlas] = field(default_factory=dict)
+    canonical: bool = False
 
 
 def path_of(manifest: Path) -> Path:
@@ -294,11 +296,53 @@ def _output(output: LockOutput) -> dict[str, Any]:
 
 def text(entries: Mapping[str, LockEntry], manifest: str, atlases: Mapping[str, LockAtlas] | None = None) -> bytes:
     """The lockfile's bytes: keys sorted, two-space indent, one field a line, a final newline."""
-    blocks = [f"{quoted(id)}: {_json(record(entries[id]), '    ')}" for id in sorted(entries)]
+    blocks = [_block(id, entries[id]) for id in sorted(entries)]
     found = {"entries": _within("{}", blocks, "  "), "manifest": quoted(manifest), "version": str(VERSION)}
     if atlases:
         found["atlases"] = _json({name: {"outputs": _outputs(atlas.outputs)} for name, atlas in atlases.items()}, "  ")
     return (_within("{}", [f"{quoted(name)}: {found[name]}" for name in sorted(found)], "") + "\n").encode()
+
+
+def _block(id: str, entry: LockEntry) -> str:
+    return f"{quoted(id)}: {_json(record(entry), '    ')}"
+
+
+def spliced(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:
+    """The text of a canonical lockfile with some records replaced, added or, where None, removed; the rest is copied."""
+    start = raw.index(HEAD) + len(HEAD)
+    end = raw.rindex(b'\n  },\n  "manifest": ')
+    parts, place = [], start
+    for id in sorted(changes):
+        at, entry = _place(raw, id, place, end), changes[id]
+        if at > place:
+            parts.append(raw[place : at - 1 if at < end else end])  # without the comma
+        place = at
+        if _id_at(raw, at) == id:
+            place = min(raw.index(b"\n    }", at) + 7, end)
+        if entry is not None:
+            parts.append(b"\n    " + _block(id, entry).encode())
+    if place < end:
+        parts.append(raw[place:end])
+    return raw[:start] + b",".join(parts) + raw[end:]
+
+
+def _place(raw: bytes, id: str, low: int, high: int) -> int:
+    """Where the first record begins, of those from `low` to `high`, that does not stand before `id`; `high` when all do."""
+    found = high
+    while low < high:
+        middle = (low + high) // 2
+        at = raw.find(b'\n    "', middle, high + 5)
+        if at >= 0 and _id_at(raw, at) < id:
+            low = at + 1
+        else:
+            found, high = at if at >= 0 else found, middle
+    return found
+
+
+def _id_at(raw: bytes, at: int) -> str:
+    """The id of the record that begins there, "" at the end."""
+    line = raw[at + 5 : raw.index(b"\n", at + 1)]
+    return str(json.loads(line[:-3])) if line.endswith(b": {") else ""
 
 
 def _json(value: Any, indent: str) -> str:
@@ -339,13 +383,19 @@ def update(
     manifest: str,
     change: Callable[[Mapping[str, LockEntry]], Mapping[str, LockEntry | None]],
     atlases: Mapping[str, LockAtlas | None] | None = None,
+    known: Lock | None = None,
 ) -> bool:
     """Re-read the lockfile under its lock, replace only what `change` names, write if that differs. True when written.
+
+    `known` is what a caller has read of it: while its bytes are the same and canonical, nothing else of it is looked at.
 
     `change` gets the entries as they are now and returns id → record, None to remove one; `atlases` are name → record alike.
     Raises InputError when the lockfile turned bad meanwhile, OSError when it cannot be written.
     """
     with locked(path, state):
+        if known is not None and known.canonical and not atlases and _bytes(path) == known.raw:
+            changes = {id: made for id, made in change(known.entries).items() if made != known.entries.get(id)}
+            return bool(changes) and _replaced(path, known.raw, spliced(known.raw, changes))
         now = read(path)
         entries = dict(now.entries)
         for id, entry in change(now.entries).items():
@@ -356,11 +406,21 @@ def update(
         sheets = {name: atlas for name, atlas in {**now.atlases, **(atlases or {})}.items() if atlas is not None}
         if now.exists and entries == now.entries and sheets == now.atlases:
             return False
-        raw = text(entries, manifest, sheets)
-        if now.exists and raw == now.raw:
-            return False
-        files.replace(path, raw)
-        return True
+        return _replaced(path, now.raw if now.exists else None, text(entries, manifest, sheets))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _replaced(path: Path, before: bytes | None, raw: bytes) -> bool:
+    if raw == before:
+        return False
+    files.replace(path, raw)
+    return True
 
 
 def replace_text(path: Path, state: Path, raw: bytes) -> None:

@@ -61,7 +61,7 @@ def drift(planned: Planned, *, keep_modified: bool = False) -> Drift:
     changed; never over a pointer to what the lockfile names, for that is a file that somebody forgot to fetch.
     """
     lock = planned.loaded.lock.entries
-    steps, atlases = planned.plan.steps, planned.plan.atlases
+    steps, atlases = planned.plan.busy, planned.plan.atlases
     outputs = [output for step in steps for output in step.outputs]
     pointers = dict.fromkeys(output.spec.path for output in outputs if output.reason == POINTER)
     for step in steps:

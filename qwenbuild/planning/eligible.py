@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any
 
 from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
-from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, SharedRequest
+from qwenbuild.snapshot.entryfile import DIGEST, Columns, KeptAsset, Memory, SharedRequest
 from qwenbuild.tree import Found
 
 Records = Mapping[str, LockEntry | None]
@@ -42,20 +41,34 @@ def prints(manifest: Manifest) -> dict[str, str]:
 
 
 def memory_of(
-    planned: Planned, files: Mapping[str, Found], settled: Set[str], records: Records, blobs: Collection[str]
+    planned: Planned, files: Laid, settled: Set[str], records: Records, blobs: Container[str], *, canonical: bool
 ) -> Memory | None:
     """What is to be remembered after a build; None when that is nothing.
 
-    `files` are the tree's in the state's order, `settled` the inputs that were not read in the middle of a change. `records`
+    `files` are the tree's as the state has them, `settled` the inputs that were not read in the middle of a change. `records`
     are what the build has changed in the lockfile; None there: the record is gone.
     """
     loaded = planned.loaded
     if loaded.manifest.atlases or loaded.lock.atlases or any(said.code in ALWAYS_TOLD for said in loaded.notices):
         return None
     keeper = _Keeper(planned, files, settled, records, blobs)
-    for name, steps in groupby(planned.plan.steps, key=lambda step: step.keyed.entry.asset):
-        keeper.add(name, list(steps))
-    return keeper.memory()
+    for part in planned.parts():
+        if isinstance(part, KeptAsset):
+            keeper.add_kept(part)
+        else:
+            keeper.add(part[0].keyed.entry.asset, part)
+    return keeper.memory(canonical=canonical)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The tree's files as the state lists them: those that were looked at, the place of each, and the first place of each
+    asset of which none was.
+    """
+
+    found: Mapping[str, Found]
+    places: Mapping[str, int]
+    firsts: Mapping[str, int]
 
 
 ALWAYS_TOLD = frozenset({"prompt-too-long", "padding", "unused-axis"})
@@ -65,7 +78,7 @@ ALWAYS_TOLD = frozenset({"prompt-too-long", "padding", "unused-axis"})
 def lock_ids(planned: Planned, records: Records) -> dict[str, None]:
     """The ids in the lockfile after the build."""
     ids = dict.fromkeys(planned.loaded.lock.entries)
-    for step in planned.plan.steps:
+    for step in planned.plan.busy:
         if step.moved_from and step.id in records:
             ids.pop(step.moved_from, None)
     for id, record in records.items():
@@ -81,15 +94,15 @@ class _Keeper:
     """The memory while it is put together."""
 
     planned: Planned
-    found: Mapping[str, Found]
+    files: Laid
     settled: Set[str]
     records: Records
-    blobs: Collection[str]
+    blobs: Container[str]
     assets: list[KeptAsset] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    keys: bytearray = field(default_factory=bytearray)
+    digests: bytearray = field(default_factory=bytearray)
     seeds: array[int] = field(default_factory=lambda: array("q"))
     numbers: array[int] = field(default_factory=lambda: array("I"))
     labels: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -98,7 +111,10 @@ class _Keeper:
         manifest = self.planned.manifest
         self.prints = prints(manifest)
         self.by_name = {asset.name: asset for asset in manifest.assets}
-        self.places = {path: at for at, path in enumerate(self.found)}
+        kept = self.planned.loaded.kept
+        if kept is not None:
+            self.labels = {tags: at for at, tags in enumerate(kept.memory.columns.labels)}
+        self.unkept: list[str] = []
         entries = self.planned.loaded.entries
         self.wanted = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
         self.lock = {**self.planned.loaded.lock.entries, **self.records}
@@ -109,10 +125,11 @@ class _Keeper:
         if not (read <= self.settled and all(map(self._is_fresh, steps))):
             return
         paths = [spec.path for step in steps for spec in step.keyed.entry.outputs]
-        file = self.places[paths[0]]
+        places = self.files.places
+        file = places[paths[0]]
         kinds = _Kinds()
         numbers = [kinds.number(step) for step in steps]
-        if [self.places[path] for path in paths] != list(range(file, file + len(paths))) or not kinds.sound():
+        if [places[path] for path in paths] != list(range(file, file + len(paths))) or not kinds.sound():
             return
         paid = sum(step.keyed.candidates[0].action.family != FREE for step in steps)
         asset = KeptAsset(
@@ -130,13 +147,29 @@ class _Keeper:
         for step, number in zip(steps, numbers, strict=True):
             self._enter(step.keyed.entry, step, number)
 
+    def add_kept(self, asset: KeptAsset) -> None:
+        """Take an asset over that was believed, unless what it reads was touched meanwhile."""
+        kept = self.planned.loaded.kept
+        assert kept is not None
+        columns, start, end = kept.memory.columns, asset.first, asset.first + asset.count
+        if not set(asset.read) <= self.settled:
+            self.unkept += columns.ids[start:end]
+            return
+        self.assets.append(replace(asset, first=len(self.ids), file=self.files.firsts[asset.name]))
+        self.ids += columns.ids[start:end]
+        self.prompts += columns.prompts[start:end]
+        self.keys += columns.keys[DIGEST * start : DIGEST * end]
+        self.digests += columns.digests[DIGEST * start : DIGEST * end]
+        self.seeds += columns.seeds[start:end]
+        self.numbers += columns.numbers[3 * start : 3 * end]
+
     def _enter(self, entry: Entry, step: Step, kind: int) -> None:
         record = self.lock[entry.id]
         assert record is not None
         self.ids.append(entry.id)
         self.prompts.append(entry.prompt)
-        self.keys.append(record.key)
-        self.digests.append(record.digest)
+        self.keys += bytes.fromhex(record.key)
+        self.digests += bytes.fromhex(record.digest)
         self.seeds.append(entry.seed)
         self.numbers.extend((kind, self.labels.setdefault(entry.tags, len(self.labels)), len(entry.outputs)))
 
@@ -156,27 +189,27 @@ class _Keeper:
 
     def _has_files(self, entry: Entry, record: LockEntry) -> bool:
         paths = [spec.path for spec in entry.outputs]
-        if not paths or record.outputs.keys() != set(paths) or any(path not in self.places for path in paths):
+        if not paths or record.outputs.keys() != set(paths) or any(path not in self.files.places for path in paths):
             return False
         outputs = [(path, record.outputs[path]) for path in paths]
-        return all(not out.orphan and self.found[path].digest == (out.digest or record.digest) for path, out in outputs)
+        return all(not out.orphan and self.files.found[path].digest == (out.digest or record.digest) for path, out in outputs)
 
-    def memory(self) -> Memory | None:
+    def memory(self, *, canonical: bool) -> Memory | None:
         """Everything that was taken in."""
         if not self.assets:
             return None
         known = set(self.ids)
-        loose = tuple(id for id in lock_ids(self.planned, self.records) if id not in known)
+        loose = (*self.unkept, *(id for id in lock_ids(self.planned, self.records) if id not in known))
         columns = Columns(
             self.ids,
             self.prompts,
-            bytes.fromhex("".join(self.keys)),
-            bytes.fromhex("".join(self.digests)),
+            bytes(self.keys),
+            bytes(self.digests),
             self.seeds,
             self.numbers,
             tuple(self.labels),
         )
-        return Memory(tuple(self.assets), loose, self.planned.loaded.spent, columns)
+        return Memory(tuple(self.assets), loose, self.planned.loaded.spent, columns, canonical)
 
 
 def _is_simple(step: Step) -> bool:

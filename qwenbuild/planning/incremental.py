@@ -30,6 +30,23 @@ from qwenbuild.snapshot.statefile import Snapshot
 
 def plan(options: Options) -> Planned | None:
     """The plan, as the whole walk would make it; None when it has to. Raises InputError for a manifest that is none."""
+    loaded = load(options)
+    return None if loaded is None else planned(loaded, options)
+
+
+def planned(loaded: Loaded, options: Options) -> Planned | None:
+    """The plan for what was loaded in part; None when the whole walk has to make it."""
+    try:
+        return make(loaded, options)
+    except (QwenbuildError, OSError, ValueError):
+        return None  # whatever is wrong, the walk says it in its own words
+
+
+def load(options: Options) -> Loaded | None:
+    """What has to be looked at, and which assets need not be; None when everything has to.
+
+    Raises InputError for a manifest that is none.
+    """
     if options.provider or options.output or options.force or options.strict:
         return None
     path = manifest.find(options.folder, options.file)
@@ -43,21 +60,19 @@ def plan(options: Options) -> Planned | None:
         return None
     try:
         with uncollected():
-            return _planned(manifest.load(path), memory, state, changed, options)
+            return _rest(manifest.load(path), memory, state, changed)
     except (QwenbuildError, OSError, ValueError):
-        return None  # whatever is wrong, the walk says it in its own words
+        return None
 
 
-def _planned(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str], options: Options) -> Planned | None:
+def _rest(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str]) -> Loaded | None:
     root = asked.folder / asked.output
     refuse_links(asked)
     if asked.atlases or os.path.normpath(asked.folder / state.values["root"]) != os.path.normpath(root):
         return None
     believed = Kept(memory, state, tuple(_believed(asked, memory, state, changed, str(root))))
     loaded = _loaded(asked, believed, root) if believed.assets else None
-    if loaded is None or not _fits(loaded, believed):
-        return None
-    return make(loaded, options, believed)
+    return loaded if loaded is not None and _fits(loaded, believed) else None
 
 
 # ---------------------------------------------------------------- what is believed
@@ -141,15 +156,20 @@ def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
         read=expansion.read,
         palettes=expansion.palettes,
         spent=expansion.spent,
+        kept=believed,
     )
 
 
 def _lock(path: Path, believed: Kept) -> lockfile.Lock | None:
-    """The lockfile without the records of the believed assets."""
+    """The lockfile without the records of the believed assets; None when it is not the remembered one, as it was."""
     memory = believed.memory
     left = {asset.name for asset in memory.assets} - {asset.name for asset in believed.assets}
     gone = replace(believed, assets=tuple(asset for asset in memory.assets if asset.name in left))
-    return lockfile.part(path, {*memory.loose, *gone.ids()}, len(memory.loose) + len(memory.columns.ids))
+    lock = lockfile.part(path, {*memory.loose, *gone.ids()}, len(memory.loose) + len(memory.columns.ids))
+    ((_, signature),), _ = statefile.look(str(path.parent), [path.name])
+    if lock is None or signature != believed.state.signature(believed.state.paths.index(path.name)):
+        return None
+    return replace(lock, canonical=memory.canonical)
 
 
 def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], believed: Sequence[KeptAsset]) -> list[Entry]:

@@ -20,6 +20,7 @@ from qwenbuild.expand import Spent
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Entry, Keyed, Manifest
 from qwenbuild.nearmiss import did_you_mean, near
+from qwenbuild.planning.fresh_assets import Kept
 from qwenbuild.project.identity import project_of
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import statefile
@@ -28,7 +29,10 @@ from qwenbuild.tree import Remembered
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The manifest and everything it asks for, keyed. `root` is the output tree, `state` the project's own folder."""
+    """The manifest and everything it asks for, keyed. `root` is the output tree, `state` the project's own folder.
+
+    `kept` are assets that are believed to be fresh: of their entries, their records and what they read nothing is here.
+    """
 
     manifest: Manifest
     entries: tuple[Entry, ...]
@@ -42,6 +46,7 @@ class Loaded:
     read: tuple[str, ...] = ()
     palettes: Mapping[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    kept: Kept | None = None
 
     @property
     def project(self) -> str:

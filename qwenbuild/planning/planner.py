@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from qwenbuild import gate, resolve
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.lfs import OTHER_POINTER
-from qwenbuild.model import Manifest, Plan, Verdict
+from qwenbuild.model import Manifest, Plan, Step, Verdict
 from qwenbuild.plan import Wishes, limited, make_plan
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
@@ -28,12 +29,13 @@ from qwenbuild.project.keyfile import ignored
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
 from qwenbuild.select import pulled, select
+from qwenbuild.snapshot.entryfile import KeptAsset
 
 RETENTION = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Planned:
     """A plan with everything it was made from."""
 
@@ -57,6 +59,23 @@ class Planned:
         """What is worth saying before the plan."""
         return (*self.loaded.notices, *ignored(self.manifest.folder), *self.plan.notices)
 
+    def parts(self) -> Iterator[KeptAsset | Sequence[Step]]:
+        """What the plan has of each asset, in order: its steps, or what is believed of it."""
+        known = {asset.name: asset for asset in self.kept.assets} if self.kept else {}
+        steps: dict[str, list[Step]] = {}
+        for step in self.plan.busy:
+            steps.setdefault(step.keyed.entry.asset, []).append(step)
+        names = [asset.name for asset in self.manifest.assets]
+        yield from (known.get(name) or steps[name] for name in names if name in known or name in steps)
+
+    def wants(self, path: str) -> bool:
+        """Whether a file of the tree is an output of some entry, selected or not."""
+        return path in self._wanted or path in self.seen.facts.beside.paths
+
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(spec.path for keyed in self.loaded.keyed for spec in keyed.entry.outputs)
+
     def decide(self, options: Options) -> gate.Gate:
         """What the gate says under these options."""
         return gate.decide(self.plan, self.manifest.budget, yes=options.yes, max_cost=options.max_cost)
@@ -76,11 +95,11 @@ def plan(options: Options) -> Planned:
     return make(load(options), options)
 
 
-def make(loaded: Loaded, options: Options, kept: Kept | None = None) -> Planned:
-    """The Plan for what was loaded. `kept` are assets that are fresh, and of which nothing was loaded."""
+def make(loaded: Loaded, options: Options) -> Planned:
+    """The Plan for what was loaded."""
     cache = Cache.open(cache_dir(os.environ))
-    chosen, extra = _chosen(loaded, options, kept)
-    kept = kept and replace(kept, chosen=chosen)
+    chosen, extra = _chosen(loaded, options)
+    kept = loaded.kept and replace(loaded.kept, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
     with uncollected():
         seen = observe(
@@ -151,11 +170,11 @@ def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
     return (Problem("pulled-in", f"what was selected builds on {shown}, pulled in"),)
 
 
-def _chosen(loaded: Loaded, options: Options, kept: Kept | None) -> tuple[frozenset[str] | None, frozenset[str]]:
+def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, frozenset[str]]:
     """The selected ids (None: all) and the inputs pulled in with them."""
     if not options.select:
         return None, frozenset()
-    entries = loaded.entries if kept is None else (*loaded.entries, *kept.entries())
+    entries = loaded.entries if loaded.kept is None else (*loaded.entries, *loaded.kept.entries())
     chosen = select(entries, options.select, loaded.manifest.atlases)
     return chosen, pulled(loaded.entries, chosen)
 

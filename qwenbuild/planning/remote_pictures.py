@@ -218,7 +218,7 @@ def _marked(step: Step, shared: RemotePictures) -> Step:
 def needed(made: Plan, shared: RemotePictures) -> dict[str, Named | None]:
     """The pictures by digest (None for derived files) that this plan takes from the shared cache."""
     found: dict[str, Named | None] = {}
-    for step in made.steps:
+    for step in made.busy:
         plans = [plan for plan in step.candidates if plan.verdict is Verdict.RESTORE]
         if not plans or step.verdict is Verdict.FRESH:
             continue

@@ -116,7 +116,7 @@ class _Schedule:
     def __init__(self, progress: Progress, plan: Plan) -> None:
         self.progress = progress
         self.world = progress.world
-        self.steps = {step.id: step for step in plan.steps}
+        self.steps = {step.id: step for step in plan.busy}
         self.outcomes: dict[str, StepOutcome] = {}
         self.ready: dict[str, asyncio.Future[str]] = {}
 

@@ -23,7 +23,7 @@ from typing import Any
 from qwenbuild import files
 from qwenbuild.expand import Spent
 
-MAGIC = "qwenbuild-kept 1"
+MAGIC = "qwenbuild-kept 2"
 LARGEST = 1 << 29
 """Bytes; one of 200,000 entries with prompts of a hundred characters has about 50 MB."""
 DIGEST = 32
@@ -75,12 +75,15 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything that is remembered beside the state. `loose` are ids of the lockfile that belong to no kept asset."""
+    """Everything that is remembered beside the state. `loose` are ids of the lockfile that belong to no kept asset;
+    `canonical`: its bytes are known to be those that its records give.
+    """
 
     assets: tuple[KeptAsset, ...]
     loose: tuple[str, ...]
     spent: Spent
     columns: Columns
+    canonical: bool = False
 
     def pictures(self, asset: KeptAsset) -> Iterator[str]:
         """The digests of an asset's pictures."""
@@ -111,6 +114,7 @@ def write(path: str, memory: Memory) -> str:
         "loose": memory.loose,
         "spent": asdict(memory.spent),
         "labels": columns.labels,
+        "canonical": memory.canonical,
         "lengths": [len(part) for part in parts],
     }
     rest = json.dumps(head).encode() + b"\n" + b"".join(parts)
@@ -149,7 +153,7 @@ def _parsed(rest: bytes) -> Memory | None:
     counts = {len(columns.ids), len(columns.prompts), len(columns.seeds), len(columns.keys) // DIGEST}
     if counts != {sum(asset.count for asset in assets)} or len(columns.numbers) != 3 * len(columns.ids):
         return None
-    return Memory(assets, tuple(head["loose"]), Spent(**head["spent"]), columns)
+    return Memory(assets, tuple(head["loose"]), Spent(**head["spent"]), columns, bool(head["canonical"]))
 
 
 def _cut(body: bytes, lengths: Sequence[int]) -> Iterator[bytes]:

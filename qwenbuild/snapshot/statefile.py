@@ -45,6 +45,29 @@ UNKNOWN = (-2, 0, 0, 0)
 Signature = tuple[int, int, int, int]
 
 
+class Files:
+    """Files with their signatures and digests, as columns."""
+
+    __slots__ = ("digests", "paths", "signatures")
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.signatures = array("q")
+        self.digests = bytearray()
+
+    def add(self, path: str, signature: Signature, digest: str) -> None:
+        """One more, its digest in hex."""
+        self.paths.append(path)
+        self.signatures.extend(signature)
+        self.digests += bytes.fromhex(digest)
+
+    def take(self, state: Snapshot, start: int, end: int) -> None:
+        """Those of another state from one place to another, as they are."""
+        self.paths += state.paths[start:end]
+        self.signatures += state.signatures[4 * start : 4 * end]
+        self.digests += state.digests[32 * start : 32 * end]
+
+
 class Snapshot:
     """A state file that is whole and of this boot."""
 
@@ -294,30 +317,32 @@ def write(
     manifest: str,
     inputs: list[tuple[str, Signature]],
     leads: str,
-    outputs: dict[str, tuple[Signature, str]],
+    outputs: Files,
     values: dict[str, str],
 ) -> None:
     """Write the state beside the manifest. `inputs` begin with it; `values` are what `proven` asks for.
 
     Failing to write is no failure: the next build looks in full.
     """
-    known = [(path, signature, "0" * 64) for path, signature in inputs]
-    known += [(path, signature, digest) for path, (signature, digest) in outputs.items()]
+    known = Files()
+    for path, signature in inputs:
+        known.add(path, signature, "0" * 64)
+    known.paths += outputs.paths
+    known.signatures += outputs.signatures
+    known.digests += outputs.digests
     facts = {"tool": tool(), "boot": boot(), "environment": environment(), "leads": word(leads), "inputs": str(len(inputs))}
     facts |= values
     if not any("\n" in value for value in facts.values()):
         _replace(path_of(manifest), facts, known)
 
 
-def _replace(path: str, values: dict[str, str], known: list[tuple[str, Signature, str]]) -> None:
+def _replace(path: str, values: dict[str, str], known: Files) -> None:
     from qwenbuild import files
 
-    paths = "\0".join(name for name, _, _ in known).encode("utf-8", "surrogateescape")
-    signatures = array("q", [number for _, signature, _ in known for number in signature]).tobytes()
-    digests = bytes.fromhex("".join(digest for _, _, digest in known))
-    values = {**values, "count": str(len(known)), "length": str(len(paths))}
+    paths = "\0".join(known.paths).encode("utf-8", "surrogateescape")
+    values = {**values, "count": str(len(known.paths)), "length": str(len(paths))}
     lines = "\n".join(f"{name}={value}" for name, value in values.items()).encode("utf-8", "surrogateescape")
-    rest = lines + b"\n\n" + paths + signatures + digests
+    rest = lines + b"\n\n" + paths + known.signatures.tobytes() + known.digests
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         files.replace(path, f"{MAGIC} {blake2b(rest).hexdigest()}\n".encode() + rest, durable=False)

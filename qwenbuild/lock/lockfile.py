@@ -387,15 +387,17 @@ def update(
 ) -> bool:
     """Re-read the lockfile under its lock, replace only what `change` names, write if that differs. True when written.
 
-    `known` is what a caller has read of it: while its bytes are the same and canonical, nothing else of it is looked at.
+    `known` is what a caller has read of it: while its bytes are the same, nothing else of it is looked at, unless a change
+    has to be written into bytes that are not canonical.
 
     `change` gets the entries as they are now and returns id → record, None to remove one; `atlases` are name → record alike.
     Raises InputError when the lockfile turned bad meanwhile, OSError when it cannot be written.
     """
     with locked(path, state):
-        if known is not None and known.canonical and not atlases and _bytes(path) == known.raw:
+        if known is not None and not atlases and _bytes(path) == known.raw:
             changes = {id: made for id, made in change(known.entries).items() if made != known.entries.get(id)}
-            return bool(changes) and _replaced(path, known.raw, spliced(known.raw, changes))
+            if not changes or known.canonical:
+                return bool(changes) and _replaced(path, known.raw, spliced(known.raw, changes))
         now = read(path)
         entries = dict(now.entries)
         for id, entry in change(now.entries).items():

@@ -60,7 +60,7 @@ def observe(root: Path, paths: Collection[str], remembered: Remembered | None = 
     remembered = remembered or {}
     found: dict[str, Found] = {}
     unread: list[tuple[str, Signature]] = []
-    for path, signature in _signatures(root, paths):
+    for path, signature in signatures(root, paths):
         known = remembered.get(path)
         if known is not None and known[0] == signature:
             found[path] = Found(known[1], signature)
@@ -71,7 +71,8 @@ def observe(root: Path, paths: Collection[str], remembered: Remembered | None = 
     return found
 
 
-def _signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signature]]:
+def signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signature]]:
+    """The signature of each regular file among `paths`. Raises OSError for anything but "not there"."""
     real: dict[str, bool] = {"": True}
     base = str(root)
     for path in paths:

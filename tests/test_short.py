@@ -59,9 +59,11 @@ def kept_file(project: Project) -> Path:
 
 
 def believed(project: Project, **said: Any) -> set[str] | None:
-    """The assets that the short way did not look at; None when it had no answer."""
+    """The assets of which the short way looked at no entry; None when it had no answer."""
     planned = incremental.plan(Options(project.folder, **said))
-    return None if planned is None or planned.kept is None else {asset.name for asset in planned.kept.assets}
+    if planned is None or planned.kept is None:
+        return None
+    return {asset.name for asset in planned.kept.memory.assets if not planned.kept.left(asset)}
 
 
 def built(project: Project) -> None:
@@ -104,6 +106,22 @@ def test_one_variable_of_one_asset_walks_that_asset(shelf: Project) -> None:
 def test_what_changed_is_walked(shelf: Project, change: Callable[[Path], object], left: set[str] | None) -> None:
     change(shelf.folder)
     assert believed(shelf) == left
+
+
+def test_an_entry_whose_file_was_touched_is_walked_alone(shelf: Project) -> None:
+    (shelf.out / "cups/blue.png").unlink()
+    planned = incremental.plan(shelf.options())
+    assert planned is not None
+    assert [(step.id, step.verdict.value) for step in planned.plan.busy] == [("cups/blue", "restore")]
+    assert {step.id: step.verdict.value for step in planned.plan.steps} == shelf.verdicts()
+
+
+def test_of_an_asset_of_which_much_was_touched_everything_is_walked(shelf: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "MOST_TOUCHED", 0)
+    (shelf.out / "cups/blue.png").unlink()
+    planned = incremental.plan(shelf.options())
+    assert planned is not None
+    assert [step.id for step in planned.plan.busy] == ["cups/red", "cups/blue"]
 
 
 def test_a_second_manifest_is_refused_as_ever(shelf: Project) -> None:

@@ -221,7 +221,7 @@ def _write(
 
 def _laid(planned: Planned, outputs: Mapping[str, Found]) -> tuple[statefile.Files, Laid]:
     """The files in the manifest's order, then those that it no longer names."""
-    files, places, firsts = statefile.Files(), dict[str, int](), dict[str, int]()
+    files, places, firsts = statefile.Files(), dict[str, int](), dict[int, int]()
 
     def add(paths: Iterable[str]) -> None:
         for path in paths:
@@ -229,11 +229,11 @@ def _laid(planned: Planned, outputs: Mapping[str, Found]) -> tuple[statefile.Fil
                 places[path] = len(files.paths)
                 files.add(path, outputs[path].signature, outputs[path].digest)
 
-    for part in planned.parts():
+    for part in (part for _, parts in planned.parts() for part in parts):
         if not isinstance(part, KeptAsset):
             add(spec.path for step in part for spec in step.keyed.entry.outputs)
         elif planned.kept is not None:
-            firsts[part.name] = len(files.paths)
+            firsts[part.first] = len(files.paths)
             files.take(planned.kept.state, *planned.kept.span(part))
     believed = planned.seen.facts.beside.paths
     add(path for path in outputs if path not in places and path not in believed)

@@ -5,7 +5,7 @@ Knows no key, no price and no network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -48,20 +48,23 @@ class Expansion:
     spent: Spent = NOTHING
 
 
-def expand(manifest: Manifest, beside: Spent = NOTHING) -> Expansion:
-    """All entries of a manifest. `beside` is what other assets, which are not in it, came to: the bounds hold for all.
+def expand(manifest: Manifest, beside: Spent = NOTHING, only: Mapping[str, Container[int]] | None = None) -> Expansion:
+    """All entries of a manifest. `beside` is what other entries, which are not expanded, came to: the bounds hold for all.
+
+    `only` names assets of which some entries alone are expanded, by their places among the asset's.
 
     Raises InputError with the problems of all assets at once, the first fifty and how many more.
     """
-    return _Expander(manifest, beside).run()
+    return _Expander(manifest, beside, only or {}).run()
 
 
 class _Expander:
     """One expansion: the manifest's templates, data and references, and what was found so far."""
 
-    def __init__(self, manifest: Manifest, beside: Spent) -> None:
+    def __init__(self, manifest: Manifest, beside: Spent, only: Mapping[str, Container[int]]) -> None:
         self._manifest = manifest
         self._beside = beside
+        self._only = only
         self._budget = Budget()
         self._templates = Templates(manifest, self._budget)
         self._findings = Findings(manifest, self._templates)
@@ -83,7 +86,7 @@ class _Expander:
         self._check_whole()
         self._findings.stop()
         palettes = {digest: path for path, digest in self._palettes.read_files().items()}
-        size = sum(table.size() for _, table in tables)
+        size = sum(table.size() for asset, table in tables if asset.name not in self._only)
         spent = self._budget.spent(self._beside.combinations + size, self._beside.entries + size)
         return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes, spent)
 
@@ -109,7 +112,7 @@ class _Expander:
         return Table(fields.path, axes, rows, asset.include, asset.exclude, named, source)
 
     def _counted(self, tables: Sequence[tuple[Asset, Table]]) -> bool:
-        sizes = [table.size() for _, table in tables]
+        sizes = [0 if asset.name in self._only else table.size() for asset, table in tables]
         for size, (asset, table) in zip(sizes, tables, strict=True):
             if size > MOST_ENTRIES:
                 message = f"`{asset.name}` has {size:,} entries, {MOST_ENTRIES:,} are allowed: {table.shape()}"
@@ -139,8 +142,9 @@ class _Expander:
         multiplied = _Multiplied(self._findings, self._occupied, table, blueprint, base)
         if blueprint.complete and not table.faults:
             first = len(self._entries)
-            multiplied.into(self._entries, combinations, out)
-            if not len(self._findings):
+            only = self._only.get(asset.name)
+            multiplied.into(self._entries, combinations, out, only)
+            if only is None and not len(self._findings):
                 idle = idle_axes(table, combinations, out, self._entries[first:])
                 self._data.warnings += [self._warning(fault) for fault in idle]
         else:
@@ -222,21 +226,39 @@ class _Multiplied:
         self._reached = reached_as(sorted(columns), {*columns, *base, *table.axes})
         self._faulty = 0
 
-    def into(self, entries: list[Entry], combinations: Sequence[Combination], out: set[tuple[int, int]]) -> None:
-        """Add the entries, rows slowest."""
+    def into(
+        self,
+        entries: list[Entry],
+        combinations: Sequence[Combination],
+        out: set[tuple[int, int]],
+        only: Container[int] | None = None,
+    ) -> None:
+        """Add the entries, rows slowest; `only` those at some places, where the others are known."""
         rows = self._table.rows
-        for row in range(1 if rows is None else len(rows)):
+        for row, places in self._wanted(len(combinations), out, only):
             try:
                 variables = self._base if rows is None else self._seen(rows[row])
                 prefix = () if rows is None or not self._table.named else (self._table.row_slug(row),)
             except Fault as fault:
                 self._report(fault, "")
                 continue
-            for at, combination in enumerate(combinations):
-                if (row, at) not in out:
-                    self._one(entries, variables, prefix, combination, None if rows is None else row)
-                    if self._faulty > MOST_FAULTY:
-                        return
+            for at in places:
+                self._one(entries, variables, prefix, combinations[at], None if rows is None else row)
+                if self._faulty > MOST_FAULTY:
+                    return
+
+    def _wanted(
+        self, combinations: int, out: set[tuple[int, int]], only: Container[int] | None
+    ) -> Iterator[tuple[int, Sequence[int]]]:
+        """Each row of which there is something to make, with the numbers of its combinations."""
+        every, number = range(combinations), 0
+        for row in range(1 if self._table.rows is None else len(self._table.rows)):
+            places: Sequence[int] = [at for at in every if (row, at) not in out] if out else every
+            if only is not None:
+                first, number = number, number + len(places)
+                places = [at for place, at in enumerate(places, first) if place in only]
+            if places or only is None:
+                yield row, places
 
     def look_at_one(self, combinations: Sequence[Combination]) -> None:
         """Find the templates' faults by one combination, where something else is wrong already."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
 from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
+from qwenbuild.planning.fresh_assets import Part
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
 from qwenbuild.snapshot.entryfile import DIGEST, Columns, KeptAsset, Memory, SharedRequest
@@ -52,23 +53,20 @@ def memory_of(
     if loaded.manifest.atlases or loaded.lock.atlases or any(said.code in ALWAYS_TOLD for said in loaded.notices):
         return None
     keeper = _Keeper(planned, files, settled, records, blobs)
-    for part in planned.parts():
-        if isinstance(part, KeptAsset):
-            keeper.add_kept(part)
-        else:
-            keeper.add(part[0].keyed.entry.asset, part)
+    for name, parts in planned.parts():
+        keeper.add(name, parts)
     return keeper.memory(canonical=canonical)
 
 
 @dataclass(frozen=True, slots=True)
 class Laid:
     """The tree's files as the state lists them: those that were looked at, the place of each, and the first place of each
-    asset of which none was.
+    run of entries of which none was, by where that run begins in the columns.
     """
 
     found: Mapping[str, Found]
     places: Mapping[str, int]
-    firsts: Mapping[str, int]
+    firsts: Mapping[int, int]
 
 
 ALWAYS_TOLD = frozenset({"prompt-too-long", "padding", "unused-axis"})
@@ -119,43 +117,59 @@ class _Keeper:
         self.wanted = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
         self.lock = {**self.planned.loaded.lock.entries, **self.records}
 
-    def add(self, name: str, steps: Sequence[Step]) -> None:
-        """Take an asset in, if every one of its entries may be believed."""
-        read = _read(self.by_name[name], [step.keyed.entry for step in steps], self.planned.loaded)
-        if not (read <= self.settled and all(map(self._is_fresh, steps))):
+    def add(self, name: str, parts: Sequence[Part]) -> None:
+        """Take an asset in, if every one of its entries may be believed: those that were looked at, and those that were not."""
+        runs = [part for part in parts if isinstance(part, KeptAsset)]
+        steps = [step for part in parts if not isinstance(part, KeptAsset) for step in part]
+        read = {path for run in runs for path in run.read}
+        if steps:
+            read |= _read(self.by_name[name], [step.keyed.entry for step in steps], self.planned.loaded)
+        kinds = _Kinds(runs[0].kinds if runs else ())
+        numbers = {step.id: kinds.number(step) for step in steps}
+        files = self._files(parts) if read <= self.settled and all(map(self._is_fresh, steps)) and kinds.sound() else None
+        if files is None:
+            self.unkept += [id for run in runs for id in self._kept_ids(run)]
             return
-        paths = [spec.path for step in steps for spec in step.keyed.entry.outputs]
-        places = self.files.places
-        file = places[paths[0]]
-        kinds = _Kinds()
-        numbers = [kinds.number(step) for step in steps]
-        if [places[path] for path in paths] != list(range(file, file + len(paths))) or not kinds.sound():
-            return
-        paid = sum(step.keyed.candidates[0].action.family != FREE for step in steps)
         asset = KeptAsset(
             name=name,
             print=self.prints[name],
             read=tuple(sorted(read)),
             kinds=tuple(kinds.found),
             first=len(self.ids),
-            count=len(steps),
-            file=file,
-            files=len(paths),
-            paid=paid,
+            count=len(steps) + sum(run.count for run in runs),
+            file=files[0],
+            files=len(files),
+            paid=sum(step.keyed.candidates[0].action.family != FREE for step in steps) + sum(run.paid for run in runs),
         )
         self.assets.append(asset)
-        for step, number in zip(steps, numbers, strict=True):
-            self._enter(step.keyed.entry, step, number)
+        for part in parts:
+            if isinstance(part, KeptAsset):
+                self._take(part)
+            else:
+                for step in part:
+                    self._enter(step.keyed.entry, step, numbers[step.id])
 
-    def add_kept(self, asset: KeptAsset) -> None:
-        """Take an asset over that was believed, unless what it reads was touched meanwhile."""
+    def _files(self, parts: Sequence[Part]) -> range | None:
+        """The places of an asset's files in the state; None where they do not follow one another."""
+        places, files = self.files.places, list[int]()
+        for part in parts:
+            if isinstance(part, KeptAsset):
+                first = self.files.firsts[part.first]
+                files += range(first, first + part.files)
+            else:
+                files += [places[spec.path] for step in part for spec in step.keyed.entry.outputs]
+        together = range(files[0], files[0] + len(files))
+        return together if files == list(together) else None
+
+    def _kept_ids(self, run: KeptAsset) -> list[str]:
+        kept = self.planned.loaded.kept
+        return kept.memory.columns.ids[run.first : run.first + run.count] if kept else []
+
+    def _take(self, asset: KeptAsset) -> None:
+        """Take a run over as it was remembered."""
         kept = self.planned.loaded.kept
         assert kept is not None
         columns, start, end = kept.memory.columns, asset.first, asset.first + asset.count
-        if not set(asset.read) <= self.settled:
-            self.unkept += columns.ids[start:end]
-            return
-        self.assets.append(replace(asset, first=len(self.ids), file=self.files.firsts[asset.name]))
         self.ids += columns.ids[start:end]
         self.prompts += columns.prompts[start:end]
         self.keys += columns.keys[DIGEST * start : DIGEST * end]
@@ -229,8 +243,9 @@ def _is_chosen(record: LockEntry) -> bool:
 class _Kinds:
     """The different providers, models and params of one asset's entries."""
 
-    def __init__(self) -> None:
-        self.found: list[SharedRequest] = []
+    def __init__(self, known: Sequence[SharedRequest] = ()) -> None:
+        self.found = list(known)
+        self._known = {repr(kind): number for number, kind in enumerate(known)}
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def number(self, step: Step) -> int:
@@ -239,8 +254,10 @@ class _Kinds:
         identity = (entry.provider, entry.model, id(entry.params))
         number = self._numbers.get(identity)
         if number is None:
-            number = self._numbers[identity] = len(self.found)
-            self.found.append(SharedRequest(entry.provider, entry.model, entry.params, action.family, action.model))
+            kind = SharedRequest(entry.provider, entry.model, dict(entry.params), action.family, action.model)
+            number = self._numbers[identity] = self._known.get(repr(kind), len(self.found)) if self._known else len(self.found)
+            if number == len(self.found):
+                self.found.append(kind)
         return number
 
     def sound(self) -> bool:

@@ -17,10 +17,12 @@ from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, digest_at
 from qwenbuild.snapshot.statefile import Snapshot
 from qwenbuild.tree import Signature
 
+Part = KeptAsset | Sequence[Step]
+
 
 @dataclass(frozen=True)
 class Kept:
-    """Assets of which every entry is fresh. `chosen` are the ids that a selection left; None: all of them."""
+    """Runs of entries that are fresh, each of one asset, in order. `chosen` are the ids that a selection left; None: all."""
 
     memory: Memory = field(repr=False)
     state: Snapshot = field(repr=False)
@@ -36,6 +38,22 @@ class Kept:
     def paid(self) -> int:
         """How many of their pictures in the vault cost something."""
         return sum(asset.paid for asset in self.assets)
+
+    @cached_property
+    def runs(self) -> Mapping[str, list[KeptAsset]]:
+        """The runs of each asset that has some."""
+        found: dict[str, list[KeptAsset]] = {}
+        for run in self.assets:
+            found.setdefault(run.name, []).append(run)
+        return found
+
+    def left(self, asset: KeptAsset) -> list[int]:
+        """The places in the columns of an asset's other entries."""
+        places, at = list[int](), asset.first
+        for run in self.runs.get(asset.name, ()):
+            places += range(at, run.first)
+            at = run.first + run.count
+        return [*places, *range(at, asset.first + asset.count)]
 
     def ids(self) -> list[str]:
         """The ids of all entries."""
@@ -79,17 +97,15 @@ class Kept:
             kind, key = kinds[columns.numbers[3 * at]], digest_at(columns.keys, at)
             yield fresh_text(columns.ids[at], kind, key, columns.prompts[at], columns.seeds[at], paths[start:end])
 
-    def steps_here(self) -> dict[str, int]:
-        """How many entries of each asset are part of the plan."""
-        if self.chosen is None:
-            return {asset.name: asset.count for asset in self.assets}
-        return {asset.name: sum(1 for _ in self.rows(asset)) for asset in self.assets}
+    def count_here(self, asset: KeptAsset) -> int:
+        """How many entries of a run are part of the plan."""
+        return asset.count if self.chosen is None else sum(1 for _ in self.rows(asset))
 
     # ------------------------------------------------------------ for the others' verdicts
 
     def beside(self) -> Beside:
         """What the verdicts of other entries hang on."""
-        left = self.count - sum(self.steps_here().values())
+        left = self.count - sum(map(self.count_here, self.assets))
         ids, files = Lazy(lambda: set(self.ids())), Lazy(lambda: set(self.files()))
         here = Lazy(lambda: {digest for asset in self.assets for digest in self._digests_here(asset)})
         return Beside(ids, files, here, Lazy(lambda: set(self._digests())), left)
@@ -114,36 +130,56 @@ class Kept:
 
     def merged(self, made: Plan, names: Sequence[str]) -> Plan:
         """The plan of the other entries with these, in the order of the assets' `names`."""
-        others: dict[str, list[Step]] = {}
-        for step in made.steps:
-            others.setdefault(step.keyed.entry.asset, []).append(step)
-        known = {asset.name: asset for asset in self.assets}
-        parts = [known.get(name) or tuple(others.get(name, ())) for name in names]
-        steps = Steps(self, parts)
+        steps = Steps(self, [part for _, parts in parts_of(made.steps, names, self) for part in parts])
         counts = {**made.counts, "fresh": made.counts["fresh"] + len(steps) - len(made.steps)}
         return replace(made, steps=steps, counts=counts, looked_at=made.steps)
+
+
+def parts_of(steps: Sequence[Step], names: Sequence[str], kept: Kept | None) -> Iterator[tuple[str, list[Part]]]:
+    """What a plan has of each asset, in the order of the `names`: the steps that were looked at, and runs between them."""
+    by_asset: dict[str, list[Step]] = {}
+    for step in steps:
+        by_asset.setdefault(step.keyed.entry.asset, []).append(step)
+    for name in names:
+        mine: list[Part] = [by_asset[name]] if name in by_asset else []
+        if kept is not None and name in kept.runs:
+            mine = list(_between(kept, name, {step.id: step for step in by_asset.get(name, ())}))
+        if mine:
+            yield name, mine
+
+
+def _between(kept: Kept, name: str, steps: Mapping[str, Step]) -> Iterator[Part]:
+    ids, whole = kept.memory.columns.ids, next(asset for asset in kept.memory.assets if asset.name == name)
+    at, end = whole.first, whole.first + whole.count
+    for run in (*kept.runs[name], None):
+        stop = end if run is None else run.first
+        looked_at = [steps[ids[place]] for place in range(at, stop) if ids[place] in steps]
+        if looked_at:
+            yield looked_at
+        if run is not None:
+            yield run
+            at = run.first + run.count
 
 
 class Steps(Sequence[Step]):
     """The steps of a plan, in order; those of kept assets are made when somebody asks for them."""
 
-    def __init__(self, kept: Kept, parts: Sequence[KeptAsset | tuple[Step, ...]]) -> None:
+    def __init__(self, kept: Kept, parts: Sequence[Part]) -> None:
         self._kept = kept
         self._parts = parts
-        here = kept.steps_here()
-        self._length = sum(len(part) if isinstance(part, tuple) else here[part.name] for part in parts)
+        self._length = sum(kept.count_here(part) if isinstance(part, KeptAsset) else len(part) for part in parts)
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[Step]:
         for part in self._parts:
-            yield from part if isinstance(part, tuple) else self._kept.steps(part)
+            yield from self._kept.steps(part) if isinstance(part, KeptAsset) else part
 
     def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
         """The text of each step, as JSON has it; `one` gives it for a step that was looked at."""
         for part in self._parts:
-            yield from map(one, part) if isinstance(part, tuple) else self._kept.texts(part)
+            yield from self._kept.texts(part) if isinstance(part, KeptAsset) else map(one, part)
 
     @overload
     def __getitem__(self, at: int) -> Step: ...

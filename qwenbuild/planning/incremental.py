@@ -7,25 +7,32 @@ all it has no answer, and the walk looks at everything.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
-from qwenbuild import expand, manifest, resolve
+from qwenbuild import expand, manifest, resolve, tree
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
-from qwenbuild.planning.eligible import prints
+from qwenbuild.planning.eligible import FREE, prints
 from qwenbuild.planning.fresh_assets import Kept
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import entryfile, statefile
-from qwenbuild.snapshot.entryfile import KeptAsset, Memory
+from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory
 from qwenbuild.snapshot.statefile import Snapshot
+
+MOST_TOUCHED = 500
+"""Of an asset with more entries of which a file was touched everything is looked at."""
+AT_ONCE = 1000
+"""Files that are looked at one by one where any of them was touched."""
 
 
 def plan(options: Options) -> Planned | None:
@@ -94,15 +101,17 @@ def _changed(state: Snapshot, path: Path) -> set[str] | None:
 
 
 def _believed(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str], root: str) -> Iterator[KeptAsset]:
-    """The assets that say what they said, whose inputs and files are as they were."""
+    """Runs of entries whose assets say what they said, and whose inputs and files are as they were."""
     known = {asset.name: asset for asset in memory.assets}
     blobs = _blobs(state)
     for name, word in prints(asked).items():
         asset = known.get(name)
         if asset is None or asset.print != word or not changed.isdisjoint(asset.read):
             continue
-        if (blobs is None or blobs.issuperset(memory.pictures(asset))) and _has_files(asset, state, root):
-            yield asset
+        lost = () if blobs is None else [at for at, digest in enumerate(memory.pictures(asset)) if digest not in blobs]
+        touched = {*lost, *_touched(asset, memory, state, root)}
+        if len(touched) <= MOST_TOUCHED:
+            yield from _runs(asset, memory, sorted(touched))
 
 
 def _blobs(state: Snapshot) -> set[str] | None:
@@ -112,10 +121,31 @@ def _blobs(state: Snapshot) -> set[str] | None:
     return Cache.open(cache_dir(os.environ)).known_blobs()
 
 
-def _has_files(asset: KeptAsset, state: Snapshot, root: str) -> bool:
+def _touched(asset: KeptAsset, memory: Memory, state: Snapshot, root: str) -> Iterator[int]:
+    """The entries, counted from the asset's first, with a file that is not as it was."""
     start = state.inputs + asset.file
-    end = start + asset.files
-    return statefile.same_files(root, state.paths[start:end], state.signatures[4 * start : 4 * end])
+    ends = list(accumulate(memory.columns.numbers[3 * asset.first + 2 : 3 * (asset.first + asset.count) : 3]))
+    for first in range(start, start + asset.files, AT_ONCE):
+        last = min(first + AT_ONCE, start + asset.files)
+        paths = state.paths[first:last]
+        if not statefile.same_files(root, paths, state.signatures[4 * first : 4 * last]):
+            found = dict(tree.signatures(Path(root), paths))
+            changed = (at for at, path in enumerate(paths, first) if found.get(path) != state.signature(at))
+            yield from (bisect_right(ends, at - start) for at in changed)
+
+
+def _runs(asset: KeptAsset, memory: Memory, touched: Sequence[int]) -> Iterator[KeptAsset]:
+    """The entries between those that were touched."""
+    numbers, file, start = memory.columns.numbers, asset.file, 0
+    free = {number for number, kind in enumerate(asset.kinds) if kind.family == FREE}
+    for stop in (*touched, asset.count):
+        first, last = asset.first + start, asset.first + stop
+        files, kinds = sum(numbers[3 * first + 2 : 3 * last : 3]), numbers[3 * first : 3 * last : 3]
+        paid = asset.paid and sum(kind not in free for kind in kinds)
+        if stop > start:
+            yield replace(asset, first=first, count=stop - start, file=file, files=files, paid=paid)
+        start = stop + 1
+        file += files + (numbers[3 * last + 2] if stop < asset.count else 0)
 
 
 # ---------------------------------------------------------------- loading the rest
@@ -123,23 +153,26 @@ def _has_files(asset: KeptAsset, state: Snapshot, root: str) -> bool:
 
 def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
     """Everything about the other assets, in the places where the walk would have it. Raises InputError."""
-    names = {asset.name for asset in believed.assets}
+    places = {asset.name: believed.left(asset) for asset in believed.memory.assets if asset.name in believed.runs}
+    first = {asset.name: asset.first for asset in believed.memory.assets}
+    only = {name: {place - first[name] for place in left} for name, left in places.items() if left}
     path = Path(asked.file)
     lock_path = lockfile.path_of(path)
     lock = _lock(lock_path, believed)
     if lock is None:
         return None
-    others = replace(asked, assets=tuple(asset for asset in asked.assets if asset.name not in names))
+    others = replace(asked, assets=tuple(asset for asset in asked.assets if places.get(asset.name) != []))
     spent = replace(believed.memory.spent, entries=believed.count)
-    expansion = expand.expand(others, spent)
+    expansion = expand.expand(others, spent, only)
+    if not all(_says_the_same(believed.memory.columns, places[name], expansion.entries, name) for name in only):
+        return None
     catalog = Catalog.load(asked.models)
     resolved = resolve.resolve(
-        _with_samples(asked.assets, expansion.entries, believed.assets),
+        _with_samples(asked.assets, expansion.entries, believed),
         asked,
         today=statefile.today(),
         catalog=catalog,
         seeds={id: entry.seeds for id, entry in lock.entries.items() if entry.seeds},
-        samples=names,
     )
     if resolved.problems:
         return None
@@ -163,22 +196,28 @@ def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
 def _lock(path: Path, believed: Kept) -> lockfile.Lock | None:
     """The lockfile without the records of the believed assets; None when it is not the remembered one, as it was."""
     memory = believed.memory
-    left = {asset.name for asset in memory.assets} - {asset.name for asset in believed.assets}
-    gone = replace(believed, assets=tuple(asset for asset in memory.assets if asset.name in left))
-    lock = lockfile.part(path, {*memory.loose, *gone.ids()}, len(memory.loose) + len(memory.columns.ids))
+    others = {memory.columns.ids[place] for asset in memory.assets for place in believed.left(asset)}
+    lock = lockfile.part(path, others.union(memory.loose), len(memory.loose) + len(memory.columns.ids))
     ((_, signature),), _ = statefile.look(str(path.parent), [path.name])
     if lock is None or signature != believed.state.signature(believed.state.paths.index(path.name)):
         return None
     return replace(lock, canonical=memory.canonical)
 
 
-def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], believed: Sequence[KeptAsset]) -> list[Entry]:
+def _says_the_same(columns: Columns, places: Sequence[int], entries: Sequence[Entry], name: str) -> bool:
+    """Whether an asset's entries that were expanded alone are those that were remembered."""
+    found = [(entry.id, entry.prompt, entry.seed, len(entry.outputs)) for entry in entries if entry.asset == name]
+    numbers = columns.numbers
+    return found == [(columns.ids[at], columns.prompts[at], columns.seeds[at], numbers[3 * at + 2]) for at in places]
+
+
+def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], believed: Kept) -> list[Entry]:
     """The entries in the manifest's order, and one for each kind of a believed asset's, of which there may be notices."""
     found: dict[str, list[Entry]] = {asset.name: [] for asset in assets}
+    for name, runs in believed.runs.items():
+        found[name] = [Entry("", name, kind.provider, kind.model, "", kind.params, 0, ()) for kind in runs[0].kinds]
     for entry in entries:
         found[entry.asset].append(entry)
-    for asset in believed:
-        found[asset.name] = [Entry("", asset.name, kind.provider, kind.model, "", kind.params, 0, ()) for kind in asset.kinds]
     return [entry for name in found for entry in found[name]]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,11 +17,11 @@ from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.lfs import OTHER_POINTER
-from qwenbuild.model import Manifest, Plan, Step, Verdict
+from qwenbuild.model import Manifest, Plan, Verdict
 from qwenbuild.plan import Wishes, limited, make_plan
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
-from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.fresh_assets import Kept, Part, parts_of
 from qwenbuild.planning.loading import Loaded, load, recalled, uncollected
 from qwenbuild.planning.observe import Seen, observe
 from qwenbuild.planning.signatures import losing
@@ -29,7 +29,6 @@ from qwenbuild.project.keyfile import ignored
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
 from qwenbuild.select import pulled, select
-from qwenbuild.snapshot.entryfile import KeptAsset
 
 RETENTION = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
@@ -59,14 +58,9 @@ class Planned:
         """What is worth saying before the plan."""
         return (*self.loaded.notices, *ignored(self.manifest.folder), *self.plan.notices)
 
-    def parts(self) -> Iterator[KeptAsset | Sequence[Step]]:
-        """What the plan has of each asset, in order: its steps, or what is believed of it."""
-        known = {asset.name: asset for asset in self.kept.assets} if self.kept else {}
-        steps: dict[str, list[Step]] = {}
-        for step in self.plan.busy:
-            steps.setdefault(step.keyed.entry.asset, []).append(step)
-        names = [asset.name for asset in self.manifest.assets]
-        yield from (known.get(name) or steps[name] for name in names if name in known or name in steps)
+    def parts(self) -> Iterator[tuple[str, list[Part]]]:
+        """What the plan has of each asset, in order: steps that were looked at, and runs of entries that were not."""
+        return parts_of(self.plan.busy, [asset.name for asset in self.manifest.assets], self.kept)
 
     def wants(self, path: str) -> bool:
         """Whether a file of the tree is an output of some entry, selected or not."""

@@ -5,7 +5,7 @@ Knows no network, no clock (`today` is given) and no lockfile; what it cannot ex
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -68,19 +68,18 @@ def resolve(
     today: str,
     catalog: Catalog | None = None,
     seeds: Mapping[str, Sequence[int]] | None = None,
-    samples: Container[str] = frozenset(),
 ) -> Resolved:
     """Actions and keys for every entry. `today` is an ISO day; `seeds` are added candidates by entry id.
 
     An input that is another entry stands in the Action as `entry:<id>` and its candidate's key is "" until the plan
-    knows the digest. Entries of the assets named by `samples` stand for others of their kind: they are not keyed, only
-    what there is to say of their provider, model and params is said. Raises InputError for a `models:` block it cannot read.
+    knows the digest. Entries without an id stand for others of their kind: they are not keyed, only what there is to say of
+    their provider, model and params is said. Raises InputError for a `models:` block it cannot read.
     """
     worker = _Resolver(manifest, catalog or Catalog.load(manifest.models), today)
     added = seeds or {}
     keyed = []
     for entry in entries:
-        if entry.asset in samples:
+        if not entry.id:
             worker.shared(entry)
         elif (item := worker.keyed(entry, added.get(entry.id, ()))) is not None:
             keyed.append(item)

@@ -88,8 +88,8 @@ REMEMBERED = (
     Bug(
         "short: files of believed assets are not looked at",
         "planning/incremental.py",
-        " and _has_files(asset, state, root)",
-        "",
+        "if not statefile.same_files(root, paths, ",
+        "if () > (root, paths, ",
         SHORT,
     ),
     Bug(
@@ -110,8 +110,8 @@ REMEMBERED = (
     Bug(
         "short: a lost picture of a believed asset is not missed",
         "planning/incremental.py",
-        "(blobs is None or blobs.issuperset(memory.pictures(asset)))",
-        "True",
+        "if digest not in blobs]",
+        "if False]",
         SHORT,
     ),
     Bug(
@@ -203,7 +203,7 @@ REMEMBERED = (
         SHORT,
     ),
     Bug("short: a young input is trusted", "planning/eligible.py", "read <= self.settled and ", "", SHORT),
-    Bug("short: paid pictures are not counted", "planning/eligible.py", "paid=paid,", "paid=0,", SHORT),
+    Bug("short: paid pictures are not counted", "planning/eligible.py", "paid=sum(", "paid=0 * sum(", SHORT),
     Bug(
         "short: tags are mixed up",
         "planning/fresh_assets.py",
@@ -224,6 +224,20 @@ REMEMBERED = (
         "for asset in loaded.kept.assets for path in asset.read)",
         "for asset in loaded.kept.assets for path in ())",
         BUILDS,
+    ),
+    Bug(
+        "short: the entries of an asset that are walked alone are the wrong ones",
+        "planning/incremental.py",
+        "bisect_right(ends, at - start)",
+        "0",
+        (*SHORT, *BUILDS),
+    ),
+    Bug(
+        "short: files are counted to the wrong run",
+        "planning/incremental.py",
+        "file += files + (numbers[3 * last + 2] if stop < asset.count else 0)",
+        "file += files",
+        (*SHORT, *BUILDS),
     ),
     Bug("short: a record is put in the wrong place", "lock/lockfile.py", "_id_at(raw, at) < id", "False", BUILDS),
     Bug(

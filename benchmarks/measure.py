@@ -105,14 +105,18 @@ def _warm(contender: Contender, row: Row) -> bool:
 def table(rows: Sequence[Row], against: str = "") -> str:
     """A Markdown table of medians, their spread, and the ratio of the row `against` to each other one."""
     ours = next((row.median for row in rows if row.name == against and row.seconds), None)
-    lines = [f"| what | median s | min … max | peak MB | {against + ' ÷ it' if against else ''} |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        f"| what | median s | min … max | CPU s | peak MB | {against + ' ÷ it' if against else ''} |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for row in sorted(rows, key=lambda row: row.median if row.seconds else float("inf")):
         if not row.seconds:
-            lines.append(f"| {row.name} | not measured: {_one_line(row.missing)} | | | |")
+            lines.append(f"| {row.name} | not measured: {_one_line(row.missing)} | | | | |")
             continue
         ratio = "" if ours is None or row.name == against else f"{ours / row.median:.3g}"
         spread = f"{min(row.seconds):.3f} … {max(row.seconds):.3f}"
-        lines.append(f"| {row.name} | {row.median:.3f} | {spread} | {max(row.memory) / 1e6:.0f} | {ratio} |")
+        cpu, peak = statistics.median(row.cpu), max(row.memory) / 1e6
+        lines.append(f"| {row.name} | {row.median:.3f} | {spread} | {cpu:.3f} | {peak:.0f} | {ratio} |")
     return "\n".join(lines)
 
 

@@ -11,6 +11,8 @@ Rows:
     tree      nothing remembered, pictures of --bytes to hash; beside hashing them on as many threads
     lock      reading the lockfile, and reading it and writing it anew as a build does
     commands  status, explain, help, completion
+    small     a build after a small change: a file lost, a variable changed, a row added; --beside measures another
+              qwenbuild in turns, in a project of its own
 Does not know what a good figure is.
 """
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -61,8 +64,9 @@ def python(work: Path) -> Contender:
 class Projects:
     """Built projects by size, made once and kept below --work."""
 
-    def __init__(self, work: Path, command: str, output_bytes: int) -> None:
+    def __init__(self, work: Path, command: str, output_bytes: int, beside: str = "") -> None:
         self.work, self.command, self.bytes = work, command, output_bytes
+        self.beside = Projects(work / "beside", beside, output_bytes) if beside else None
 
     def env(self, size: int) -> dict[str, str]:
         return {"QWENBUILD_CACHE_DIR": str(self.work / f"cache-{size}")}
@@ -169,6 +173,41 @@ def commands(projects: Projects, size: int) -> Iterator[Contender]:
     yield Contender("completion of an entry's id", [projects.command], folder, {**env, **completing})
 
 
+def small(projects: Projects, size: int) -> Iterator[Contender]:
+    yield from _small(projects, size, "")
+    if projects.beside:
+        yield from _small(projects.beside, size, ", beside")
+
+
+def _small(projects: Projects, size: int, who: str) -> Iterator[Contender]:
+    """Every picture is in the vault after the first run of each, which is not counted."""
+    folder, env = projects.built(size), projects.env(size)
+    colours = itertools.cycle(["azure", "crimson"])
+    now = ["crimson"]
+    build = [projects.command, "build", "-q"]
+
+    def lose() -> None:
+        (folder / "out" / "000" / "000007.png").unlink()
+
+    def recolour() -> None:
+        now[0] = next(colours)
+        workload.recolour(folder, colour=now[0], hundred=100)
+
+    def add() -> None:
+        workload.recolour(folder, colour=now[0], hundred=99)
+        measure.run_once(Contender("build", [*build, "--prune"], folder, env))
+        workload.recolour(folder, colour=now[0], hundred=100)
+
+    yield Contender(f"build, one file lost{who}", build, folder, env, before=lose, check=_says("1 restored"))
+    yield Contender(f"build, one variable changed{who}", build, folder, env, before=recolour, check=_says("100 "))
+    yield Contender(f"build, one row added{who}", build, folder, env, before=add, check=_says("1 "))
+    yield Contender(f"build, nothing to do{who}", build, folder, env, check=_says("Nothing to do"))
+
+
+def _says(words: str) -> Callable[[str], str | None]:
+    return lambda said: None if words in said else f"expected {words!r} in {said[-200:]!r}"
+
+
 ROWS: dict[str, Callable[[Projects, int], Iterator[Contender]]] = {
     "noop": noop,
     "changed": changed,
@@ -177,6 +216,7 @@ ROWS: dict[str, Callable[[Projects, int], Iterator[Contender]]] = {
     "tree": tree,
     "lock": lock,
     "commands": commands,
+    "small": small,
 }
 
 AGAINST = {"tree": "plan, state gone, tree there"}
@@ -187,7 +227,7 @@ def main() -> None:
     options = arguments()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    projects = Projects(work, options.command, options.bytes)
+    projects = Projects(work, options.command, options.bytes, options.beside)
     for size in options.sizes:
         for name in options.rows:
             print(f"\n{name}, {size:,} entries", file=sys.stderr)
@@ -207,6 +247,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "qwenbuild-benchmarks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--command", default=command_beside_python(), help="the qwenbuild to measure")
+    parser.add_argument("--beside", default="", metavar="COMMAND", help="another qwenbuild, measured in turns (row `small`)")
     return parser.parse_args()
 
 

@@ -71,6 +71,12 @@ def test_the_two_documented_models_are_as_their_page_says() -> None:
     assert not plus.experimental
 
 
+def test_how_a_lost_answer_is_settled_is_a_column_of_the_row() -> None:
+    said = {name: row.recovery for name, row in Catalog.load().families.items()}
+    known = {"placeholder": "resend", "dashscope": "listing", "apiframe": "resend", "qwen2512": "none", "openai": "none"}
+    assert said == known
+
+
 def test_the_default_model_of_each_family_is_a_current_one() -> None:
     for family in Catalog.load().families:
         assert Catalog.load().default(family).retires == ""

@@ -12,7 +12,7 @@ from tests import house
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 
 FLOORS = [
-    {"errors", "files", "later", "nearmiss", "lfs", "model", "ports"},
+    {"errors", "files", "later", "nearmiss", "lfs", "model", "plugins", "ports"},
     {"manifest", "key", "catalog"},
     {"expand", "plan", "gate", "select", "images", "resolve"},
     {"cache", "tree", "lock", "report", "stdio", "pace"},
@@ -112,3 +112,7 @@ def test_imports_inside_functions_are_for_start_up_and_libraries_alone() -> None
 )
 def test_what_can_be_done_wrong_is_done_in_one_place(what: str, room: list[str]) -> None:
     assert house.holding(what) == room
+
+
+def test_vendors_are_named_in_their_own_rooms_only() -> None:
+    assert house.naming_vendors() == []

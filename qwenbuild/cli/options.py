@@ -14,7 +14,11 @@ import click
 
 from qwenbuild.cli.call import current
 from qwenbuild.cli.complete import selectors
+from qwenbuild.later import later
 from qwenbuild.project.options import Options
+
+with later:
+    from qwenbuild import catalog
 
 if TYPE_CHECKING:
     from qwenbuild.project.options import Options
@@ -35,7 +39,7 @@ class Cost(click.ParamType[tuple[str, Decimal]]):
             return value
         match = COST.fullmatch(str(value).strip())
         if match is None:
-            self.fail(f"{value!r} is not an amount such as 5.00 or apiframe=60.", param, ctx)
+            self.fail(f"{value!r} is not an amount such as 5.00 or {catalog.units()[1]}=60.", param, ctx)
         return match["unit"] or "usd", Decimal(match["amount"])
 
 

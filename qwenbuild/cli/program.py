@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from qwenbuild import __version__
+from qwenbuild import __version__, plugins
 from qwenbuild.cli.call import everywhere
 from qwenbuild.cli.group import CONTEXT, LazyGroup
 
@@ -37,6 +37,9 @@ Exit codes:
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         click.echo(f"qwenbuild {__version__}")
+        for kind in plugins.GROUPS:
+            for each in plugins.installed(kind):
+                click.echo(f"  {kind} {each.name}: {each.stamp}")
         ctx.exit()
 
 

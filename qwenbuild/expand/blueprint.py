@@ -37,7 +37,7 @@ from qwenbuild.expand.templates import Templates
 from qwenbuild.model import Entry, OutputSpec
 
 HIGHEST_SEED = 2**31 - 1
-"""The highest seed that all hosted APIs take (DashScope documents 0 to 2147483647)."""
+"""The highest seed that all hosted APIs take."""
 
 MOST_VARIANTS = 100
 LONGEST_ID = 1000

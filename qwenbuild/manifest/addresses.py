@@ -5,6 +5,7 @@ Knows no environment and opens no connection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -20,20 +21,19 @@ Reason = tuple[str, str]
 """Why an address is refused ("" when it is not), and how to mend it."""
 
 
-def base_url_problem(url: str, family: str) -> Reason:
+def base_url_problem(url: str, family: str, hosts: Sequence[str]) -> Reason:
     """Why `base_url` may not be this: a manifest may come from someone else, and the key would go there.
 
-    The vendor's own hosts over https on their usual port, or loopback (plain http, too); any host for `openai`,
-    which then gets no key.
+    The vendor's own hosts over https on their usual port, or loopback (plain http, too); any host where
+    `hosts` is `*`, which then gets no key.
     """
     parts = _parts(url)
     if parts is None or not parts.hostname or parts.scheme not in ("http", "https"):
-        return "is not an http(s) address", "such as https://dashscope-intl.aliyuncs.com/api/v1"
+        return "is not an http(s) address", f"such as {next(iter(catalog.example().regions.values()))}"
     if parts.username is not None or parts.query or parts.fragment:
         return "must not hold a user name, a query or a fragment", ""
-    if is_loopback(parts.hostname) or family == "openai":
+    if is_loopback(parts.hostname) or "*" in hosts:
         return "", ""
-    hosts = _hosts(family)
     if not any(_same(parts.hostname, host) for host in hosts):
         known = f"its own hosts are {', '.join(hosts)}; " if hosts else ""
         return (
@@ -84,10 +84,6 @@ def _parts(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if url.isprintable() and " " not in url and "\\" not in url else None
-
-
-def _hosts(family: str) -> tuple[str, ...]:
-    return catalog.Catalog.load().families[family].hosts
 
 
 def _same(host: str, pattern: str) -> bool:

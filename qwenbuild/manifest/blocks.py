@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from qwenbuild import plugins
+from qwenbuild.catalog import FAMILIES
 from qwenbuild.errors import Problem
 from qwenbuild.manifest.schema import ManifestBlock
 from qwenbuild.model import Asset, Atlas, Manifest, ProviderSettings, Source
@@ -31,6 +33,7 @@ def manifest(blocks: ManifestBlock, path: Path, source: Source, warnings: tuple[
         atlases=tuple(atlas(name, block) for name, block in said.get("atlases", {}).items()),
         source=source,
         warnings=warnings,
+        plugins=tuple(f"{each.kind} {each.name}: {each.stamp}" for each in plugins.used()),
         **{key: said[key] for key in _AS_WRITTEN if key in said},
     )
 
@@ -39,7 +42,7 @@ def provider(name: str, block: Mapping[str, Any]) -> ProviderSettings:
     """One block under `providers`."""
     limits = block.get("limits", {})
     settings = {key: value for key, value in block.items() if key != "limits"}
-    return ProviderSettings(**{"type": name, **settings, "name": name, **limits})
+    return FAMILIES[settings.pop("type", name)].settings_of(name, {**settings, **limits})
 
 
 def _matrix(value: Mapping[str, list[Any]]) -> dict[str, tuple[Any, ...]]:

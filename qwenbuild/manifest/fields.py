@@ -6,7 +6,7 @@ Knows single values only: neither where they stand nor how they go together.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from qwenbuild import nearmiss
+from qwenbuild.catalog import FAMILIES
 from qwenbuild.manifest.masking import masked
 from qwenbuild.manifest.scalars import is_template, scalar
 from qwenbuild.nearmiss import did_you_mean
@@ -22,7 +23,7 @@ TEMPLATE = r"\{[{%#]"
 """What a JSON schema takes for a template."""
 
 HIGHEST_SEED = 2**31 - 1
-"""The highest seed that every one of the hosted APIs takes (DashScope documents 0 to 2147483647)."""
+"""The highest seed that every one of the hosted APIs takes."""
 
 SIZE = re.compile(r"[1-9][0-9]{0,4} *[*xX] *[1-9][0-9]{0,4}|[1-9][0-9]{0,3} *: *[1-9][0-9]{0,3}")
 QUOTE = "put it in quotes"
@@ -31,8 +32,11 @@ QUOTE = "put it in quotes"
 MOST_KNOWN = 1_000
 """Names that are compared for a near miss: each comparison takes microseconds."""
 
-TYPES = ("dashscope", "apiframe", "qwen2512", "openai", "placeholder")
+TYPES = tuple(FAMILIES.built_in())
 """The built-in providers."""
+
+_FAR = 1_000_000_000
+"""Bounds of a number whose description has none."""
 
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")
 
@@ -172,6 +176,12 @@ def _amount(value: Any) -> Decimal:
     return Decimal(text)
 
 
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float):
+        raise wrong("type", f"must be a text, a number, true or false, not {kind(value)}")
+    return value
+
+
 def _or_null(check: Check) -> Check:
     def checked(value: Any) -> Any:
         return None if value is None else check(value)
@@ -195,6 +205,9 @@ Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
 SomeText = Annotated[str, PlainValidator(_some_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Seed = Annotated[int | str, PlainValidator(_or_template(_whole(0, HIGHEST_SEED))), WithJsonSchema(_SEED_SCHEMA)]
 Variants = Annotated[int | str, PlainValidator(_or_template(_whole(1, 100))), WithJsonSchema(_VARIANTS_SCHEMA)]
+Whole = Annotated[int, PlainValidator(_whole(-_FAR, _FAR)), WithJsonSchema({"type": "integer"})]
+Scalar = Annotated[Any, PlainValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Number = Annotated[float, PlainValidator(_number(-_FAR, _FAR)), WithJsonSchema({"type": "number"})]
 Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema({"type": "boolean"})]
 Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
 Count = Annotated[
@@ -218,12 +231,20 @@ Seconds = Annotated[
     PlainValidator(_number(0, 86_400, above=True)),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}),
 ]
-Type = Annotated[str, PlainValidator(_one_of(*TYPES)), WithJsonSchema({"enum": list(TYPES)})]
-Region = Annotated[str, PlainValidator(_one_of("singapore", "beijing")), WithJsonSchema({"enum": ["singapore", "beijing"]})]
-Mode = Annotated[str, PlainValidator(_one_of("auto", "async", "sync")), WithJsonSchema({"enum": ["auto", "async", "sync"]})]
-Dialect = Annotated[str, PlainValidator(_one_of("docs", "openapi")), WithJsonSchema({"enum": ["docs", "openapi"]})]
 Provenance = Annotated[str, PlainValidator(_one_of("off", "marks", "full")), WithJsonSchema({"enum": ["off", "marks", "full"]})]
 Trust = Annotated[str, PlainValidator(_one_of("lockfile", "keys")), WithJsonSchema({"enum": ["lockfile", "keys"]})]
+
+
+def words(*allowed: str) -> Any:
+    """The type of one of a few words."""
+    return Annotated[str, PlainValidator(_one_of(*allowed)), WithJsonSchema({"enum": list(allowed)})]
+
+
+def setting(described: Mapping[str, Any]) -> Any:
+    """The type of a provider's setting, as its family's row describes it."""
+    if described["type"] == "choice":
+        return words(*described["values"])
+    return {"text": SomeText, "boolean": Truth, "integer": Whole, "number": Number}[described["type"]]
 
 
 def _param(check: Check) -> PlainValidator:
@@ -251,3 +272,18 @@ ParamScale = Annotated[
 ]
 ParamFormat = Annotated[str | None, _param(_one_of("png", "jpeg", "webp")), _words_schema("png", "jpeg", "webp")]
 ParamExtendMode = Annotated[str | None, _param(_one_of("direct", "agent")), _words_schema("direct", "agent")]
+ParamScalar = Annotated[Any, _param(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+
+
+def parameter(described: Mapping[str, Any]) -> Any:
+    """The type of a drawing parameter, as its model's row describes it."""
+    low, high = described.get("min", -_FAR), described.get("max", _FAR)
+    bounds = {"minimum": low, "maximum": high}
+    if described["type"] == "integer":
+        schema = _param_schema({"type": "integer", **bounds}, "|^-?[0-9]+$")
+        return Annotated[Any, _param(_whole(low, high)), schema]
+    if described["type"] == "number":
+        return Annotated[Any, _param(_number(low, high)), _param_schema({"type": "number", **bounds}, "|^-?[0-9.]+$")]
+    if described["type"] == "choice":
+        return Annotated[Any, _param(_one_of(*described["values"])), _words_schema(*map(re.escape, described["values"]))]
+    return ParamTruth if described["type"] == "boolean" else ParamScalar

@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from qwenbuild.catalog import example
 from qwenbuild.manifest.fields import kind, listed
+from qwenbuild.manifest.grammar import BUILT_IN, Types, grammar
 from qwenbuild.manifest.masking import SECRET_NAME
-from qwenbuild.manifest.schema import GRAMMAR
 from qwenbuild.nearmiss import did_you_mean, near
 
 Path = tuple[str | int, ...]
@@ -41,9 +42,9 @@ class Finding:
     at_key: bool = False
 
 
-def findings(error: ValidationError, data: Mapping[str, Any]) -> Iterator[Finding]:
+def findings(error: ValidationError, data: Mapping[str, Any], types: Types = BUILT_IN) -> Iterator[Finding]:
     """What the grammar refuses, in its order, at most MOST_FINDINGS."""
-    schema = GRAMMAR.json_schema()
+    schema = grammar(types).json_schema()
     for detail in error.errors(include_url=False)[:MOST_FINDINGS]:
         yield _finding(detail, schema, data)
 
@@ -111,7 +112,7 @@ def _unknown(path: Path, schema: dict[str, Any]) -> Finding:
     known = list(parent.get("properties", {}))
     shown = name if len(name) <= 60 else f"{name[:57]}…"
     if SECRET_NAME.search(name) and "api_key_env" in known:
-        hint = "name the variable that holds it: `api_key_env: DASHSCOPE_API_KEY`"
+        hint = f"name the variable that holds it: `api_key_env: {example().key_env}`"
         return Finding("key-in-manifest", f"`{shown}`: a key never stands in a manifest", path, hint, True)
     return Finding("unknown-key", f"`{shown}` is not known here", path, _suggestion(name, path, schema), True)
 

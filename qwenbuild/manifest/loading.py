@@ -17,10 +17,11 @@ from qwenbuild.manifest.blocks import manifest
 from qwenbuild.manifest.events import build, paused_collector
 from qwenbuild.manifest.fields import QUOTE, kind
 from qwenbuild.manifest.findings import MOST_FINDINGS, Finding, findings
+from qwenbuild.manifest.grammar import grammar, types_of
 from qwenbuild.manifest.masking import credentials
 from qwenbuild.manifest.notices import notices
 from qwenbuild.manifest.rules import broken
-from qwenbuild.manifest.schema import GRAMMAR, ManifestBlock
+from qwenbuild.manifest.schema import ManifestBlock
 from qwenbuild.manifest.source import ManifestSource
 from qwenbuild.manifest.text import Text, read
 from qwenbuild.model import Manifest
@@ -57,11 +58,12 @@ def _load(path: Path) -> Manifest:
 
 
 def _validated(data: Mapping[str, Any]) -> tuple[ManifestBlock | None, list[Finding]]:
+    types = types_of(data)
+    rules = list(islice(broken(data, types), MOST_FINDINGS))
     try:
-        blocks = GRAMMAR.validate_python(data)
-        return blocks, list(islice(broken(data), MOST_FINDINGS))
+        return grammar(types).validate_python(data), rules
     except ValidationError as error:
-        return None, [*findings(error, data), *islice(broken(data), MOST_FINDINGS)]
+        return None, [*findings(error, data, types), *rules]
 
 
 def _versioned(value: Any, source: ManifestSource, problems: list[Problem]) -> Mapping[str, Any]:

@@ -8,22 +8,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qwenbuild.manifest.schema import GRAMMAR
+from qwenbuild.manifest.grammar import BUILT_IN, Types, grammar
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 IDENTITY = "urn:qwenbuild:manifest.v1.schema.json"
 FREE = {"^x-": {"description": "yours; never read"}}
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(types: Types = BUILT_IN) -> dict[str, Any]:
     """The manifest's JSON Schema."""
-    schema = GRAMMAR.json_schema()
+    schema = grammar(types).json_schema()
     return {"$schema": DIALECT, "$id": IDENTITY, **_opened(_untitled(schema)), "title": "qwenbuild manifest, version 1"}
 
 
-def schema_text() -> str:
+def schema_text(types: Types = BUILT_IN) -> str:
     """The JSON Schema as it is committed: two-space indent, a final newline."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(types), indent=2, ensure_ascii=False) + "\n"
 
 
 def _untitled(node: Any) -> Any:

@@ -8,28 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qwenbuild.catalog import Family, example, units
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.addresses import base_url_problem, remote_problem, webhook_problem
 from qwenbuild.manifest.findings import Finding, Path
+from qwenbuild.manifest.grammar import BUILT_IN, Types
 from qwenbuild.manifest.masking import looks_secret
 from qwenbuild.manifest.names import KEY_VARIABLE, NOT_BUILT, RESERVED
 from qwenbuild.manifest.paths import not_below
 
-UNITS = ("usd", "apiframe", "qwen2512")
-"""Units in which the model table has prices."""
-
-_ONLY = {"region": "dashscope", "mode": "dashscope", "dialect": "apiframe", "weights": "openai"}
 _NAMELESS: Mapping[str, Any] = {}
 
 
-def broken(data: Mapping[str, Any]) -> Iterator[Finding]:
+def broken(data: Mapping[str, Any], types: Types = BUILT_IN) -> Iterator[Finding]:
     """Every rule that the manifest breaks, its built-in refusals included."""
-    providers = dict.fromkeys([*_mapping(data.get("providers")), *fields.TYPES])
+    providers = dict.fromkeys([*_mapping(data.get("providers")), *types.names])
     yield from _top(data)
     yield from _provider_known(data.get("provider"), ("provider",), providers)
     yield from _budget(data)
     for name, block in _blocks(data, "providers"):
-        yield from _provider(name, block)
+        yield from _provider(name, block, types)
     yield from _shared(_mapping(data.get("defaults")), ("defaults",))
     for name, block in _blocks(data, "assets"):
         yield from _asset(block, ("assets", name), providers)
@@ -75,7 +73,7 @@ def _output_root(output: Any) -> Iterator[Finding]:
 def _budget(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A unit that no price has would bound nothing, silently."""
     priced = {unit for _, block in _blocks(data, "models") for unit in _mapping(block.get("price"))}
-    known = dict.fromkeys([*UNITS, *priced])
+    known = dict.fromkeys([*units(), *priced])
     for unit in _mapping(data.get("budget")):
         if unit not in known:
             message = f"no price is in the unit {fields.kind(unit)}"
@@ -90,24 +88,36 @@ def _provider_known(provider: Any, path: Path, known: Mapping[str, Any]) -> Iter
 # ---------------------------------------------------------------- providers
 
 
-def _provider(name: str, block: Mapping[str, Any]) -> Iterator[Finding]:
+def _provider(name: str, block: Mapping[str, Any], types: Types) -> Iterator[Finding]:
     path: Path = ("providers", name)
-    kind = block.get("type", name)
-    if "type" not in block and name not in fields.TYPES:
-        hint = fields.near(name, fields.TYPES)
+    row = types.row(block.get("type", name))
+    if "type" not in block and name not in types.names:
+        hint = fields.near(name, types.names)
         yield Finding("missing", f"`type` is missing: `{name[:60]}` is no built-in type", (*path, "type"), hint, True)
     yield from _api_key_env(block.get("api_key_env"), (*path, "api_key_env"))
     yield from _address("webhook", block.get("webhook"), path, webhook_problem)
-    if kind in fields.TYPES:
-        yield from _address("base_url", block.get("base_url"), path, lambda url: base_url_problem(url, kind))
-        yield from _foreign(kind, block, path)
+    if row is not None:
+        yield from _address("base_url", block.get("base_url"), path, lambda url: base_url_problem(url, row.name, row.hosts))
+        yield from _foreign(row, block, path, types)
 
 
-def _foreign(kind: str, block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
-    """Settings of another API. The placeholder stands in for any, so it takes them all."""
-    for key, only in _ONLY.items():
-        if key in block and kind not in (only, "placeholder"):
-            yield Finding("setting", f"`{key}` is a setting of {only}, not of {kind}", (*path, key), "remove it", True)
+def _foreign(row: Family, block: Mapping[str, Any], path: Path, types: Types) -> Iterator[Finding]:
+    """Settings of another API, and values of another's. What takes any parameter stands in for any API: it takes them all."""
+    for key in dict.fromkeys(key for each in types.rows for key in each.settings if key in block):
+        owners = types.owners(key)
+        if row not in owners and not row.any_param:
+            only = ", ".join(owner.name for owner in owners)
+            yield Finding("setting", f"`{key}` is a setting of {only}, not of {row.name}", (*path, key), "remove it", True)
+        elif row in owners and len(owners) > 1:
+            yield from _own_value(row, key, block[key], path)
+
+
+def _own_value(row: Family, key: str, value: Any, path: Path) -> Iterator[Finding]:
+    """A value that another type has under this key."""
+    words = row.settings[key].get("values", ())
+    if words and value not in words:
+        message = f"`{key}` of {row.name} must be one of {', '.join(words)}, not {fields.kind(value)}"
+        yield Finding("choice", message, (*path, key), fields.near(str(value), words))
 
 
 def _address(key: str, value: Any, path: Path, check: Any) -> Iterator[Finding]:
@@ -119,7 +129,7 @@ def _address(key: str, value: Any, path: Path, check: Any) -> Iterator[Finding]:
 def _api_key_env(value: Any, path: Path) -> Iterator[Finding]:
     if not isinstance(value, str) or KEY_VARIABLE.fullmatch(value):
         return
-    hint = "such as DASHSCOPE_API_KEY; the key itself goes into the environment or .env"
+    hint = f"such as {example().key_env}; the key itself goes into the environment or .env"
     if looks_secret(value) or not value.replace("_", "").isalnum():
         yield Finding(
             "key-in-manifest", "this is not the name of a variable; a key itself never stands in a manifest", path, hint

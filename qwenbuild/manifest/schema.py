@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Required
 
-from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema, with_config
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
+from qwenbuild.catalog import units
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.fields import SomeText, Text, Truth, kind, wrong
 from qwenbuild.manifest.names import PROVIDER_NAME, STEP_KINDS, UNIT, is_asset_name
@@ -114,7 +115,7 @@ ProviderName = Annotated[
 ]
 Unit = Annotated[
     str,
-    PlainValidator(_named(UNIT.fullmatch, "a unit", "small letters and digits: usd, apiframe, qwen2512")),
+    PlainValidator(_named(UNIT.fullmatch, "a unit", f"small letters and digits: {', '.join(units())}")),
     WithJsonSchema({"type": "string"}),
 ]
 Variables = Annotated[Mapping[str, Any], PlainValidator(_mapping), WithJsonSchema({"type": "object"})]
@@ -158,9 +159,7 @@ class LimitsBlock(TypedDict, total=False):
 class ProviderBlock(TypedDict, total=False):
     """Named settings of one API."""
 
-    type: Annotated[fields.Type, doc("the API; default: the block's name")]
-    region: Annotated[fields.Region, doc("dashscope: singapore (default) or beijing; each has its own keys")]
-    mode: Annotated[fields.Mode, doc("dashscope: auto (default), async or sync; auto is async where the model has it")]
+    type: Annotated[str, doc("the API; default: the block's name")]
     model: Annotated[SomeText, doc("used by assets that name none; wins over defaults.model")]
     params: Annotated[Params, doc("between defaults.params and the asset's")]
     api_key_env: Annotated[SomeText, doc("the NAME of a variable ending in _API_KEY, never a key itself")]
@@ -168,8 +167,6 @@ class ProviderBlock(TypedDict, total=False):
     timeout: Annotated[fields.Seconds, doc("seconds for one job; default 300")]
     webhook: Annotated[SomeText, doc("https address that the API calls, where it takes one")]
     base_url: Annotated[SomeText, doc("the vendor's own host or loopback; any host for type openai")]
-    dialect: Annotated[fields.Dialect, doc("apiframe: names of the documentation (docs, default) or of openapi.json")]
-    weights: Annotated[SomeText, doc("openai: what the server has loaded; part of the key")]
     allow_unknown_model: Annotated[Truth, doc("take a model that the model table does not know; default false")]
     allow_unlisted_size: Annotated[Truth, doc("send a size that the model table does not list; default false")]
 
@@ -178,7 +175,7 @@ class ProviderBlock(TypedDict, total=False):
 class ModelBlock(TypedDict, total=False):
     """Corrections of one row of the model table."""
 
-    family: Annotated[fields.Type, doc("the API that has this model; needed for a model the table does not know")]
+    family: Annotated[str, doc("the API that has this model; needed for a model the table does not know")]
     price: Annotated[Price, doc('one picture, by unit: {usd: "0.03"}; {} is free')]
     price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
     sizes: Annotated[list[SomeText], doc("W*H in pixels: the only sizes it draws")]
@@ -298,7 +295,3 @@ class ManifestBlock(TypedDict, total=False):
     remote_derived: Annotated[Truth, doc("whether derived files are shared, too; default false")]
     assets: Annotated[dict[AssetName, AssetBlock], doc("what is to be drawn, by name")]
     atlases: Annotated[dict[AssetName, AtlasBlock], doc("sheets packed from entries, by name")]
-
-
-GRAMMAR: TypeAdapter[ManifestBlock] = TypeAdapter(ManifestBlock)
-"""Validates a whole manifest in one call."""

@@ -43,6 +43,8 @@ class ProviderSettings:
     weights: str | None = None
     allow_unknown_model: bool = False
     allow_unlisted_size: bool = False
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that only a plug-in's type has, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +125,5 @@ class Manifest:
     atlases: tuple[Atlas, ...] = ()
     source: Source = field(default_factory=Source, compare=False)
     warnings: tuple[Problem, ...] = ()
+    plugins: tuple[str, ...] = ()
+    """The plug-ins that it names, each with its version: another version may make something else of it."""

@@ -6,4 +6,4 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 Price = Mapping[str, Decimal]
-"""Unit (`usd`, `apiframe`, `qwen2512`) to amount. `{}` is free; an unknown price is None, never `{}`."""
+"""Unit (`usd`, or an API's own credits) to amount. `{}` is free; an unknown price is None, never `{}`."""

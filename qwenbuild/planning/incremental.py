@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from qwenbuild import expand, manifest, resolve, tree
+from qwenbuild import expand, manifest, plugins, resolve, tree
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import QwenbuildError
@@ -186,7 +186,7 @@ def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
         lock=lock,
         root=root,
         state=asked.folder / STATE,
-        read=expansion.read,
+        read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
         palettes=expansion.palettes,
         spent=expansion.spent,
         kept=believed,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qwenbuild import expand, manifest, resolve
-from qwenbuild.catalog import Catalog
+from qwenbuild import expand, manifest, plugins, resolve
+from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand import Spent
 from qwenbuild.lock import lockfile
@@ -99,7 +99,7 @@ def load(options: Options) -> Loaded:
         lock=lock,
         root=_output_root(asked, options),
         state=asked.folder / STATE,
-        read=expansion.read,
+        read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
         palettes=expansion.palettes,
         spent=expansion.spent,
     )
@@ -141,9 +141,9 @@ def _overridden(asked: Manifest, options: Options) -> Manifest:
 
 def known_provider(asked: Manifest, name: str) -> None:
     """Raises InputError with the near miss for a name that is neither a provider of the manifest nor a built-in type."""
-    known = {*asked.providers, *Catalog.load({}).families}
-    if name in known:
+    if name in asked.providers or name in FAMILIES:
         return
+    known = {*asked.providers, *FAMILIES, *plugins.names("provider")}
     hint = did_you_mean(near(name, known), quote="'") or f"known: {', '.join(sorted(known))}"
     problem = Problem("unknown-provider", f"there is no provider {name!r}", hint=hint)
     raise InputError(problem.message, code=problem.code, problems=(problem,))

@@ -6,7 +6,7 @@ Knows no wire format and sends nothing. Each type's module, and httpx with it, i
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from qwenbuild.catalog import Catalog, Family
 from qwenbuild.errors import CredentialsError, InputError
 from qwenbuild.model import ProviderSettings
+from qwenbuild.plugins import broken
 from qwenbuild.ports import Provider
 from qwenbuild.providers.account import AccountReport, Reports, check_account
 from qwenbuild.resolve import host_allowed, variable
@@ -22,13 +23,14 @@ from qwenbuild.transport.secret import Secret, redact
 
 if TYPE_CHECKING:
     from qwenbuild.pace.clock import Waits
-    from qwenbuild.providers.site import Site
 
 # httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
+MEMBERS = tuple(name for name in vars(Provider) if not name.startswith("_") and callable(getattr(Provider, name)))
+"""The methods that every provider has."""
+
 __all__ = [
-    "TYPES",
     "AccountReport",
     "Reports",
     "Secret",
@@ -36,25 +38,9 @@ __all__ = [
     "build_provider",
     "check_account",
     "key_variable",
+    "provider_class",
     "redact",
 ]
-
-
-def _later(module: str, name: str) -> Callable[[Site], Provider]:
-    def make(site: Site) -> Provider:
-        made: Provider = getattr(import_module(f"qwenbuild.providers.{module}"), name)(site)
-        return made
-
-    return make
-
-
-TYPES: Mapping[str, Callable[[Site], Provider]] = {
-    "placeholder": _later("placeholder", "Placeholder"),
-    "dashscope": _later("dashscope.provider", "DashScope"),
-    "apiframe": _later("apiframe", "Apiframe"),
-    "qwen2512": _later("qwen2512", "Qwen2512"),
-    "openai": _later("openai", "OpenAI"),
-}
 
 
 def build_provider(
@@ -75,7 +61,24 @@ def build_provider(
     more = tuple(environ.get("QWENBUILD_DOWNLOAD_HOSTS", "").split())
     hosts = (*family.download_hosts, *more)
     described = Site(settings, catalog, address, key, name, hosts, waits or Waits(), **site)
-    return TYPES[settings.type](described)
+    made: Provider = provider_class(family)(described)
+    return made
+
+
+def provider_class(family: Family) -> Any:
+    """The class that a family's row names, imported now. Raises InputError for a plug-in's that is not there or not whole."""
+    module, _, name = family.provider.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as error:
+        if not family.plugin:
+            raise
+        said = f"cannot be loaded: {type(error).__name__}: {error}"
+        raise broken("provider", family.name, family.plugin, said) from error
+    missing = [member for member in MEMBERS if not hasattr(found, member)] if family.plugin else []
+    if missing:
+        raise broken("provider", family.name, family.plugin, f"lacks `{missing[0]}`, which every provider has")
+    return found
 
 
 def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, str]) -> str:

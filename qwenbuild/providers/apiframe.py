@@ -43,8 +43,6 @@ SPELLED = ("qwenparams", "qwenimage2params", "qwenimageparams", "webhook_url", "
 class Apiframe(Hosted):
     """One key. A lost answer is sent again under the same idempotency key, which gives the job that exists."""
 
-    recovery = "resend"
-
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self._cadence = Cadence(CADENCE, loopback=site.loopback)

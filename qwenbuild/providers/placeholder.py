@@ -18,8 +18,6 @@ PNG = ("image/png",)
 class Placeholder(Hosted):
     """Deterministic pictures. Its ticket holds the picture itself, and an order may be sent again at will."""
 
-    recovery = "resend"
-
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.account = ""

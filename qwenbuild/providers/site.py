@@ -74,15 +74,16 @@ class Site:
 
 
 class Hosted:
-    """The members that do not depend on the API. Settles lost answers by a person unless a provider can do better."""
+    """The members that do not depend on the API. Lost answers are settled as the family's row says."""
 
-    recovery: Any = "none"
+    recovery: Any
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.settings = site.settings
         self.name = site.settings.name
         self.family = site.settings.type
+        self.recovery = site.catalog.families[self.family].recovery
         self.base_url = site.base_url
         self.region = ""
         self.waits = site.waits

@@ -18,7 +18,7 @@ _SIGN = {"usd": "$"}
 
 
 def price_words(price: Price | None) -> str:
-    """`$0.03`, `12 apiframe`, `$0.03 + 12 apiframe`; `free` when it costs nothing, `price unknown` for None."""
+    """`$0.03`, `12 credits`, `$0.03 + 12 credits`; `free` when it costs nothing, `price unknown` for None."""
     if price is None:
         return "price unknown"
     parts = [amount_words(unit, amount) for unit, amount in sorted(price.items()) if amount]

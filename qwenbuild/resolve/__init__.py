@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from qwenbuild.catalog import Catalog, Family, Model
+from qwenbuild.catalog import FAMILIES, Catalog, Family, Model
 from qwenbuild.errors import Problem
 from qwenbuild.key import action_key
 from qwenbuild.later import later
@@ -88,7 +88,11 @@ def resolve(
 
 def settings_of(manifest: Manifest, provider: str) -> ProviderSettings:
     """The settings of a provider named in the manifest, or of a built-in type by its name."""
-    return manifest.providers.get(provider) or ProviderSettings(provider, provider)
+    said = manifest.providers.get(provider)
+    if said is not None:
+        return said
+    row = FAMILIES.get(provider)
+    return ProviderSettings(provider, provider) if row is None else row.settings_of(provider, {})
 
 
 def unsaid(model: Model, action: Action) -> tuple[str, ...]:
@@ -255,7 +259,7 @@ class _Resolver:
         base = RequestParams(entry.params, settings, model, self.catalog, say).base()
         if base is None:
             return None
-        if model.call(settings.mode) != settings.mode and settings.mode != "auto" and family.name == "dashscope":
+        if "mode" in family.settings and settings.mode not in ("auto", model.call(settings.mode)):
             self.say_setting("mode", settings, f"{model.id} has no {settings.mode} call; it has {', '.join(model.calls)}")
             return None
         watch = model.prompt_limit if model.prompt_limit is not None else 1 << 60

@@ -21,7 +21,7 @@ def variable(name: str) -> str:
 
 
 def host_allowed(base_url: str, family: Family) -> bool:
-    """Whether a manifest may name this address: https to the vendor's own hosts, or loopback; any host for openai."""
+    """Whether a manifest may name this address: https to the vendor's own hosts, or loopback; any host where a row says `*`."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").lower()
     if parts.username or parts.password or not host or parts.scheme not in ("https", "http"):
@@ -41,5 +41,5 @@ def settings_faults(settings: ProviderSettings, family: Family) -> Iterator[tupl
         own = ", ".join(family.hosts) or "none"
         hint = f"set QWENBUILD_{variable(settings.name)}_BASE_URL in the environment for another host"
         yield "base_url", f"a base_url of {settings.type} in a manifest names loopback or the vendor's own hosts ({own})", hint
-    if family.name == "dashscope" and settings.region not in family.regions:
+    if "region" in family.settings and settings.region not in family.regions:
         yield "region", f"no region {settings.region!r}: there are {', '.join(family.regions)}", ""

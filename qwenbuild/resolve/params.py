@@ -51,7 +51,7 @@ class RequestParams:
             "prompt_extend": self._truth("prompt_extend", self.model.prompt_extend),
             "watermark": self._truth("watermark", self.model.watermark),
             "output_format": self._output_format(),
-            "weights": (self.settings.weights or "") if self.model.family == "openai" else "",
+            "weights": (self.settings.weights or "") if "weights" in self.catalog.families[self.model.family].settings else "",
             "extra": tuple(sorted(self._extra())),
         }
         return base if self.good else None

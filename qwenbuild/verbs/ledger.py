@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbuild import manifest, resolve
 from qwenbuild.cache import Attempt, AttemptState, Cache, cache_dir
-from qwenbuild.catalog import Catalog, Model
+from qwenbuild.catalog import FAMILIES, Catalog, Model
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.later import later
 from qwenbuild.lock import lockfile
@@ -177,7 +177,8 @@ def _chosen(waiting: list[Attempt], name: str) -> Attempt:
 
 
 def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
-    if attempt.family == "openai":
+    row = FAMILIES.get(attempt.family)
+    if row is not None and not row.tasks:
         raise InputError("a self-hosted server keeps no tasks: retry or drop", code="no-tasks")
     if task in cache.journal.claimed_tasks(attempt.account):
         raise InputError(f"task {task} already belongs to another picture", code="task-claimed")
@@ -194,8 +195,14 @@ def models(options: Options) -> tuple[Model, ...]:
     except InputError as error:
         if options.file or error.code != "no-manifest":
             raise
-        return tuple(Catalog.load().rows())
-    return tuple(Catalog.load(manifest.load(path).models).rows())
+        return _table({})
+    return _table(manifest.load(path).models)
+
+
+def _table(corrections: Mapping[str, Any]) -> tuple[Model, ...]:
+    """Every row, those of installed plug-ins among them. Raises InputError for a plug-in that is broken."""
+    FAMILIES.with_all_plugins()
+    return tuple(Catalog.load(corrections).rows())
 
 
 def check_provider(options: Options, name: str | None) -> list[AccountReport]:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from qwenbuild.catalog import Catalog
+from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.key import action_key
 from qwenbuild.model import Action, Order, ProviderSettings
 from qwenbuild.pace.clock import Waits
+from qwenbuild.plugins import names
 from qwenbuild.providers import build_provider
 
 KEYS = {
@@ -25,8 +26,10 @@ MODELS = {
     "qwen2512": "qwen-image-2512",
     "openai": "Qwen/Qwen-Image-2512",
 }
-TYPES = tuple(MODELS)
-HOSTED = tuple(name for name in TYPES if name != "placeholder")
+TYPES = (*MODELS, *names("provider"))
+"""The types of this package and of every plug-in that is installed."""
+HOSTED = tuple(name for name in TYPES if FAMILIES[name].regions.get("") != "")
+"""Those that ask a server."""
 
 
 def action(kind: str, **changes: Any) -> Action:
@@ -39,8 +42,11 @@ def action(kind: str, **changes: Any) -> Action:
         size, negative = "16:9", "blurry"
     if kind == "openai":
         size, negative, extra = "1024*1024", " ", (("num_inference_steps", 50), ("true_cfg_scale", "4"))
+    if kind not in MODELS:
+        row = Catalog.load().default(kind)
+        size, extra = row.default_size, tuple(sorted((name, each["default"]) for name, each in row.extra.items()))
     values = {"prompt": "a paper lantern", "size": size, "seed": 7, "negative_prompt": negative, "extra": extra, **changes}
-    return Action(kind, values.pop("model", MODELS[kind]), **values)
+    return Action(kind, values.pop("model", MODELS.get(kind) or FAMILIES[kind].default), **values)
 
 
 def order(kind: str, generation: int = 0, inputs: Any = (), **changes: Any) -> Order:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from qwenbuild.catalog import FAMILIES
 from qwenbuild.emulator import Served
 from qwenbuild.errors import ProviderError, Refused, Unavailable, Uncertain, Waiting
 from qwenbuild.images import check
@@ -263,7 +264,7 @@ async def test_the_key_goes_to_the_api_alone(hosted: str, emulator: Served) -> N
 async def test_an_account_is_checked_without_spending(kind: str, emulator: Served) -> None:
     provider: Any = live(kind, emulator)
     report = await check_account(provider)
-    assert (report.reachable, report.key) == (True, "accepted" if kind not in ("placeholder", "openai") else "not needed")
+    assert (report.reachable, report.key) == (True, "accepted" if FAMILIES[kind].key_env and kind != "openai" else "not needed")
     assert report.good
     assert (report.credits is not None) == (kind == "apiframe")
     assert emulator.ledger() == []
@@ -284,8 +285,8 @@ async def test_a_wrong_key_and_a_closed_door_are_reports_not_errors(emulator: Se
 
 async def test_a_list_that_does_not_exist_settles_nothing(kind: str) -> None:
     provider, asked = at(kind, "http://127.0.0.1:9"), order(kind)
-    assert provider.recovery == {"placeholder": "resend", "dashscope": "listing", "apiframe": "resend"}.get(kind, "none")
-    if kind != "dashscope":
+    assert provider.recovery == FAMILIES[kind].recovery
+    if provider.recovery != "listing":
         with pytest.raises(Uncertain):
             await provider.find(asked, provider.body(asked), time.time() - 60, time.time(), frozenset())
     await provider.close()

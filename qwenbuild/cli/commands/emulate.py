@@ -46,7 +46,7 @@ def command(
     export_file: str | None,
     settings: dict[str, Any],
 ) -> int:
-    """Play DashScope, Apiframe, qwen-image-2512.org and an OpenAI-style server on loopback until Ctrl-C.
+    """Play the hosted APIs, and a self-hosted server, on loopback until Ctrl-C.
 
     What to export so that qwenbuild talks to it is printed first. Needs `pip install 'qwenbuild[emulator]'`.
 

@@ -60,7 +60,7 @@ def check(name: str | None, as_json: bool) -> int:
     \b
     Examples:
       qwenbuild providers check
-      qwenbuild providers check dashscope
+      qwenbuild providers check studio
     """
     said: Any = verbs.check_provider(opt.walk(), name)
     reports = said if isinstance(said, (list, tuple)) else [said]

@@ -12,16 +12,16 @@ from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.manifest import published
+    from qwenbuild.manifest import grammar, published
 
 
 @click.command("schema", cls=Verb)
 def command() -> int:
-    """Print the JSON Schema (draft 2020-12) of a manifest, version 1.
+    """Print the JSON Schema (draft 2020-12) of a manifest, version 1, with what installed plug-ins add.
 
     \b
     Examples:
       qwenbuild schema > manifest.v1.schema.json
     """
-    say.pieces([published.schema_text()])
+    say.pieces([published.schema_text(grammar.all_types())])
     return 0

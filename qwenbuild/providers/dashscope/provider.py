@@ -58,7 +58,7 @@ class DashScope(Hosted):
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.region = self.settings.region
-        self.recovery = "none" if self.settings.mode == "sync" else "listing"
+        self.recovery = "none" if self.settings.mode == "sync" else self.recovery
         self._cadence = Cadence(CADENCE, loopback=site.loopback)
         self._lookup = TaskLookup(self._task_page, self._orig_prompt, self.waits)
 

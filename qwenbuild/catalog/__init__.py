@@ -1,0 +1,12 @@
+"""What each API and each of its models takes, costs and bears, as rows: data with sources and dates.
+
+Knows no manifest and no network.
+"""
+
+from __future__ import annotations
+
+from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, units
+from qwenbuild.catalog.model import FIELDS, OVERRIDABLE, Model
+from qwenbuild.catalog.table import Catalog
+
+__all__ = ["FAMILIES", "FIELDS", "OVERRIDABLE", "STAMP", "Catalog", "Families", "Family", "Model", "example", "units"]

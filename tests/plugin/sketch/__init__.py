@@ -1,0 +1,1 @@
+"""A plug-in of qwenbuild: a provider that draws lines, offline and free."""

@@ -1,0 +1,285 @@
+"""A plug-in of somebody else's, installed beside us: its provider is planned, paid, keyed and tested like ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from qwenbuild import plugins
+from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family
+from qwenbuild.errors import InputError
+from qwenbuild.manifest import grammar, load
+from qwenbuild.providers import provider_class
+from qwenbuild.resolve import settings_of
+from tests.plugin.installing import ROOT, environment, install, run
+
+MANIFEST = """\
+version: 1
+provider: sketch
+providers:
+  sketch: {paper: cream, params: {hardness: 5}}
+assets:
+  hills:
+    prompt: "hills, {{ n }}"
+    matrix: {n: [one, two]}
+"""
+GROUP = "qwenbuild.providers"
+
+Say = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project that draws with the plug-in."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "qwenbuild.yaml").write_text(MANIFEST, encoding="utf-8")
+    return project
+
+
+@pytest.fixture
+def say(folder: Path, tmp_path: Path) -> Say:
+    """The program in a process of its own, with what stands in `plugins` installed."""
+    env = environment(install(tmp_path / "plugins"), tmp_path / "cache")
+    return lambda *words: run(["-m", "qwenbuild", *words], folder, env)
+
+
+def forget() -> None:
+    """What this process knows of plug-ins."""
+    for known in (plugins.installed, family._plugged, grammar._with, grammar.grammar):
+        known.cache_clear()
+    plugins._used.clear()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose plug-ins are installed in this process."""
+    path = tmp_path / "plugins"
+    path.mkdir()
+    monkeypatch.syspath_prepend(str(path))
+    forget()
+    yield path
+    forget()
+
+
+# ---------------------------------------------------------------- end to end
+
+
+def keys(said: CompletedProcess[str]) -> list[str]:
+    return [entry["key"] for entry in json.loads(said.stdout)["entries"]]
+
+
+def test_a_plug_ins_pictures_are_planned_built_and_then_fresh(say: Say, folder: Path, tmp_path: Path) -> None:
+    assert say("--version").stdout.splitlines()[1:] == ["  provider sketch: qwenbuild-sketch 1.0"]
+    assert "2 to generate" in say("plan").stdout
+    first = keys(say("plan", "--json"))
+    built = say("build")
+    assert (built.returncode, built.stdout.split(", 0.")[0].split(",")[0]) == (0, "Done: 2 generated")
+    assert sorted(path.name for path in (folder / "assets/hills").iterdir()) == ["one.png", "two.png"]
+    again = say("build")
+    assert (again.returncode, again.stdout) == (0, "Nothing to do: 2 entries are fresh.\n")
+
+    install(tmp_path / "plugins", version="1.1")
+    assert "qwenbuild-sketch 1.1" in say("--version").stdout
+    assert "plugin: 1.0 → 1.1" in say("build", "-n").stdout
+    assert set(keys(say("plan", "--json"))).isdisjoint(first)
+
+    install(tmp_path / "plugins")
+    assert say("build").stdout.startswith("Nothing to do: 2 entries are fresh")
+
+
+def test_the_conformance_suite_runs_against_every_provider_that_is_installed(tmp_path: Path) -> None:
+    env = environment(install(tmp_path / "plugins"), tmp_path / "cache")
+    suite = str(ROOT / "tests/providers/test_conformance.py")
+    ran = run(["-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rN", "-k", "sketch", suite], ROOT, env, 300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "7 passed" in ran.stdout
+
+
+def test_an_editors_schema_knows_what_is_installed(say: Say) -> None:
+    blocks = json.loads(say("schema").stdout)["$defs"]
+    assert blocks["ProviderBlock"]["properties"]["type"]["enum"][-1] == "sketch"
+    assert blocks["ProviderBlock"]["properties"]["paper"]["description"] == "sketch: what it is drawn on"
+    assert "hardness" in blocks["Params"]["properties"]
+
+
+# ---------------------------------------------------------------- what costs nothing
+
+
+def test_a_plan_with_built_in_providers_looks_for_no_plug_in(here: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples/tavern", tmp_path / "tavern")
+    load(tmp_path / "tavern/qwenbuild.yaml")
+    assert list(Catalog.load().rows())
+    assert plugins.installed.cache_info().currsize == 0
+
+
+def test_a_build_with_nothing_to_do_imports_nothing_of_plug_ins(say: Say, folder: Path, tmp_path: Path) -> None:
+    assert say("build").returncode == 0
+    assert say("build").returncode == 0
+    env = environment(tmp_path / "plugins", tmp_path / "cache")
+    words = run(["-X", "importtime", "-m", "qwenbuild", "build"], folder, env)
+    assert words.stdout == "Nothing to do: 2 entries are fresh.\n"
+    assert not [name for name in ("plugins", "catalog", "manifest", "importlib.metadata") if name in words.stderr]
+
+
+def test_our_own_entry_points_are_the_built_in_rows() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = project["entry-points"][GROUP]
+    assert list(named) == sorted(named, key=list(named).index)
+    assert set(named) == set(FAMILIES.built_in())
+    for name, value in named.items():
+        module, _, attribute = value.partition(":")
+        assert getattr(__import__(module, fromlist=[attribute]), attribute) is FAMILIES[name]
+        assert provider_class(FAMILIES[name]).__module__.startswith("qwenbuild.providers.")
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+def refused(folder: Path, text: str) -> InputError:
+    (folder / "qwenbuild.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load(folder / "qwenbuild.yaml")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("provider: sketch\n", "provider: sketh\n", ":2:11: there is no provider", "did you mean `sketch`?"),
+        ("paper: cream", "paper: crem", ":4:19: `paper` must be one of cream, white", "did you mean `cream`?"),
+        ("paper: cream", "papre: cream", ":4:12: `papre` is not known here", "did you mean `paper`?"),
+        ("paper: cream", "region: beijing", ":4:12: `region` is a setting of dashscope, not of sketch", "remove it"),
+        ("hardness: 5", "hardness: 10", ":4:45: `hardness` must be a whole number from 1 to 9", ""),
+        ("hardness: 5", "plugin: x", ":4:35: `plugin` is not known here", ""),
+        ("sketch: {paper", "pen: {type: skech, paper", ":4:15: `type` must be one of", "did you mean `sketch`?"),
+    ],
+)
+def test_mistakes_have_their_place_and_the_near_miss(
+    here: Path, folder: Path, old: str, new: str, message: str, hint: str
+) -> None:
+    install(here)
+    error = refused(folder, MANIFEST.replace(old, new))
+    assert message in str(error)
+    assert hint in error.problems[0].hint
+
+
+def test_another_types_setting_is_refused_beside_a_plug_in(here: Path, folder: Path) -> None:
+    install(here)
+    more = MANIFEST.replace("assets:", "  frames: {type: apiframe, paper: white}\nassets:")
+    assert "`paper` is a setting of sketch, not of apiframe" in str(refused(folder, more))
+
+
+BROKEN = {
+    "cannot be imported": (
+        {GROUP: {"sketch": "sketch.missing:SKETCH"}},
+        "the provider `sketch` of qwenbuild-sketch 1.0 cannot be loaded: ModuleNotFoundError: No module named 'sketch.missing'",
+    ),
+    "is no row": (
+        {GROUP: {"sketch": "sketch.drawing:Sketch"}},
+        "the provider `sketch` of qwenbuild-sketch 1.0 is not a row that can be used: the entry point names a type",
+    ),
+    "shadows a built-in": (
+        {GROUP: {"sketch": "sketch.rows:SKETCH", "apiframe": "sketch.rows:SKETCH"}},
+        "the provider `apiframe` of qwenbuild-sketch 1.0 has the name of a built-in provider",
+    ),
+    "has another name": (
+        {GROUP: {"sketch": "sketch.rows:SKETCH", "pen": "sketch.rows:SKETCH"}},
+        "the provider `pen` of qwenbuild-sketch 1.0 is not a row that can be used: it calls itself `sketch`",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_plug_in_that_cannot_be_used_is_named_with_its_version(here: Path, folder: Path, fault: str) -> None:
+    points, sentence = BROKEN[fault]
+    install(here, points=points)
+    name = "pen" if fault == "has another name" else "sketch"
+    error = refused(folder, MANIFEST.replace("sketch", name))
+    assert str(error).startswith(sentence)
+    assert error.exit_code == 2
+
+
+def test_two_plug_ins_of_one_name_are_both_named(here: Path, folder: Path) -> None:
+    install(here)
+    install(here, name="other-sketch", version="2.5")
+    error = refused(folder, MANIFEST)
+    assert str(error) == (
+        "there are two providers called `sketch`, of other-sketch 2.5 and qwenbuild-sketch 1.0; uninstall one of them"
+    )
+
+
+def test_a_broken_plug_in_spends_nothing_and_ends_with_2(say: Say, tmp_path: Path) -> None:
+    install(tmp_path / "plugins", points={GROUP: {"sketch": "sketch.missing:SKETCH"}})
+    for words in (["plan"], ["build"], ["providers"], ["schema"]):
+        said = say(*words)
+        assert said.returncode == 2
+        assert len([line for line in said.stderr.splitlines() if "qwenbuild-sketch 1.0 cannot be loaded" in line]) == 1
+    assert not (tmp_path / "cache" / "journal.db").exists()
+    assert say("--version").returncode == 0
+
+
+def test_a_class_that_lacks_a_method_is_said_before_anything_is_sent() -> None:
+    row = Family("x", "m", provider="tests.plugin.installing:Path", plugin="x-dist 3")
+    with pytest.raises(InputError, match="`x` of x-dist 3 lacks `limits`, which every provider has"):
+        provider_class(row)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def row(**changes: object) -> Family:
+    model = Model("mine", "m", price={}, calls=("sync",))
+    return Family(**{"name": "mine", "default": "m", "provider": "a:B", "models": (model,), **changes})  # type: ignore[arg-type]
+
+
+POINT = plugins.Plugin("provider", "mine", "mine-dist", "1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"provider": "a.b"}, "module:Class"),
+        ({"default": "n"}, "default model `n`"),
+        ({"recovery": "maybe"}, "resend, listing, none"),
+        ({"unit": "My Coins"}, "small letters"),
+        ({"models": (Model("mine", "m", price={"coins": 1}),)}, "a price is in `coins`"),  # type: ignore[dict-item]
+        ({"settings": {"timeout": {"type": "number"}}}, "`timeout` is one that every provider has"),
+        ({"settings": {"depth": {"type": "deep"}}}, "`depth` has no type"),
+        ({"models": (Model("mine", "m", extra={"seed": {"type": "integer"}}),)}, "`seed` has a meaning of its own"),
+        ({"models": (Model("mine", "m", extra={"ink": {"type": "colour"}}),)}, "`ink` has no type"),
+    ],
+)
+def test_a_row_that_cannot_be_used_says_why(changes: dict[str, object], said: str) -> None:
+    assert family._fault(row(), POINT) == ""
+    assert said in family._fault(row(**changes), POINT)
+
+
+def test_a_version_is_in_the_key_of_what_draws_itself_and_not_of_what_asks_a_server() -> None:
+    def stamped(made: Family) -> bool:
+        return family.STAMP in family._stamped(made, made.models[0], POINT).extra
+
+    assert stamped(row(regions={"": ""}))
+    assert not stamped(row(regions={"": "https://api.mine.example"}))
+    assert stamped(row(regions={"": "https://api.mine.example"}, draws=True))
+
+
+def test_a_listing_settles_only_what_left_a_task() -> None:
+    listing = row(recovery="listing", regions={"": "https://api.mine.example"})
+    assert not family._stamped(listing, listing.models[0], POINT).resumable
+    assert family._stamped(listing, Model("mine", "m", calls=("async",)), POINT).resumable
+
+
+def test_a_rows_defaults_are_the_settings_of_a_provider_that_says_nothing(here: Path, folder: Path) -> None:
+    install(here)
+    loaded = load(folder / "qwenbuild.yaml")
+    assert loaded.providers["sketch"].own == {"paper": "cream"}
+    assert loaded.plugins == ("provider sketch: qwenbuild-sketch 1.0",)
+    assert FAMILIES["sketch"].settings_of("pen", {}).own == {"paper": "white"}
+    assert settings_of(loaded, "sketch").own == {"paper": "cream"}

@@ -5,8 +5,20 @@ Knows no manifest and no network.
 
 from __future__ import annotations
 
-from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, units
+from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, is_free, units
 from qwenbuild.catalog.model import FIELDS, OVERRIDABLE, Model
 from qwenbuild.catalog.table import Catalog
 
-__all__ = ["FAMILIES", "FIELDS", "OVERRIDABLE", "STAMP", "Catalog", "Families", "Family", "Model", "example", "units"]
+__all__ = [
+    "FAMILIES",
+    "FIELDS",
+    "OVERRIDABLE",
+    "STAMP",
+    "Catalog",
+    "Families",
+    "Family",
+    "Model",
+    "example",
+    "is_free",
+    "units",
+]

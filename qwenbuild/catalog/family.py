@@ -15,6 +15,7 @@ from typing import Any
 
 from qwenbuild import plugins
 from qwenbuild.catalog.model import Model, typed
+from qwenbuild.errors import InputError
 from qwenbuild.key import FIELDS as ACTION_FIELDS
 from qwenbuild.manifest.names import PROVIDER_NAME, UNIT
 from qwenbuild.model import ProviderSettings
@@ -110,6 +111,13 @@ class Families(Mapping[str, Family]):
         """The rows of this package."""
         return _built_in()
 
+    def recorded(self, name: str) -> Family | None:
+        """The row of a family that an old record names; None where nobody knows it, or its plug-in is broken."""
+        try:
+            return self.get(name)
+        except InputError:
+            return None
+
     def with_all_plugins(self) -> Families:
         """The same, every installed plug-in's row among them. Raises InputError for one that is broken."""
         for name in plugins.names("provider"):
@@ -143,6 +151,13 @@ def _model(row: Family, model: Model) -> Model:
 def example() -> Family:
     """The family that hints take their examples from."""
     return next(iter(_built_in().values()))
+
+
+@cache
+def is_free(name: str) -> bool:
+    """Whether the pictures of this family are drawn on this machine, and can be drawn again at no cost."""
+    row = FAMILIES.recorded(name)
+    return row is not None and row.regions.get("") == "" and all(model.price == {} for model in row.models)
 
 
 def units() -> tuple[str, ...]:

@@ -141,10 +141,17 @@ class Publisher:
         key = judgement_key(expect, digest)
         fails = self.cache.judgement(key)
         if fails is None:
-            fails = "; ".join(images.judge(read(), expect))
+            fails = self._fails(read(), expect)
             self.cache.put_judgement(key, fails)
         if fails:
             raise Unfit(fails)
+
+    def _fails(self, data: bytes, expect: Mapping[str, Any]) -> str:
+        """What the bytes fail of it, "" when nothing. Raises Unfit where a check failed, which says nothing of the bytes."""
+        try:
+            return "; ".join(images.judge(data, expect))
+        except images.PluginFailed as error:
+            raise Unfit(str(error)) from error
 
     # ------------------------------------------------------------ files
 
@@ -202,6 +209,8 @@ class Publisher:
         """The file. Steps that do not suit the picture are remembered, for they never will. Raises ValueError."""
         try:
             return derive()
+        except images.PluginFailed:
+            raise
         except ValueError as error:
             self.cache.put_judgement(unsuited_key(recipe), str(error))
             raise

@@ -18,7 +18,8 @@ from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.templates import Templates
 from qwenbuild.expand.values import kind_of
-from qwenbuild.images import check_expect, media_type_of, normalise
+from qwenbuild.images import check_expect, media_type_of, normalise, step_of
+from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.scalars import scalar
 from qwenbuild.model import ImageStep, OutputSpec
 from qwenbuild.nearmiss import did_you_mean
@@ -185,8 +186,17 @@ def steps_cell(steps: Sequence[Any], templates: Templates, where: Path, palettes
         kind, args = _step(item, (*where, at))
         place = (*where, at, kind) if isinstance(item, Mapping) else (*where, at)
         makers.append(partial(image_step, kind, place, palettes))
-        cells.append(tree_cell(args, templates, place, convert_of))
+        cells.append(tree_cell(args, templates, place, _converts(kind)))
     return grouped(cells, partial(_files, makers, where))
+
+
+def _converts(kind: str) -> Callable[[str], Convert | None]:
+    """How the text of a step's arguments is read: a plug-in's as its own description says."""
+    row = None if kind in STEP_KINDS else step_of(kind, STEP_KINDS)
+    if row is None:
+        return convert_of
+    texts = {name for name, each in row.arguments.items() if each.schema.get("type") == "string" or "enum" in each.schema}
+    return lambda name: None if name in texts else scalar
 
 
 def _files(makers: Sequence[Callable[[Any], tuple[ImageStep, bool]]], where: Path, made: Sequence[Any]) -> tuple[Steps, ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qwenbuild.images.palettes import read_palette
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
+    from qwenbuild.images.plugged import PictureCheck, PipelineStep, PluginFailed, step_of
     from qwenbuild.images.sheets import contact_sheet, difference, thumbnail
     from qwenbuild.images.sizes import SizeFault, final_size
     from qwenbuild.images.steps import normalise, step_schemas
@@ -25,6 +26,9 @@ _LATER = {
     "FoundMark": "marks",
     "Marks": "marks",
     "Measures": "measuring",
+    "PictureCheck": "plugged",
+    "PipelineStep": "plugged",
+    "PluginFailed": "plugged",
     "SizeFault": "sizes",
     "check_expect": "measuring",
     "contact_sheet": "sheets",
@@ -40,6 +44,7 @@ _LATER = {
     "placeholder_png": "placeholder",
     "read_palette": "palettes",
     "signed": "marks",
+    "step_of": "plugged",
     "step_schemas": "steps",
     "thumbnail": "sheets",
     "write_marks": "marks",
@@ -51,6 +56,9 @@ __all__ = [
     "Marks",
     "Measures",
     "NotWhole",
+    "PictureCheck",
+    "PipelineStep",
+    "PluginFailed",
     "SizeFault",
     "check",
     "check_expect",
@@ -72,6 +80,7 @@ __all__ = [
     "reference_type",
     "signed",
     "sniff",
+    "step_of",
     "step_schemas",
     "thumbnail",
     "write_marks",

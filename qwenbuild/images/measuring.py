@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qwenbuild import plugins
+from qwenbuild.images import plugged
 from qwenbuild.images.arguments import MAX_SIDE, bounds, choice, listed, near, truth, whole
 from qwenbuild.later import later
 
@@ -59,11 +61,23 @@ def check_expect(expect: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"expect must be a mapping of {listed(_KEYS)}, got {expect!r}")
     read: dict[str, Any] = {}
     for name, value in expect.items():
+        if name not in _READERS and value is not None and (added := _added(name, value)) is not None:
+            read[name] = added
+            continue
         if name not in _READERS:
-            raise ValueError(f"expect has no {name!r}{near(name, _KEYS)}; it takes {listed(_KEYS)}")
+            known = (*_KEYS, *plugins.names("check"))
+            raise ValueError(f"expect has no {name!r}{near(name, known)}; it takes {listed(known)}")
         if value is not None:
             read[name] = _read(name, value)
     return read
+
+
+def _added(name: str, value: Any) -> Any:
+    """The value of a plug-in's check, None when none has the name. Raises ValueError."""
+    try:
+        return plugged.read_check(str(name), value, _KEYS)
+    except ValueError as error:
+        raise ValueError(f"expect: {name} {error}") from None
 
 
 def _read(name: str, value: Any) -> Any:
@@ -99,12 +113,18 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def judge(data: bytes, expect: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a picture's bytes fail of an expectation that `check_expect` gave, a sentence each; empty when accepted."""
+    """What a picture's bytes fail of an expectation that `check_expect` gave, a sentence each; empty when accepted.
+
+    Raises PluginFailed.
+    """
     try:
         found = measure(data)
     except ValueError as error:
         return (str(error),)
-    sentences = (_sentence(name, value, found) for name, value in expect.items())
+    sentences = (
+        _sentence(name, value, found) if name in _READERS else plugged.judge(data, name, value)
+        for name, value in expect.items()
+    )
     return tuple(sentence for sentence in sentences if sentence)
 
 

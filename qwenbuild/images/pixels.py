@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw
 
+from qwenbuild.images import plugged
 from qwenbuild.images.arguments import MAX_SIDE, rgba
 from qwenbuild.images.palettes import read_palette
 from qwenbuild.images.structure import MAX_PIXELS
@@ -67,7 +68,11 @@ def apply(image: Image.Image, kind: str, args: Args, palettes: Palettes) -> Imag
     """One step's result. Raises ValueError with one sentence when the picture and the arguments do not go together."""
     if kind == "quantize":
         return _quantize(image, args, palettes)
-    return _STEPS[kind](image, args)
+    if kind in _STEPS:
+        return _STEPS[kind](image, args)
+    made = plain(plugged.apply(image, kind, args))
+    _bounded(kind, made.width, made.height)
+    return made
 
 
 def _bounded(kind: str, width: int, height: int) -> tuple[int, int]:

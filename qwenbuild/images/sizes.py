@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from qwenbuild.images import plugged
 from qwenbuild.model import ImageStep
 
 Size = tuple[int, int] | None
@@ -26,12 +27,18 @@ class SizeFault(ValueError):
 def final_size(steps: Sequence[ImageStep], size: Size) -> Size:
     """The file's size in pixels, None when it cannot be known. Raises SizeFault with the step that does not fit."""
     for at, step in enumerate(steps):
-        known = _KNOWN.get(step.kind)
+        known = _KNOWN.get(step.kind) or _plugged(step)
         try:
             size = known(step.args, size) if known else size
         except ValueError as error:
             raise SizeFault(at, str(error)) from None
     return size
+
+
+def _plugged(step: ImageStep) -> Callable[[Args, Size], Size] | None:
+    """What a plug-in's step makes of a size: the same where it says so, else only the picture can tell."""
+    row = plugged.step_of(step.kind, ()) if plugged.STAMP in step.args else None
+    return None if row is None or row.keeps_size else lambda args, size: None
 
 
 def _resize(args: Args, size: Size) -> Size:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qwenbuild.images import plugged
 from qwenbuild.images.arguments import (
     MAX_SIDE,
     Argument,
@@ -113,7 +114,10 @@ def normalise(kind: str, args: Any = None) -> ImageStep:
     """
     table = STEPS.get(kind)
     if table is None:
-        raise ValueError(f"{kind!r} is not a step{near(kind, list(STEPS))}; steps are {listed(STEPS)}")
+        added = plugged.read_step(kind, args, STEPS)
+        if added is None:
+            raise ValueError(f"{kind!r} is not a step{near(kind, list(STEPS))}; steps are {listed(STEPS)}")
+        return added
     given = _mapping(kind, args)
     prepare = _PREPARE.get(kind)
     values = read_all(kind, table, prepare(given) if prepare else given)

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, STAMP, Family
 from qwenbuild.manifest import fields, schema
+from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.schema import STRICT, ManifestBlock, doc
 
 _PROVIDER_KEYS = (
@@ -65,7 +66,9 @@ def types_of(data: Mapping[str, Any]) -> Types:
 
 
 def all_types() -> Types:
-    """Every type that is installed, for an editor's schema. Raises InputError for a plug-in that cannot be used."""
+    """Every type and step that is installed, for an editor's schema. Raises InputError for a plug-in that cannot be used."""
+    for step in plugins.names("step"):
+        plugins.find("step", step, STEP_KINDS)
     names = plugins.names("provider")
     return _with(names) if names else BUILT_IN
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Required
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
+from qwenbuild import plugins
 from qwenbuild.catalog import units
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.fields import SomeText, Text, Truth, kind, wrong
@@ -75,18 +76,24 @@ def _input(value: Any) -> Any:
 
 
 def _step(value: Any) -> Any:
-    if isinstance(value, str) and value in STEP_KINDS:
+    if isinstance(value, str) and _is_step(value):
         raise wrong("step", f'must be a mapping with one key, not "{value}"', f"write {{{value}: {{}}}}")
     if not isinstance(value, dict) or len(value) != 1:
         raise wrong("step", f"must be a mapping with one key, not {kind(value)}", "such as {resize: {width: 256}}")
     (name,) = value
-    if name not in STEP_KINDS:
-        raise wrong("step", f"there is no step {kind(name)}", fields.near(name, STEP_KINDS))
+    if not _is_step(name):
+        known = (*STEP_KINDS, *plugins.names("step"))
+        raise wrong("step", f"there is no step {kind(name)}", fields.near(name, known))
     return value
 
 
+def _is_step(name: Any) -> bool:
+    """Whether a step is called so, here or by a plug-in. Raises InputError."""
+    return name in STEP_KINDS or (isinstance(name, str) and plugins.find("step", name, STEP_KINDS) is not None)
+
+
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
-_STEP_SCHEMA = {
+STEP_SCHEMA = {
     "type": "object",
     "minProperties": 1,
     "maxProperties": 1,
@@ -126,7 +133,7 @@ Rows = Annotated[Any, PlainValidator(_foreach), WithJsonSchema({"anyOf": [{"type
 InputFile = Annotated[
     Any, PlainValidator(_input), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, _ENTRY_SCHEMA]})
 ]
-StepItem = Annotated[Any, PlainValidator(_step), WithJsonSchema(_STEP_SCHEMA)]
+StepItem = Annotated[Any, PlainValidator(_step), WithJsonSchema(STEP_SCHEMA)]
 Expect = Annotated[Mapping[str, Any], PlainValidator(_mapping), WithJsonSchema({"type": "object"})]
 Price = dict[Unit, fields.Amount]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
+from qwenbuild.catalog import is_free
 from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
 from qwenbuild.planning.fresh_assets import Part
 from qwenbuild.planning.loading import Loaded
@@ -21,8 +22,6 @@ from qwenbuild.tree import Found
 
 Records = Mapping[str, LockEntry | None]
 
-FREE = "placeholder"
-"""The family whose pictures cost nothing."""
 MOST_KINDS = 64
 """Of an asset with more different params than that nothing is remembered."""
 ELSEWHERE = frozenset({"file", "folder", "assets", "atlases", "source", "warnings"})
@@ -130,6 +129,7 @@ class _Keeper:
         if files is None:
             self.unkept += [id for run in runs for id in self._kept_ids(run)]
             return
+        paid = sum(not is_free(step.keyed.candidates[0].action.family) for step in steps) + sum(run.paid for run in runs)
         asset = KeptAsset(
             name=name,
             print=self.prints[name],
@@ -139,7 +139,7 @@ class _Keeper:
             count=len(steps) + sum(run.count for run in runs),
             file=files[0],
             files=len(files),
-            paid=sum(step.keyed.candidates[0].action.family != FREE for step in steps) + sum(run.paid for run in runs),
+            paid=paid,
         )
         self.assets.append(asset)
         for part in parts:

@@ -10,12 +10,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from qwenbuild.catalog import is_free
 from qwenbuild.errors import Problem
 from qwenbuild.planning.planner import Planned
 from qwenbuild.planning.remote_pictures import address
-
-FREE = "placeholder"
-"""The family whose pictures can be drawn again at no cost."""
 
 
 def only_here(planned: Planned) -> Iterator[Problem]:
@@ -24,7 +22,7 @@ def only_here(planned: Planned) -> Iterator[Problem]:
         return
     blobs = planned.seen.facts.blobs
     lock = planned.loaded.lock.entries.values()
-    count = sum(record.digest in blobs and record.action.get("family") != FREE for record in lock)
+    count = sum(record.digest in blobs and not is_free(str(record.action.get("family"))) for record in lock)
     count += planned.kept.paid if planned.kept else 0
     if count:
         pictures = "1 paid picture is" if count == 1 else f"{count:,} paid pictures are"

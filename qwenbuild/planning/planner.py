@@ -186,10 +186,13 @@ def settles(asked: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
             return True
         if time.time() - attempt.sent > RETENTION:
             return False
+        family = catalog.families.recorded(attempt.family)
+        if family is None:
+            return False
         settings = resolve.settings_of(asked, attempt.provider)
         row = catalog.find(attempt.family, attempt.model, True)
         if row is None or not row.resumable or settings.mode == "sync":
             return False
-        return catalog.families[attempt.family].recovery != "none"
+        return family.recovery != "none"
 
     return can

@@ -177,7 +177,7 @@ def _chosen(waiting: list[Attempt], name: str) -> Attempt:
 
 
 def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
-    row = FAMILIES.get(attempt.family)
+    row = FAMILIES.recorded(attempt.family)
     if row is not None and not row.tasks:
         raise InputError("a self-hosted server keeps no tasks: retry or drop", code="no-tasks")
     if task in cache.journal.claimed_tasks(attempt.account):

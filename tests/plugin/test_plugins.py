@@ -14,6 +14,9 @@ import pytest
 from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family
 from qwenbuild.errors import InputError
+from qwenbuild.expand import expand
+from qwenbuild.images import plugged
+from qwenbuild.key import judgement_key, recipe_key
 from qwenbuild.manifest import grammar, load
 from qwenbuild.providers import provider_class
 from qwenbuild.resolve import settings_of
@@ -52,7 +55,15 @@ def say(folder: Path, tmp_path: Path) -> Say:
 
 def forget() -> None:
     """What this process knows of plug-ins."""
-    for known in (plugins.installed, family._plugged, grammar._with, grammar.grammar):
+    for known in (
+        plugins.installed,
+        family._plugged,
+        family.is_free,
+        grammar._with,
+        grammar.grammar,
+        plugged._step,
+        plugged._check,
+    ):
         known.cache_clear()
     plugins._used.clear()
 
@@ -76,7 +87,11 @@ def keys(said: CompletedProcess[str]) -> list[str]:
 
 
 def test_a_plug_ins_pictures_are_planned_built_and_then_fresh(say: Say, folder: Path, tmp_path: Path) -> None:
-    assert say("--version").stdout.splitlines()[1:] == ["  provider sketch: qwenbuild-sketch 1.0"]
+    assert say("--version").stdout.splitlines()[1:] == [
+        "  provider sketch: qwenbuild-sketch 1.0",
+        "  step sepia: qwenbuild-sketch 1.0",
+        "  check darkest: qwenbuild-sketch 1.0",
+    ]
     assert "2 to generate" in say("plan").stdout
     first = keys(say("plan", "--json"))
     built = say("build")
@@ -107,6 +122,7 @@ def test_an_editors_schema_knows_what_is_installed(say: Say) -> None:
     assert blocks["ProviderBlock"]["properties"]["type"]["enum"][-1] == "sketch"
     assert blocks["ProviderBlock"]["properties"]["paper"]["description"] == "sketch: what it is drawn on"
     assert "hardness" in blocks["Params"]["properties"]
+    assert "sepia" in blocks["AssetBlock"]["properties"]["steps"]["items"]["properties"]
 
 
 # ---------------------------------------------------------------- what costs nothing
@@ -283,3 +299,111 @@ def test_a_rows_defaults_are_the_settings_of_a_provider_that_says_nothing(here: 
     assert loaded.plugins == ("provider sketch: qwenbuild-sketch 1.0",)
     assert FAMILIES["sketch"].settings_of("pen", {}).own == {"paper": "white"}
     assert settings_of(loaded, "sketch").own == {"paper": "cream"}
+
+
+# ---------------------------------------------------------------- steps and checks
+
+STEPS = """\
+version: 1
+assets:
+  hill:
+    prompt: a hill
+    params: {size: "64*64"}
+    expect: {darkest: 0}
+    outputs:
+      - {path: hill.png, steps: [{resize: {width: 32}}, {sepia: 80}, {crop: {box: [0, 0, 16, 16]}}]}
+      - {path: cold.png, steps: [{sepia: {shade: cold}}]}
+"""
+
+
+def counts(said: CompletedProcess[str]) -> dict[str, int]:
+    return {name: count for name, count in json.loads(said.stdout)["summary"].items() if isinstance(count, int) and count}
+
+
+def test_another_version_of_a_step_makes_the_files_again_and_buys_nothing(say: Say, folder: Path, tmp_path: Path) -> None:
+    (folder / "qwenbuild.yaml").write_text(STEPS, encoding="utf-8")
+    assert say("build").returncode == 0
+    assert say("build").stdout == "Nothing to do: 1 entry is fresh.\n"
+    install(tmp_path / "plugins", version="1.1")
+    assert counts(say("plan", "--json")) == {"derive": 1}
+    again = say("build")
+    assert (again.returncode, "generated" in again.stdout) == (0, False)
+    assert say("build").stdout == "Nothing to do: 1 entry is fresh.\n"
+
+
+def test_a_check_of_a_plug_in_judges_and_its_word_is_remembered_for_its_version(say: Say, folder: Path) -> None:
+    (folder / "qwenbuild.yaml").write_text(STEPS.replace("darkest: 0", "darkest: 255"), encoding="utf-8")
+    said = say("build")
+    assert said.returncode == 1
+    assert "a pixel is as dark as" in said.stdout + said.stderr
+    assert "expected at least 255" in say("plan").stdout
+
+
+def test_what_a_step_and_a_check_are_known_by_holds_their_version(here: Path) -> None:
+    install(here)
+    first = (plugged.read_step("sepia", None, ()), plugged.read_check("darkest", 3, ()))
+    forget()
+    install(here, version="2.0")
+    second = (plugged.read_step("sepia", None, ()), plugged.read_check("darkest", 3, ()))
+    assert first[0] is not None
+    assert second[0] is not None
+    assert dict(first[0].args) == {"percent": 100, "shade": "warm", "plugin": "qwenbuild-sketch 1.0"}
+    assert recipe_key("a" * 64, (first[0],), "off") != recipe_key("a" * 64, (second[0],), "off")
+    assert judgement_key({"darkest": first[1]}, "a" * 64) != judgement_key({"darkest": second[1]}, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("{sepia: 80}", "{sepai: 80}", "there is no step", "did you mean `sepia`?"),
+        ("{sepia: 80}", "sepia", "must be a mapping with one key", "write {sepia: {}}"),
+    ],
+)
+def test_mistakes_in_a_plug_ins_step_have_their_place(
+    here: Path, folder: Path, old: str, new: str, message: str, hint: str
+) -> None:
+    install(here)
+    error = refused(folder, STEPS.replace(old, new))
+    assert message in str(error)
+    assert f"qwenbuild.yaml:8:{STEPS.splitlines()[7].index(old) + 1}" in str(error)
+    assert hint in error.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("sepia: 80", "sepia: 800", "sepia: percent must be a whole number from 0 to 100"),
+        ("shade: cold", "shade: code", "did you mean 'cold'?"),
+        ("darkest: 0", "darkest: black", "expect: darkest must be a whole number"),
+        ("darkest: 0", "darkets: 0", "did you mean 'darkest'?"),
+    ],
+)
+def test_wrong_arguments_of_plug_ins_are_refused_before_anything_is_drawn(
+    here: Path, folder: Path, old: str, new: str, message: str
+) -> None:
+    install(here)
+    (folder / "qwenbuild.yaml").write_text(STEPS.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        expand(load(folder / "qwenbuild.yaml"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "manifest"), [("qwenbuild.steps", "sepia", STEPS), ("qwenbuild.checks", "darkest", STEPS)]
+)
+def test_a_broken_step_or_check_is_named_with_its_version(
+    here: Path, folder: Path, group: str, name: str, manifest: str
+) -> None:
+    points = {"qwenbuild.steps": {"sepia": "sketch.rows:SEPIA"}, "qwenbuild.checks": {"darkest": "sketch.rows:DARKEST"}}
+    install(here, points={**points, group: {name: "sketch.gone:ROW"}})
+    (folder / "qwenbuild.yaml").write_text(manifest, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"`{name}` of qwenbuild-sketch 1.0 cannot be loaded"):
+        expand(load(folder / "qwenbuild.yaml"))
+
+
+def test_what_a_plug_in_raises_is_its_failure_and_not_the_pictures(here: Path) -> None:
+    install(here)
+    step = plugged.read_step("sepia", {"percent": 3}, ())
+    assert step is not None
+    with pytest.raises(plugged.PluginFailed, match=r"the step `sepia` of qwenbuild-sketch 1.0 failed: AttributeError"):
+        plugged.apply("no picture", "sepia", step.args)

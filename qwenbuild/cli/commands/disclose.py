@@ -39,11 +39,12 @@ def command(style: str, as_json: bool) -> int:
     catalog = models.Catalog.load({})
 
     def licence(family: str, model: str) -> str:
-        row = catalog.find(family, model, True) if family in catalog.families else None
+        row = catalog.find(family, model, True) if catalog.families.recorded(family) else None
         return row.licence if row is not None else "not known"
 
     def generative(family: str) -> bool:
-        return family not in catalog.families or catalog.families[family].generative
+        known = catalog.families.recorded(family)
+        return known is None or known.generative
 
     rows = disclosure.disclosed(lock.entries, lock.atlases, licence, generative)
     if as_json or style == "json":

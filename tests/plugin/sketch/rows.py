@@ -1,8 +1,10 @@
-"""What the provider is, as data: read when a manifest names it. Knows no class and imports nothing heavy."""
+"""What the provider, the step and the check are, as data: read when a manifest names one. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from qwenbuild.catalog import Family, Model
+from qwenbuild.images import PictureCheck, PipelineStep
+from qwenbuild.images.arguments import choice, whole
 
 PENCIL = Model(
     "sketch",
@@ -29,4 +31,21 @@ SKETCH = Family(
     },
     recovery="resend",
     generative=False,
+)
+
+SEPIA = PipelineStep(
+    name="sepia",
+    apply="sketch.pixels:sepia",
+    arguments={
+        "percent": whole(0, 100, 100, "how much of it, in percent"),
+        "shade": choice(("warm", "cold"), "warm", "which brown"),
+    },
+    main="percent",
+    keeps_size=True,
+)
+
+DARKEST = PictureCheck(
+    name="darkest",
+    judge="sketch.pixels:darkest",
+    value=whole(0, 255, None, "the darkest that a pixel may be"),
 )

@@ -1,0 +1,161 @@
+"""Steps and checks that plug-ins add: how they are described, read, run, and what is said when one fails.
+
+Knows none by name. What a plug-in raises is never taken for what a picture is: it is not remembered of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from qwenbuild import plugins
+from qwenbuild.images.arguments import Argument, Value, read_all
+from qwenbuild.model import ImageStep
+from qwenbuild.plugins import Kind, Plugin
+
+STAMP = "plugin"
+"""Under which a plug-in's name and version stand in what a file or a judgement is known by."""
+
+_RESERVED = (STAMP, "palette", "cell")
+
+
+class PluginFailed(ValueError):
+    """A plug-in's code raised, or gave what it must not; nothing is known of the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStep:
+    """A step that a plug-in adds.
+
+    `apply` is "module:function"; the function takes a Pillow picture (L, LA, RGB or RGBA) and the arguments, every one of
+    them, and gives a new picture; a ValueError of one sentence says that the two do not go together. `main` is the argument
+    that is meant where no mapping is written; `keeps_size` tells that the picture's size stays.
+    """
+
+    name: str
+    apply: str
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    main: str = ""
+    keeps_size: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCheck:
+    """A key of `expect` that a plug-in adds.
+
+    `judge` is "module:function"; the function takes the file's bytes and the value as `value` reads it, and gives one
+    sentence, or "" when the file is as expected.
+    """
+
+    name: str
+    judge: str
+    value: Argument
+
+
+# ---------------------------------------------------------------- steps
+
+
+@cache
+def _step(kind: str, built_in: tuple[str, ...]) -> tuple[PipelineStep, Plugin] | None:
+    found = _row("step", kind, built_in, PipelineStep)
+    if found is None:
+        return None
+    row, plugin = found
+    for name in row.arguments:
+        if name in _RESERVED:
+            raise plugin.broken(f"has an argument `{name}`, which has a meaning of its own")
+    if row.main and row.main not in row.arguments:
+        raise plugin.broken(f"has no argument `{row.main}`, its main one")
+    return row, plugin
+
+
+def step_of(kind: str, built_in: Collection[str]) -> PipelineStep | None:
+    """The row of a plug-in's step; None when none has the name. Raises InputError."""
+    found = _step(kind, tuple(built_in))
+    return found[0] if found else None
+
+
+def read_step(kind: str, args: Any, built_in: Collection[str]) -> ImageStep | None:
+    """A plug-in's step with every argument read, and its version; None when none has the name. Raises ValueError."""
+    found = _step(kind, tuple(built_in))
+    if found is None:
+        return None
+    row, plugin = found
+    given = args if isinstance(args, Mapping) else {} if args is None else {row.main: args} if row.main else None
+    if given is None:
+        raise ValueError(f"{kind} takes a mapping of its arguments ({', '.join(row.arguments)}), got {args!r}")
+    return ImageStep(kind, {**read_all(kind, row.arguments, given), STAMP: plugin.stamp})
+
+
+def apply(image: Any, kind: str, args: Mapping[str, Any]) -> Any:
+    """What a plug-in's step makes. Raises ValueError when picture and arguments do not go together, PluginFailed."""
+    from PIL import Image
+
+    found = _step(kind, ())
+    assert found is not None, kind
+    row, plugin = found
+    given = {name: value for name, value in args.items() if name != STAMP}
+    made = _run(plugin, row.apply, image, given)
+    if not isinstance(made, Image.Image):
+        raise _failed(plugin, f"gave a {type(made).__name__}, not a picture")
+    return made
+
+
+# ---------------------------------------------------------------- checks
+
+
+@cache
+def _check(name: str, built_in: tuple[str, ...]) -> tuple[PictureCheck, Plugin] | None:
+    return _row("check", name, built_in, PictureCheck)
+
+
+def read_check(name: str, value: Any, built_in: Collection[str]) -> Mapping[str, Value] | None:
+    """What a plug-in's check is given, with its version; None when none has the name. Raises ValueError."""
+    found = _check(name, tuple(built_in))
+    return None if found is None else {STAMP: found[1].stamp, "value": found[0].value.read(value)}
+
+
+def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> str:
+    """What the bytes fail of a plug-in's check, "" when nothing. Raises PluginFailed."""
+    found = _check(name, ())
+    assert found is not None, name
+    row, plugin = found
+    said = _run(plugin, row.judge, data, expected["value"])
+    if not isinstance(said, str):
+        raise _failed(plugin, f"gave a {type(said).__name__}, not a sentence")
+    return said
+
+
+# ---------------------------------------------------------------- both
+
+
+def _row(kind: Kind, name: str, built_in: Collection[str], wanted: type[Any]) -> tuple[Any, Plugin] | None:
+    """What the entry point of this name gives, and whose it is. Raises InputError."""
+    plugin = plugins.find(kind, name, built_in)
+    if plugin is None:
+        return None
+    row = plugin.load()
+    if not isinstance(row, wanted):
+        raise plugin.broken(f"cannot be used: the entry point names a {type(row).__name__}, not a {wanted.__name__}")
+    if row.name != name:
+        raise plugin.broken(f"cannot be used: it calls itself `{row.name}`")
+    return row, plugin
+
+
+def _run(plugin: Plugin, where: str, *given: Any) -> Any:
+    """What a plug-in's function gives. A ValueError is its word on the picture; anything else is its own failure."""
+    module, _, name = where.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(import_module(module), name)
+        return function(*given)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise _failed(plugin, f"failed: {type(error).__name__}: {error}") from error
+
+
+def _failed(plugin: Plugin, what: str) -> PluginFailed:
+    return PluginFailed(str(plugin.broken(what)))

@@ -184,7 +184,8 @@ def _plugged(name: str) -> Family | None:
 def _stamped(row: Family, model: Model, plugin: Plugin) -> Model:
     """The model with its plug-in's version among its drawing parameters, where that is what draws."""
     stamp = {STAMP: {"type": "choice", "values": (plugin.stamp,), "default": plugin.stamp}} if row.draws_itself() else {}
-    return _model(row, replace(model, family=row.name, extra={**model.extra, **stamp}))
+    prices = {"price": model.price, "price_extended": model.price_extended, "price_by_region": model.price_by_region}
+    return _model(row, replace(model, family=row.name, extra={**model.extra, **stamp}, **typed(prices)))
 
 
 def _fault(row: Any, plugin: Plugin) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from qwenbuild.errors import InputError
 from qwenbuild.expand.cells import Cell, Context, Convert, Path, grouped, placed, text_cell, tree_cell
 from qwenbuild.expand.faults import Fault, closest
 from qwenbuild.expand.fields import Fields
@@ -186,13 +187,16 @@ def steps_cell(steps: Sequence[Any], templates: Templates, where: Path, palettes
         kind, args = _step(item, (*where, at))
         place = (*where, at, kind) if isinstance(item, Mapping) else (*where, at)
         makers.append(partial(image_step, kind, place, palettes))
-        cells.append(tree_cell(args, templates, place, _converts(kind)))
+        cells.append(tree_cell(args, templates, place, _converts(kind, place)))
     return grouped(cells, partial(_files, makers, where))
 
 
-def _converts(kind: str) -> Callable[[str], Convert | None]:
-    """How the text of a step's arguments is read: a plug-in's as its own description says."""
-    row = None if kind in STEP_KINDS else step_of(kind, STEP_KINDS)
+def _converts(kind: str, where: Path) -> Callable[[str], Convert | None]:
+    """How the text of a step's arguments is read: a plug-in's as its own description says. Raises Fault."""
+    try:
+        row = None if kind in STEP_KINDS else step_of(kind, STEP_KINDS)
+    except InputError as error:
+        raise placed(Fault("plugin", str(error)), where) from None
     if row is None:
         return convert_of
     texts = {name for name, each in row.arguments.items() if each.schema.get("type") == "string" or "enum" in each.schema}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbuild import plugins
+from qwenbuild.errors import InputError
 from qwenbuild.images import plugged
 from qwenbuild.images.arguments import MAX_SIDE, bounds, choice, listed, near, truth, whole
 from qwenbuild.later import later
@@ -61,28 +62,27 @@ def check_expect(expect: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"expect must be a mapping of {listed(_KEYS)}, got {expect!r}")
     read: dict[str, Any] = {}
     for name, value in expect.items():
-        if name not in _READERS and value is not None and (added := _added(name, value)) is not None:
-            read[name] = added
-            continue
-        if name not in _READERS:
-            known = (*_KEYS, *plugins.names("check"))
-            raise ValueError(f"expect has no {name!r}{near(name, known)}; it takes {listed(known)}")
+        reader = _READERS.get(name) or _added(name)
         if value is not None:
-            read[name] = _read(name, value)
+            read[name] = _read(name, reader, value)
     return read
 
 
-def _added(name: str, value: Any) -> Any:
-    """The value of a plug-in's check, None when none has the name. Raises ValueError."""
+def _added(name: Any) -> Callable[[Any], Any]:
+    """How the value of a plug-in's check is read. Raises ValueError when none has the name, or it cannot be used."""
     try:
-        return plugged.read_check(str(name), value, _KEYS)
-    except ValueError as error:
-        raise ValueError(f"expect: {name} {error}") from None
+        reader = plugged.check_reader(str(name), _KEYS)
+    except InputError as error:
+        raise ValueError(f"expect: {error}") from None
+    if reader is None:
+        known = (*_KEYS, *plugins.names("check"))
+        raise ValueError(f"expect has no {name!r}{near(name, known)}; it takes {listed(known)}")
+    return reader
 
 
-def _read(name: str, value: Any) -> Any:
+def _read(name: str, reader: Callable[[Any], Any], value: Any) -> Any:
     try:
-        return _READERS[name](value)
+        return reader(value)
     except ValueError as error:
         text = str(error)
         raise ValueError(text if text.startswith("expect:") else f"expect: {name} {text}") from None

@@ -79,7 +79,10 @@ def step_of(kind: str, built_in: Collection[str]) -> PipelineStep | None:
 
 
 def read_step(kind: str, args: Any, built_in: Collection[str]) -> ImageStep | None:
-    """A plug-in's step with every argument read, and its version; None when none has the name. Raises ValueError."""
+    """A plug-in's step with every argument read, and its version; None when none has the name.
+
+    Raises ValueError for an argument, InputError for a plug-in that cannot be used.
+    """
     found = _step(kind, tuple(built_in))
     if found is None:
         return None
@@ -112,10 +115,13 @@ def _check(name: str, built_in: tuple[str, ...]) -> tuple[PictureCheck, Plugin] 
     return _row("check", name, built_in, PictureCheck)
 
 
-def read_check(name: str, value: Any, built_in: Collection[str]) -> Mapping[str, Value] | None:
-    """What a plug-in's check is given, with its version; None when none has the name. Raises ValueError."""
+def check_reader(name: str, built_in: Collection[str]) -> Callable[[Any], Mapping[str, Value]] | None:
+    """How the value of a plug-in's check is read, with its version; None when none has the name. Raises InputError."""
     found = _check(name, tuple(built_in))
-    return None if found is None else {STAMP: found[1].stamp, "value": found[0].value.read(value)}
+    if found is None:
+        return None
+    row, plugin = found
+    return lambda value: {STAMP: plugin.stamp, "value": row.value.read(value)}
 
 
 def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> str:

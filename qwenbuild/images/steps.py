@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qwenbuild.errors import InputError
 from qwenbuild.images import plugged
 from qwenbuild.images.arguments import (
     MAX_SIDE,
@@ -114,7 +115,7 @@ def normalise(kind: str, args: Any = None) -> ImageStep:
     """
     table = STEPS.get(kind)
     if table is None:
-        added = plugged.read_step(kind, args, STEPS)
+        added = _added(kind, args)
         if added is None:
             raise ValueError(f"{kind!r} is not a step{near(kind, list(STEPS))}; steps are {listed(STEPS)}")
         return added
@@ -125,6 +126,14 @@ def normalise(kind: str, args: Any = None) -> ImageStep:
     if check:
         check(values, given)
     return ImageStep(kind, values)
+
+
+def _added(kind: str, args: Any) -> ImageStep | None:
+    """A plug-in's step; None when none has the name. Raises ValueError."""
+    try:
+        return plugged.read_step(kind, args, STEPS)
+    except InputError as error:
+        raise ValueError(str(error)) from None
 
 
 def step_schemas() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, STAMP, Family
+from qwenbuild.errors import InputError
 from qwenbuild.manifest import fields, schema
 from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.schema import STRICT, ManifestBlock, doc
@@ -28,6 +29,9 @@ _PROVIDER_KEYS = (
 _typed_dict: Any = TypedDict
 _annotated: Any = Annotated
 _dict: Any = dict
+
+
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +61,19 @@ BUILT_IN = Types(fields.TYPES)
 def types_of(data: Mapping[str, Any]) -> Types:
     """The types that a manifest's plain values name. Plug-ins are looked for when a name is none of the built-in ones.
 
-    Raises InputError for a plug-in that cannot be used.
+    A plug-in that cannot be used is left out; `broken_plugins` says so.
     """
-    unknown = [name for name in dict.fromkeys(_named(data)) if name not in fields.TYPES]
-    if not unknown:
-        return BUILT_IN
-    return _with(tuple(name for name in unknown if name in FAMILIES))
+    unknown = [name for name in dict.fromkeys(name for name, _ in _named(data)) if name not in fields.TYPES]
+    return _with(tuple(name for name in unknown if FAMILIES.recorded(name))) if unknown else BUILT_IN
+
+
+def broken_plugins(data: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """A sentence on each plug-in that a manifest names and that cannot be used, and where it names it."""
+    for name, path in _named(data):
+        try:
+            FAMILIES.get(name)
+        except InputError as error:
+            yield str(error), path
 
 
 def all_types() -> Types:
@@ -79,14 +90,15 @@ def _with(names: tuple[str, ...]) -> Types:
     return Types((*fields.TYPES, *plugins.names("provider")), tuple(FAMILIES[name] for name in names))
 
 
-def _named(data: Mapping[str, Any]) -> Iterator[str]:
-    """The words that stand where a type may: of blocks, models, and providers that are no block."""
+def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The words that stand where a type may, and where: of blocks, models, and providers that are no block."""
     blocks = _blocks(data.get("providers"))
-    said = [block.get("type", name) for name, block in blocks.items()]
-    said += [block.get("family") for block in _blocks(data.get("models")).values()]
-    assets = (block.get("provider") for block in _blocks(data.get("assets")).values())
-    said += [name for name in (data.get("provider"), *assets) if isinstance(name, str) and name not in blocks]
-    return (name for name in said if isinstance(name, str) and name)
+    said: list[tuple[Any, Path]] = [(block.get("type", name), ("providers", name, "type")) for name, block in blocks.items()]
+    said += [(block.get("family"), ("models", name, "family")) for name, block in _blocks(data.get("models")).items()]
+    used: list[tuple[Any, Path]] = [(data.get("provider"), ("provider",))]
+    used += [(block.get("provider"), ("assets", name, "provider")) for name, block in _blocks(data.get("assets")).items()]
+    said += [(name, path) for name, path in used if isinstance(name, str) and name not in blocks]
+    return ((name, path) for name, path in said if isinstance(name, str) and name)
 
 
 def _blocks(value: Any) -> dict[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from qwenbuild.manifest.blocks import manifest
 from qwenbuild.manifest.events import build, paused_collector
 from qwenbuild.manifest.fields import QUOTE, kind
 from qwenbuild.manifest.findings import MOST_FINDINGS, Finding, findings
-from qwenbuild.manifest.grammar import grammar, types_of
+from qwenbuild.manifest.grammar import BUILT_IN, broken_plugins, grammar, types_of
 from qwenbuild.manifest.masking import credentials
 from qwenbuild.manifest.notices import notices
 from qwenbuild.manifest.rules import broken
@@ -59,6 +59,9 @@ def _load(path: Path) -> Manifest:
 
 def _validated(data: Mapping[str, Any]) -> tuple[ManifestBlock | None, list[Finding]]:
     types = types_of(data)
+    unusable = [Finding("plugin", sentence, path) for sentence, path in broken_plugins(data)] if types is not BUILT_IN else []
+    if unusable:
+        return None, unusable
     rules = list(islice(broken(data, types), MOST_FINDINGS))
     try:
         return grammar(types).validate_python(data), rules

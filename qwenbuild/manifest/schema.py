@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from qwenbuild import plugins
 from qwenbuild.catalog import units
+from qwenbuild.errors import InputError
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.fields import SomeText, Text, Truth, kind, wrong
 from qwenbuild.manifest.names import PROVIDER_NAME, STEP_KINDS, UNIT, is_asset_name
@@ -88,8 +89,11 @@ def _step(value: Any) -> Any:
 
 
 def _is_step(name: Any) -> bool:
-    """Whether a step is called so, here or by a plug-in. Raises InputError."""
-    return name in STEP_KINDS or (isinstance(name, str) and plugins.find("step", name, STEP_KINDS) is not None)
+    """Whether a step is called so, here or by a plug-in."""
+    try:
+        return name in STEP_KINDS or (isinstance(name, str) and plugins.find("step", name, STEP_KINDS) is not None)
+    except InputError as error:
+        raise wrong("plugin", str(error)) from None
 
 
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import tomllib
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,11 +19,12 @@ from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family
 from qwenbuild.errors import InputError
 from qwenbuild.expand import expand
-from qwenbuild.images import plugged
+from qwenbuild.images import check_expect, plugged
 from qwenbuild.key import judgement_key, recipe_key
 from qwenbuild.manifest import grammar, load
-from qwenbuild.providers import provider_class
-from qwenbuild.resolve import settings_of
+from qwenbuild.planning.planner import settles
+from qwenbuild.providers import base_url, provider_class
+from qwenbuild.resolve import Resolved, resolve, settings_of
 from tests.plugin.installing import ROOT, environment, install, run
 
 MANIFEST = """\
@@ -218,7 +223,7 @@ def test_a_plug_in_that_cannot_be_used_is_named_with_its_version(here: Path, fol
     install(here, points=points)
     name = "pen" if fault == "has another name" else "sketch"
     error = refused(folder, MANIFEST.replace("sketch", name))
-    assert str(error).startswith(sentence)
+    assert f"qwenbuild.yaml:4:3: {sentence}" in str(error)
     assert error.exit_code == 2
 
 
@@ -226,9 +231,9 @@ def test_two_plug_ins_of_one_name_are_both_named(here: Path, folder: Path) -> No
     install(here)
     install(here, name="other-sketch", version="2.5")
     error = refused(folder, MANIFEST)
-    assert str(error) == (
-        "there are two providers called `sketch`, of other-sketch 2.5 and qwenbuild-sketch 1.0; uninstall one of them"
-    )
+    sentence = "there are two providers called `sketch`, of other-sketch 2.5 and qwenbuild-sketch 1.0; uninstall one of them"
+    assert f"qwenbuild.yaml:4:3: {sentence}" in str(error)
+    assert len(error.problems) == 1
 
 
 def test_a_broken_plug_in_spends_nothing_and_ends_with_2(say: Say, tmp_path: Path) -> None:
@@ -301,6 +306,79 @@ def test_a_rows_defaults_are_the_settings_of_a_provider_that_says_nothing(here: 
     assert settings_of(loaded, "sketch").own == {"paper": "cream"}
 
 
+HOSTED = """
+from qwenbuild.catalog import Family, Model
+PAID = Family(
+    name="paid", provider="hosted:Paid", default="oil", unit="coins", key_env="PAID_API_KEY", recovery="listing",
+    regions={"eu": "https://eu.paid.example", "us": "https://us.paid.example"}, hosts=("*.paid.example",),
+    settings={"region": {"type": "choice", "values": ("eu", "us"), "default": "eu", "doc": "where it is drawn"}},
+    models=(Model("paid", "oil", calls=("async",), default_size="512*512", params=("size",), price={"coins": 2}),),
+)
+"""
+PAYING = """\
+version: 1
+provider: paid
+providers:
+  paid: {region: us}
+  studio: {type: dashscope, region: beijing}
+budget: {coins: 5}
+assets:
+  a: {prompt: "{{ n }}", matrix: {n: [one, two]}}
+  b: {prompt: b, provider: studio}
+"""
+
+
+@pytest.fixture
+def hosted(here: Path, folder: Path) -> Path:
+    """A project of a plug-in that asks a server and is paid in a unit of its own."""
+    (here / "hosted.py").write_text(HOSTED, encoding="utf-8")
+    install(here, name="qwenbuild-paid", points={GROUP: {"paid": "hosted:PAID"}})
+    (folder / "qwenbuild.yaml").write_text(PAYING, encoding="utf-8")
+    return folder
+
+
+def resolved(folder: Path) -> Resolved:
+    loaded = load(folder / "qwenbuild.yaml")
+    return resolve(expand(loaded).entries, loaded, today="2026-11-29", catalog=Catalog.load(loaded.models))
+
+
+def test_a_plug_in_is_paid_in_its_own_unit_and_its_version_is_not_in_the_key(hosted: Path, here: Path) -> None:
+    first = resolved(hosted)
+    assert first.problems == ()
+    assert [item.price for item in first.keyed[:2]] == [{"coins": 2}] * 2
+    forget()
+    install(here, name="qwenbuild-paid", version="2.0", points={GROUP: {"paid": "hosted:PAID"}})
+    again = resolved(hosted)
+    assert [c.key for item in first.keyed for c in item.candidates] == [c.key for item in again.keyed for c in item.candidates]
+
+
+def test_each_type_has_its_own_regions_and_addresses(hosted: Path) -> None:
+    loaded = load(hosted / "qwenbuild.yaml")
+    environ = {"PAID_API_KEY": "x"}
+    assert base_url(loaded.providers["paid"], FAMILIES["paid"], environ) == "https://us.paid.example"
+    assert base_url(FAMILIES["paid"].settings_of("paid", {}), FAMILIES["paid"], environ) == "https://eu.paid.example"
+    error = refused(hosted, PAYING.replace("region: us", "region: beijing"))
+    assert "qwenbuild.yaml:4:18: `region` of paid must be one of eu, us" in str(error)
+    error = refused(hosted, PAYING.replace("region: beijing", "region: eu"))
+    assert "`region` of dashscope must be one of singapore, beijing" in str(error)
+    error = refused(hosted, PAYING.replace("coins: 5", "coin: 5"))
+    assert "no price is in the unit" in str(error)
+    error = refused(hosted, PAYING.replace("region: us", "base_url: https://elsewhere.example"))
+    assert "names a host that is not paid's" in str(error)
+
+
+def test_how_a_lost_answer_of_a_plug_in_is_settled_is_its_rows_word(hosted: Path) -> None:
+    loaded = load(hosted / "qwenbuild.yaml")
+    can = settles(loaded, Catalog.load({}))
+
+    def lost(family: str, model: str) -> Any:
+        return SimpleNamespace(provider=family, family=family, model=model, sent=time.time(), price={"coins": Decimal(2)})
+
+    assert can(lost("paid", "oil"))
+    assert not can(lost("qwen2512", "qwen-image-2512"))
+    assert not can(lost("nobody", "oil"))
+
+
 # ---------------------------------------------------------------- steps and checks
 
 STEPS = """\
@@ -341,15 +419,15 @@ def test_a_check_of_a_plug_in_judges_and_its_word_is_remembered_for_its_version(
 
 def test_what_a_step_and_a_check_are_known_by_holds_their_version(here: Path) -> None:
     install(here)
-    first = (plugged.read_step("sepia", None, ()), plugged.read_check("darkest", 3, ()))
+    first = (plugged.read_step("sepia", None, ()), check_expect({"darkest": 3}))
     forget()
     install(here, version="2.0")
-    second = (plugged.read_step("sepia", None, ()), plugged.read_check("darkest", 3, ()))
+    second = (plugged.read_step("sepia", None, ()), check_expect({"darkest": 3}))
     assert first[0] is not None
     assert second[0] is not None
     assert dict(first[0].args) == {"percent": 100, "shade": "warm", "plugin": "qwenbuild-sketch 1.0"}
     assert recipe_key("a" * 64, (first[0],), "off") != recipe_key("a" * 64, (second[0],), "off")
-    assert judgement_key({"darkest": first[1]}, "a" * 64) != judgement_key({"darkest": second[1]}, "a" * 64)
+    assert judgement_key(first[1], "a" * 64) != judgement_key(second[1], "a" * 64)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +475,7 @@ def test_a_broken_step_or_check_is_named_with_its_version(
     points = {"qwenbuild.steps": {"sepia": "sketch.rows:SEPIA"}, "qwenbuild.checks": {"darkest": "sketch.rows:DARKEST"}}
     install(here, points={**points, group: {name: "sketch.gone:ROW"}})
     (folder / "qwenbuild.yaml").write_text(manifest, encoding="utf-8")
-    with pytest.raises(InputError, match=rf"`{name}` of qwenbuild-sketch 1.0 cannot be loaded"):
+    with pytest.raises(InputError, match=rf"qwenbuild.yaml:\d+:\d+: .*`{name}` of qwenbuild-sketch 1.0 cannot be loaded"):
         expand(load(folder / "qwenbuild.yaml"))
 
 

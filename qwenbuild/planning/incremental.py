@@ -15,12 +15,12 @@ from pathlib import Path
 
 from qwenbuild import expand, manifest, plugins, resolve, tree
 from qwenbuild.cache import Cache, cache_dir
-from qwenbuild.catalog import Catalog
+from qwenbuild.catalog import Catalog, is_free
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
-from qwenbuild.planning.eligible import FREE, prints
+from qwenbuild.planning.eligible import prints
 from qwenbuild.planning.fresh_assets import Kept
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
 from qwenbuild.planning.planner import Planned, make
@@ -137,7 +137,7 @@ def _touched(asset: KeptAsset, memory: Memory, state: Snapshot, root: str) -> It
 def _runs(asset: KeptAsset, memory: Memory, touched: Sequence[int]) -> Iterator[KeptAsset]:
     """The entries between those that were touched."""
     numbers, file, start = memory.columns.numbers, asset.file, 0
-    free = {number for number, kind in enumerate(asset.kinds) if kind.family == FREE}
+    free = {number for number, kind in enumerate(asset.kinds) if is_free(kind.family)}
     for stop in (*touched, asset.count):
         first, last = asset.first + start, asset.first + stop
         files, kinds = sum(numbers[3 * first + 2 : 3 * last : 3]), numbers[3 * first : 3 * last : 3]

@@ -16,6 +16,22 @@ Recovery = Literal["resend", "listing", "none"]
 """How an intent without a ticket is settled: idempotent resend, look-up in the task list, or a person."""
 
 
+class Gate:
+    """What one request that may cost money passes on its way out, once. This one lets through at once."""
+
+    __slots__ = ("written",)
+
+    def __init__(self) -> None:
+        self.written = False
+        """Whether a byte of the request was written, so that it may have arrived: set by the transport when it writes."""
+
+    async def __call__(self) -> None:
+        """Wait until the request may leave. The transport calls it when the way is open, just before the first byte."""
+
+    def left(self) -> None:
+        """The whole request was written."""
+
+
 class Provider(Protocol):
     """One API. `submit` is the only function that spends; `collect` is free and may be repeated."""
 
@@ -49,8 +65,8 @@ class Provider(Protocol):
         """
         ...
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
-        """Send once. Raises a ProviderError; anything but a proof that nothing was accepted is Uncertain."""
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
+        """Send once, through the gate. Raises a ProviderError; anything but a proof that nothing was accepted is Uncertain."""
         ...
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:
@@ -91,6 +107,26 @@ def recovery_of(provider: Provider, model: str) -> Recovery:
     return provider.recovery_of(model) if isinstance(provider, RecoversByModel) else provider.recovery
 
 
+class Turn(Protocol):
+    """One submission's place in the pace of a lane. What has not left at the end of its block will not be sent."""
+
+    async def due(self) -> None:
+        """The submission is ready to leave: wait until it may."""
+        ...
+
+    def left(self) -> None:
+        """The submission has left this machine: spacing counts from here."""
+        ...
+
+    def accepted(self) -> None:
+        """The server accepted the submission: widen again, slowly."""
+        ...
+
+    def __enter__(self) -> Turn: ...
+
+    def __exit__(self, *raised: object) -> None: ...
+
+
 class Lane(Protocol):
     """The way through one account's and model's limits on this machine."""
 
@@ -98,24 +134,12 @@ class Lane(Protocol):
         """A place in flight, held from before the submit until the job's end."""
         ...
 
-    async def turn(self) -> None:
-        """Wait until the next submission may leave (even spacing), or may be made ready to leave."""
-        ...
-
-    async def due(self) -> None:
-        """What had its turn is ready to leave: wait until it may."""
-        ...
-
-    def leaving(self) -> None:
-        """What had its turn has left this machine: spacing counts from here."""
+    async def turn(self) -> Turn:
+        """The next submission's turn, once it may leave (even spacing) or may be made ready to leave."""
         ...
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace: wait, and narrow."""
-        ...
-
-    def accepted(self) -> None:
-        """The server accepted a submission: widen again, slowly."""
         ...
 
 

@@ -30,6 +30,8 @@ DOORS = {
     "yaml": {"manifest"},
     "jinja2": {"expand", "gallery"},
     "diskcache": {"cache"},
+    "h11": {"transport"},
+    "httpcore": set(),
     "httpx": {"transport", "providers", "remote"},
     "click": {"cli", "report", "__main__"},
     "rich": {"cli", "report"},

@@ -16,7 +16,7 @@ import pytest
 from qwenbuild.cache import AttemptState
 from qwenbuild.emulator import Served
 from qwenbuild.model import Ticket
-from qwenbuild.ports import Event
+from qwenbuild.ports import Event, Gate
 from qwenbuild.providers.dashscope.provider import DashScope
 from qwenbuild.run.submit import submit_once
 from qwenbuild.verbs import build, resolve_doubt, spend
@@ -114,8 +114,8 @@ def test_the_ticket_is_written_down_before_anything_else_happens(walked: Project
     seen = []
     real = DashScope.submit
 
-    async def submit(self: Any, order: Any, body: bytes) -> Ticket:
-        ticket = await real(self, order, body)
+    async def submit(self: Any, order: Any, body: bytes, gate: Gate) -> Ticket:
+        ticket = await real(self, order, body, gate)
         asyncio.get_running_loop().call_soon(lambda: seen.append(states(walked)))
         return ticket
 
@@ -128,14 +128,14 @@ async def test_a_submission_that_is_cancelled_still_writes_its_ticket_down() -> 
     answered, written = asyncio.Event(), []
 
     class Slow:
-        async def submit(self, order: Any, body: bytes) -> Ticket:
+        async def submit(self, order: Any, body: bytes, gate: Gate) -> Ticket:
             await answered.wait()
             return Ticket("slow", "https://example.test", "task")
 
     journal = SimpleNamespace(ticket=lambda attempt, ticket: written.append(ticket.task_id))
     progress: Any = SimpleNamespace(world=SimpleNamespace(cache=SimpleNamespace(journal=journal)))
     attempt: Any = SimpleNamespace(id="a")
-    task = asyncio.ensure_future(submit_once(progress, Slow(), None, b"", attempt))  # type: ignore[arg-type]
+    task = asyncio.ensure_future(submit_once(progress, Slow(), None, b"", attempt, Gate()))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     task.cancel()
     answered.set()
@@ -168,9 +168,9 @@ def test_two_seeds_of_one_prompt_are_never_mixed_up_by_a_task_list(walked: Proje
     stock(walked, "async", "a lamp", seeds=(1, 2))
     real, arrived = DashScope.submit, asyncio.Event()
 
-    async def submit(self: Any, order: Any, body: bytes) -> Ticket:
+    async def submit(self: Any, order: Any, body: bytes, gate: Gate) -> Ticket:
         if order.action.seed == 1:
-            await real(self, order, body)
+            await real(self, order, body, gate)
             arrived.set()
             await asyncio.Event().wait()
         await arrived.wait()

@@ -19,6 +19,7 @@ from qwenbuild.key import action_key, document
 from qwenbuild.model import Action, Candidate, Limits, Order, OutcomeKind, Picture, Ticket
 from qwenbuild.pace.clock import Waits
 from qwenbuild.pace.lanes import FileLanes
+from qwenbuild.ports import Gate
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.submit import Purchase
@@ -84,7 +85,7 @@ class Listed:
     def body(self, order: Order) -> bytes:
         return order.key.encode()
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         self.sent[order.key] = self.sent.get(order.key, 0) + 1
         if self.sent[order.key] <= self.lost:
             raise Uncertain("HTTP 502 with nothing that can be read")

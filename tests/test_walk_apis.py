@@ -6,13 +6,13 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import GateStop, InputError
-from qwenbuild.transport.connections import Direct, Sockets
+from qwenbuild.transport.connection import Connection
+from qwenbuild.transport.http1 import Http1Transport
 from tests.walking import Project
 
 APIS: dict[str, dict[str, Any]] = {
@@ -68,15 +68,15 @@ def test_the_very_bytes_that_leave_stand_in_the_journal_before(
 ) -> None:
     """Looked up by another reader of the file, at the moment in which the request is handed to its connection."""
     walked.manifest(manifest(APIS[name]))
-    leave, written = Direct.handle_async_request, []
+    leave, written = Http1Transport.handle_async_request, []
 
-    async def watched(self: Direct, request: httpx.Request) -> httpx.Response:
+    async def watched(self: Http1Transport, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             with walked.cache() as cache:
                 written.append(request.content in {attempt.body for attempt in cache.journal.live()})
         return await leave(self, request)
 
-    monkeypatch.setattr(Direct, "handle_async_request", watched)
+    monkeypatch.setattr(Http1Transport, "handle_async_request", watched)
     assert walked.build().exit_code == 0
     assert written == [True] * 42
 
@@ -307,13 +307,13 @@ def test_a_server_far_away_refuses_nothing_either(
     """Connecting takes a third of a second: each is ready before its time, and leaves at it."""
     for variable, value in strict_emulator.environ().items():
         monkeypatch.setenv(variable, value)
-    near = Sockets.connect_tcp
+    near = Connection.connect
 
-    async def far(self: Sockets, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+    async def far(self: Connection, *args: Any, **kwargs: Any) -> None:
         await asyncio.sleep(0.3)
-        return await near(self, *args, **kwargs)
+        await near(self, *args, **kwargs)
 
-    monkeypatch.setattr(Sockets, "connect_tcp", far)
+    monkeypatch.setattr(Connection, "connect", far)
     strict_emulator.configure(rate=10, concurrency=100, overflow="refuse", rate_grace=0.1, latency=0.1)
     walked.manifest(manifest(APIS[name]).replace("rps: 200, concurrency: 10", "rps: 10, concurrency: 100"))
     assert walked.build().counts == {"generated": 42}

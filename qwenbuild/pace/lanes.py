@@ -12,39 +12,19 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from qwenbuild.model import Limits
 from qwenbuild.pace.clock import Waits
 from qwenbuild.pace.lanefiles import Note, take
 from qwenbuild.pace.spacing import AHEAD_S, PAUSE_CAP_S, TRAVEL_S, Pace, PaceState
 
-CALMS = 0.97
-"""The time that is taken for that shrinks by this factor with each quicker one."""
+LEAD_DECAY = 0.97
+"""The lead that turns are given shrinks by this factor with each submission that is ready sooner."""
 FIRST_LOOK_S, LAST_LOOK_S = 0.05, 1.0
 """Seconds between looks for a place that another process holds."""
 LOCK_RETRY_S = 0.002
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One submission on its way: when its turn was given, and when it may leave or has left."""
-
-    given: float
-    due: float
-    ready: bool = False
-    left: bool = False
-
-
-_SENDER: ContextVar[asyncio.Task[Any] | None] = ContextVar("sender", default=None)
-"""The task that had the turn: what it sends may leave in a task of its own."""
-
-
-def _sender() -> asyncio.Task[Any] | None:
-    return _SENDER.get() or asyncio.current_task()
 
 
 class FileLanes:
@@ -78,15 +58,14 @@ class FileLane:
         self._waits = waits
         self._pace = Pace.of(limits.rps)
         self._places = max(1, limits.concurrency)
-        self._door, self._gate = asyncio.Lock(), asyncio.Lock()
+        self._place_lock, self._turn_lock = asyncio.Lock(), asyncio.Lock()
         self._freed = asyncio.Event()
         self._held: dict[int, int | None] = {}
         self._state, self._written = PaceState(), b""
         self._note_file = None if path is None else Note(path.with_suffix(".json"))
-        self._turns: dict[asyncio.Task[Any] | None, _Turn] = {}
         self._lead = 0.0
         self._quickest = math.inf
-        self._late: list[Callable[[PaceState], None]] = []
+        self._unnoted: list[Callable[[PaceState], None]] = []
         self._refused_at = -math.inf
 
     # ------------------------------------------------------------ places in flight
@@ -101,7 +80,6 @@ class FileLane:
         try:
             yield
         finally:
-            self._forgo(self._turns.pop(_sender(), None))
             lock = self._held.pop(number)
             if lock is not None:
                 os.close(lock)
@@ -109,7 +87,7 @@ class FileLane:
 
     async def _take(self) -> int:
         look = FIRST_LOOK_S
-        async with self._door:
+        async with self._place_lock:
             while True:
                 self._freed.clear()
                 number = self._free_place()
@@ -143,23 +121,22 @@ class FileLane:
 
     # ------------------------------------------------------------ spacing
 
-    async def turn(self) -> None:
-        """Wait until the next submission may leave. Whoever leaves sets the time of the next, so nobody's delay bunches up.
+    async def turn(self) -> Turn:
+        """The next submission's turn, once it may be made ready. Whoever leaves sets the time of the next, so that nobody's
+        delay bunches up.
 
         Turns are given as much earlier as getting ready has taken so far: what the journal and the connection need is not
-        lost between two submissions. Who is ready before its time waits for it in `due`.
+        lost between two submissions. Who is ready before its time waits for it in `Turn.due`.
         """
         if self._path is None and not self._pace.interval:
-            return
-        async with self._gate:
-            while True:
-                pause = self._try_to_leave()
-                if pause <= 0:
-                    return
-                await self._waits.sleep(pause)
+            return Turn(self, 0.0, 0.0, paced=False)
+        async with self._turn_lock:
+            while isinstance(turn := self._try_to_leave(), float):
+                await self._waits.sleep(turn)
+            return turn
 
-    def _try_to_leave(self) -> float:
-        """0 when the next submission has its turn, else seconds until it is worth asking again."""
+    def _try_to_leave(self) -> Turn | float:
+        """The next submission's turn, else the seconds until it is worth asking again."""
         steady, wall = self._waits.steady(), self._waits.wall()
 
         def leave(state: PaceState) -> float:
@@ -172,39 +149,26 @@ class FileLane:
         if pause is None:
             return LOCK_RETRY_S
         if pause <= self._lead:
-            _SENDER.set(asyncio.current_task())
-            self._forgo(self._turns.pop(_sender(), None))
-            self._turns[_sender()] = _Turn(steady, steady + pause)
+            return Turn(self, steady, steady + pause)
         unusual = pause > 2 * self._pace.interval * self._state.factor  # it may be over when another one leaves
         return min(pause - self._lead, FIRST_LOOK_S) if unusual else pause - self._lead
 
-    async def due(self) -> None:
-        """The submission of this task is ready to leave, its connection open: wait until it may."""
-        turn = self._turns.get(_sender())
-        if turn is None or turn.ready:
-            return
-        turn.ready = True
-        took = self._waits.steady() - turn.given
-        self._lead = min(AHEAD_S, max(took, self._lead * CALMS))
-        if (pause := turn.due - turn.given - took) > 0:
+    async def ready(self, given: float, due: float) -> None:
+        """A submission whose turn was given at `given` could leave now: learn from it, and wait until it is due."""
+        took = self._waits.steady() - given
+        self._lead = min(AHEAD_S, max(took, self._lead * LEAD_DECAY))
+        if (pause := due - given - took) > 0:
             await self._waits.sleep(min(pause, AHEAD_S))
 
-    def leaving(self) -> None:
-        """The submission of this task has left: journal and connection took their time since its turn."""
-        if self._path is None and not self._pace.interval:
-            return
-        steady = self._waits.steady()
-        self._has_left(self._turns.setdefault(_sender(), _Turn(steady, steady)))
-
-    def _has_left(self, turn: _Turn) -> None:
-        steady, wall, due = self._waits.steady(), self._waits.wall(), turn.due
-        turn.due, turn.left = steady, True
+    def leave(self, due: float) -> float:
+        """The submission that was due at `due` has left only now: the next keeps its distance from here."""
+        steady, wall = self._waits.steady(), self._waits.wall()
         self._note(lambda state: state.later(due, steady, wall, self._pace))
+        return steady
 
-    def _forgo(self, turn: _Turn | None) -> None:
-        """What had its turn will not be sent: nobody waits for it."""
-        if turn is not None and not turn.left:
-            self._note(lambda state: state.forgone(turn.due))
+    def forgo(self, due: float) -> None:
+        """The submission that was due at `due` will not be sent: nobody waits for it."""
+        self._note(lambda state: state.forgone(due))
 
     def throttled(self, retry_after: float | None, narrow: bool) -> None:
         """The server refused for pace. Several refusals of one moment narrow once."""
@@ -221,21 +185,17 @@ class FileLane:
 
         self._note(refuse)
 
-    def accepted(self) -> None:
-        """The server accepted the submission of this task."""
-        turn = self._turns.pop(_sender(), None)
-        if turn is not None and not turn.left:
-            self._has_left(turn)
-        if turn is not None:
-            self._answered(turn.due, self._waits.steady() - turn.due)
+    def went_well(self) -> None:
+        """The server accepted a submission: widen again, slowly."""
         state = self._state
         if state.factor > 1 or state.fewer or state.travel > TRAVEL_S:
             self._note(PaceState.went_well)
 
-    def _answered(self, left: float, took: float) -> None:
+    def answered(self, left: float) -> None:
         """Against the quickest answer it is known how late this one can have come. Noted when that is later than was
         guessed, or others may be waiting for it.
         """
+        took = self._waits.steady() - left
         late = took - (self._quickest if self._quickest < took else 0.0)
         self._quickest = min(self._quickest, took)
         if late > self._state.travel or len(self._state.recent) * 2 > self._pace.count:
@@ -256,7 +216,7 @@ class FileLane:
                 return
         except OSError:
             pass
-        self._late.append(change)
+        self._unnoted.append(change)
 
     def _changed(self, change: Callable[[PaceState], float]) -> float | None:
         """The change's answer after storing the state, None when another process is at it."""
@@ -267,15 +227,15 @@ class FileLane:
             return None
         try:
             self._read(self._note_file)
-            for late in self._late:
-                late(self._state)
+            for noted in self._unnoted:
+                noted(self._state)
             answer = change(self._state)
             text = json.dumps(self._state.record(), separators=(",", ":")).encode()
             if text != self._written:
                 self._written = b""  # should the writing fail, what is in the file holds
                 self._note_file.write(text)
                 self._written = text
-            self._late.clear()
+            self._unnoted.clear()
             return answer
         finally:
             os.close(lock)
@@ -290,3 +250,45 @@ class FileLane:
         except (ValueError, TypeError):
             self._state = PaceState()
         self._written = text
+
+
+class Turn:
+    """One submission's place in the pace of a lane: given at `given`, due at `due`, both by the steady clock.
+
+    As a context: what has not left at the end of the block will not be sent, and nobody waits for it.
+    """
+
+    __slots__ = ("_due", "_given", "_lane", "_state")
+
+    def __init__(self, lane: FileLane, given: float, due: float, *, paced: bool = True) -> None:
+        self._lane, self._given, self._due = lane, given, due
+        self._state: Literal["given", "ready", "left", "over"] = "given" if paced else "over"
+
+    async def due(self) -> None:
+        """The submission is ready to leave, its connection open: wait until it may."""
+        if self._state == "given":
+            self._state = "ready"
+            await self._lane.ready(self._given, self._due)
+
+    def left(self) -> None:
+        """The submission has left this machine: spacing counts from here."""
+        if self._state != "over":
+            self._due = self._lane.leave(self._due)
+            self._state = "left"
+
+    def accepted(self) -> None:
+        """The server accepted the submission, which has left at the latest now."""
+        if self._state in ("given", "ready"):
+            self.left()
+        if self._state == "left":
+            self._lane.answered(self._due)
+        self._state = "over"
+        self._lane.went_well()
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._state in ("given", "ready"):
+            self._lane.forgo(self._due)
+        self._state = "over"

@@ -5,7 +5,6 @@ Knows no wire format and sends nothing. Each type's module, and httpx with it, i
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,9 +22,6 @@ from qwenbuild.transport.secret import Secret, redact
 
 if TYPE_CHECKING:
     from qwenbuild.pace.clock import Waits
-
-# httpx would load rich and pygments for a command line of its own: 45 ms of each build that asks a provider
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 MEMBERS = tuple(name for name in vars(Provider) if not name.startswith("_") and callable(getattr(Provider, name)))
 """The methods that every provider has."""

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, NotFetched, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
+from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
 from qwenbuild.transport.clocks import clock_difference_s
@@ -92,7 +93,7 @@ class Apiframe(Hosted):
         headers = {**self._headers(), "Content-Type": f"multipart/form-data; boundary={boundary}"}
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         try:
-            answer = await self.wire.post(f"{self.base_url}/v2/uploads", headers, body, read=SUBMIT_READ)
+            answer = await self.wire.post(f"{self.base_url}/v2/uploads", headers, body, Gate(), read=SUBMIT_READ)
         except Uncertain as error:
             raise Unavailable(f"the upload got no answer ({error.message})", code=error.code) from error
         record, request = answered(answer), answer.headers.get("x-request-id", "")
@@ -103,12 +104,12 @@ class Apiframe(Hosted):
             raise Unavailable("the upload was answered without an address", request_id=request)
         return str(record["url"])
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once; the same order and generation, sent again, gives the same job for 24 hours."""
         key = f"qwenbuild-{order.key[:48]}-{order.generation}"
         headers = {**self._headers(), "Content-Type": "application/json", "Idempotency-Key": key}
         read = min(SUBMIT_READ, self.settings.timeout)
-        answer = await self.wire.post(f"{self.base_url}/v2/images/generate", headers, body, read=read)
+        answer = await self.wire.post(f"{self.base_url}/v2/images/generate", headers, body, gate, read=read)
         record, request = answered(answer), answer.headers.get("x-request-id", "")
         if answer.status >= 300:
             raise self._error(answer, record, request)

@@ -26,6 +26,7 @@ from qwenbuild.errors import (
 )
 from qwenbuild.images import NotWhole
 from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
 from qwenbuild.transport.http import PICTURE_CAP, Answer
@@ -56,11 +57,11 @@ class OpenAI(Hosted):
         said |= {"seed": action.seed, "response_format": "b64_json", "output_format": action.output_format}
         return compact(said)
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once and wait for the picture itself."""
         headers = {**self._headers(), "Content-Type": "application/json"}
         url = f"{self._v1}/images/generations"
-        answer = await self.wire.post(url, headers, body, read=self.settings.timeout, cap=ANSWER_CAP)
+        answer = await self.wire.post(url, headers, body, gate, read=self.settings.timeout, cap=ANSWER_CAP)
         record = answered(answer)
         if answer.status >= 300:
             raise self._error(answer, record)

@@ -9,6 +9,7 @@ import asyncio
 
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Action, Limits, Order, Picture, Price, Ticket
+from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import Hosted, Site, checked, compact
 
@@ -39,7 +40,7 @@ class Placeholder(Hosted):
         """Nothing has to be prepared."""
         return order
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Draw."""
         data = await asyncio.to_thread(placeholder_png, order.action)
         return Ticket(self.name, "", task_id=order.key[:16], data=data)

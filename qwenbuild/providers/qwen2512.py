@@ -13,6 +13,7 @@ from urllib.parse import quote
 from qwenbuild.errors import AccountStop, FailedAtProvider, Lost, NotFetched, ProviderError, Refused, Unavailable, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
+from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
 from qwenbuild.transport.http import Answer
@@ -44,11 +45,11 @@ class Qwen2512(Hosted):
             said["callback_url"] = self.settings.webhook
         return compact(said)
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once."""
         headers = {**self._headers(), "Content-Type": "application/json"}
         read = min(SUBMIT_READ, self.settings.timeout)
-        answer = await self.wire.post(f"{self.base_url}/api/generate", headers, body, read=read)
+        answer = await self.wire.post(f"{self.base_url}/api/generate", headers, body, gate, read=read)
         record = answered(answer)
         code = _code(answer, record)
         if code != 200:

@@ -15,6 +15,7 @@ from qwenbuild.cache import Attempt, AttemptState, Busy, Intent
 from qwenbuild.errors import CacheError
 from qwenbuild.key import document
 from qwenbuild.model import ActionResult, Order, Outcome, OutcomeKind, Ticket
+from qwenbuild.ports import Turn
 from qwenbuild.run.collect import collect
 from qwenbuild.run.prepare import prepared
 from qwenbuild.run.recover import after_lost_answer, carry_on, taken_over
@@ -109,28 +110,36 @@ async def _submit(job: Job) -> Outcome | Unanswered | None:
     if isinstance(order, Outcome):
         return order
     body = job.provider.body(order)
-    await job.turn()
-    with _room(progress):
-        begun = _begin(job, body) if job.apart else await _begun(job, body)
-    if not isinstance(begun, Attempt):
-        return begun
+    with await job.turn() as turn:
+        with _room(progress):
+            begun = _begin(job, body) if job.apart else await _begun(job, body)
+        if not isinstance(begun, Attempt):
+            return begun
+        made = _made_since(job, begun)
+        if made is not None:
+            return made
+        return await _carry_out(job, Sending(begun, replace(order, generation=begun.generation), body), turn)
+
+
+def _made_since(job: Job, begun: Attempt) -> Outcome | None:
+    """Another build's picture, stored while this attempt was begun, which then is over. Raises CacheError, OSError."""
+    journal = job.progress.world.cache.journal
     try:
         made = _made_meanwhile(job)
     except (CacheError, OSError):
-        progress.world.cache.journal.fail(begun.id, "not-sent", "the cache could not be read, and nothing was sent")
+        journal.fail(begun.id, "not-sent", "the cache could not be read, and nothing was sent")
         raise
     if made is not None:
-        progress.world.cache.journal.fail(begun.id, "made-meanwhile", "another build stored this picture")
-        return made
-    return await _carry_out(job, Sending(begun, replace(order, generation=begun.generation), body))
+        journal.fail(begun.id, "made-meanwhile", "another build stored this picture")
+    return made
 
 
-async def _carry_out(job: Job, sending: Sending) -> Outcome | Unanswered:
+async def _carry_out(job: Job, sending: Sending, turn: Turn) -> Outcome | Unanswered:
     progress, attempt = job.progress, sending.attempt
     progress.in_flight[attempt.id] = (job.purchase.entry, progress.world.waits.wall())
     progress.tell("sending", job.purchase.entry)
     try:
-        sent = await send(job, sending)
+        sent = await send(job, sending, turn)
         return await collect(job, attempt, sent, "generated") if isinstance(sent, Ticket) else sent
     finally:
         progress.in_flight.pop(attempt.id, None)

@@ -222,9 +222,9 @@ async def _resend(job: Job, sending: Sending, ahead: float | None) -> Ticket | O
     if ahead is None:
         return left_open(job, Unavailable("the provider does not tell its time, by which its idempotency key might be too old"))
     async with job.lane.slot():
-        await job.turn()
+        turn = await job.turn()
         job.retries.restart()
-        sent = await send(job, sending)
+        sent = await send(job, sending, turn)
     assert not isinstance(sent, Unanswered), "a provider with idempotency keys is not looked up"
     return sent
 

@@ -16,9 +16,8 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import AccountStop, CacheError, FailedAtProvider, ProviderError, Throttled, Uncertain
 from qwenbuild.key import document
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
-from qwenbuild.pace.departure import at_departure
 from qwenbuild.pace.retry import Decision, Retries, Then
-from qwenbuild.ports import Lane, Provider, recovery_of
+from qwenbuild.ports import Gate, Lane, Provider, Turn, recovery_of
 from qwenbuild.run.waiting import Flight
 from qwenbuild.run.world import Progress, Stopped
 
@@ -82,12 +81,12 @@ class Job:
         if stop := self.progress.stop_for(self.provider, self.purchase.action.model, self.purchase.entry):
             raise Stopped(stop)
 
-    async def turn(self) -> None:
-        """Wait until the next submission may leave. Raises Stopped."""
+    async def turn(self) -> Turn:
+        """The next submission's turn, waited for. Raises Stopped."""
         model = self.purchase.action.model
         why = f"for the turn at the pace of {self.provider.name} {model}"
         with self.progress.until_stopped(self.provider, model, why, entry=self.purchase.entry):
-            await self.lane.turn()
+            return await self.lane.turn()
 
     async def pause(self, seconds: float, why: str = "") -> None:
         """Wait; `why` completes "Waiting:". Raises Stopped."""
@@ -104,12 +103,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An attempt and the exact bytes that go out for it. `perhaps_sent`: an earlier try may have arrived."""
+    """An attempt and the exact bytes that go out for it. `perhaps_sent`: an earlier try may have arrived. `closed`: the
+    journal says that nothing was sent, and takes it back before it goes again.
+    """
 
     attempt: Attempt
     order: Order
     body: bytes
     perhaps_sent: bool = False
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,26 @@ class Again(Exception):
         self.pause = pause
 
 
-async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
+class LaneGate(Gate):
+    """Lets a request out at its turn, and tells the lane when it has left. Whoever asks is told that it is on its way."""
+
+    __slots__ = ("_flight", "_turn")
+
+    def __init__(self, turn: Turn, flight: Flight) -> None:
+        super().__init__()
+        self._turn, self._flight = turn, flight
+
+    async def __call__(self) -> None:
+        """Wait until it is due."""
+        await self._turn.due()
+        self._flight.state = "sent"
+
+    def left(self) -> None:
+        """Spacing counts from here."""
+        self._turn.left()
+
+
+async def send(job: Job, sending: Sending, turn: Turn) -> Ticket | Outcome | Unanswered:
     """Submit until the attempt is accepted or its fate is an Outcome, or can be looked up.
 
     After an answer that settles nothing it is resent only where the provider keeps idempotency keys, and from then on
@@ -137,7 +158,7 @@ async def send(job: Job, sending: Sending) -> Ticket | Outcome | Unanswered:
     """
     flight = job.flight()
     with _on_its_way(job.progress, sending.attempt, flight):
-        return await _sent(job, sending, flight)
+        return await _sent(job, sending, turn, flight)
 
 
 @contextlib.contextmanager
@@ -151,33 +172,37 @@ def _on_its_way(progress: Progress, attempt: Attempt, flight: Flight) -> Iterato
             progress.waiting.flights.pop(attempt.id, None)
 
 
-async def _sent(job: Job, sending: Sending, flight: Flight) -> Ticket | Outcome | Unanswered:
-    async def due() -> None:
-        await job.lane.due()
-        flight.state = "sent"
+async def _sent(job: Job, sending: Sending, turn: Turn, flight: Flight) -> Ticket | Outcome | Unanswered:
+    try:
+        while True:
+            with turn:
+                sent = await _try(job, sending, turn, flight)
+            if not isinstance(sent, Sending):
+                return sent
+            sending, turn = sent, await job.turn()
+    except Stopped as stopped:
+        return skipped(job.purchase, stopped.reason)
 
-    while True:
-        _check_claim(job, sending)
-        at_departure(due, job.lane.leaving)
-        try:
-            ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt)
-        except ProviderError as error:
-            flight.state = "sent" if isinstance(error, Uncertain) else "ready"
-            error.message += await kept_aside(job, sending.attempt, error)
-            perhaps_sent = sending.perhaps_sent or (isinstance(error, Uncertain) and not job.purchase.free)
-            sending = replace(sending, perhaps_sent=perhaps_sent)
-            try:
-                settled = await _follow(job, sending, error, job.retries.after(error, "submit"))
-            except Stopped as stopped:
-                return skipped(job.purchase, stopped.reason)
-            if settled is not None:
-                return settled
-        else:
-            flight.state = "accepted"
-            job.lane.accepted()
-            data = {"key": job.purchase.key, "provider": job.provider.name, "task": ticket.task_id}
-            job.progress.tell("submitted", job.purchase.entry, **data)
-            return ticket
+
+async def _try(job: Job, sending: Sending, turn: Turn, flight: Flight) -> Ticket | Outcome | Unanswered | Sending:
+    """Submit once; what is to be sent again after that, with the next turn, is given back. Raises Again, Stopped."""
+    if sending.closed and (outcome := _reopened(job, sending)) is not None:
+        return outcome
+    _check_claim(job, sending)
+    gate = LaneGate(turn, flight)
+    try:
+        ticket = await submit_once(job.progress, job.provider, sending.order, sending.body, sending.attempt, gate)
+    except ProviderError as error:
+        flight.state = "sent" if isinstance(error, Uncertain) else "ready"
+        error.message += await kept_aside(job, sending.attempt, error)
+        perhaps_sent = sending.perhaps_sent or (isinstance(error, Uncertain) and not job.purchase.free)
+        sending = replace(sending, perhaps_sent=perhaps_sent, closed=False)
+        return await _follow(job, sending, error, job.retries.after(error, "submit"))
+    flight.state = "accepted"
+    turn.accepted()
+    data = {"key": job.purchase.key, "provider": job.provider.name, "task": ticket.task_id}
+    job.progress.tell("submitted", job.purchase.entry, **data)
+    return ticket
 
 
 def _check_claim(job: Job, sending: Sending) -> None:
@@ -190,11 +215,13 @@ def _check_claim(job: Job, sending: Sending) -> None:
     raise Again(words)
 
 
-async def submit_once(progress: Progress, provider: Provider, order: Order, body: bytes, attempt: Attempt) -> Ticket:
+async def submit_once(
+    progress: Progress, provider: Provider, order: Order, body: bytes, attempt: Attempt, gate: Gate
+) -> Ticket:
     """One POST, shielded from cancellation; its ticket is committed before anything else is awaited."""
 
     async def committed() -> Ticket:
-        return commit(progress, attempt, await provider.submit(order, body))
+        return commit(progress, attempt, await provider.submit(order, body, gate))
 
     return await asyncio.shield(asyncio.create_task(committed(), name=SUBMIT))
 
@@ -217,8 +244,8 @@ def commit(progress: Progress, attempt: Attempt, ticket: Ticket) -> Ticket:
     return ticket
 
 
-async def _follow(job: Job, sending: Sending, error: ProviderError, decision: Decision) -> Outcome | Unanswered | None:
-    """Do what the table says after an error; None: send again."""
+async def _follow(job: Job, sending: Sending, error: ProviderError, decision: Decision) -> Outcome | Unanswered | Sending:
+    """Do what the table says after an error; what is to be sent again is given back."""
     if decision.then is Then.AGAIN:
         return await _again(job, sending, error, decision.pause)
     if decision.then is Then.REFUSE:
@@ -241,15 +268,14 @@ def _not_accepted(job: Job, sending: Sending, error: ProviderError) -> None:
         job.progress.world.cache.journal.fail(sending.attempt.id, _code(error), error.message)
 
 
-async def _again(job: Job, sending: Sending, error: ProviderError, pause: float) -> Outcome | None:
-    """Pause and take another turn. Meanwhile the journal says that nothing was sent, where that is proven."""
+async def _again(job: Job, sending: Sending, error: ProviderError, pause: float) -> Sending:
+    """Pause before another turn. Meanwhile the journal says that nothing was sent, where that is proven. Raises Stopped."""
     _not_accepted(job, sending, error)
     if isinstance(error, Throttled):
         job.lane.throttled(error.retry_after, error.narrow)
     job.progress.tell("retry", job.purchase.entry, message=error.message, seconds=round(pause, 1))
     await job.pause(pause, f"before {job.provider.name} is asked again, after: {error.message}")
-    await job.turn()
-    return None if sending.perhaps_sent else _reopened(job, sending)
+    return replace(sending, closed=not sending.perhaps_sent)
 
 
 def _reopened(job: Job, sending: Sending) -> Outcome | None:

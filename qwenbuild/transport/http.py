@@ -1,5 +1,5 @@
-"""Send requests and fetch pictures: a fresh connection for each submit, idle ones for polls, ways without credentials
-for downloads. The one place where the errors of httpx become ours. Whether a request left is told by the sockets.
+"""Send requests and fetch pictures: a fresh connection for each submit, idle ones for polls, routes without credentials
+for downloads. The one place where the errors of httpx become ours. Whether a request left is told by its gate.
 
 Knows no vendor: what an answer means is for the provider to say.
 """
@@ -19,15 +19,15 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
-from qwenbuild.pace.departure import Departure, departing
+from qwenbuild.ports import Gate
 from qwenbuild.transport.decoding import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.transport.guard import AddressGuard
-from qwenbuild.transport.routes import CONNECTIONS, GuardedSockets, Resolve, Way, resolve_host, warm
+from qwenbuild.transport.routes import CONNECTIONS, Resolve, Route, guarded, resolve_host
 from qwenbuild.transport.secret import vendor_words
 
 ANSWER_CAP = 1 << 20
 """Bytes of a JSON answer; more is not read."""
-DRIPS = 90.0
+DRIPS_S = 90.0
 """Seconds for an answer that comes drop by drop: a timeout alone begins anew with each of them."""
 DEPTH_CAP = 32
 PICTURE_CAP = 64 << 20
@@ -88,12 +88,12 @@ def _children(node: Any) -> Iterable[Any]:
     return node if isinstance(node, list) else ()
 
 
-def fate(error: Exception, departure: Departure) -> ProviderError:
+def fate(error: Exception, gate: Gate) -> ProviderError:
     """Our error for one that ended a request which spends. Only what was written of it can have arrived: before its first
     byte it is Unavailable, or a stop where no network failed and trying again cannot help; after that it is Uncertain.
     """
     name = type(error).__name__
-    if departure.written:
+    if gate.written:
         return Uncertain(f"the request went out and no whole answer came back ({name})", code=name)
     if isinstance(error, (httpx.TransportError, OSError)):  # a TimeoutError is an OSError
         return Unavailable(f"the request did not go out ({name})", code=name)
@@ -116,37 +116,38 @@ class Wire:
     """The connections of one provider. Times are seconds, sizes bytes."""
 
     def __init__(self, guard: AddressGuard, limits: DownloadLimits | None = None, resolve: Resolve | None = None) -> None:
-        warm()
         self.guard = guard
         self.limits = limits or DownloadLimits()
         env = not guard.loopback
-        self._submits = Way(httpx.Timeout(30.0, connect=10.0, write=60.0), keep=0, env=env, spends=True)
-        self._polls = Way(httpx.Timeout(30.0, connect=10.0), keep=CONNECTIONS, env=env)
-        guarded = GuardedSockets(guard, resolve or resolve_host)
-        self._downloads = Way(httpx.Timeout(self.limits.read, connect=10.0), keep=CONNECTIONS, backend=guarded, env=env)
+        self._submits = Route(httpx.Timeout(30.0, connect=10.0, write=60.0), keep=0, env=env)
+        self._polls = Route(httpx.Timeout(30.0, connect=10.0), keep=CONNECTIONS, env=env)
+        addresses = guarded(guard, resolve or resolve_host)
+        patience = httpx.Timeout(self.limits.read, connect=10.0)
+        self._downloads = Route(patience, keep=CONNECTIONS, addresses=addresses, env=env)
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, read: float, cap: int = ANSWER_CAP) -> Answer:
-        """Send once over a connection of its own. Raises Unavailable or AccountStop when no byte of it was written, else
-        Uncertain.
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, gate: Gate, *, read: float, cap: int = ANSWER_CAP
+    ) -> Answer:
+        """Send once over a connection of its own, through the gate. Raises Unavailable or AccountStop when no byte of it was
+        written, else Uncertain.
         """
-        patience = httpx.Timeout(read, connect=10.0, write=60.0)
-        with departing() as departure:
-            try:
-                async with (
-                    asyncio.timeout(read + DRIPS),
-                    self._submits.sent("POST", url, headers, body, patience) as response,
-                ):
-                    departure.written = True
-                    return await _answer(response, cap)
-            except TooLarge as error:
-                raise Uncertain(f"the answer is longer than {cap} bytes", code="TooLarge") from error
-            except Exception as error:
-                raise fate(error, departure) from error
+        try:
+            patience = httpx.Timeout(read, connect=10.0, write=60.0)
+            async with (
+                asyncio.timeout(read + DRIPS_S),
+                self._submits.sent("POST", url, headers, body, patience, gate) as response,
+            ):
+                gate.written = True  # whatever carried it: what is answered has arrived
+                return await _answer(response, cap)
+        except TooLarge as error:
+            raise Uncertain(f"the answer is longer than {cap} bytes", code="TooLarge") from error
+        except Exception as error:
+            raise fate(error, gate) from error
 
     async def get(self, url: str, headers: Mapping[str, str], *, cap: int = ANSWER_CAP) -> Answer:
         """Ask something that costs nothing. Raises Unavailable for whatever stands in the way."""
         try:
-            async with asyncio.timeout(DRIPS), self._polls.sent("GET", url, headers) as response:
+            async with asyncio.timeout(DRIPS_S), self._polls.sent("GET", url, headers) as response:
                 return await _answer(response, cap)
         except Exception as error:
             raise Unavailable(
@@ -216,8 +217,8 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for way in (self._submits, self._polls, self._downloads):
-            await way.aclose()
+        for route in (self._submits, self._polls, self._downloads):
+            await route.aclose()
 
 
 async def _answer(response: httpx.Response, cap: int) -> Answer:

@@ -1,34 +1,26 @@
-"""The ways out of this machine: straight or through a proxy, with or without a look at the address that is connected to.
+"""The routes out of this machine: straight or through a proxy, with or without a look at the address that is connected to.
 
-Knows no API and no size of an answer; idle connections are kept here.
+Knows no API and no size of an answer; which connections are kept is the transport's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import ipaddress
 import ssl
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib import import_module
 from typing import Any
 
-import httpcore
 import httpx
 
 from qwenbuild import __version__
-from qwenbuild.pace.departure import trace
-from qwenbuild.transport.connections import Direct, Proxied, Sockets
+from qwenbuild.ports import Gate
 from qwenbuild.transport.environment import check_proxies, checked_context, proxy_for
 from qwenbuild.transport.guard import AddressGuard, HostRefused
-
-if importlib.util.find_spec("sniffio") is None:
-    # httpcore tries this import for each lock it makes; where there is no such package, each try would search the whole path
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
+from qwenbuild.transport.http1 import Addresses, Http1Transport
 
 COMMON = {
     "Accept": "*/*",
@@ -37,8 +29,8 @@ COMMON = {
     "User-Agent": f"qwenbuild/{__version__}",
 }
 CONNECTIONS = 10
-"""Idle connections that are kept. Through a proxy also those of one pool: httpcore walks a whole one at each request."""
-EXPIRY = 30.0
+"""Idle connections that are kept."""
+EXPIRY_S = 30.0
 """Seconds that an idle connection is kept."""
 
 Resolve = Callable[[str, int], Any]
@@ -46,41 +38,27 @@ Resolve = Callable[[str, int], Any]
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    return checked_context(httpx.create_ssl_context)
+    """Made before the first request: that one must leave at its turn, and not 30 ms later."""
+    context = checked_context(httpx.create_ssl_context)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-@cache
-def warm() -> None:
-    """Import what the first connection would import: a request must leave at its turn, and not 50 ms later."""
-    for name in ("anyio._backends._asyncio", "httpcore._async.http11"):
-        import_module(name)
-    _ssl_context()
-
-
-class Way:
+class Route:
     """How requests of one kind leave: straight, or through the proxy that the environment names for their host.
 
-    `keep`: how many idle connections are kept; `spends`: whoever keeps the pace is told when a request has left.
+    `keep`: how many idle connections are kept; `addresses` looks up the names that are gone to straight.
     Raises InputError for certificates or proxies of the environment that cannot be used.
     """
 
-    def __init__(
-        self,
-        patience: httpx.Timeout,
-        *,
-        keep: int,
-        backend: httpcore.AsyncNetworkBackend | None = None,
-        env: bool = True,
-        spends: bool = False,
-    ) -> None:
+    def __init__(self, patience: httpx.Timeout, *, keep: int, addresses: Addresses | None = None, env: bool = True) -> None:
         self._patience = patience
         if env:
             check_proxies()
-        self._straight = Direct(_ssl_context(), keep=keep, expiry=EXPIRY, backend=backend)
         self._keep, self._env = keep, env
-        self._reports = {"trace": trace} if spends else {}
         self._proxies: dict[tuple[str, str], str | None] = {}
-        self._pools: dict[str, _Pools] = {}
+        straight = Http1Transport(_ssl_context(), keep=keep, expiry_s=EXPIRY_S, addresses=addresses)
+        self._transports: dict[str | None, Http1Transport] = {None: straight}
 
     @asynccontextmanager
     async def sent(
@@ -90,6 +68,7 @@ class Way:
         headers: Mapping[str, str],
         body: bytes | None = None,
         patience: httpx.Timeout | None = None,
+        gate: Gate | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """The answer to a request, its body still to be read. Raises the errors of httpx."""
         request = httpx.Request(
@@ -97,28 +76,22 @@ class Way:
             url,
             headers={**COMMON, **headers},
             content=body,
-            extensions={"timeout": (patience or self._patience).as_dict(), **self._reports},
+            extensions={"timeout": (patience or self._patience).as_dict(), "gate": gate},
         )
-        async with self._transport(request.url) as transport:
-            response = await transport.handle_async_request(request)
-            try:
-                yield response
-            finally:
-                with contextlib.suppress(Exception):  # an answer that was read is not lost because its connection ends badly
-                    await response.aclose()
+        response = await self._transport(request.url).handle_async_request(request)
+        try:
+            yield response
+        finally:
+            with contextlib.suppress(Exception):  # an answer that was read is not lost because its connection ends badly
+                await response.aclose()
 
-    @asynccontextmanager
-    async def _transport(self, url: httpx.URL) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """What carries a request there: a connection to a proxy that is not kept is closed with its answer."""
+    def _transport(self, url: httpx.URL) -> Http1Transport:
         proxy = self._proxy(url)
-        if proxy is None:
-            yield self._straight
-        elif self._keep:
-            async with self._pools.setdefault(proxy, _Pools(proxy)).one() as pool:
-                yield pool
-        else:
-            async with _proxied(proxy) as pool:
-                yield pool
+        if proxy not in self._transports:
+            self._transports[proxy] = Http1Transport(
+                _ssl_context(), keep=self._keep, expiry_s=EXPIRY_S, proxy=None if proxy is None else httpx.Proxy(proxy)
+            )
+        return self._transports[proxy]
 
     def _proxy(self, url: httpx.URL) -> str | None:
         place = url.scheme, url.host
@@ -128,38 +101,8 @@ class Way:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._straight.aclose()
-        for pools in self._pools.values():
-            await pools.aclose()
-
-
-def _proxied(proxy: str) -> Proxied:
-    return Proxied(_ssl_context(), httpx.Proxy(proxy), most=CONNECTIONS, expiry=EXPIRY)
-
-
-class _Pools:
-    """Pools of at most ten connections each to one proxy, made as they are needed."""
-
-    def __init__(self, proxy: str) -> None:
-        self._proxy = proxy
-        self._pools: list[Proxied] = []
-        self._busy: list[int] = []
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Proxied]:
-        number = next((index for index, busy in enumerate(self._busy) if busy < CONNECTIONS), len(self._busy))
-        if number == len(self._busy):
-            self._pools.append(_proxied(self._proxy))
-            self._busy.append(0)
-        self._busy[number] += 1
-        try:
-            yield self._pools[number]
-        finally:
-            self._busy[number] -= 1
-
-    async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 async def resolve_host(host: str, port: int) -> list[str]:
@@ -170,28 +113,15 @@ async def resolve_host(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-class GuardedSockets(Sockets):
-    """Looks at each address before it connects to it, so that no name can lead inside."""
+def guarded(guard: AddressGuard, resolve: Resolve) -> Addresses:
+    """Looks at each address before it is connected to, so that no name can lead inside."""
 
-    def __init__(self, guard: AddressGuard, resolve: Resolve) -> None:
-        self._guard = guard
-        self._resolve = resolve
-
-    async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """A connection to the first address that takes one. Raises HostRefused when any of them is not public."""
-        try:
-            addresses = await self._resolve(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        for address in addresses:
-            if not self._guard.address_allowed(address):
+    async def addresses(host: str, port: int) -> Sequence[str]:
+        """Raises HostRefused when any of them is not public."""
+        found: list[str] = await resolve(host, port)
+        for address in found:
+            if not guard.address_allowed(address):
                 raise HostRefused(f"the host {host}, whose address {address} is not public")
-        return await self._first(addresses, port, *args, **kwargs)
+        return found
 
-    async def _first(self, addresses: list[str], port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        for address in addresses[:-1]:
-            try:
-                return await super().connect_tcp(address, port, *args, **kwargs)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await super().connect_tcp(addresses[-1], port, *args, **kwargs)
+    return addresses

@@ -61,8 +61,8 @@ BUGS = (
     Bug(
         "something is awaited between answer and ticket",
         "run/submit.py",
-        "        return commit(progress, attempt, await provider.submit(order, body))",
-        "        ticket = await provider.submit(order, body)\n        await asyncio.sleep(0.05)\n"
+        "        return commit(progress, attempt, await provider.submit(order, body, gate))",
+        "        ticket = await provider.submit(order, body, gate)\n        await asyncio.sleep(0.05)\n"
         "        return commit(progress, attempt, ticket)",
         recover("written_down_before"),
     ),
@@ -76,9 +76,24 @@ BUGS = (
     Bug(
         "a timeout counts as never sent",
         "transport/http.py",
-        "    if departure.written:",
-        "    if departure.written and not isinstance(error, httpx.TimeoutException):",
+        "    if gate.written:",
+        "    if gate.written and not isinstance(error, httpx.TimeoutException):",
         ("tests/providers/test_departure.py", "tests/providers/test_conformance.py"),
+    ),
+    Bug(
+        "a request is marked as written when it is whole",
+        "transport/connection.py",
+        "        gate.written = True\n        try:\n",
+        "        try:\n",
+        ("tests/providers/test_departure.py",),
+    ),
+    Bug(
+        "a request passes its gate before its way is open",
+        "transport/http1.py",
+        "        connection = await self._connection(request.url, timeouts)\n",
+        '        await (request.extensions.get("gate") or Gate())()\n'
+        "        connection = await self._connection(request.url, timeouts)\n",
+        ("tests/providers/test_departure.py",),
     ),
     Bug(
         "after any error it is sent again",
@@ -316,10 +331,10 @@ BUGS = (
     Bug(
         "redirects are followed with the key",
         "transport/http.py",
-        "                    departure.written = True\n",
-        "                    departure.written = True\n"
-        '                    if "location" in response.headers:\n'
-        '                        return await self.post(response.headers["location"], headers, body, read=read)\n',
+        "                gate.written = True  # whatever carried it: what is answered has arrived\n",
+        "                gate.written = True\n"
+        '                if "location" in response.headers:\n'
+        '                    return await self.post(response.headers["location"], headers, body, gate, read=read)\n',
         ("tests/providers/test_http.py", "tests/providers/test_conformance.py"),
     ),
     Bug(

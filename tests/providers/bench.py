@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
+from unittest import mock
+
+import httpx
+import respx
 
 from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.key import action_key
@@ -13,6 +17,7 @@ from qwenbuild.model import Action, Order, ProviderSettings
 from qwenbuild.pace.clock import Waits
 from qwenbuild.plugins import names
 from qwenbuild.providers import build_provider
+from qwenbuild.transport.http1 import Http1Transport
 
 KEYS = {
     "DASHSCOPE_API_KEY": "sk-canary-dashscope-0001",
@@ -117,3 +122,16 @@ def http(status: int, body: bytes, *headers: str, length: int | None = None) -> 
         *headers,
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@contextmanager
+def routed() -> Iterator[respx.MockRouter]:
+    """What the routes of this router answer takes the place of the network."""
+    router = respx.MockRouter(assert_all_called=False)
+    answering = httpx.MockTransport(router.async_handler)
+
+    async def answered(self: Http1Transport, request: httpx.Request) -> httpx.Response:
+        return await answering.handle_async_request(request)
+
+    with mock.patch.object(Http1Transport, "handle_async_request", answered):
+        yield router

@@ -26,7 +26,8 @@ from qwenbuild.errors import (
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
-from tests.providers.bench import KEYS, action, build, order
+from qwenbuild.ports import Gate
+from tests.providers.bench import KEYS, action, build, order, routed
 
 BASE = "https://api.apiframe.ai"
 SUBMIT = f"{BASE}/v2/images/generate"
@@ -37,7 +38,7 @@ PICTURE = placeholder_png(action("placeholder"))
 
 @pytest.fixture
 def wire() -> Iterator[respx.MockRouter]:
-    with respx.mock(assert_all_called=False) as router:
+    with routed() as router:
         yield router
 
 
@@ -55,7 +56,7 @@ async def sent(wire: respx.MockRouter, generation: int = 0, **settings: Any) -> 
     changes = settings.pop("changes", {})
     route = wire.post(SUBMIT).mock(return_value=httpx.Response(202, json={"jobId": JOB, "status": "QUEUED"}))
     made, asked = provider(**settings), order("apiframe", generation, inputs, **changes)
-    await made.submit(asked, made.body(asked))
+    await made.submit(asked, made.body(asked), Gate())
     await made.close()
     return route.calls.last.request
 
@@ -112,7 +113,7 @@ async def test_a_reference_image_is_uploaded_once_and_its_address_passed_on(wire
     made = provider()
     for _ in range(2):
         asked = await made.prepare(order("apiframe", 0, ((b"one", "image/png"),)))
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     await made.close()
     assert json.loads(submit.calls.last.request.content)["qwenParams"]["image"] == UPLOADED
     assert upload.call_count == 1
@@ -164,8 +165,8 @@ async def test_a_lost_answer_sent_again_makes_one_job(emulator: Served) -> None:
     made, asked = build("apiframe", emulator.environ()), order("apiframe")
     emulator.fault("accepted", "close")
     with pytest.raises(Uncertain):
-        await made.submit(asked, made.body(asked))
-    ticket = await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
+    ticket = await made.submit(asked, made.body(asked), Gate())
     assert (await made.collect(ticket, asked.action)).data
     assert len(emulator.ledger()) == 1
     await made.close()
@@ -237,7 +238,7 @@ async def test_each_error_of_the_table(
     wire.post(SUBMIT).mock(return_value=answer)
     made, asked = provider(), order("apiframe")
     with pytest.raises(ProviderError) as caught:
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     assert type(caught.value) is error
     assert getattr(caught.value, "kind", "") == kind
     if status == 402:
@@ -253,6 +254,6 @@ async def test_retry_after_may_be_a_date(wire: respx.MockRouter) -> None:
     wire.post(SUBMIT).mock(return_value=httpx.Response(429, json={"error": "Rate limit"}, headers=headers))
     made, asked = provider(clock), order("apiframe")
     with pytest.raises(Throttled) as caught:
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     assert caught.value.retry_after == 10.0
     await made.close()

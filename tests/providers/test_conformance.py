@@ -18,7 +18,7 @@ from qwenbuild.errors import ProviderError, Refused, Unavailable, Uncertain, Wai
 from qwenbuild.images import check
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
-from qwenbuild.ports import Provider
+from qwenbuild.ports import Gate, Provider
 from qwenbuild.providers import check_account
 from tests.providers.bench import KEYS, action, at, build, http, order, server
 
@@ -43,7 +43,7 @@ async def test_a_body_is_the_same_at_each_call_and_for_each_generation(kind: str
 
 async def test_a_picture_is_submitted_collected_and_collected_again(kind: str, emulator: Served) -> None:
     provider, asked = live(kind, emulator), order(kind)
-    ticket = await provider.submit(asked, provider.body(asked))
+    ticket = await provider.submit(asked, provider.body(asked), Gate())
     first = await provider.collect(ticket, asked.action)
     again = await provider.collect(ticket, asked.action)
     assert first.data == again.data
@@ -57,7 +57,7 @@ async def test_a_picture_is_submitted_collected_and_collected_again(kind: str, e
 
 async def test_collecting_spends_nothing(hosted: str, emulator: Served) -> None:
     provider, asked = live(hosted, emulator), order(hosted)
-    ticket = await provider.submit(asked, provider.body(asked))
+    ticket = await provider.submit(asked, provider.body(asked), Gate())
     for _ in range(3):
         await provider.collect(ticket, asked.action)
     assert len(emulator.ledger()) == 1
@@ -66,7 +66,7 @@ async def test_collecting_spends_nothing(hosted: str, emulator: Served) -> None:
 
 async def test_a_ticket_survives_the_journal_and_another_process(kind: str, emulator: Served) -> None:
     first, asked = live(kind, emulator), order(kind)
-    ticket = await first.submit(asked, first.body(asked))
+    ticket = await first.submit(asked, first.body(asked), Gate())
     await first.close()
     second = live(kind, emulator)
     kept = Ticket(ticket.provider, ticket.base_url, ticket.task_id, ticket.url, ticket.request_id, facts=dict(ticket.facts))
@@ -115,16 +115,43 @@ async def outcome(kind: str, answer: bytes | None, **settings: Any) -> tuple[Pro
     async with server(lambda _: answer) as (url, seen):
         provider, asked = at(kind, url, FakeTime().waits(), **settings), order(kind)
         with pytest.raises(ProviderError) as caught:
-            await provider.submit(asked, provider.body(asked))
+            await provider.submit(asked, provider.body(asked), Gate())
         await provider.close()
         return caught.value, len(seen)
 
 
+class Watched(Gate):
+    """A gate that notes what the server had seen of a request when it could leave, and when it had left."""
+
+    def __init__(self, seen: list[bytes]) -> None:
+        super().__init__()
+        self.seen = seen
+        self.told: list[tuple[str, int, bool]] = []
+
+    async def __call__(self) -> None:
+        await asyncio.sleep(0.02)
+        self.told.append(("due", len(self.seen), self.written))
+
+    def left(self) -> None:
+        self.told.append(("left", len(self.seen), self.written))
+
+
+async def test_a_submission_passes_its_gate_once_and_before_its_first_byte(hosted: str) -> None:
+    async with server(lambda _: http(503, GATEWAY)) as (url, seen):
+        provider, asked, gate = at(hosted, url), order(hosted), Watched(seen)
+        with pytest.raises(Uncertain):
+            await provider.submit(asked, provider.body(asked), gate)
+        await provider.close()
+    assert gate.told == [("due", 0, False), ("left", 0, True)]
+    assert len(seen) == 1
+
+
 async def test_a_refused_connection_never_arrived(hosted: str) -> None:
-    provider, asked = at(hosted, f"http://127.0.0.1:{closed_port()}"), order(hosted)
+    provider, asked, gate = at(hosted, f"http://127.0.0.1:{closed_port()}"), order(hosted), Watched([])
     with pytest.raises(Unavailable):
-        await provider.submit(asked, provider.body(asked))
+        await provider.submit(asked, provider.body(asked), gate)
     await provider.close()
+    assert (gate.told, gate.written) == ([], False)
 
 
 GATEWAY = b"<html><head><title>502 Bad Gateway</title></head></html>"
@@ -176,7 +203,7 @@ async def test_a_cancelled_submit_ends_and_leaves_the_provider_usable(hosted: st
 
     async with server(say) as (url, _):
         provider, asked = at(hosted, url), order(hosted)
-        task = asyncio.create_task(provider.submit(asked, provider.body(asked)))
+        task = asyncio.create_task(provider.submit(asked, provider.body(asked), Gate()))
         await arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -187,7 +214,7 @@ async def test_a_cancelled_submit_ends_and_leaves_the_provider_usable(hosted: st
 async def test_a_cancelled_collect_can_be_taken_up_again(hosted: str, emulator: Served) -> None:
     emulator.configure(latency=0.5)
     provider, asked = live(hosted, emulator), order(hosted)
-    ticket = await provider.submit(asked, provider.body(asked))
+    ticket = await provider.submit(asked, provider.body(asked), Gate())
     task = asyncio.create_task(provider.collect(ticket, asked.action))
     await asyncio.sleep(0.05)
     task.cancel()
@@ -201,7 +228,7 @@ async def test_a_job_that_takes_too_long_keeps_its_ticket(emulator: Served) -> N
     emulator.configure(latency=30.0)
     for kind in ("dashscope", "apiframe", "qwen2512"):
         provider, asked = live(kind, emulator, timeout=0.3), order(kind)
-        ticket = await provider.submit(asked, provider.body(asked))
+        ticket = await provider.submit(asked, provider.body(asked), Gate())
         with pytest.raises(Waiting):
             await provider.collect(ticket, asked.action)
         await provider.close()
@@ -223,7 +250,7 @@ async def test_refused_content_is_not_charged(emulator: Served) -> None:
     for kind in ("dashscope", "apiframe", "qwen2512"):
         provider, asked = live(kind, emulator), order(kind, prompt="a forbidden lantern")
         with pytest.raises(Refused):
-            await provider.collect(await provider.submit(asked, provider.body(asked)), asked.action)
+            await provider.collect(await provider.submit(asked, provider.body(asked), Gate()), asked.action)
         await provider.close()
     emulator.configure(refuse_words=())
     assert {str(amount) for amount in emulator.spent().values()} <= {"0", "0.00"}
@@ -235,7 +262,7 @@ async def test_refused_content_is_not_charged(emulator: Served) -> None:
 async def test_no_credential_is_in_any_repr_or_message(hosted: str, emulator: Served) -> None:
     provider, asked = at(hosted, "http://127.0.0.1:9"), order(hosted)
     with pytest.raises(ProviderError) as caught:
-        await provider.submit(asked, provider.body(asked))
+        await provider.submit(asked, provider.body(asked), Gate())
     assert quiet(repr(provider) + repr(vars(provider)) + str(caught.value) + repr(caught.value) + provider.account)
     assert quiet(repr(provider.site) + str(provider.site.key) + f"{provider.site.key!r:>30}{provider.site.key:s}")
     assert quiet(pickle.dumps(provider.site.key))
@@ -253,7 +280,7 @@ async def test_a_server_that_echoes_the_key_does_not_get_it_printed(hosted: str)
 
 async def test_the_key_goes_to_the_api_alone(hosted: str, emulator: Served) -> None:
     provider, asked = live(hosted, emulator), order(hosted)
-    await provider.collect(await provider.submit(asked, provider.body(asked)), asked.action)
+    await provider.collect(await provider.submit(asked, provider.body(asked), Gate()), asked.action)
     assert emulator.leaks() == []
     await provider.close()
 

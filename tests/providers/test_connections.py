@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from qwenbuild.errors import Unavailable, Uncertain
-from qwenbuild.transport.connections import READ_AHEAD, Direct
+from qwenbuild.ports import Gate
+from qwenbuild.transport.connection import READ_AHEAD_BYTES
 from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.http import Wire
+from qwenbuild.transport.http1 import Http1Transport
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PLAIN = ssl.create_default_context()
@@ -47,7 +49,7 @@ async def server(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIt
         await asyncio.gather(*at_work, return_exceptions=True)
 
 
-async def said(transport: Direct, url: str, body: bytes | None = None, **seconds: float) -> bytes:
+async def said(transport: Http1Transport, url: str, body: bytes | None = None, **seconds: float) -> bytes:
     """The body of an answer, read to its end."""
     patience = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0, **seconds}
     request = httpx.Request("GET" if body is None else "POST", url, content=body, extensions={"timeout": patience})
@@ -98,7 +100,7 @@ async def test_an_encrypted_answer_is_read_whole(certified: tuple[ssl.SSLContext
             await writer.drain()
 
     async with server(serve, certified[0]) as place:
-        transport = Direct(certified[1], keep=1)
+        transport = Http1Transport(certified[1], keep=1)
         assert await said(transport, f"https://{place}/x") == picture
         assert await said(transport, f"https://{place}/y") == picture
         await transport.aclose()
@@ -107,9 +109,9 @@ async def test_an_encrypted_answer_is_read_whole(certified: tuple[ssl.SSLContext
 async def test_a_certificate_that_nobody_signed_is_no_connection(certified: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     async with server(echo, certified[0]) as place:
         with pytest.raises(httpx.ConnectError):
-            await said(Direct(PLAIN, keep=1), f"https://{place}/x")
+            await said(Http1Transport(PLAIN, keep=1), f"https://{place}/x")
         with pytest.raises(Unavailable):
-            await Wire(AddressGuard((), loopback=True)).post(f"https://{place}/x", {}, b"{}", read=5)
+            await Wire(AddressGuard((), loopback=True)).post(f"https://{place}/x", {}, b"{}", Gate(), read=5)
 
 
 async def test_a_server_that_does_not_speak_encryption_is_no_connection() -> None:
@@ -119,7 +121,7 @@ async def test_a_server_that_does_not_speak_encryption_is_no_connection() -> Non
 
     async with server(serve) as place:
         with pytest.raises(httpx.ConnectError):
-            await said(Direct(PLAIN, keep=1), f"https://{place}/x")
+            await said(Http1Transport(PLAIN, keep=1), f"https://{place}/x")
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,11 +131,11 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def test_each_kind_of_silence_has_its_own_name() -> None:
     async with server(silent) as place:
         with pytest.raises(httpx.ReadTimeout):
-            await said(Direct(PLAIN, keep=0), f"http://{place}/x", read=0.05)
+            await said(Http1Transport(PLAIN, keep=0), f"http://{place}/x", read=0.05)
         with pytest.raises(httpx.WriteTimeout):
-            await said(Direct(PLAIN, keep=0), f"http://{place}/x", b"x" * 50_000_000, write=0.1)
+            await said(Http1Transport(PLAIN, keep=0), f"http://{place}/x", b"x" * 50_000_000, write=0.1)
         with pytest.raises(httpx.ConnectTimeout):
-            await said(Direct(PLAIN, keep=0), f"https://{place}/x", connect=0.05)
+            await said(Http1Transport(PLAIN, keep=0), f"https://{place}/x", connect=0.05)
 
 
 async def test_nobody_there_never_left_and_a_reset_perhaps_arrived() -> None:
@@ -143,13 +145,13 @@ async def test_nobody_there_never_left_and_a_reset_perhaps_arrived() -> None:
 
     async with server(reset) as place:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-            await said(Direct(PLAIN, keep=0), f"http://{place}/x")
+            await said(Http1Transport(PLAIN, keep=0), f"http://{place}/x")
         with pytest.raises(Uncertain):
-            await Wire(AddressGuard((), loopback=True)).post(f"http://{place}/x", {}, b"{}", read=5)
+            await Wire(AddressGuard((), loopback=True)).post(f"http://{place}/x", {}, b"{}", Gate(), read=5)
     with pytest.raises(httpx.ConnectError):
-        await said(Direct(PLAIN, keep=0), f"http://{place}/x")
+        await said(Http1Transport(PLAIN, keep=0), f"http://{place}/x")
     with pytest.raises(httpx.UnsupportedProtocol):
-        await said(Direct(PLAIN, keep=0), "ftp://127.0.0.1/x")
+        await said(Http1Transport(PLAIN, keep=0), "ftp://127.0.0.1/x")
 
 
 async def test_an_idle_connection_that_the_server_closed_is_not_used_again() -> None:
@@ -161,7 +163,7 @@ async def test_an_idle_connection_that_the_server_closed_is_not_used_again() -> 
         await closing.wait()
 
     async with server(serve) as place:
-        transport = Direct(PLAIN, keep=1)
+        transport = Http1Transport(PLAIN, keep=1)
         assert await said(transport, f"http://{place}/x") == b"once"
         closing.set()
         await asyncio.sleep(0.05)
@@ -171,7 +173,7 @@ async def test_an_idle_connection_that_the_server_closed_is_not_used_again() -> 
 
 async def test_a_connection_goes_to_its_own_place_only() -> None:
     async with server(echo) as one, server(echo) as other:
-        transport = Direct(PLAIN, keep=5)
+        transport = Http1Transport(PLAIN, keep=5)
         first = await said(transport, f"http://{one}/x")
         elsewhere = await said(transport, f"http://{other}/x")
         assert await said(transport, f"http://{one}/y") == first
@@ -192,10 +194,10 @@ async def test_a_reader_that_is_slow_holds_the_sender_up() -> None:
             sent += 1_000_000
 
     async with server(serve) as place:
-        transport = Direct(PLAIN, keep=0)
+        transport = Http1Transport(PLAIN, keep=0)
         response = await transport.handle_async_request(httpx.Request("GET", f"http://{place}/x"))
         await asyncio.sleep(0.3)
-        assert sent < READ_AHEAD + 20_000_000
+        assert sent < READ_AHEAD_BYTES + 20_000_000
         assert len(await response.aread()) == 100_000_000
         await response.aclose()
 
@@ -210,7 +212,7 @@ async def test_whoever_gives_up_leaves_no_connection_behind() -> None:
         ended.set()
 
     async with server(serve) as place:
-        transport = Direct(PLAIN, keep=5)
+        transport = Http1Transport(PLAIN, keep=5)
         asking = asyncio.ensure_future(said(transport, f"http://{place}/x"))
         await asyncio.sleep(0.05)
         asking.cancel()
@@ -233,7 +235,7 @@ async def test_a_proxy_of_the_environment_is_gone_through(monkeypatch: pytest.Mo
         monkeypatch.delenv("no_proxy", raising=False)
         wire = Wire(AddressGuard(("*",)))
         await wire.get("http://api.example/tasks/1", {"Authorization": "Bearer x"})
-        await wire.post("http://api.example/submit", {}, b"", read=5)
+        await wire.post("http://api.example/submit", {}, b"", Gate(), read=5)
         await wire.aclose()
     assert [head.partition(b" HTTP")[0] for head in seen] == [
         b"GET http://api.example/tasks/1",

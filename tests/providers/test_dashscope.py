@@ -27,9 +27,10 @@ from qwenbuild.errors import (
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Order, Ticket
 from qwenbuild.pace.clock import FakeTime
+from qwenbuild.ports import Gate
 from qwenbuild.providers import base_url
 from qwenbuild.providers.dashscope.errors import CODES, meaning_of
-from tests.providers.bench import KEYS, action, build, order
+from tests.providers.bench import KEYS, action, build, order, routed
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"
 SYNC = f"{BASE}/services/aigc/multimodal-generation/generation"
@@ -44,7 +45,7 @@ PICTURE = placeholder_png(action("dashscope"))
 
 @pytest.fixture
 def wire() -> Iterator[respx.MockRouter]:
-    with respx.mock(assert_all_called=False) as router:
+    with routed() as router:
         yield router
 
 
@@ -71,7 +72,7 @@ def ticket(clock: FakeTime, **facts: Any) -> Ticket:
 
 
 async def submitted(made: Any, asked: Order) -> Ticket:
-    ticket: Ticket = await made.submit(asked, made.body(asked))
+    ticket: Ticket = await made.submit(asked, made.body(asked), Gate())
     await made.close()
     return ticket
 
@@ -517,9 +518,9 @@ async def test_a_task_of_a_lost_answer_is_found_in_the_list(emulator: Served) ->
     emulator.fault("accepted", "close", match="lost")
     made = live(emulator)
     with pytest.raises(Uncertain):
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     other = order("dashscope", prompt="another lantern")
-    await made.submit(other, made.body(other))
+    await made.submit(other, made.body(other), Gate())
     tickets = await found(emulator, asked)
     assert [ticket.task_id for ticket in tickets] == [emulator.ledger()[0]["task"]]
     assert (await made.collect(tickets[0], asked.action)).data
@@ -533,7 +534,7 @@ async def test_pages_and_other_models_are_gone_through(emulator: Served) -> None
     made = live(emulator)
     models = {number: "qwen-image" if number % 40 == 0 else "qwen-image-plus" for number in range(105)}
     orders = [order("dashscope", prompt=f"lantern {number}", model=model) for number, model in models.items()]
-    await asyncio.gather(*(made.submit(asked, made.body(asked)) for asked in orders))
+    await asyncio.gather(*(made.submit(asked, made.body(asked), Gate()) for asked in orders))
     assert len(await found(emulator, order("dashscope", prompt="lantern 1"))) == 1
     assert await found(emulator, order("dashscope", prompt="lantern 0")) == ()
     await made.close()
@@ -543,7 +544,7 @@ async def test_pages_and_other_models_are_gone_through(emulator: Served) -> None
 async def test_the_lists_zone_does_not_matter(emulator: Served, zone: float) -> None:
     emulator.configure(zone_hours=zone)
     made, asked = live(emulator), order("dashscope")
-    await made.submit(asked, made.body(asked))
+    await made.submit(asked, made.body(asked), Gate())
     assert len(await found(emulator, asked)) == 1
     await made.close()
 
@@ -568,7 +569,7 @@ async def test_a_picture_with_every_parameter_is_the_same_in_both_calls_and_regi
         for mode in ("async", "sync"):
             made = build("dashscope", emulator.environ(region), mode=mode, region=region)
             asked: Order = order("dashscope", prompt_extend=True)
-            pictures.add((await made.collect(await made.submit(asked, made.body(asked)), asked.action)).data)
+            pictures.add((await made.collect(await made.submit(asked, made.body(asked), Gate()), asked.action)).data)
             await made.close()
     assert len(pictures) == 1
 

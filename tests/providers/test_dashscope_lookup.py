@@ -18,7 +18,7 @@ import respx
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.providers.dashscope.tasks import PAGES_MAX, page_of, windows
-from tests.providers.bench import KEYS, build, order
+from tests.providers.bench import KEYS, build, order, routed
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"
 OURS = "a paper lantern"
@@ -26,7 +26,7 @@ OURS = "a paper lantern"
 
 @pytest.fixture
 def wire() -> Iterator[respx.MockRouter]:
-    with respx.mock(assert_all_called=False) as router:
+    with routed() as router:
         yield router
 
 

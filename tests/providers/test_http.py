@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.errors import Unavailable
-from qwenbuild.pace.departure import at_departure
+from qwenbuild.ports import Gate
 from qwenbuild.transport.decoding import TooLarge
 from qwenbuild.transport.guard import AddressGuard, HostRefused, is_public
 from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
@@ -43,7 +43,7 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
     url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
     wire = Wire(LOCAL)
     for _ in range(3):
-        await wire.post(url, {}, b"{}", read=5)
+        await wire.post(url, {}, b"{}", Gate(), read=5)
     assert len({port for port, _ in ports}) == 3
     await wire.aclose()
     listening.close()
@@ -53,17 +53,20 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
 async def test_whoever_keeps_the_pace_holds_a_submit_until_it_is_due_and_is_told_when_it_was_written() -> None:
     told: list[tuple[str, int]] = []
 
-    async def due() -> None:
-        told.append(("due", len(seen)))
-        await asyncio.sleep(0.05)
-        told.append(("late", len(seen)))
+    class Watched(Gate):
+        async def __call__(self) -> None:
+            told.append(("due", len(seen)))
+            await asyncio.sleep(0.05)
+            told.append(("late", len(seen)))
+
+        def left(self) -> None:
+            told.append(("left", len(seen)))
 
     async with server(lambda _: http(200, b"{}")) as (url, seen):
         wire = Wire(LOCAL)
-        at_departure(due, lambda: told.append(("left", len(seen))))
         await wire.get(f"{url}/task", {})
         assert told == []
-        await asyncio.create_task(wire.post(f"{url}/submit", {}, b"{}", read=5))
+        await asyncio.create_task(wire.post(f"{url}/submit", {}, b"{}", Watched(), read=5))
         assert told == [("due", 1), ("late", 1), ("left", 1)]  # nothing is written before it is due; told before it was read
         await wire.aclose()
 

@@ -22,7 +22,7 @@ import pytest
 from qwenbuild.model import Limits
 from qwenbuild.pace import lanefiles
 from qwenbuild.pace.clock import FakeTime, Waits
-from qwenbuild.pace.lanes import FileLane, FileLanes
+from qwenbuild.pace.lanes import FileLane, FileLanes, Turn
 from qwenbuild.pace.spacing import MARGIN, TRAVEL_S
 
 
@@ -33,10 +33,15 @@ def lane(folder: Path, clock: FakeTime, rps: float = 2.0, concurrency: int = 2) 
 async def departures(way: FileLane, clock: FakeTime, count: int) -> list[float]:
     times = []
     for _ in range(count):
-        await way.turn()
-        way.leaving()
+        (await way.turn()).left()
         times.append(clock.now)
     return times
+
+
+async def pass_up(way: FileLane) -> None:
+    """Take a turn and do not use it."""
+    with await way.turn():
+        pass
 
 
 def approx(times: list[float]) -> Any:
@@ -57,8 +62,7 @@ async def test_many_who_wait_leave_one_after_the_other(tmp_path: Path) -> None:
     way, times = lane(tmp_path, clock, rps=20), []
 
     async def one() -> None:
-        await way.turn()
-        way.leaving()
+        (await way.turn()).left()
         times.append(clock.now)
 
     await asyncio.gather(*(one() for _ in range(50)))
@@ -71,7 +75,7 @@ async def test_two_builds_share_the_spacing(tmp_path: Path) -> None:
     first, second = lane(tmp_path, clock), lane(tmp_path, clock)
     times = []
     for way in (first, second) * 4:
-        await way.turn()
+        await pass_up(way)
         times.append(clock.now)
     assert min(gaps(times)) >= 1 / 2
 
@@ -79,10 +83,10 @@ async def test_two_builds_share_the_spacing(tmp_path: Path) -> None:
 async def test_somebody_who_leaves_late_delays_the_next_instead_of_bunching_up(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock)
-    await way.turn()
-    clock.now += 0.9
-    await way.turn()
-    await way.turn()
+    with await way.turn():
+        clock.now += 0.9
+    await pass_up(way)
+    await pass_up(way)
     assert clock.now >= 0.9 + 1 / 2
 
 
@@ -103,10 +107,10 @@ async def test_a_submission_that_arrived_late_holds_back_the_one_that_would_crow
     way, arrivals = lane(tmp_path, clock, rps=10), []
 
     async def one(number: int) -> None:
-        await way.turn()
+        turn = await way.turn()
         await clock.sleep(0.05 if number % 7 == 0 else 0.001)
         arrivals.append(clock.now)
-        way.accepted()
+        turn.accepted()
 
     for number in range(60):
         await asyncio.create_task(one(number))
@@ -117,10 +121,10 @@ async def test_a_submission_that_arrived_late_holds_back_the_one_that_would_crow
 async def test_a_jump_of_the_days_clock_never_waits_more_than_one_interval(tmp_path: Path, jump: float) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock)
-    await way.turn()
+    await pass_up(way)
     clock.started += jump
     before = clock.now
-    await way.turn()
+    await pass_up(way)
     assert clock.now - before <= MARGIN / 2 + 0.001
 
 
@@ -147,7 +151,7 @@ async def test_a_build_that_died_between_turn_and_departure_holds_up_the_next_fo
     clock = FakeTime()
     dead = lane(tmp_path, clock)
     for _ in range(2):
-        await asyncio.create_task(dead.turn())
+        await dead.turn()
     before = clock.now
     await departures(lane(tmp_path, clock), clock, 1)
     assert 1.0 < clock.now - before <= 4.1
@@ -158,7 +162,7 @@ async def test_a_turn_that_is_not_used_is_given_to_the_next(tmp_path: Path) -> N
     way = lane(tmp_path, clock, 20)
     for _ in range(60):
         async with way.slot():
-            await way.turn()
+            await pass_up(way)
     assert clock.now <= 60 / 20
 
 
@@ -251,21 +255,21 @@ async def test_kill_9_of_a_build_frees_its_places(tmp_path: Path) -> None:
 async def test_a_429_halves_the_rate_and_success_widens_it_again(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock)
-    await way.turn()
-    way.throttled(None, narrow=False)
+    with await way.turn():
+        way.throttled(None, narrow=False)
     narrowed = gaps(await departures(way, clock, 3))[-1]
     assert narrowed == pytest.approx(MARGIN, abs=0.02)
     for _ in range(10):
-        way.accepted()
+        way.went_well()
     assert gaps(await departures(way, clock, 4))[-1] == pytest.approx(MARGIN / 2, abs=0.011)
 
 
 async def test_refusals_of_one_moment_narrow_once(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock)
-    await way.turn()
-    for _ in range(5):
-        way.throttled(None, narrow=False)
+    with await way.turn():
+        for _ in range(5):
+            way.throttled(None, narrow=False)
     assert gaps(await departures(way, clock, 3))[-1] == pytest.approx(MARGIN, abs=0.02)
 
 
@@ -275,7 +279,7 @@ async def test_a_concurrency_429_takes_one_place_and_gives_it_back_slowly(tmp_pa
     way.throttled(0.0, narrow=True)
     assert await most_inside(way, clock) == 2
     for _ in range(8):
-        way.accepted()
+        way.went_well()
     assert await most_inside(way, clock) == 3
 
 
@@ -344,9 +348,9 @@ async def test_fifty_who_wait_cost_next_to_nothing(tmp_path: Path) -> None:
 async def test_spacing_counts_from_when_a_submission_leaves(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock, 2, 9)
-    await way.turn()
+    turn = await way.turn()
     clock.now += 0.3
-    way.leaving()
+    turn.left()
     await way.turn()
     assert clock.now >= 0.3 + 0.5
 
@@ -357,10 +361,11 @@ async def test_trouble_with_its_files_never_hides_that_a_submission_was_accepted
     """After a ticket, an error here would lose it: the note waits for the next turn, and a lost folder is made again."""
     clock = FakeTime()
     way = lane(tmp_path / "pace", clock, 20)
-    await way.turn()
+    first, second = await way.turn(), await way.turn()
+    before = clock.now
     shutil.rmtree(tmp_path / "pace")
-    way.leaving()
-    way.accepted()
+    first.left()
+    first.accepted()
     assert (tmp_path / "pace").is_dir()
 
     def full(self: object, text: bytes) -> None:
@@ -368,13 +373,13 @@ async def test_trouble_with_its_files_never_hides_that_a_submission_was_accepted
 
     with monkeypatch.context() as patched:
         patched.setattr(lanefiles.Note, "write", full)
-        way.leaving()
+        second.left()
         way.throttled(5.0, narrow=False)
-        way.accepted()
+        second.accepted()
         with pytest.raises(OSError, match="no space"):
             await way.turn()
     await way.turn()
-    assert clock.now == approx(5.0)
+    assert clock.now == approx(before + 5.0)
 
 
 async def test_what_leaves_late_in_a_task_of_its_own_counts_from_when_it_left(tmp_path: Path) -> None:
@@ -382,13 +387,13 @@ async def test_what_leaves_late_in_a_task_of_its_own_counts_from_when_it_left(tm
     way, left = lane(tmp_path, clock, 20, 100), []
 
     async def one(number: int) -> None:
-        await way.turn()
+        turn = await way.turn()
         clock.now += 0.3 if number == 0 else 0.0  # connecting took its time
         left.append(clock.now)
-        await asyncio.create_task(later())
+        await asyncio.create_task(later(turn))
 
-    async def later() -> None:
-        way.leaving()
+    async def later(turn: Turn) -> None:
+        turn.left()
 
     for number in range(60):
         await one(number)
@@ -418,13 +423,13 @@ def in_virtual_time(main: Callable[[Waits], Coroutine[Any, Any, None]]) -> float
 
 async def submit(way: FileLane, ready_after: float, left: list[float], waits: Waits) -> None:
     """One submission that is ready to leave so many seconds after its turn, and is answered 5 ms after it left."""
-    await way.turn()
+    turn = await way.turn()
     await asyncio.sleep(ready_after)
-    await way.due()
+    await turn.due()
     left.append(waits.steady())
-    way.leaving()
+    turn.left()
     await asyncio.sleep(0.005)
-    way.accepted()
+    turn.accepted()
 
 
 def story(folder: Path, rps: float, ready: Sequence[float]) -> tuple[list[float], float]:
@@ -470,7 +475,7 @@ async def test_a_refusal_doubles_the_guess_of_the_way_there_and_success_takes_it
         way.throttled(0.0, narrow=False)
         assert kept(tmp_path)["travel"] == pytest.approx(guess)
     for _ in range(2000):
-        way.accepted()
+        way.went_well()
     assert kept(tmp_path)["travel"] == TRAVEL_S
 
 
@@ -485,7 +490,6 @@ async def test_a_far_pace_keeps_no_long_list(tmp_path: Path) -> None:
     clock = FakeTime()
     way = lane(tmp_path, clock, 1000, 200)
     for _ in range(100):
-        await way.turn()
-        way.leaving()
+        (await way.turn()).left()
         clock.now += 0.02
     assert len(kept(tmp_path)["recent"]) < 8

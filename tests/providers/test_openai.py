@@ -26,8 +26,9 @@ from qwenbuild.errors import (
 )
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import ProviderSettings, Ticket
+from qwenbuild.ports import Gate
 from qwenbuild.providers import build_provider
-from tests.providers.bench import action, order
+from tests.providers.bench import action, order, routed
 
 BASE = "http://127.0.0.1:8091"
 SUBMIT = f"{BASE}/v1/images/generations"
@@ -36,7 +37,7 @@ PICTURE = placeholder_png(action("openai"))
 
 @pytest.fixture
 def wire() -> Iterator[respx.MockRouter]:
-    with respx.mock(assert_all_called=False) as router:
+    with routed() as router:
         yield router
 
 
@@ -53,7 +54,7 @@ def answer(data: bytes = PICTURE, **more: Any) -> httpx.Response:
 async def test_the_request_says_everything(wire: respx.MockRouter) -> None:
     route = wire.post(SUBMIT).mock(return_value=answer())
     made, asked = provider(), order("openai")
-    ticket = await made.submit(asked, made.body(asked))
+    ticket = await made.submit(asked, made.body(asked), Gate())
     request = route.calls.last.request
     assert json.loads(request.content) == {
         "model": "Qwen/Qwen-Image-2512",
@@ -79,7 +80,7 @@ async def test_the_request_says_everything(wire: respx.MockRouter) -> None:
 async def test_any_host_may_be_named_with_or_without_v1(wire: respx.MockRouter, base: str) -> None:
     route = wire.post("http://gpu-box:8091/v1/images/generations").mock(return_value=answer())
     made, asked = provider(base_url=base), order("openai")
-    await made.submit(asked, made.body(asked))
+    await made.submit(asked, made.body(asked), Gate())
     assert route.call_count == 1
     await made.close()
 
@@ -110,7 +111,7 @@ async def test_a_key_goes_only_where_the_environment_sends_it(
 ) -> None:
     route = wire.post(path="/v1/images/generations").mock(return_value=answer())
     made, asked = provider(environ, **settings), order("openai")
-    await made.submit(asked, made.body(asked))
+    await made.submit(asked, made.body(asked), Gate())
     assert ("authorization" in route.calls.last.request.headers) is sends
     await made.close()
 
@@ -146,7 +147,7 @@ async def test_each_error(wire: respx.MockRouter, status: int, body: Any, error:
     wire.post(SUBMIT).mock(return_value=reply)
     made, asked = provider(), order("openai")
     with pytest.raises(ProviderError) as caught:
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     assert type(caught.value) is error
     assert getattr(caught.value, "kind", "") == kind
     await made.close()
@@ -181,7 +182,7 @@ SPELLINGS: dict[str, Any] = {
 async def test_a_picture_is_read_however_the_server_spells_it(wire: respx.MockRouter, spelling: str) -> None:
     wire.post(SUBMIT).mock(return_value=httpx.Response(200, json={"data": SPELLINGS[spelling]}))
     made, asked = provider(), order("openai")
-    ticket = await made.submit(asked, made.body(asked))
+    ticket = await made.submit(asked, made.body(asked), Gate())
     assert (await made.collect(ticket, asked.action)).data == PICTURE
     await made.close()
 
@@ -205,7 +206,7 @@ async def test_a_picture_behind_a_link_of_the_server_itself_is_fetched_from_ther
     )
     fetched = wire.get(asked_at).mock(return_value=httpx.Response(200, content=PICTURE))
     made, asked = provider(OWN, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
-    picture = await made.collect(await made.submit(asked, made.body(asked)), asked.action)
+    picture = await made.collect(await made.submit(asked, made.body(asked), Gate()), asked.action)
     assert (picture.data, picture.billed) == (PICTURE, {})
     assert ("authorization" in fetched.calls.last.request.headers) is with_key
     await made.close()
@@ -229,7 +230,7 @@ async def test_a_link_to_another_host_is_not_followed_and_gets_no_key(wire: resp
     )
     elsewhere = wire.get(url__regex=".*").mock(return_value=httpx.Response(200, content=PICTURE))
     made, asked = provider(OWN, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
-    ticket = await made.submit(asked, made.body(asked))
+    ticket = await made.submit(asked, made.body(asked), Gate())
     with pytest.raises(NotFetched) as caught:
         await made.collect(ticket, asked.action)
     assert (caught.value.stuck, elsewhere.call_count) == (True, 0)
@@ -241,7 +242,7 @@ async def test_an_answer_without_a_picture_is_shown_in_the_servers_words_and_kep
     wire.post(SUBMIT).mock(return_value=httpx.Response(200, content=body))
     made, asked = provider(), order("openai")
     with pytest.raises(Uncertain, match="out of memory") as caught:
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     assert caught.value.data == body
     assert "canary" not in str(caught.value)
     with pytest.raises(Lost) as cut:
@@ -255,6 +256,6 @@ async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_i
     environ = {"QWENBUILD_GPU_BASE_URL": "https://gpu.example", "GPU_API_KEY": "gpu-canary-0001"}
     made, asked = provider(environ, base_url=None, api_key_env="GPU_API_KEY"), order("openai")
     wire.post("https://gpu.example/v1/images/generations").mock(return_value=httpx.Response(200, json={"data": [item]}))
-    ticket = await made.submit(asked, made.body(asked))
+    ticket = await made.submit(asked, made.body(asked), Gate())
     assert ticket.facts == {"actual_prompt": "glowing, for ***"}
     await made.close()

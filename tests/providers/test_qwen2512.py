@@ -25,7 +25,8 @@ from qwenbuild.errors import (
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
-from tests.providers.bench import KEYS, action, build, order
+from qwenbuild.ports import Gate
+from tests.providers.bench import KEYS, action, build, order, routed
 
 BASE = "https://qwen-image-2512.org"
 SUBMIT, STATUS = f"{BASE}/api/generate", f"{BASE}/api/status"
@@ -36,7 +37,7 @@ PICTURE = placeholder_png(action("qwen2512"))
 
 @pytest.fixture
 def wire() -> Iterator[respx.MockRouter]:
-    with respx.mock(assert_all_called=False) as router:
+    with routed() as router:
         yield router
 
 
@@ -52,7 +53,7 @@ def task(status: str, code: int = 200, http: int = 200, **fields: Any) -> httpx.
 async def test_the_request_is_exactly_this(wire: respx.MockRouter) -> None:
     route = wire.post(SUBMIT).mock(return_value=task("IN_PROGRESS"))
     made, asked = provider(webhook="https://team.example/hook"), order("qwen2512", output_format="webp", seed=0)
-    ticket = await made.submit(asked, made.body(asked))
+    ticket = await made.submit(asked, made.body(asked), Gate())
     request = route.calls.last.request
     assert json.loads(request.content) == {
         "prompt": "a paper lantern",
@@ -136,7 +137,7 @@ async def test_each_code_and_the_worse_of_the_two_wins(
     wire.post(SUBMIT).mock(return_value=httpx.Response(http, json=body))
     made, asked = provider(), order("qwen2512")
     with pytest.raises(ProviderError) as caught:
-        await made.submit(asked, made.body(asked))
+        await made.submit(asked, made.body(asked), Gate())
     assert type(caught.value) is error
     assert getattr(caught.value, "kind", "") == kind
     await made.close()

@@ -12,6 +12,7 @@ from qwenbuild.errors import NotFetched, ProviderError, Throttled
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.pace.retry import Retries, Then
+from qwenbuild.ports import Gate
 from tests.campaign.part_http import hurried
 from tests.providers.bench import HOSTED, action, at, http, order, server
 from tests.walking import Project
@@ -39,7 +40,7 @@ BODIES = {
 
 async def submit(provider: Any, kind: str) -> None:
     asked = order(kind)
-    await provider.submit(asked, provider.body(asked))
+    await provider.submit(asked, provider.body(asked), Gate())
 
 
 async def poll(provider: Any, kind: str) -> None:

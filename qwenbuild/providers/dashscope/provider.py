@@ -26,7 +26,7 @@ from qwenbuild.errors import (
 )
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
-from qwenbuild.ports import Recovery
+from qwenbuild.ports import Gate, Recovery
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.dashscope.answers import ErrorEnvelope, fault_of, items, mapping, request_id, text
 from qwenbuild.providers.dashscope.errors import error_of, is_pace
@@ -85,7 +85,7 @@ class DashScope(Hosted):
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.site.key.reveal()}"}
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once. The ticket of a synchronous call holds the picture's address already."""
         row = self.row(order.action.model)
         path = self._path(row)
@@ -93,7 +93,7 @@ class DashScope(Hosted):
         if path != SYNC_PATH:
             headers["X-DashScope-Async"] = "enable"
         read = self.settings.timeout if path == SYNC_PATH else min(ASYNC_READ, self.settings.timeout)
-        answer = await self.wire.post(self.base_url + path, headers, body, read=read)
+        answer = await self.wire.post(self.base_url + path, headers, body, gate, read=read)
         record = answer.json()
         output = mapping(mapping(record).get("output"))
         if answer.status >= 300 or not output:

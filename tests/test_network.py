@@ -109,6 +109,7 @@ def test_a_folder_of_certificates_or_a_log_of_keys_that_is_not_there_stops_too(
 
 
 def test_a_shared_cache_asks_the_same_of_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
     with pytest.raises(InputError, match="ALL_PROXY"):
         open_remote("https://cache.example/x", {})

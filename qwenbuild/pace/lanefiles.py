@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-PADDING = 512
+PADDING_BYTES = 512
 """Notes are padded to a multiple of so many bytes and never made shorter: a file that is cut to nothing and written again
 is brought to the disk at once by some file systems."""
 
@@ -35,7 +35,7 @@ else:
         return True
 
 
-def take(path: str) -> int | None:
+def try_lock(path: str) -> int | None:
     """A descriptor that holds the lock of this file until it is closed; None when another one does. Never waits."""
     while True:
         fd = _opened(path)
@@ -82,6 +82,6 @@ class Note:
         fd = os.open(self._path, _FLAGS, 0o644)
         try:
             size = os.fstat(fd).st_size
-            os.write(fd, text.ljust(max(size, -(-len(text) // PADDING) * PADDING)))
+            os.write(fd, text.ljust(max(size, -(-len(text) // PADDING_BYTES) * PADDING_BYTES)))
         finally:
             os.close(fd)

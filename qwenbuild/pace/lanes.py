@@ -17,12 +17,12 @@ from typing import Literal
 
 from qwenbuild.model import Limits
 from qwenbuild.pace.clock import Waits
-from qwenbuild.pace.lanefiles import Note, take
-from qwenbuild.pace.spacing import AHEAD_S, PAUSE_CAP_S, TRAVEL_S, Pace, PaceState
+from qwenbuild.pace.lanefiles import Note, try_lock
+from qwenbuild.pace.spacing import MAX_LEAD_S, PAUSE_CAP_S, TRAVEL_S, Pace, PaceState
 
 LEAD_DECAY = 0.97
 """The lead that turns are given shrinks by this factor with each submission that is ready sooner."""
-FIRST_LOOK_S, LAST_LOOK_S = 0.05, 1.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.05, 1.0
 """Seconds between looks for a place that another process holds."""
 LOCK_RETRY_S = 0.002
 
@@ -86,7 +86,7 @@ class FileLane:
             self._freed.set()
 
     async def _take(self) -> int:
-        look = FIRST_LOOK_S
+        look = FIRST_RETRY_S
         async with self._place_lock:
             while True:
                 self._freed.clear()
@@ -94,7 +94,7 @@ class FileLane:
                 if number is not None:
                     return number
                 others = len(self._held) < self._open()
-                look = min(LAST_LOOK_S, look * 1.5) if others else LAST_LOOK_S
+                look = min(MAX_RETRY_S, look * 1.5) if others else MAX_RETRY_S
                 await self._until_freed(look)
 
     def _open(self) -> int:
@@ -104,7 +104,7 @@ class FileLane:
         for number in range(self._open()):
             if number in self._held:
                 continue
-            lock = None if self._path is None else take(f"{self._path}.{number}.slot")
+            lock = None if self._path is None else try_lock(f"{self._path}.{number}.slot")
             if lock is not None or self._path is None:
                 self._held[number] = lock
                 return number
@@ -151,14 +151,14 @@ class FileLane:
         if pause <= self._lead:
             return Turn(self, steady, steady + pause)
         unusual = pause > 2 * self._pace.interval * self._state.factor  # it may be over when another one leaves
-        return min(pause - self._lead, FIRST_LOOK_S) if unusual else pause - self._lead
+        return min(pause - self._lead, FIRST_RETRY_S) if unusual else pause - self._lead
 
     async def ready(self, given: float, due: float) -> None:
         """A submission whose turn was given at `given` could leave now: learn from it, and wait until it is due."""
         took = self._waits.steady() - given
-        self._lead = min(AHEAD_S, max(took, self._lead * LEAD_DECAY))
+        self._lead = min(MAX_LEAD_S, max(took, self._lead * LEAD_DECAY))
         if (pause := due - given - took) > 0:
-            await self._waits.sleep(min(pause, AHEAD_S))
+            await self._waits.sleep(min(pause, MAX_LEAD_S))
 
     def leave(self, due: float) -> float:
         """The submission that was due at `due` has left only now: the next keeps its distance from here."""
@@ -222,7 +222,7 @@ class FileLane:
         """The change's answer after storing the state, None when another process is at it."""
         if self._path is None or self._note_file is None:
             return change(self._state)
-        lock = take(f"{self._path}.lock")
+        lock = try_lock(f"{self._path}.lock")
         if lock is None:
             return None
         try:

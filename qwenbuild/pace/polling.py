@@ -35,10 +35,10 @@ class Looks:
         return left > 0
 
 
-FAILURES = 5
+MAX_FAILURES = 5
 """Questions in a row that may go wrong before the error is handed on."""
-QUICKEST = 0.05
-UNASKED = 20.0
+MIN_PAUSE_S = 0.05
+MAX_UNASKED_S = 20.0
 """Seconds that a task on loopback may go unasked while another one of its kind is asked for all."""
 
 
@@ -58,12 +58,12 @@ class Cadence:
 
     def _quick(self, elapsed: float) -> float:
         if self._usual is None:
-            return max(2 * QUICKEST, elapsed / 8)
-        return max(QUICKEST, self._usual - elapsed, elapsed / 20)
+            return max(2 * MIN_PAUSE_S, elapsed / 8)
+        return max(MIN_PAUSE_S, self._usual - elapsed, elapsed / 20)
 
     def asks(self, who: object, unasked: float) -> bool:
         """Whether this task is asked for now, or waits until the first of its kind has shown how long they take."""
-        if not self._loopback or self._usual is not None or unasked >= UNASKED:
+        if not self._loopback or self._usual is not None or unasked >= MAX_UNASKED_S:
             return True
         self._scout = self._scout or who
         return self._scout is who
@@ -118,7 +118,7 @@ async def _asked(
             state = await ask()
         except (Unavailable, Throttled) as error:
             failures += 1
-            if failures > FAILURES:
+            if failures > MAX_FAILURES:
                 raise
             pause = _again(error, failures, waits)
             continue

@@ -29,8 +29,8 @@ from qwenbuild.ports import Recovery
 
 Phase = Literal["submit", "collect"]
 
-BACKOFF_FIRST, BACKOFF_CAP = 1.0, 30.0
-TOLD_CAP = 120.0
+BACKOFF_FIRST_S, BACKOFF_CAP_S = 1.0, 30.0
+RETRY_AFTER_CAP_S = 120.0
 
 
 class Then(StrEnum):
@@ -143,5 +143,5 @@ class Retries:
     def _pause(self, error: ProviderError, done: int) -> float:
         """The server's word, else an exponential pause with full jitter."""
         if isinstance(error, Throttled | NotFetched) and error.retry_after is not None:
-            return min(TOLD_CAP, error.retry_after)
-        return float(min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** (done - 1)) * self.waits.chance())
+            return min(RETRY_AFTER_CAP_S, error.retry_after)
+        return float(min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2.0 ** (done - 1)) * self.waits.chance())

@@ -13,22 +13,22 @@ MARGIN = 1.02
 """Exact spacing is refused now and then by a server that counts per second."""
 
 
-FAST = 5.0
-"""Submissions a second up to which each keeps its distance; above, it is enough that no span has too many."""
+EVEN_UP_TO_RPS = 5.0
+"""Up to this pace each submission keeps its distance; above, it is enough that no span has too many."""
 
 
-MOST_COUNTED = 50
+MAX_COUNTED = 50
 """Submissions that are counted at most: faster paces are kept in equal parts of a second, for the file is written at each."""
 
 
-SETTLES = 0.998
+TRAVEL_DECAY = 0.998
 """The guess shrinks by this factor at each accepted submission after a refusal."""
 
 
 CLOCK_SLACK_S = 0.002
 
 
-AHEAD_S = 0.75
+MAX_LEAD_S = 0.75
 """Seconds at most that a turn is given before its time, for what is done between a turn and the first byte."""
 
 
@@ -42,14 +42,14 @@ PAUSE_CAP_S = 120.0
 """Seconds that a server's Retry-After can hold us at most."""
 
 
-SLOWEST = 64.0
+MAX_FACTOR = 64.0
 
 
-WIDEN = 1.25
+FACTOR_DECAY = 1.25
 """Each accepted submission after a refusal makes the spacing smaller by this factor."""
 
 
-ROOM_AFTER = 8
+PLACE_BACK_AFTER = 8
 """Accepted submissions before a place in flight that was given up is tried again."""
 
 
@@ -69,15 +69,15 @@ class Pace:
         """The pace for a limit of submissions a second; no limit, no pace."""
         if rps <= 0 or math.isinf(rps):
             return cls()
-        count = max(1, int(rps / math.ceil(rps / MOST_COUNTED)))
-        if rps <= FAST:
+        count = max(1, int(rps / math.ceil(rps / MAX_COUNTED)))
+        if rps <= EVEN_UP_TO_RPS:
             return cls(MARGIN / rps, (MARGIN - 1) / rps, count, count / rps)
         return cls(1 / rps, 0.5 / rps, count, count / rps)
 
     @property
     def even(self) -> bool:
         """Whether a submission that leaves late moves the next one on: at a high pace it is enough to count."""
-        return self.count <= FAST
+        return self.count <= EVEN_UP_TO_RPS
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class PaceState:
 
     def wait(self, steady: float, wall: float, pace: Pace) -> float:
         """Seconds until a submission may leave. What was left by a clock that has jumped holds nobody up for long."""
-        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor + AHEAD_S)
+        spaced = min(self.next_steady - steady, self.next_wall - wall, pace.interval * self.factor + MAX_LEAD_S)
         paused = min(self.until_steady - steady, self.until_wall - wall, PAUSE_CAP_S)
         return max(spaced, paused, self._crowded(steady, pace), 0.0)
 
@@ -120,7 +120,7 @@ class PaceState:
         return [
             (out, there)
             for out, there in self.recent
-            if out <= steady + AHEAD_S and there <= out + OVERDUE_S and there + pace.span + CLOCK_SLACK_S > steady
+            if out <= steady + MAX_LEAD_S and there <= out + OVERDUE_S and there + pace.span + CLOCK_SLACK_S > steady
         ]
 
     def left(self, steady: float, wall: float, pace: Pace) -> None:
@@ -165,7 +165,7 @@ class PaceState:
         if narrow:
             self.fewer += 1
         else:
-            self.factor = min(SLOWEST, self.factor * 2)
+            self.factor = min(MAX_FACTOR, self.factor * 2)
             self.travel = min(TRAVEL_CAP_S, self.travel * 2)
         self.until_steady = max(self.until_steady, steady + pause)
         self.until_wall = max(self.until_wall, wall + pause)
@@ -173,7 +173,7 @@ class PaceState:
     def went_well(self) -> None:
         """The server accepted: the spacing shrinks at once a little, a place comes back after a while."""
         self.streak += 1
-        self.factor = max(1.0, self.factor / WIDEN)
-        self.travel = max(TRAVEL_S, self.travel * SETTLES)
-        if self.fewer and self.streak >= ROOM_AFTER:
+        self.factor = max(1.0, self.factor / FACTOR_DECAY)
+        self.travel = max(TRAVEL_S, self.travel * TRAVEL_DECAY)
+        if self.fewer and self.streak >= PLACE_BACK_AFTER:
             self.fewer, self.streak = self.fewer - 1, 0

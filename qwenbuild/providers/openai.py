@@ -29,10 +29,10 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
-from qwenbuild.transport.http import PICTURE_CAP, Answer
+from qwenbuild.transport.http import PICTURE_CAP_BYTES, Answer
 from qwenbuild.transport.secret import vendor_words, without_keys
 
-ANSWER_CAP = PICTURE_CAP * 4 // 3 + (4 << 20)
+ANSWER_CAP_BYTES = PICTURE_CAP_BYTES * 4 // 3 + (4 << 20)
 URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -61,7 +61,7 @@ class OpenAI(Hosted):
         """Send once and wait for the picture itself."""
         headers = {**self._headers(), "Content-Type": "application/json"}
         url = f"{self._v1}/images/generations"
-        answer = await self.wire.post(url, headers, body, gate, read=self.settings.timeout, cap=ANSWER_CAP)
+        answer = await self.wire.post(url, headers, body, gate, read=self.settings.timeout, cap=ANSWER_CAP_BYTES)
         record = answered(answer)
         if answer.status >= 300:
             raise self._error(answer, record)
@@ -102,7 +102,7 @@ class OpenAI(Hosted):
         if (parts.scheme, parts.netloc) != (here.scheme, here.netloc):
             return await super().bytes_of(url)
         try:
-            answer = await self.wire.get(url, self._headers(), cap=PICTURE_CAP)
+            answer = await self.wire.get(url, self._headers(), cap=PICTURE_CAP_BYTES)
         except Unavailable as error:
             raise NotFetched(error.message, url=url) from error
         if answer.status != 200:

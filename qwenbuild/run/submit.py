@@ -23,7 +23,7 @@ from qwenbuild.run.world import Progress, Stopped
 
 SUBMIT = "submit"
 """What a task that sends is called."""
-APART = 5.0
+APART_UP_TO_RPS = 5.0
 """Submissions a second up to which each waits for the one before: they must not leave together after a slow write."""
 
 
@@ -74,7 +74,7 @@ class Job:
     @property
     def apart(self) -> bool:
         """Whether submissions are so far apart that the next one's turn can wait until the journal has this one."""
-        return 0 < self.provider.limits(self.purchase.action.model).rps <= APART
+        return 0 < self.provider.limits(self.purchase.action.model).rps <= APART_UP_TO_RPS
 
     def check(self) -> None:
         """Raises Stopped when submitting has stopped."""

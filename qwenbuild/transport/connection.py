@@ -24,7 +24,7 @@ READ_AHEAD_BYTES = 4 << 20
 """Bytes that wait to be read before the sender is held up."""
 HEAD_CAP_BYTES = 100 << 10
 """Bytes of an answer's status and headers."""
-EYEBALLS_S = 0.25
+HAPPY_EYEBALLS_DELAY_S = 0.25
 """Seconds until a second address of a name is tried beside the first (RFC 8305)."""
 
 
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol, httpx.AsyncByteStream):
 
     async def connect(self, host: str, port: int) -> None:
         """Connect to a name or an address, once."""
-        race = None if _is_address(host) else EYEBALLS_S
+        race = None if _is_address(host) else HAPPY_EYEBALLS_DELAY_S
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.timeouts.connect):

@@ -9,7 +9,7 @@ import re
 import zlib
 
 GZIP_MAGIC = b"\x1f\x8b"
-WORDS_CAP = 64 << 10
+ERROR_CAP_BYTES = 64 << 10
 """Bytes of an error's body; more is not read."""
 GONE_STATUSES = frozenset({403, 404, 410})
 GONE_CODES = frozenset({"AccessDenied", "ExpiredToken", "NoSuchKey", "NoSuchBucket"})

@@ -20,7 +20,7 @@ from qwenbuild.errors import InputError
 
 KINDS = ("http", "https", "all")
 SCHEMES = ("http", "https", "socks5", "socks5h")
-CERTIFICATES_CAP = 16 << 20
+CERTIFICATES_CAP_BYTES = 16 << 20
 """Bytes of a file of certificates; a system's own has a quarter of a megabyte."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
@@ -137,8 +137,8 @@ def _check_file(name: str, path: str) -> None:
         raise _unusable(name, path, _reason(error)) from error
     if not stat.S_ISREG(found.st_mode):
         raise _unusable(name, path, "it is not a file")
-    if found.st_size > CERTIFICATES_CAP:
-        raise _unusable(name, path, f"it is larger than {CERTIFICATES_CAP >> 20} MB")
+    if found.st_size > CERTIFICATES_CAP_BYTES:
+        raise _unusable(name, path, f"it is larger than {CERTIFICATES_CAP_BYTES >> 20} MB")
 
 
 def _check_folder(name: str, path: str) -> None:

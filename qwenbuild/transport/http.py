@@ -20,19 +20,19 @@ import httpx
 
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.ports import Gate
-from qwenbuild.transport.decoding import GZIP_MAGIC, WORDS_CAP, NotUnpacked, TooLarge, says_gone, unpacked
+from qwenbuild.transport.decoding import ERROR_CAP_BYTES, GZIP_MAGIC, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.transport.guard import AddressGuard
 from qwenbuild.transport.routes import CONNECTIONS, Resolve, Route, guarded, resolve_host
 from qwenbuild.transport.secret import vendor_words
 
-ANSWER_CAP = 1 << 20
+ANSWER_CAP_BYTES = 1 << 20
 """Bytes of a JSON answer; more is not read."""
-DRIPS_S = 90.0
+TRICKLE_S = 90.0
 """Seconds for an answer that comes drop by drop: a timeout alone begins anew with each of them."""
 DEPTH_CAP = 32
-PICTURE_CAP = 64 << 20
+PICTURE_CAP_BYTES = 64 << 20
 """Bytes of a picture, unpacked; more is not read."""
-REDIRECTS = 3
+MAX_REDIRECTS = 3
 
 
 class LinkDead(Exception):
@@ -108,7 +108,7 @@ class DownloadLimits:
     total: float = 300.0
     grace: float = 20.0
     rate: float = 1024.0
-    cap: int = PICTURE_CAP
+    cap: int = PICTURE_CAP_BYTES
     read: float = 30.0
 
 
@@ -126,7 +126,7 @@ class Wire:
         self._downloads = Route(patience, keep=CONNECTIONS, addresses=addresses, env=env)
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, gate: Gate, *, read: float, cap: int = ANSWER_CAP
+        self, url: str, headers: Mapping[str, str], body: bytes, gate: Gate, *, read: float, cap: int = ANSWER_CAP_BYTES
     ) -> Answer:
         """Send once over a connection of its own, through the gate. Raises Unavailable or AccountStop when no byte of it was
         written, else Uncertain.
@@ -134,8 +134,8 @@ class Wire:
         try:
             patience = httpx.Timeout(read, connect=10.0, write=60.0)
             async with (
-                asyncio.timeout(read + DRIPS_S),
-                self._submits.sent("POST", url, headers, body, patience, gate) as response,
+                asyncio.timeout(read + TRICKLE_S),
+                self._submits.stream("POST", url, headers, body, patience, gate) as response,
             ):
                 gate.written = True  # whatever carried it: what is answered has arrived
                 return await _answer(response, cap)
@@ -144,10 +144,10 @@ class Wire:
         except Exception as error:
             raise fate(error, gate) from error
 
-    async def get(self, url: str, headers: Mapping[str, str], *, cap: int = ANSWER_CAP) -> Answer:
+    async def get(self, url: str, headers: Mapping[str, str], *, cap: int = ANSWER_CAP_BYTES) -> Answer:
         """Ask something that costs nothing. Raises Unavailable for whatever stands in the way."""
         try:
-            async with asyncio.timeout(DRIPS_S), self._polls.sent("GET", url, headers) as response:
+            async with asyncio.timeout(TRICKLE_S), self._polls.stream("GET", url, headers) as response:
                 return await _answer(response, cap)
         except Exception as error:
             raise Unavailable(
@@ -171,7 +171,7 @@ class Wire:
             raise Unavailable(f"the download from {urlsplit(url).hostname} broke off ({name})", code=name) from error
 
     async def _follow(self, url: str) -> bytes:
-        for _ in range(REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             self.guard.check(url)
             status, headers, data = await self._download(url)
             if status in (301, 302, 303, 307, 308) and headers.get("location"):
@@ -188,14 +188,14 @@ class Wire:
         raise LinkDead(310)
 
     async def _download(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
-        async with self._downloads.sent("GET", url, {}) as response:
+        async with self._downloads.stream("GET", url, {}) as response:
             status, headers = response.status_code, response.headers
             if 300 <= status < 400:
                 return status, headers, b""
             if status == 200:
                 return status, headers, await self._body(response, self.limits.cap)
             with contextlib.suppress(TooLarge, NotUnpacked):
-                return status, headers, await self._body(response, WORDS_CAP)
+                return status, headers, await self._body(response, ERROR_CAP_BYTES)
             return status, headers, b""
 
     async def _body(self, response: httpx.Response, cap: int) -> bytes:

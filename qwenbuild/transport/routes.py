@@ -61,7 +61,7 @@ class Route:
         self._transports: dict[str | None, Http1Transport] = {None: straight}
 
     @asynccontextmanager
-    async def sent(
+    async def stream(
         self,
         method: str,
         url: str,

@@ -389,7 +389,7 @@ BUGS = (
     Bug(
         "a submission leaves before it is due",
         "pace/lanes.py",
-        "            await self._waits.sleep(min(pause, AHEAD_S))",
+        "            await self._waits.sleep(min(pause, MAX_LEAD_S))",
         "            return",
         ("tests/providers/test_lanes.py",),
     ),

@@ -7,6 +7,7 @@ import struct
 import zlib
 
 from qwenbuild.model import Action, Order, Picture, Price, Ticket
+from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
 from qwenbuild.providers.site import Hosted, checked, compact
 
@@ -22,7 +23,7 @@ class Sketch(Hosted):
     def body(self, order: Order) -> bytes:
         return compact({"key": order.key})
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         return Ticket(self.name, "", task_id=order.key[:16], data=drawn(order.action))
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:

@@ -18,7 +18,7 @@ BRAKE_SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class GateDecision:
     """`open`, `ask` (consent is missing; a terminal may give it) or `stop`; `code` is consent, budget or brake."""
 
     answer: Literal["open", "ask", "stop"]
@@ -26,21 +26,21 @@ class Gate:
     message: str = ""
 
 
-OPEN = Gate("open")
+OPEN = GateDecision("open")
 
 
-def decide(plan: Plan, budget: Price, *, yes: bool, max_cost: Price | None) -> Gate:
+def decide(plan: Plan, budget: Price, *, yes: bool, max_cost: Price | None) -> GateDecision:
     """What the plan's price, the manifest's budget and the user's consent add up to."""
     if not plan.cost and not plan.unknown_price:
         return OPEN
     return _brake(plan, max_cost) or _ceiling(plan, budget, yes, max_cost) or _consent(plan, yes, max_cost)
 
 
-def _brake(plan: Plan, max_cost: Price | None) -> Gate | None:
+def _brake(plan: Plan, max_cost: Price | None) -> GateDecision | None:
     most = max(BRAKE_FLOOR, len(plan.steps) * BRAKE_SHARE // 100)
     if plan.unexplained <= most or max_cost is not None:
         return None
-    return Gate(
+    return GateDecision(
         "stop",
         "brake",
         f"{plan.unexplained:,} pictures would be bought that no change of the manifest explains (more than {most:,}): "
@@ -49,13 +49,13 @@ def _brake(plan: Plan, max_cost: Price | None) -> Gate | None:
     )
 
 
-def _ceiling(plan: Plan, budget: Price, yes: bool, max_cost: Price | None) -> Gate | None:
+def _ceiling(plan: Plan, budget: Price, yes: bool, max_cost: Price | None) -> GateDecision | None:
     for name, limits in (("the manifest's budget", budget), ("--max-cost", (max_cost or {}) if yes else {})):
         over = _over(plan.cost, limits)
         if over:
             unit, amount, limit = over
             text = f"the plan costs {money(unit, amount)}, more than {name} of {money(unit, limit)}"
-            return Gate("stop", "budget", f"{text}; build a part of it with --limit N or a selection")
+            return GateDecision("stop", "budget", f"{text}; build a part of it with --limit N or a selection")
     return None
 
 
@@ -65,15 +65,17 @@ def _over(cost: Price, limits: Price) -> tuple[str, Decimal, Decimal] | None:
     )
 
 
-def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> Gate:
+def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> GateDecision:
     if yes:
         return OPEN
     if plan.unknown_price:
-        return Gate("ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them all the same")
+        return GateDecision(
+            "ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them all the same"
+        )
     if max_cost is not None and all(unit in max_cost and amount <= max_cost[unit] for unit, amount in plan.cost.items()):
         return OPEN
     limit = "" if max_cost is None else f", more than --max-cost of {total(max_cost)}"
-    return Gate("ask", "consent", f"this build costs {total(plan.cost)}{limit}; say --yes, or --max-cost AMOUNT")
+    return GateDecision("ask", "consent", f"this build costs {total(plan.cost)}{limit}; say --yes, or --max-cost AMOUNT")
 
 
 def money(unit: str, amount: Decimal) -> str:

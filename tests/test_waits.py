@@ -81,7 +81,7 @@ def test_ctrl_c_says_of_each_api_what_leaving_costs(walked: Project, emulated: S
 
 def test_a_request_that_has_not_left_is_not_called_paid_for(walked: Project, emulated: Served) -> None:
     stock(walked, "async", "a lantern")
-    said = interrupted(walked, "qwenbuild.pace.lanes.Turn.due", before=True)
+    said = interrupted(walked, "qwenbuild.pace.lanes.LaneTurn.due", before=True)
     assert "1 not sent yet (n0s0): they cost nothing." in said
 
 

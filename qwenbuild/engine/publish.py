@@ -33,7 +33,7 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class PublishedFiles:
     """What was published of one entry: the lock's words for its files, and what happened to each.
 
     `unfit` are (path, sentence) of files that are not what is expected; `unsigned` are files made from a signed picture,
@@ -59,8 +59,8 @@ class _Tally:
     unsigned: list[str] = field(default_factory=list)
     derived: int = 0
 
-    def files(self) -> Files:
-        return Files(
+    def files(self) -> PublishedFiles:
+        return PublishedFiles(
             self.outputs, tuple(self.written), self.derived, tuple(self.failures), tuple(self.unfit), tuple(self.unsigned)
         )
 
@@ -84,7 +84,7 @@ class Publisher:
     placed: dict[str, tree.Found] = field(default_factory=dict)
     palettes: Mapping[str, Path] = field(default_factory=dict)
 
-    def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, Files]:
+    def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, PublishedFiles]:
         """Write what the step's outputs lack.
 
         Raises Unfit when the picture is not what the entry expects, CacheError when its bytes are not to be had.
@@ -155,7 +155,7 @@ class Publisher:
 
     # ------------------------------------------------------------ files
 
-    def _files(self, step: Step, record: LockEntry | None, digest: str, media_type: str) -> Files:
+    def _files(self, step: Step, record: LockEntry | None, digest: str, media_type: str) -> PublishedFiles:
         tally = _Tally()
         for output in step.outputs:
             path = output.spec.path
@@ -307,7 +307,7 @@ class Publisher:
         digest: str,
         result: ActionResult | None,
         results: Mapping[str, ActionResult],
-        files: Files,
+        files: PublishedFiles,
     ) -> LockEntry:
         candidate = step.candidates[step.used].candidate
         same = record is not None and record.digest == digest
@@ -328,7 +328,7 @@ class Publisher:
     def _made(self, key: str, digest: str) -> str:
         return next((r.made for r in self.cache.results([key]).get(key, ()) if r.digest == digest), "")
 
-    def _old_paths(self, record: LockEntry, files: Files) -> dict[str, LockOutput]:
+    def _old_paths(self, record: LockEntry, files: PublishedFiles) -> dict[str, LockOutput]:
         """Paths that this entry no longer wants stay as orphans until they are cleaned."""
         return {
             path: replace(output, digest=output.digest or record.digest, orphan=True)

@@ -121,7 +121,7 @@ class FileLane:
 
     # ------------------------------------------------------------ spacing
 
-    async def turn(self) -> Turn:
+    async def turn(self) -> LaneTurn:
         """The next submission's turn, once it may be made ready. Whoever leaves sets the time of the next, so that nobody's
         delay bunches up.
 
@@ -129,13 +129,13 @@ class FileLane:
         lost between two submissions. Who is ready before its time waits for it in `Turn.due`.
         """
         if self._path is None and not self._pace.interval:
-            return Turn(self, 0.0, 0.0, paced=False)
+            return LaneTurn(self, 0.0, 0.0, paced=False)
         async with self._turn_lock:
             while isinstance(turn := self._try_to_leave(), float):
                 await self._waits.sleep(turn)
             return turn
 
-    def _try_to_leave(self) -> Turn | float:
+    def _try_to_leave(self) -> LaneTurn | float:
         """The next submission's turn, else the seconds until it is worth asking again."""
         steady, wall = self._waits.steady(), self._waits.wall()
 
@@ -149,7 +149,7 @@ class FileLane:
         if pause is None:
             return LOCK_RETRY_S
         if pause <= self._lead:
-            return Turn(self, steady, steady + pause)
+            return LaneTurn(self, steady, steady + pause)
         unusual = pause > 2 * self._pace.interval * self._state.factor  # it may be over when another one leaves
         return min(pause - self._lead, FIRST_RETRY_S) if unusual else pause - self._lead
 
@@ -252,7 +252,7 @@ class FileLane:
         self._written = text
 
 
-class Turn:
+class LaneTurn:
     """One submission's place in the pace of a lane: given at `given`, due at `due`, both by the steady clock.
 
     As a context: what has not left at the end of the block will not be sent, and nobody waits for it.
@@ -285,7 +285,7 @@ class Turn:
         self._state = "over"
         self._lane.went_well()
 
-    def __enter__(self) -> Turn:
+    def __enter__(self) -> LaneTurn:
         return self
 
     def __exit__(self, *raised: object) -> None:

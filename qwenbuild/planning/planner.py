@@ -70,7 +70,7 @@ class Planned:
     def _wanted(self) -> frozenset[str]:
         return frozenset(spec.path for keyed in self.loaded.keyed for spec in keyed.entry.outputs)
 
-    def decide(self, options: Options) -> gate.Gate:
+    def decide(self, options: Options) -> gate.GateDecision:
         """What the gate says under these options."""
         return gate.decide(self.plan, self.manifest.budget, yes=options.yes, max_cost=options.max_cost)
 

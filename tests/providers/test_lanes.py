@@ -22,7 +22,8 @@ import pytest
 from qwenbuild.model import Limits
 from qwenbuild.pace import lanefiles
 from qwenbuild.pace.clock import FakeTime, Waits
-from qwenbuild.pace.lanes import FileLane, FileLanes, Turn
+from qwenbuild.pace.lanes import FileLane, FileLanes
+from qwenbuild.pace.lanes import LaneTurn
 from qwenbuild.pace.spacing import MARGIN, TRAVEL_S
 
 
@@ -392,7 +393,7 @@ async def test_what_leaves_late_in_a_task_of_its_own_counts_from_when_it_left(tm
         left.append(clock.now)
         await asyncio.create_task(later(turn))
 
-    async def later(turn: Turn) -> None:
+    async def later(turn: LaneTurn) -> None:
         turn.left()
 
     for number in range(60):

@@ -49,11 +49,11 @@ with ThreadPoolExecutor(os.cpu_count()) as pool:
 LOCKING = """
 import sys
 from pathlib import Path
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 path = Path(sys.argv[1])
 entries = lockfile.read(path).entries
 if sys.argv[2:] == ["write"]:
-    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(entries, "qwenbuild.yaml"))
+    lockfile.replace_text(path, path.parent / ".qwenbuild", layout.text(entries, "qwenbuild.yaml"))
 """
 
 

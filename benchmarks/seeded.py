@@ -21,7 +21,7 @@ from qwenbuild import verbs
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.key import document, short_document
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, Step
 
 DAY = "2026-01-01"
@@ -57,7 +57,7 @@ def seed(folder: Path, root: Path) -> None:
     planned = verbs.plan(verbs.Options(folder))
     cache = Cache(root, Unsynced())
     records = dict(_made(step, cache, planned.loaded.root) for step in planned.plan.steps)
-    planned.loaded.lock_path.write_bytes(lockfile.text(records, Path(planned.manifest.file).name))
+    planned.loaded.lock_path.write_bytes(layout.text(records, Path(planned.manifest.file).name))
     cache.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 from qwenbuild.verbs import choices, notes
 from qwenbuild.verbs.merge import Merged, Question, merge, merge_atlases
@@ -447,6 +447,6 @@ def test_a_conflicted_lockfile_keeps_its_sheets(conflicted: Project) -> None:
 def test_a_choice_that_is_no_digest_is_refused(walked: Project, field: str) -> None:
     bad = "../../../etc/passwd"
     value = {"picked": bad, "rejected": (bad,)}.get(field, {named("1"): bad})
-    raw = lockfile.text({"x": replace(A, **{field: value})}, "qwenbuild.yaml")  # type: ignore[arg-type]
+    raw = layout.text({"x": replace(A, **{field: value})}, "qwenbuild.yaml")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is not a SHA-256"):
         lockfile.parse(raw, walked.lock)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenbuild.errors import InputError
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -74,9 +74,9 @@ VALUES = st.recursive(
 @given(st.dictionaries(WORDS, st.dictionaries(WORDS, VALUES, max_size=4), max_size=4), WORDS, WORDS)
 def test_a_lockfile_is_what_json_writes_with_an_indent(actions: dict[str, Any], manifest: str, note: str) -> None:
     entries = {id: LockEntry(A, B, action, "", {id: LockOutput()}, note=note, seeds={}) for id, action in actions.items()}
-    document = {"entries": {id: lockfile.record(entry) for id, entry in entries.items()}, "manifest": manifest, "version": 1}
+    document = {"entries": {id: layout.record(entry) for id, entry in entries.items()}, "manifest": manifest, "version": 1}
     expected = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    assert lockfile.text(entries, manifest) == expected.encode()
+    assert layout.text(entries, manifest) == expected.encode()
 
 
 IDS = st.text('ab/é😀"\\{}: ', min_size=1, max_size=3)
@@ -89,7 +89,7 @@ def test_a_lockfile_of_which_some_records_are_replaced_is_the_one_written_anew(
 ) -> None:
     before = {id: LockEntry(A, B, {"prompt": id}, "", {id: LockOutput()}) for id in ids} | {"z": ENTRY}
     after = {id: record for id, record in {**before, **changes}.items() if record is not None}
-    assert lockfile.spliced(lockfile.text(before, "m.yaml"), changes) == lockfile.text(after, "m.yaml")
+    assert layout.spliced(layout.text(before, "m.yaml"), changes) == layout.text(after, "m.yaml")
 
 
 def test_what_was_written_meanwhile_is_read_before_a_record_is_replaced(project: Path) -> None:
@@ -138,7 +138,7 @@ BAD = {
     "same-entry-twice": (
         EXACT.replace(
             '    "potions/red-small": {',
-            '    "potions/red-small": ' + json.dumps(lockfile.record(ENTRY)) + ',\n    "potions/red-small": {',
+            '    "potions/red-small": ' + json.dumps(layout.record(ENTRY)) + ',\n    "potions/red-small": {',
         ),
         "lockfile-duplicate",
         4,

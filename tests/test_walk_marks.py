@@ -18,7 +18,7 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.cli.ending import run
 from qwenbuild.images import Marks, find_marks, placeholder_png, write_marks
 from qwenbuild.key import action_key
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockAtlas, LockOutput
 from qwenbuild.report.disclosure import as_csv, as_json, as_markdown, disclosed
 from qwenbuild.verbs.explanation import explain
@@ -144,7 +144,7 @@ def test_nothing_is_disclosed_of_a_family_whose_pictures_no_model_makes(
             id: replace(entry, action={**entry.action, "family": family, "model": "m"}) for id, entry in lock.entries.items()
         }
         atlases = {"ui": LockAtlas({"ui.png": LockOutput("d" * 64, "e" * 64)})}
-        walked.lock.write_bytes(lockfile.text(entries, "qwenbuild.yaml", atlases))
+        walked.lock.write_bytes(layout.text(entries, "qwenbuild.yaml", atlases))
         capsys.readouterr()
         assert run(["-C", str(walked.folder), "disclose", "--json"]) == 0
         listed = capsys.readouterr().out

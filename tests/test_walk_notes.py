@@ -12,7 +12,7 @@ import pytest
 
 from qwenbuild.cli.ending import run
 from qwenbuild.errors import InputError
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockEntry
 from qwenbuild.ports import Event
 from qwenbuild.verbs import build, choices, clean, notes
@@ -240,4 +240,4 @@ def test_a_note_beside_the_lockfile_is_a_file_of_somebody_else(built: Project) -
 
 
 def test_a_lock_record_has_no_note_until_somebody_writes_one() -> None:
-    assert "note" not in lockfile.record(LockEntry("a" * 64, "b" * 64, {}))
+    assert "note" not in layout.record(LockEntry("a" * 64, "b" * 64, {}))

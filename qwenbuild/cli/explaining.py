@@ -15,7 +15,7 @@ from typing import Any
 from qwenbuild.cli.call import current
 from qwenbuild.key import document, from_document
 from qwenbuild.later import later
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
 from qwenbuild.snapshot import quick_answer, statefile
@@ -58,7 +58,7 @@ def explain(id: str) -> FreshEntry | None:
     if result is None:
         return None
     action, outputs = document(from_document(record.action)), _outputs(state, sorted(places))
-    return FreshEntry(id, action, record.key, lockfile.record(record), outputs, picture_facts(result))
+    return FreshEntry(id, action, record.key, layout.record(record), outputs, picture_facts(result))
 
 
 def _record(raw: bytes, id: str) -> LockEntry | None:

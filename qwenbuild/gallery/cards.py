@@ -13,7 +13,7 @@ from typing import Any
 
 from qwenbuild.gallery.revision import Before
 from qwenbuild.key import differences, document
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout
 from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Step
 from qwenbuild.report.words import change_words, price_words, reason_words
 
@@ -143,7 +143,7 @@ def _marks(look: CardFacts, step: Step, record: LockEntry, before: Card | None) 
 
 def _stamp(step: Step, record: LockEntry) -> str:
     """What a choice was made upon: another stamp means that the page shows an older state."""
-    seen = [lockfile.record(record), [[plan.candidate.key, plan.digest] for plan in step.candidates], step.approved]
+    seen = [layout.record(record), [[plan.candidate.key, plan.digest] for plan in step.candidates], step.approved]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.key import document
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout
 from qwenbuild.model import LockEntry, OutputPlan, Reason, Step
 from qwenbuild.nearmiss import did_you_mean
 from qwenbuild.planning.planner import Planned, plan
@@ -45,7 +45,7 @@ def explain(options: Options, entry_id: str) -> Explanation:
         id=step.id,
         action=document(used.candidate.action),
         key=used.candidate.key,
-        lock=None if record is None else lockfile.record(record),
+        lock=None if record is None else layout.record(record),
         reasons=step.reasons,
         outputs=step.outputs,
         facts={**_facts(planned, used.candidate.key, used.digest), **_candidates(step, record), **_note(record)},

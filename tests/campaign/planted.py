@@ -203,7 +203,7 @@ REMEMBERED = (
         SHORT,
     ),
     Bug("short: a young input is trusted", "planning/eligible.py", "read <= self.settled and ", "", SHORT),
-    Bug("short: paid pictures are not counted", "planning/eligible.py", "paid=sum(", "paid=0 * sum(", SHORT),
+    Bug("short: paid pictures are not counted", "planning/eligible.py", "paid = sum(", "paid = 0 * sum(", SHORT),
     Bug(
         "short: tags are mixed up",
         "planning/fresh_assets.py",
@@ -239,7 +239,7 @@ REMEMBERED = (
         "file += files",
         (*SHORT, *BUILDS),
     ),
-    Bug("short: a record is put in the wrong place", "lock/lockfile.py", "_id_at(raw, at) < id", "False", BUILDS),
+    Bug("short: a record is put in the wrong place", "lock/layout.py", "_id_at(raw, at) < id", "False", BUILDS),
     Bug(
         "short: kinds are mixed up",
         "planning/eligible.py",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from qwenbuild.cache.receipts import Stored, result_record, stored_of
 from qwenbuild.cache.seal import BrokenSeal, seal, unseal
 from qwenbuild.errors import InputError
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import ActionResult, LockEntry, LockOutput
 from qwenbuild.report.escape import visible
 from qwenbuild.transport.secret import redact
@@ -113,10 +113,10 @@ ENTRIES = st.builds(
 @EXAMPLES
 @given(st.dictionaries(st.from_regex(r"[a-z]{2,8}/[a-z]{2,8}", fullmatch=True), ENTRIES, max_size=4))
 def test_a_lockfile_comes_back_as_it_was_written_to_the_byte(entries: dict[str, LockEntry]) -> None:
-    raw = lockfile.text(entries, "qwenbuild.yaml")
+    raw = layout.text(entries, "qwenbuild.yaml")
     again = lockfile.parse(raw, Path("qwenbuild.lock"))
     assert again == entries
-    assert lockfile.text(again, "qwenbuild.yaml") == raw
+    assert layout.text(again, "qwenbuild.yaml") == raw
 
 
 NAMES = WORDS | st.sampled_from(["entries", "version", "key"])

@@ -19,7 +19,7 @@ from fakewalk import KEY, Ended, Walk
 from qwenbuild.cache import Cache
 from qwenbuild.cli.reach import reachable
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.lock import lockfile
+from qwenbuild.lock import layout
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.providers.account import AccountReport
 
@@ -292,7 +292,7 @@ def test_gc_keeps_what_a_lockfile_names_and_removes_the_rest_only_after_a_yes(ca
     cache = Cache.open(Path(os.environ["QWENBUILD_CACHE_DIR"]))
     (kept, kept_digest), (_, lost_digest) = stored(cache, b"red"), stored(cache, b"blue")
     path = project / "qwenbuild.lock"
-    path.write_bytes(lockfile.text({"a": LockEntry(kept, kept_digest, {"family": "placeholder"})}, "qwenbuild.yaml"))
+    path.write_bytes(layout.text({"a": LockEntry(kept, kept_digest, {"family": "placeholder"})}, "qwenbuild.yaml"))
     cache.add_root(path)
     cache.close()
     looked = call("cache", "gc", "-n")
@@ -320,7 +320,7 @@ def test_everything_that_a_lockfile_names_is_reachable(project: Path) -> None:
         candidates={names[8]: names[9]},
     )
     path = project / "qwenbuild.lock"
-    path.write_bytes(lockfile.text({"a": record}, "qwenbuild.yaml"))
+    path.write_bytes(layout.text({"a": record}, "qwenbuild.yaml"))
     found = reachable([path])
     assert found.keys == {names[0], names[4], names[5], names[6], names[7], names[8]}
     assert found.digests == {names[1], names[2], names[3], names[9]}

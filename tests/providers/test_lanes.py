@@ -22,8 +22,7 @@ import pytest
 from qwenbuild.model import Limits
 from qwenbuild.pace import lanefiles
 from qwenbuild.pace.clock import FakeTime, Waits
-from qwenbuild.pace.lanes import FileLane, FileLanes
-from qwenbuild.pace.lanes import LaneTurn
+from qwenbuild.pace.lanes import FileLane, FileLanes, LaneTurn
 from qwenbuild.pace.spacing import MARGIN, TRAVEL_S
 
 

@@ -18,6 +18,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.later import later
+from qwenbuild.lock import layout
 
 with later:
     from qwenbuild import manifest
@@ -75,7 +76,7 @@ def _by_hand(side: str) -> int:
     merged = merge.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
     _refuse_open(merged.open)
     atlases = merge.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
-    lockfile.replace_text(path, path.parent / ".qwenbuild", lockfile.text(merged.entries, source.name, atlases))
+    lockfile.replace_text(path, path.parent / ".qwenbuild", layout.text(merged.entries, source.name, atlases))
     _tell(merged, mine.entries, other.entries, path.name)
     return 0
 
@@ -135,11 +136,11 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
     if not side:
         sides = (base.entries, mine.entries, other.entries)
         clashes |= {id for id in merged.both if _hangs_on_the_manifest(*(entries.get(id) for entries in sides))}
-    our_path.write_bytes(lockfile.text(merged.entries, name, atlases))
+    our_path.write_bytes(layout.text(merged.entries, name, atlases))
     if not clashes:
         return 0
     texts = [
-        lockfile.text({**merged.entries, **{id: lock.entries[id] for id in clashes if id in lock.entries}}, name, atlases)
+        layout.text({**merged.entries, **{id: lock.entries[id] for id in clashes if id in lock.entries}}, name, atlases)
         for lock in (mine, base, other)
     ]
     our_path.write_bytes(lockmerge.marked(*texts))

@@ -23,7 +23,8 @@ def install(folder: Path, *, version: str = "", name: str = "", points: Mapping[
     project: dict[str, Any] = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version = name or project["name"], version or project["version"]
     uninstall(folder, name)
-    shutil.copytree(HERE / "sketch", folder / "sketch", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("sketch", "paid"):
+        shutil.copytree(HERE / package, folder / package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import tomllib
@@ -114,12 +115,16 @@ def test_a_plug_ins_pictures_are_planned_built_and_then_fresh(say: Say, folder: 
     assert say("build").stdout.startswith("Nothing to do: 2 entries are fresh")
 
 
-def test_the_conformance_suite_runs_against_every_provider_that_is_installed(tmp_path: Path) -> None:
-    env = environment(install(tmp_path / "plugins"), tmp_path / "cache")
+@pytest.mark.parametrize(("name", "count"), [("sketch", 7), ("paid", 90)])
+def test_the_conformance_suite_runs_against_every_provider_that_is_installed(tmp_path: Path, name: str, count: int) -> None:
+    folder = install(install(tmp_path / "plugins"), name="qwenbuild-paid", points={GROUP: {"paid": "paid.rows:PAID"}})
+    env = environment(folder, tmp_path / "cache")
     suite = str(ROOT / "tests/providers/test_conformance.py")
-    ran = run(["-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rN", "-k", "sketch", suite], ROOT, env, 300)
+    ran = run(["-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rN", "-k", name, suite], ROOT, env, 300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "7 passed" in ran.stdout
+    passed = re.search(r"(\d+) passed", ran.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= count
 
 
 def test_an_editors_schema_knows_what_is_installed(say: Say) -> None:
@@ -306,15 +311,7 @@ def test_a_rows_defaults_are_the_settings_of_a_provider_that_says_nothing(here: 
     assert settings_of(loaded, "sketch").own == {"paper": "cream"}
 
 
-HOSTED = """
-from qwenbuild.catalog import Family, Model
-PAID = Family(
-    name="paid", provider="hosted:Paid", default="oil", unit="coins", key_env="PAID_API_KEY", recovery="listing",
-    regions={"eu": "https://eu.paid.example", "us": "https://us.paid.example"}, hosts=("*.paid.example",),
-    settings={"region": {"type": "choice", "values": ("eu", "us"), "default": "eu", "doc": "where it is drawn"}},
-    models=(Model("paid", "oil", calls=("async",), default_size="512*512", params=("size",), price={"coins": 2}),),
-)
-"""
+PAID = {GROUP: {"paid": "paid.rows:PAID"}}
 PAYING = """\
 version: 1
 provider: paid
@@ -331,8 +328,7 @@ assets:
 @pytest.fixture
 def hosted(here: Path, folder: Path) -> Path:
     """A project of a plug-in that asks a server and is paid in a unit of its own."""
-    (here / "hosted.py").write_text(HOSTED, encoding="utf-8")
-    install(here, name="qwenbuild-paid", points={GROUP: {"paid": "hosted:PAID"}})
+    install(here, name="qwenbuild-paid", points=PAID)
     (folder / "qwenbuild.yaml").write_text(PAYING, encoding="utf-8")
     return folder
 
@@ -347,7 +343,7 @@ def test_a_plug_in_is_paid_in_its_own_unit_and_its_version_is_not_in_the_key(hos
     assert first.problems == ()
     assert [item.price for item in first.keyed[:2]] == [{"coins": 2}] * 2
     forget()
-    install(here, name="qwenbuild-paid", version="2.0", points={GROUP: {"paid": "hosted:PAID"}})
+    install(here, name="qwenbuild-paid", version="2.0", points=PAID)
     again = resolved(hosted)
     assert [c.key for item in first.keyed for c in item.candidates] == [c.key for item in again.keyed for c in item.candidates]
 
@@ -485,3 +481,15 @@ def test_what_a_plug_in_raises_is_its_failure_and_not_the_pictures(here: Path) -
     assert step is not None
     with pytest.raises(plugged.PluginFailed, match=r"the step `sepia` of qwenbuild-sketch 1.0 failed: AttributeError"):
         plugged.apply("no picture", "sepia", step.args)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_shows_the_package_that_is_tested() -> None:
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    folder = ROOT / "tests/plugin"
+    package = "\n".join(path.read_text(encoding="utf-8") for path in (folder / "pyproject.toml", *folder.rglob("*.py")))
+    shown = re.findall(r"```(?:python|toml)\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 7
+    assert [block for block in shown if block.strip() not in package] == []

@@ -35,6 +35,8 @@ TYPES = (*MODELS, *names("provider"))
 """The types of this package and of every plug-in that is installed."""
 HOSTED = tuple(name for name in TYPES if FAMILIES[name].regions.get("") != "")
 """Those that ask a server."""
+STRANGERS = frozenset(HOSTED) - frozenset(MODELS)
+"""Those of them that the emulator does not play."""
 
 
 def action(kind: str, **changes: Any) -> Action:
@@ -68,7 +70,8 @@ def build(kind: str, environ: dict[str, str], waits: Waits | None = None, **sett
 
 def at(kind: str, url: str, waits: Waits | None = None, **settings: Any) -> Any:
     """The provider at one address."""
-    return build(kind, {**KEYS, f"QWENBUILD_{kind.upper()}_BASE_URL": url}, waits, **settings)
+    own = {FAMILIES[kind].key_env: "sk-canary-plugin-0001"} if kind in STRANGERS else {}
+    return build(kind, {**KEYS, **own, f"QWENBUILD_{kind.upper()}_BASE_URL": url}, waits, **settings)
 
 
 Say = Callable[[bytes], bytes | None]

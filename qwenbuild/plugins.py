@@ -38,7 +38,7 @@ class Plugin:
         """What the entry point names. Raises InputError, whatever the plug-in's own code raises."""
         try:
             return self.entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.broken(f"cannot be loaded: {_words(error)}") from error
 
     def broken(self, what: str) -> InputError:
@@ -51,7 +51,7 @@ def broken(kind: Kind, name: str, stamp: str, what: str) -> InputError:
     return InputError(f"the {kind} `{name}` of {stamp} {what}", code="plugin")
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """An error in one line."""
     said = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

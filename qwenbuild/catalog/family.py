@@ -17,8 +17,8 @@ from qwenbuild import plugins
 from qwenbuild.catalog.model import Model, typed
 from qwenbuild.errors import InputError
 from qwenbuild.key import FIELDS as ACTION_FIELDS
-from qwenbuild.manifest.names import PROVIDER_NAME, UNIT
 from qwenbuild.model import ProviderSettings
+from qwenbuild.model.money import UNIT
 from qwenbuild.plugins import Plugin
 
 STAMP = "plugin"
@@ -102,7 +102,7 @@ class Families(Mapping[str, Family]):
 
     def __iter__(self) -> Iterator[str]:
         yield from _built_in()
-        yield from (each.name for each in plugins.used() if each.kind == "provider")
+        yield from (each.name for each in plugins.used() if each.kind == "provider" and self.recorded(each.name))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -192,7 +192,7 @@ def _fault(row: Any, plugin: Plugin) -> str:
     """What is wrong with a plug-in's row, "" when nothing is."""
     if not isinstance(row, Family):
         return f"the entry point names a {type(row).__name__}, not a Family"
-    if row.name != plugin.name or not PROVIDER_NAME.fullmatch(row.name):
+    if row.name != plugin.name:
         return f"it calls itself `{row.name}`"
     if not all(row.provider.partition(":")):
         return '`provider` must name its class as "module:Class"'

@@ -18,7 +18,6 @@ STEP_KINDS = (
 LONGEST_NAME = 100
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|[./](?=[A-Za-z0-9_]))*", re.ASCII)
 PROVIDER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-UNIT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 VARIABLE = re.compile(r"[^\W\d]\w*")
 KEY_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}_API_KEY")
 RESERVED = "asset"

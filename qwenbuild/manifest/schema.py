@@ -16,7 +16,8 @@ from qwenbuild.catalog import units
 from qwenbuild.errors import InputError
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.fields import SomeText, Text, Truth, kind, wrong
-from qwenbuild.manifest.names import PROVIDER_NAME, STEP_KINDS, UNIT, is_asset_name
+from qwenbuild.manifest.names import PROVIDER_NAME, STEP_KINDS, is_asset_name
+from qwenbuild.model.money import UNIT
 
 STRICT = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from qwenbuild import plugins
-from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family
+from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family, units
 from qwenbuild.errors import InputError
 from qwenbuild.expand import expand
 from qwenbuild.images import check_expect, plugged
@@ -26,7 +26,7 @@ from qwenbuild.manifest import grammar, load
 from qwenbuild.planning.planner import settles
 from qwenbuild.providers import base_url, provider_class
 from qwenbuild.resolve import Resolved, resolve, settings_of
-from tests.plugin.installing import ROOT, environment, install, run
+from tests.plugin.installing import ROOT, environment, install, run, uninstall
 
 MANIFEST = """\
 version: 1
@@ -135,6 +135,29 @@ def test_an_editors_schema_knows_what_is_installed(say: Say) -> None:
     assert "sepia" in blocks["AssetBlock"]["properties"]["steps"]["items"]["properties"]
 
 
+def test_another_version_is_noticed_beside_a_small_change_and_when_it_is_gone(say: Say, folder: Path, tmp_path: Path) -> None:
+    more = MANIFEST + "  sea: {prompt: sea}\n"
+    (folder / "qwenbuild.yaml").write_text(more, encoding="utf-8")
+    assert say("build").returncode == 0
+    install(tmp_path / "plugins", version="1.1")
+    (folder / "qwenbuild.yaml").write_text(more.replace("prompt: sea", "prompt: a sea"), encoding="utf-8")
+    assert counts(say("plan", "--json"))["generate"] == 3
+    (folder / "qwenbuild.yaml").write_text(more, encoding="utf-8")
+    uninstall(tmp_path / "plugins", "qwenbuild-sketch")
+    gone = say("build")
+    assert gone.returncode == 2
+    assert "there is no provider" in gone.stderr
+
+
+def test_another_family_is_drawn_into_a_folder_of_its_own(say: Say, folder: Path) -> None:
+    (folder / "qwenbuild.yaml").write_text("version: 1\nassets: {a: {prompt: a}}\n", encoding="utf-8")
+    assert say("build", "--provider", "sketch", "--output", "draft").returncode == 0
+    assert (folder / "draft/a.png").is_file()
+    wrong = say("plan", "--provider", "sketsch", "--output", "draft")
+    assert wrong.returncode == 2
+    assert "did you mean 'sketch'?" in wrong.stderr
+
+
 # ---------------------------------------------------------------- what costs nothing
 
 
@@ -230,6 +253,19 @@ def test_a_plug_in_that_cannot_be_used_is_named_with_its_version(here: Path, fol
     error = refused(folder, MANIFEST.replace("sketch", name))
     assert f"qwenbuild.yaml:4:3: {sentence}" in str(error)
     assert error.exit_code == 2
+
+
+def test_our_own_installed_entry_points_are_no_plug_ins(here: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    install(here, name="qwenbuild", version="0.1.0", points=project["entry-points"])
+    assert plugins.installed("provider") == ()
+
+
+def test_a_broken_plug_in_that_only_an_old_record_names_stops_nothing(here: Path) -> None:
+    install(here, points={GROUP: {"sketch": "sketch.missing:SKETCH"}})
+    assert FAMILIES.recorded("sketch") is None
+    assert set(FAMILIES) == set(FAMILIES.built_in())
+    assert "usd" in units()
 
 
 def test_two_plug_ins_of_one_name_are_both_named(here: Path, folder: Path) -> None:

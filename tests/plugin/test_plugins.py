@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
+import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -72,6 +74,9 @@ def forget() -> None:
     ):
         known.cache_clear()
     plugins._used.clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("paid", "sketch")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 @pytest.fixture

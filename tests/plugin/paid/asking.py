@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwenbuild.errors import Refused, Uncertain
 from qwenbuild.model import Action, Order, Picture, Ticket
+from qwenbuild.ports import Gate
 from qwenbuild.providers.site import Hosted, answered, compact
 from qwenbuild.transport.secret import vendor_words
 
@@ -14,9 +15,9 @@ class Paid(Hosted):
     def body(self, order: Order) -> bytes:
         return compact({"prompt": order.action.prompt, "seed": order.action.seed})
 
-    async def submit(self, order: Order, body: bytes) -> Ticket:
+    async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         headers = {"Authorization": f"Bearer {self.site.key.reveal()}"}
-        answer = await self.wire.post(f"{self.base_url}/pictures", headers, body, read=self.settings.timeout)
+        answer = await self.wire.post(f"{self.base_url}/pictures", headers, body, gate, read=self.settings.timeout)
         record = answered(answer)
         if answer.status == 429:
             raise self.throttled(answer)

@@ -6,7 +6,6 @@ Never says anything else than the walk would: an entry of which anything was cho
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.key import document, from_document
 from qwenbuild.later import later
 from qwenbuild.lock import layout, lockfile
-from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict
+from qwenbuild.model import ActionResult, LockEntry, OutputPlan, OutputSpec, Reason, Verdict
 from qwenbuild.report.explain_text import picture_facts
 from qwenbuild.snapshot import quick_answer, statefile
 
@@ -48,9 +47,12 @@ def explain(id: str) -> FreshEntry | None:
     if state is None or manifest is None or not state.says("plain"):
         return None
     try:
-        record = _record(lockfile.path_of(Path(manifest)).read_bytes(), id)
-        places = [] if record is None else [state.paths.index(path, state.inputs) for path in record.outputs]
-        if record is None or not statefile.has_files(manifest, state, places):
+        lock = lockfile.part(lockfile.path_of(Path(manifest)), [id])
+        if lock is None or not lockfile.record(lock.entries[id]).keys() <= SIMPLE:
+            return None
+        record = lock.entries[id]
+        places = [state.paths.index(path, state.inputs) for path in record.outputs]
+        if not statefile.has_files(manifest, state, places):
             return None
         result = _result(Path(state.values["blobs"]).parent, record)
     except (OSError, ValueError, TypeError, KeyError):
@@ -59,19 +61,6 @@ def explain(id: str) -> FreshEntry | None:
         return None
     action, outputs = document(from_document(record.action)), _outputs(state, sorted(places))
     return FreshEntry(id, action, record.key, layout.record(record), outputs, picture_facts(result))
-
-
-def _record(raw: bytes, id: str) -> LockEntry | None:
-    """One entry of a lockfile as this program writes it, found by its line; None for any other layout."""
-    start = raw.find(b"\n    " + json.dumps(id, ensure_ascii=False).encode() + b": {\n")
-    end = raw.find(b"\n    }", start)
-    if start < 0 or end < 0:
-        return None
-    said = json.loads(b"{" + raw[start : end + 6] + b"}")[id]
-    if not said.keys() <= SIMPLE:
-        return None
-    outputs = {path: LockOutput(**output) for path, output in said.pop("outputs").items()}
-    return LockEntry(outputs=outputs, **said)
 
 
 def _outputs(state: statefile.Snapshot, places: Sequence[int]) -> tuple[OutputPlan, ...]:

@@ -70,13 +70,14 @@ def read(path: Path) -> Lock:
     return Lock(document.entries, True, raw, document.atlases)
 
 
-def part(path: Path, ids: Collection[str], count: int) -> Lock | None:
-    """Some entries of a lockfile that is known to be whole and to hold `count` of them; None when `text` did not lay it out.
+def part(path: Path, ids: Collection[str], count: int | None = None) -> Lock | None:
+    """Some entries of a lockfile that is known to be whole, and to hold `count` of them where that is said; None when `text`
+    did not lay it out or one is not there.
 
     Nothing is checked: only for a file that was read as a whole before and has not changed since. Raises OSError.
     """
     raw = path.read_bytes()
-    if raw.count(b'\n    "') != count:
+    if count is not None and raw.count(b'\n    "') != count:
         return None
     found, place = {}, raw.find(b'\n  "entries": {\n')
     for id in sorted(ids):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -16,12 +16,14 @@ from pathlib import Path
 from qwenbuild import expand, manifest, plugins, resolve, tree
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog, is_free
-from qwenbuild.errors import QwenbuildError
+from qwenbuild.errors import Problem, QwenbuildError
 from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
+from qwenbuild.planning import planner
 from qwenbuild.planning.eligible import prints
 from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.holdings import only_here, only_in_tree
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.project.options import STATE, Options
@@ -39,6 +41,21 @@ def plan(options: Options) -> Planned | None:
     """The plan, as the whole walk would make it; None when it has to. Raises InputError for a manifest that is none."""
     loaded = load(options)
     return None if loaded is None else planned(loaded, options)
+
+
+def status(options: Options) -> Planned:
+    """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
+    return _noting(plan(options) or planner.plan(options), only_in_tree)
+
+
+def shown(options: Options) -> Planned:
+    """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
+    return _noting(plan(options) or planner.plan(options), only_here)
+
+
+def _noting(found: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
+    notices = (*found.plan.notices, *look(found))
+    return replace(found, plan=replace(found.plan, notices=notices))
 
 
 def planned(loaded: Loaded, options: Options) -> Planned | None:

@@ -1,4 +1,5 @@
-"""The answer of a build that has nothing to do, from the remembered state alone, before anything else is imported.
+"""The answer of `build` and `status` where there is nothing to do, from the remembered state alone, before anything else is
+imported.
 
 Knows no manifest's content. Whatever is not exactly as it was is left to the walk.
 """
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 NAMES = ("qwenbuild.yaml", "qwenbuild.yml")
 
 
-HARMLESS = frozenset({"-q", "--quiet", "--locked", "--offline", "--yes", "--fail-fast"})
-"""Options under which "nothing to do" is still the whole answer."""
+QUIET = ("-q", "--quiet")
+HARMLESS = {
+    "build": frozenset({*QUIET, "--locked", "--offline", "--yes", "--fail-fast"}),
+    "status": frozenset({*QUIET, "--check", "--offline"}),
+}
+"""Options under which "nothing to do" is still the whole answer of a command."""
 
 
 LOUD = frozenset(
@@ -28,42 +33,43 @@ LOUD = frozenset(
 
 
 def answer(args: list[str]) -> int | None:
-    """The exit code of a `build` that has nothing to do, its words printed; None when the walk must look."""
+    """The exit code of a command that has nothing to do, its words printed; None when the walk must look."""
     asked = _asked(args)
     if asked is None:
         return None
-    folder = asked[0] if asked[0] or asked[1] else above()
-    manifest = manifest_of(folder, asked[1])
+    verb, said, name, quiet = asked
+    folder = said if said or name else above()
+    manifest = manifest_of(folder, name)
     if manifest is None:
         return None
     state = proven(manifest)
-    if state is None or ("--locked" in args and not state.says("locked")):
+    if state is None or ("--locked" in args and not state.says("locked")) or (verb == "status" and not state.says("plain")):
         return None
-    if folder != asked[0] and not asked[2]:
+    if folder != said and not quiet:
         _line(sys.stderr, "", "", took(folder))
-    _say(state, quiet=asked[2])
+    _say(state, verb, quiet=quiet)
     return 0
 
 
-def _asked(args: list[str]) -> tuple[str, str, bool] | None:
-    """Folder, manifest's name and quietness of a plain `build`; None for anything else."""
-    folder, name, quiet, verb = "", "", False, False
+def _asked(args: list[str]) -> tuple[str, str, str, bool] | None:
+    """Command, folder, manifest's name and quietness of a plain call; None for anything else."""
+    folder, name, quiet, verb = "", "", False, ""
     words = iter(args)
     for word in words:
-        if word == "build" and not verb:
-            verb = True
+        if word in HARMLESS and not verb:
+            verb = word
         elif word in ("-C", "--directory", "-f", "--file"):
             value = next(words, "")
             if not value:
                 return None
             folder, name = (value, name) if word in ("-C", "--directory") else (folder, value)
-        elif word in HARMLESS and (verb or word in ("-q", "--quiet")):
-            quiet = quiet or word in ("-q", "--quiet")
+        elif word in HARMLESS.get(verb, QUIET):
+            quiet = quiet or word in QUIET
         else:
             return None
     if not verb or any(variable in os.environ for variable in LOUD):
         return None
-    return folder, name, quiet
+    return verb, folder, name, quiet
 
 
 def manifest_of(folder: str, name: str) -> str | None:
@@ -108,7 +114,7 @@ def _is_own(folder: str) -> bool:
         return False
 
 
-def _say(state: Snapshot, *, quiet: bool) -> None:
+def _say(state: Snapshot, verb: str, *, quiet: bool) -> None:
     """What the walk would say: the notices of the build that found nothing to do, and the last line."""
     notices = [] if quiet else state.values["notices"].split("\r")
     for notice in notices:
@@ -118,8 +124,9 @@ def _say(state: Snapshot, *, quiet: bool) -> None:
     if more and not quiet:
         _line(sys.stderr, "", "", f"note: and {more:,} more (-v shows them)")
     count = int(state.values["entries"])
-    entries = f"{count:,} entry is" if count == 1 else f"{count:,} entries are"
-    _line(sys.stdout, f"Nothing to do: {entries} fresh.", "1", "")
+    entries, are = (f"{count:,} entry", "is") if count == 1 else (f"{count:,} entries", "are")
+    last = f"Nothing to do: {entries} {are} fresh." if verb == "build" else f"Up to date: {entries}."
+    _line(sys.stdout, last, "1", "")
 
 
 def _line(stream: TextIO | None, head: str, code: str, rest: str) -> None:

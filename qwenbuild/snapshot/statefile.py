@@ -24,10 +24,6 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 MAGIC = "qwenbuild-state 2"
 FOLDER = ".qwenbuild"
 BOOT = "/proc/sys/kernel/random/boot_id"
@@ -305,9 +301,6 @@ def _is_folder(folder: str, descriptor: int) -> bool:
             return False
         folder = folder.rpartition("/")[0]
     return True
-
-
-# ---------------------------------------------------------------- the quick answer
 
 
 # ---------------------------------------------------------------- writing

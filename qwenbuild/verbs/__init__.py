@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from qwenbuild.engine.carry import carry_in, carry_out, sweep_remote, verify_remote
     from qwenbuild.engine.prune import clean
     from qwenbuild.engine.walk import Summary, build
+    from qwenbuild.planning.incremental import shown, status
     from qwenbuild.planning.loading import Loaded, load
     from qwenbuild.planning.planner import Planned, plan
     from qwenbuild.project.options import Options
     from qwenbuild.verbs.explanation import explain
     from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
-    from qwenbuild.verbs.standing import shown, status
 
 _HOMES = {
     "engine.carry": ("carry_in", "carry_out", "sweep_remote", "verify_remote"),
     "engine.walk": ("Summary", "build"),
+    "planning.incremental": ("shown", "status"),
     "planning.loading": ("Loaded", "load"),
     "planning.planner": ("Planned", "plan"),
     "project.options": ("Options",),
     "engine.prune": ("clean",),
     "verbs.explanation": ("explain",),
     "verbs.ledger": ("check_provider", "doubts", "models", "resolve_doubt", "spend"),
-    "verbs.standing": ("shown", "status"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

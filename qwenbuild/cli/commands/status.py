@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import quick, show
+from qwenbuild.cli import show
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
@@ -29,6 +29,4 @@ def command(select: tuple[str, ...], check: bool, offline: bool, as_json: bool) 
       qwenbuild status
       qwenbuild status --check      exit 3 unless everything is up to date
     """
-    if not select and not as_json and quick.status():
-        return 0
     return show.status(verbs.status(opt.walk(select=select, offline=offline)), as_json=as_json, check=check)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from json.encoder import encode_basestring_ascii as quoted
 from typing import overload
 
 from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, OutputPlan, OutputSpec, Plan, Step, Verdict
 from qwenbuild.plan import Beside
-from qwenbuild.report.plan_json import fresh_text
-from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, digest_at
+from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, SharedRequest, digest_at
 from qwenbuild.snapshot.statefile import Snapshot
 from qwenbuild.tree import Signature
 
+SEED = -(2**63) + 1
+"""Stands for a seed in a text that is to be filled in: none is like it, nor is a part of any name in that text."""
 Part = KeptAsset | Sequence[Step]
 
 
@@ -87,15 +89,18 @@ class Kept:
 
     def entries(self) -> Iterator[Entry]:
         """The entries of the assets that are part of the plan, as much of them as a selection looks at."""
-        return (step.keyed.entry for asset in self.assets for step in self.steps(asset))
-
-    def texts(self, asset: KeptAsset) -> Iterator[str]:
-        """The same as JSON, a line each."""
         columns, paths = self.memory.columns, self.state.paths
-        kinds = [(asset.name, kind.provider, kind.drew) for kind in asset.kinds]
+        return (_entry(run, columns, at, paths[start:end]) for run in self.assets for at, start, end in self.rows(run))
+
+    def texts(self, asset: KeptAsset, one: Callable[[Step], str]) -> Iterator[str]:
+        """The steps as JSON, without making them: of each kind `one` writes a single step, and the others fill in its text."""
+        columns, paths, layouts = self.memory.columns, self.state.paths, dict[tuple[int, int], str]()
         for at, start, end in self.rows(asset):
-            kind, key = kinds[columns.numbers[3 * at]], digest_at(columns.keys, at)
-            yield fresh_text(columns.ids[at], kind, key, columns.prompts[at], columns.seeds[at], paths[start:end])
+            kind = columns.numbers[3 * at], end - start
+            if kind not in layouts:
+                layouts[kind] = _layout(asset, *kind, one)
+            key, files = digest_at(columns.keys, at), map(quoted, paths[start:end])
+            yield layouts[kind] % (quoted(columns.ids[at]), key, quoted(columns.prompts[at]), key, columns.seeds[at], *files)
 
     def count_here(self, asset: KeptAsset) -> int:
         """How many entries of a run are part of the plan."""
@@ -179,7 +184,7 @@ class Steps(Sequence[Step]):
     def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
         """The text of each step, as JSON has it; `one` gives it for a step that was looked at."""
         for part in self._parts:
-            yield from self._kept.texts(part) if isinstance(part, KeptAsset) else map(one, part)
+            yield from self._kept.texts(part, one) if isinstance(part, KeptAsset) else map(one, part)
 
     @overload
     def __getitem__(self, at: int) -> Step: ...
@@ -229,12 +234,32 @@ class Remembered(Mapping[str, tuple[Signature, str]]):
         return len(self._places)
 
 
-def _step(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Step:
+def _entry(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Entry:
     kind, tags = asset.kinds[columns.numbers[3 * at]], columns.labels[columns.numbers[3 * at + 1]]
-    prompt, seed, digest = columns.prompts[at], columns.seeds[at], digest_at(columns.digests, at)
-    specs = tuple([OutputSpec(path) for path in paths])
-    entry = Entry(columns.ids[at], asset.name, kind.provider, kind.model, prompt, kind.params, seed, specs, tags=tags)
-    candidate = Candidate(seed, Action(kind.family, kind.drew, prompt, "", seed), digest_at(columns.keys, at))
-    outputs = tuple([OutputPlan(spec, Verdict.FRESH, "", "", digest) for spec in specs])
+    specs, seed = tuple([OutputSpec(path) for path in paths]), columns.seeds[at]
+    return Entry(
+        columns.ids[at], asset.name, kind.provider, kind.model, columns.prompts[at], kind.params, seed, specs, tags=tags
+    )
+
+
+def _step(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Step:
+    entry, kind = _entry(asset, columns, at, paths), asset.kinds[columns.numbers[3 * at]]
+    return _fresh(entry, kind, digest_at(columns.keys, at), digest_at(columns.digests, at))
+
+
+def _layout(asset: KeptAsset, number: int, files: int, one: Callable[[Step], str]) -> str:
+    """The text of a step of one kind with so many files, its id, key, prompt, key, seed and paths to be filled in."""
+    kind = asset.kinds[number]
+    specs = tuple(OutputSpec(f"\0file {at}") for at in range(files))
+    entry = Entry("\0id", asset.name, kind.provider, kind.model, "\0prompt", kind.params, SEED, specs)
+    text = one(_fresh(entry, kind, "\0key", "")).replace("%", "%%")
+    for name in ("\0id", "\0prompt", *(spec.path for spec in specs)):
+        text = text.replace(quoted(name), "%s")
+    return text.replace(quoted("\0key"), '"%s"').replace(str(SEED), "%d")
+
+
+def _fresh(entry: Entry, kind: SharedRequest, key: str, digest: str) -> Step:
+    candidate = Candidate(entry.seed, Action(kind.family, kind.drew, entry.prompt, "", entry.seed), key)
+    outputs = tuple([OutputPlan(spec, Verdict.FRESH, "", "", digest) for spec in entry.outputs])
     plan = CandidatePlan(candidate, Verdict.FRESH, digest, {})
     return Step(Keyed(entry, (candidate,), None), Verdict.FRESH, (), (plan,), outputs)

@@ -6,8 +6,7 @@ Knows the interface's names and order of keys; decides nothing and rounds nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from json.encoder import encode_basestring_ascii as quoted
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from qwenbuild.model import AtlasPlan, CandidatePlan, Plan, Price, Reason, Step
@@ -51,17 +50,6 @@ def plan_json(plan: Plan) -> Iterator[str]:
 def step_text(step: Step) -> str:
     """One entry of the plan on one line."""
     return json.dumps(step_json(step))
-
-
-def fresh_text(id: str, kind: tuple[str, str, str], key: str, prompt: str, seed: int, paths: Sequence[str]) -> str:
-    """The same of an entry with one candidate that is fresh; `kind` is its asset, provider and model."""
-    asset, provider, model = map(quoted, kind)
-    outputs = ", ".join([f'{{"path": {quoted(path)}, "verdict": "fresh"}}' for path in paths])
-    return (
-        f'{{"id": {quoted(id)}, "asset": {asset}, "verdict": "fresh", "held": false, "reasons": [], "key": "{key}", '
-        f'"provider": {provider}, "model": {model}, "prompt": {quoted(prompt)}, "price": {{}}, '
-        f'"candidates": [{{"key": "{key}", "seed": {seed}, "verdict": "fresh", "price": {{}}}}], "outputs": [{outputs}]}}'
-    )
 
 
 def step_json(step: Step) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def explain(id: str) -> FreshEntry | None:
         return None
     try:
         lock = lockfile.part(lockfile.path_of(Path(manifest)), [id])
-        if lock is None or not lockfile.record(lock.entries[id]).keys() <= SIMPLE:
+        if lock is None or not layout.record(lock.entries[id]).keys() <= SIMPLE:
             return None
         record = lock.entries[id]
         places = [state.paths.index(path, state.inputs) for path in record.outputs]

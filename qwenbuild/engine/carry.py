@@ -18,7 +18,7 @@ from qwenbuild.cache import Cache
 from qwenbuild.engine.remote_session import Told
 from qwenbuild.errors import CacheError, InputError
 from qwenbuild.key import action_key, document, from_document
-from qwenbuild.model import ActionResult, LockEntry
+from qwenbuild.model import ActionResult, Failure, LockEntry
 from qwenbuild.planning.loading import Loaded, load
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.planning.remote_pictures import address, environ_of, pushes, team_key
@@ -96,7 +96,7 @@ def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> Car
 
 def share_built(
     planned: Planned, options: Options, records: Records, reporter: Reporter, fresh: frozenset[str]
-) -> list[tuple[str, str, str]]:
+) -> list[Failure]:
     """After a build: everything it knows under --push, only `fresh` entries under claims. Failures as the summary has them."""
     environ = environ_of(planned.loaded)
     pushing = pushes(replace(planned.manifest, claims=False), options, environ)
@@ -108,10 +108,10 @@ def share_built(
         with _opened(planned.loaded) as remote:
             done = _push(planned, remote, known, reporter, dry=False)
     except CacheError as error:
-        return [("", "not-pushed", f"the shared cache took nothing: {error}")]
+        return [Failure("", "not-pushed", f"the shared cache took nothing: {error}")]
     words = sorted(set(done.failed.values()))
     count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
-    return [("", "not-pushed", f"{count}: {words[0]}")] if words else []
+    return [Failure("", "not-pushed", f"{count}: {words[0]}")] if words else []
 
 
 def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> Carried:

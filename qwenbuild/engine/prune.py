@@ -13,7 +13,7 @@ from qwenbuild import tree
 from qwenbuild.engine.sheets import remove_sheets
 from qwenbuild.lock import lockfile
 from qwenbuild.lock.records import reconciled
-from qwenbuild.model import LockEntry, LockOutput, Orphan
+from qwenbuild.model import Failure, LockEntry, LockOutput, Orphan
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options
 
@@ -57,7 +57,7 @@ def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
 
 
 def remove_orphans(
-    planned: Planned, failures: list[tuple[str, str, str]], made: Mapping[str, LockEntry | None] | None = None
+    planned: Planned, failures: list[Failure], made: Mapping[str, LockEntry | None] | None = None
 ) -> dict[str, LockEntry | None]:
     """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it.
 
@@ -69,7 +69,7 @@ def remove_orphans(
             if orphan.removable and _remove(planned, orphan):
                 gone.setdefault(orphan.id, set()).add(orphan.path)
         except tree.NotWritten as error:
-            failures.append((orphan.id, "not-removed", f"{orphan.path}: {error}"))
+            failures.append(Failure(orphan.id, "not-removed", f"{orphan.path}: {error}"))
     records = {**planned.loaded.lock.entries, **(made or {})}
     return {id: _without(planned, id, records[id], paths) for id, paths in gone.items()}
 
@@ -113,7 +113,7 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
     orphans = planned.plan.orphans
     kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
     removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     sheets = remove_sheets(planned, failures, removed, dry=dry)
     changes = remove_orphans(planned, failures) if not dry and orphans else {}
     failed = [(id, message) for id, _, message in failures]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from qwenbuild import tree
 from qwenbuild.engine.context import make_publisher
 from qwenbuild.lfs import not_fetched
-from qwenbuild.model import AtlasPlan, LockAtlas, LockEntry, LockOutput
+from qwenbuild.model import AtlasPlan, Failure, LockAtlas, LockEntry, LockOutput
 from qwenbuild.planning.atlases import Recipe, packed, recipe_of
 from qwenbuild.planning.planner import Planned
 from qwenbuild.ports import Event, Reporter
@@ -26,7 +26,7 @@ class Sheets:
     """What became of the atlases: their lock records, and what failed."""
 
     changes: dict[str, LockAtlas | None] = field(default_factory=dict)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
 def build_sheets(
@@ -72,7 +72,7 @@ def _build(
 
 def _failed(reporter: Reporter, result: Sheets, name: str, message: str) -> None:
     reporter.event(Event("failed", f"atlas:{name}", {"code": "atlas", "message": message}))
-    result.failures.append((f"atlas:{name}", "atlas", message))
+    result.failures.append(Failure(f"atlas:{name}", "atlas", message))
 
 
 def _digest(planned: Planned, records: Mapping[str, LockEntry | None], id: str, path: str, there: Mapping[str, Found]) -> str:
@@ -130,7 +130,7 @@ def gone_sheets(planned: Planned) -> Iterator[tuple[str, str, str]]:
                 yield name, path, output.digest
 
 
-def remove_sheets(planned: Planned, failures: list[tuple[str, str, str]], removed: list[str], *, dry: bool = False) -> Changes:
+def remove_sheets(planned: Planned, failures: list[Failure], removed: list[str], *, dry: bool = False) -> Changes:
     """Remove the sheets that nothing wants and nobody changed; the records that follow from it."""
     left = {name: dict(record.outputs) for name, record in planned.loaded.lock.atlases.items()}
     names = {atlas.name for atlas in planned.manifest.atlases}
@@ -143,7 +143,7 @@ def remove_sheets(planned: Planned, failures: list[tuple[str, str, str]], remove
             if found is not None and not dry:
                 tree.remove(planned.loaded.root, path, found.signature)
         except tree.NotWritten as error:
-            failures.append((f"atlas:{name}", "not-removed", f"{path}: {error}"))
+            failures.append(Failure(f"atlas:{name}", "not-removed", f"{path}: {error}"))
             continue
         removed += [path] if found is not None else []
         del left[name][path]

@@ -20,7 +20,7 @@ from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.lock import lockfile
 from qwenbuild.lock.records import reconciled
-from qwenbuild.model import LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.model import Failure, LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.planning import incremental
 from qwenbuild.planning.atlas_plans import busy
 from qwenbuild.planning.drift import drift
@@ -58,7 +58,7 @@ class Summary:
     spent: Price = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     seconds: float = 0.0
-    failures: tuple[tuple[str, str, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
     first: bool = False
 
 
@@ -228,7 +228,7 @@ def _marks_lost(result: RunResult) -> tuple[Problem, ...]:
 
 def _lock(
     planned: Planned, records: Mapping[str, LockEntry | None], sheets: Mapping[str, LockAtlas | None]
-) -> tuple[list[tuple[str, str, str]], bool, bool]:
+) -> tuple[list[Failure], bool, bool]:
     """Write the lockfile; a failure is reported, the pictures are in the vault.
 
     Then whether nobody else wrote it meanwhile, and whether its bytes are known to be those that its records give.
@@ -252,18 +252,18 @@ def _lock(
         written = lockfile.update(loaded.lock_path, loaded.state, name, change, sheets, loaded.lock)
         planned.cache.add_root(loaded.lock_path)
     except (OSError, CacheError) as error:
-        return [("", "lock-not-written", f"the lockfile could not be written: {error}")], False, False
+        return [Failure("", "lock-not-written", f"the lockfile could not be written: {error}")], False, False
     return [], agreed, written or (same and loaded.lock.canonical)
 
 
-def _failures(planned: Planned, result: RunResult) -> list[tuple[str, str, str]]:
-    failures = [("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
+def _failures(planned: Planned, result: RunResult) -> list[Failure]:
+    failures = [Failure("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
     said = {message for _, message in result.stops}
-    failures += [(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
+    failures += [Failure(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
     for step in planned.plan.busy:
         outcome = result.outcomes.get(step.id)
         if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
-            failures.append((step.id, outcome.code, outcome.message))
+            failures.append(Failure(step.id, outcome.code, outcome.message))
     return failures
 
 
@@ -286,7 +286,7 @@ def _count_name(step: Step, result: RunResult) -> str:
     return outcome.kind.value
 
 
-def _exit_code(planned: Planned, result: RunResult, failures: list[tuple[str, str, str]]) -> int:
+def _exit_code(planned: Planned, result: RunResult, failures: list[Failure]) -> int:
     codes = {0}
     if result.interrupted:
         codes.add(130)

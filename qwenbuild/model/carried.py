@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from qwenbuild.model.actions import Action, ActionResult
 from qwenbuild.model.money import Price
@@ -62,6 +62,14 @@ class Picture:
     actual_prompt: str = ""
     billed: Price | None = None
     others: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+class Failure(NamedTuple):
+    """What a build could not do: the entry's id ("" for the whole build, `atlas:NAME` for a sheet), a code, a sentence."""
+
+    entry: str
+    code: str
+    message: str
 
 
 class OutcomeKind(StrEnum):

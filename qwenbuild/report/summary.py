@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from qwenbuild.model import Price
+from qwenbuild.model import Failure, Price
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_text import wrapped
 from qwenbuild.report.terminal import Terminal
@@ -41,7 +41,7 @@ class Sums(Protocol):
         ...
 
     @property
-    def failures(self) -> Sequence[tuple[str, str, str]]:
+    def failures(self) -> Sequence[Failure]:
         """What went wrong."""
         ...
 

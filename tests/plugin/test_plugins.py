@@ -151,7 +151,7 @@ def test_another_version_is_noticed_beside_a_small_change_and_when_it_is_gone(sa
     uninstall(tmp_path / "plugins", "qwenbuild-sketch")
     gone = say("build")
     assert gone.returncode == 2
-    assert "there is no provider" in gone.stderr
+    assert "`sketch` is no built-in type" in gone.stderr
 
 
 def test_another_family_is_drawn_into_a_folder_of_its_own(say: Say, folder: Path) -> None:

@@ -94,9 +94,13 @@ def __getattr__(name: str) -> Any:
 
 
 def load_all() -> None:
-    """Import every module of this package, and Pillow with its formats, while nothing depends on it. Raises ImportError."""
+    """Import every module of this package, and Pillow with its formats, while nothing depends on it.
+
+    The code of plug-ins, too. Raises ImportError, InputError.
+    """
     from PIL import Image
 
     for module in sorted(set(_LATER.values())):
         import_module(f"qwenbuild.images.{module}")
     Image.init()
+    import_module("qwenbuild.images.plugged").load_used()

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from qwenbuild import plugins
+from qwenbuild.errors import InputError
 from qwenbuild.images.arguments import Argument, Value, read_all
 from qwenbuild.model import ImageStep
 from qwenbuild.plugins import Kind, Plugin
@@ -151,11 +152,34 @@ def _row(kind: Kind, name: str, built_in: Collection[str], wanted: type[Any]) ->
     return row, plugin
 
 
-def _run(plugin: Plugin, where: str, *given: Any) -> Any:
-    """What a plug-in's function gives. A ValueError is its word on the picture; anything else is its own failure."""
+def load_used() -> None:
+    """Import the code of every step and check that was asked for. Raises InputError."""
+    for plugin in plugins.used():
+        found = _step(plugin.name, ()) if plugin.kind == "step" else None
+        if found is not None:
+            _function(plugin, found[0].apply)
+        judged = _check(plugin.name, ()) if plugin.kind == "check" else None
+        if judged is not None:
+            _function(plugin, judged[0].judge)
+
+
+def _function(plugin: Plugin, where: str) -> Callable[..., Any]:
+    """A plug-in's function. Raises InputError."""
     module, _, name = where.partition(":")
     try:
         function: Callable[..., Any] = getattr(import_module(module), name)
+    except (Exception, SystemExit) as error:
+        raise plugin.broken(f"cannot be loaded: {type(error).__name__}: {error}") from error
+    return function
+
+
+def _run(plugin: Plugin, where: str, *given: Any) -> Any:
+    """What a plug-in's function gives. A ValueError is its word on the picture; anything else is its own failure."""
+    try:
+        function = _function(plugin, where)
+    except InputError as error:
+        raise PluginFailed(str(error)) from error
+    try:
         return function(*given)
     except ValueError:
         raise

@@ -516,6 +516,18 @@ def test_a_broken_step_or_check_is_named_with_its_version(
         expand(load(folder / "qwenbuild.yaml"))
 
 
+def test_a_steps_code_that_cannot_be_imported_stops_the_build_before_anything_is_bought(
+    say: Say, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "qwenbuild.yaml").write_text(STEPS, encoding="utf-8")
+    (tmp_path / "plugins/sketch/pixels.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
+    said = say("build")
+    assert said.returncode == 2
+    assert "the step `sepia` of qwenbuild-sketch 1.0 cannot be loaded: ModuleNotFoundError" in said.stderr
+    assert "Done" not in said.stdout
+    assert json.loads(say("spend", "--json").stdout)["attempts"] == []
+
+
 def test_what_a_plug_in_raises_is_its_failure_and_not_the_pictures(here: Path) -> None:
     install(here)
     step = plugged.read_step("sepia", {"percent": 3}, ())

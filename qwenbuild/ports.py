@@ -1,4 +1,5 @@
-"""What the walk needs from outside, as protocols: a provider, a lane through its limits, a reporter.
+"""What the walk needs from outside, as protocols: a provider, a lane through its limits, a reporter; and the gate that a
+submission passes on its way from one to the other.
 
 Knows no implementation of any of them.
 """

@@ -37,7 +37,7 @@ Resolve = Callable[[str, int], Any]
 
 
 @cache
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """Made before the first request: that one must leave at its turn, and not 30 ms later."""
     context = checked_context(httpx.create_ssl_context)
     context.set_alpn_protocols(["http/1.1"])
@@ -57,7 +57,7 @@ class Route:
             check_proxies()
         self._keep, self._env = keep, env
         self._proxies: dict[tuple[str, str], str | None] = {}
-        straight = Http1Transport(_ssl_context(), keep=keep, expiry_s=EXPIRY_S, addresses=addresses)
+        straight = Http1Transport(ssl_context(), keep=keep, expiry_s=EXPIRY_S, addresses=addresses)
         self._transports: dict[str | None, Http1Transport] = {None: straight}
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class Route:
         proxy = self._proxy(url)
         if proxy not in self._transports:
             self._transports[proxy] = Http1Transport(
-                _ssl_context(), keep=self._keep, expiry_s=EXPIRY_S, proxy=None if proxy is None else httpx.Proxy(proxy)
+                ssl_context(), keep=self._keep, expiry_s=EXPIRY_S, proxy=None if proxy is None else httpx.Proxy(proxy)
             )
         return self._transports[proxy]
 

@@ -24,9 +24,9 @@ def prepare() -> None:
     from qwenbuild.run.world import Times, World
     from qwenbuild.transport import routes
 
-    for name in ("anyio._backends._asyncio", "PIL.Image", "diskcache", "pydantic", "qwenbuild.cache.journal"):
+    for name in ("PIL.Image", "diskcache", "pydantic", "qwenbuild.cache.journal"):
         __import__(name)
-    routes.warm()
+    routes.ssl_context()
     context.World = functools.partial(World, times=Times(**TIMES))  # type: ignore[misc,assignment]
 
 

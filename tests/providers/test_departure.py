@@ -250,7 +250,7 @@ class Watched(Gate):
 
 def proxied(place: str, certified: Certified, monkeypatch: pytest.MonkeyPatch) -> Wire:
     certified[1].check_hostname = False
-    monkeypatch.setattr("qwenbuild.transport.routes._ssl_context", lambda: certified[1])
+    monkeypatch.setattr("qwenbuild.transport.routes.ssl_context", lambda: certified[1])
     monkeypatch.setenv("https_proxy", f"http://{place}")
     return Wire(AddressGuard(("*",)))
 

@@ -45,7 +45,7 @@ class Socks:
 
 def through(place: str, certified: Certified, monkeypatch: pytest.MonkeyPatch, sign_in: str = "") -> Wire:
     certified[1].check_hostname = False
-    monkeypatch.setattr("qwenbuild.transport.routes._ssl_context", lambda: certified[1])
+    monkeypatch.setattr("qwenbuild.transport.routes.ssl_context", lambda: certified[1])
     monkeypatch.setenv("all_proxy", f"socks5://{sign_in}{place}")
     return Wire(AddressGuard(("*",)))
 

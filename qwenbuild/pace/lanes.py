@@ -13,7 +13,6 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Literal
 
 from qwenbuild.model import Limits
 from qwenbuild.pace.clock import Waits
@@ -131,7 +130,7 @@ class FileLane:
         if self._path is None and not self._pace.interval:
             return LaneTurn(self, 0.0, 0.0, paced=False)
         async with self._turn_lock:
-            while isinstance(turn := self._try_to_leave(), float):
+            while not isinstance(turn := self._try_to_leave(), Turn):
                 await self._waits.sleep(turn)
             return turn
 
@@ -258,37 +257,36 @@ class LaneTurn:
     As a context: what has not left at the end of the block will not be sent, and nobody waits for it.
     """
 
-    __slots__ = ("_due", "_given", "_lane", "_state")
+    __slots__ = ("_due", "_given", "_lane", "_left", "_over", "_paced", "_ready")
 
     def __init__(self, lane: FileLane, given: float, due: float, *, paced: bool = True) -> None:
-        self._lane, self._given, self._due = lane, given, due
-        self._state: Literal["given", "ready", "left", "over"] = "given" if paced else "over"
+        self._lane, self._given, self._due, self._paced = lane, given, due, paced
+        self._ready = self._left = self._over = False
 
     async def due(self) -> None:
         """The submission is ready to leave, its connection open: wait until it may."""
-        if self._state == "given":
-            self._state = "ready"
+        if self._paced and not self._ready:
+            self._ready = True
             await self._lane.ready(self._given, self._due)
 
     def left(self) -> None:
-        """The submission has left this machine: spacing counts from here."""
-        if self._state != "over":
-            self._due = self._lane.leave(self._due)
-            self._state = "left"
+        """The submission has left this machine: spacing counts from here, even where nobody waits for its answer any more."""
+        if self._paced:
+            self._due, self._left = self._lane.leave(self._due), True
 
     def accepted(self) -> None:
         """The server accepted the submission, which has left at the latest now."""
-        if self._state in ("given", "ready"):
-            self.left()
-        if self._state == "left":
+        if self._paced and not self._over:
+            if not self._left:
+                self.left()
             self._lane.answered(self._due)
-        self._state = "over"
+        self._over = True
         self._lane.went_well()
 
     def __enter__(self) -> LaneTurn:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._state in ("given", "ready"):
+        if self._paced and not self._left and not self._over:
             self._lane.forgo(self._due)
-        self._state = "over"
+        self._over = True

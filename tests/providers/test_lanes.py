@@ -355,6 +355,18 @@ async def test_spacing_counts_from_when_a_submission_leaves(tmp_path: Path) -> N
     assert clock.now >= 0.3 + 0.5
 
 
+async def test_what_leaves_after_its_job_was_ended_counts_all_the_same(tmp_path: Path) -> None:
+    """Ctrl-C ends a job, and its submission, which cannot be taken back any more, leaves nevertheless."""
+    clock = FakeTime()
+    way = lane(tmp_path, clock, 2, 9)
+    with await way.turn() as turn:
+        pass
+    clock.now += 0.3
+    turn.left()
+    await way.turn()
+    assert clock.now >= 0.3 + 0.5
+
+
 async def test_trouble_with_its_files_never_hides_that_a_submission_was_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,7 +130,7 @@ class FileLane:
         if self._path is None and not self._pace.interval:
             return LaneTurn(self, 0.0, 0.0, paced=False)
         async with self._turn_lock:
-            while not isinstance(turn := self._try_to_leave(), Turn):
+            while not isinstance(turn := self._try_to_leave(), LaneTurn):
                 await self._waits.sleep(turn)
             return turn
 

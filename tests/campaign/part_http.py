@@ -217,7 +217,7 @@ def _jobs(api: Api) -> list[Case]:
         Case("failed, always", "job", "failed", "failed", {"code": "InternalError.Algo", "times": None}),
         Case("canceled", "job", "canceled", "refused" if api.provider == "qwen2512" else "done"),
         Case("forgotten", "job", "unknown", "doubt"),
-        Case("without a picture", "job", "no_url", "doubt"),
+        Case("without a picture", "job", "no_url", "waits"),
         Case("never ends", "job", "stuck", "waits"),
     ]
 

@@ -52,7 +52,7 @@ def part(value: Any, name: str) -> Any:
 def plain(value: Any) -> Any:
     """The value with mappings as dicts and sequences as lists: only what a template may hold."""
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: item if type(item) is str else plain(item) for key, item in value.items()}  # most are: a row's cells
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 

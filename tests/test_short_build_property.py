@@ -25,7 +25,7 @@ from qwenbuild.snapshot import entryfile, quick_answer, statefile
 from qwenbuild.snapshot.entryfile import Memory
 from qwenbuild.verbs import Options
 from tests.test_recall_property import AGE
-from tests.test_short_property import MANIFEST_EDITS, OPS, OTHERWISE, SELECTS, A, acted, drop, extra, reset, split, told
+from tests.test_short_property import MANIFEST_EDITS, OPS, OTHERWISE, SELECTS, A, acted, drop, extra, put, reset, split, told
 from tests.walking import Project
 
 EXAMPLES = int(os.environ.get("SHORT_EXAMPLES", "40"))
@@ -158,6 +158,24 @@ def test_what_is_gone_is_marked_or_pruned_the_same(
     acted(walked, said, edit)
     assert goes_short(Options(walked.folder)) == "short"
     compared(walked, capsys, **options)
+
+
+def test_one_small_change_after_another_loads_nothing_else(
+    walked: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is remembered after the last of them is what the whole walk would remember."""
+    said = reset(walked)
+    with monkeypatch.context() as patched:
+        patched.setattr(walk, "load", lambda options: pytest.fail("everything was loaded"))
+        for glaze in ("green", "blue", "grey", "green"):
+            acted(walked, said, put(A, "plates", "vars", "glaze", glaze))
+            time.sleep(AGE)
+            assert walked.build().exit_code == 0
+            assert quick_answer.answer(["build"]) == 0
+            (walked.out / "cups/red.png").unlink()
+            assert walked.build().counts == {"fresh": 8, "restored": 1}
+    (walked.out / "web/a.png").unlink()
+    compared(walked, capsys)
 
 
 def test_a_record_goes_when_all_that_it_names_is_a_believed_entry_s(

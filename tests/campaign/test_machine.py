@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from qwenbuild.cache import Cache
+from qwenbuild.cache import Cache, Intent
 from qwenbuild.cache.care import rebuild
 from qwenbuild.cache.care.gc import collect
 from qwenbuild.cache.fsops import FileOps
@@ -279,10 +279,10 @@ def test_the_machine_sees_a_journal_that_forgets(world: None, monkeypatch: pytes
     """The open attempt of a key is given up whenever somebody wants to begin another."""
     begin, live = Journal.begin, Journal.live
 
-    def forgetful(self: Journal, **said: Any) -> Any:
-        for attempt in live(self, [said["key"]]):
+    def forgetful(self: Journal, intent: Intent) -> Any:
+        for attempt in live(self, [intent.key]):
             self.fail(attempt.id, "forgotten", "")
-        return begin(self, **said)
+        return begin(self, intent)
 
     monkeypatch.setattr(Journal, "begin", forgetful)
     monkeypatch.setattr(Journal, "live", lambda self, *said, **more: [])

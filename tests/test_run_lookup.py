@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from qwenbuild.cache import Intent
 from qwenbuild.cache.journal import Journal
 from qwenbuild.emulator import Served
 from qwenbuild.verbs import resolve_doubt
@@ -114,9 +115,9 @@ def sent_by_a_clock(slow: float) -> Iterator[None]:
 
     begin = Journal.begin
 
-    def slow_begin(self: Any, **row: Any) -> Any:
+    def slow_begin(self: Any, intent: Intent) -> Any:
         with mock.patch.object(self, "_clock", side_effect=lambda: time.time() - slow):
-            return begin(self, **row)
+            return begin(self, intent)
 
     with mock.patch.object(Journal, "begin", slow_begin):
         yield

@@ -50,6 +50,7 @@ def sheets() -> dict[str, list[Shown]]:
         "flip": [("the picture", SCENE), *((way, made(SCENE, "flip", way)) for way in ("horizontal", "vertical"))],
         "rotate": [("the picture", SCENE), ("90", made(SCENE, "rotate", 90)), ("12", made(SCENE, "rotate", 12))],
         "grayscale": [("the picture", SCENE), ("grayscale", made(SCENE, "grayscale", None))],
+        "blur": [("the picture", SCENE), *((f"radius: {radius}", made(SCENE, "blur", radius)) for radius in (4, 16))],
         "quantize": [
             ("the picture", SCENE),
             ("colors: 4", made(SCENE, "quantize", {"colors": 4, "dither": False})),

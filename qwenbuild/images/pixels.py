@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from qwenbuild.images import plugged
 from qwenbuild.images.arguments import MAX_SIDE, rgba
@@ -208,6 +208,12 @@ def _grayscale(image: Image.Image, args: Args) -> Image.Image:
     return image.convert("LA" if image.mode in ("LA", "RGBA") else "L")
 
 
+def _blur(image: Image.Image, args: Args) -> Image.Image:
+    """Blurred with premultiplied alpha, so that no colour of transparent pixels bleeds in."""
+    weighed = {"LA": "La", "RGBA": "RGBa"}.get(image.mode, image.mode)
+    return image.convert(weighed).filter(ImageFilter.GaussianBlur(args["radius"])).convert(image.mode)
+
+
 def _quantize(image: Image.Image, args: Args, palettes: Palettes) -> Image.Image:
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     flat = image.convert("RGB")
@@ -333,6 +339,7 @@ _STEPS: Mapping[str, Callable[[Image.Image, Args], Image.Image]] = {
     "flip": _flip,
     "rotate": _rotate,
     "grayscale": _grayscale,
+    "blur": _blur,
     "key_out": _key_out,
     "round": _round,
     "tile": _tile,

@@ -72,6 +72,7 @@ STEPS: Mapping[str, Mapping[str, Argument]] = {
         "background": colour(TRANSPARENT, "of the corners that appear"),
     },
     "grayscale": {},
+    "blur": {"radius": whole(1, 250, None, "pixels: the standard deviation of the Gaussian")},
     "quantize": {
         "colors": whole(2, 256, 0, "how many colours"),
         "palette": path("", "a palette file (.gpl, .hex, .pal or a small PNG) instead of a number"),
@@ -102,15 +103,18 @@ STEPS: Mapping[str, Mapping[str, Argument]] = {
 }  # fmt: skip
 """Every step with its arguments. A whole number that was not given is 0, a text "": neither can be written."""
 
-_MAIN = {"flip": "direction", "rotate": "degrees", "round": "radius", "trim": "tolerance", "format": "type", "grayscale": ""}
+_MAIN = {
+    "trim": "tolerance", "flip": "direction", "rotate": "degrees", "grayscale": "", "blur": "radius", "round": "radius",
+    "format": "type",
+}  # fmt: skip
 """The argument that a step written as `flip: horizontal`, without a mapping, means."""
 
 
 def normalise(kind: str, args: Any = None) -> ImageStep:
     """A step with every default made explicit: only whole numbers, truth values and strings.
 
-    `args` is the mapping that was written, or the one value that `flip`, `rotate`, `round`, `trim` and `format` take
-    without a mapping. A palette is left as its path: the caller puts the digest of the file's bytes in its place.
+    `args` is the mapping that was written, or the one value that the steps of `_MAIN` take without a mapping. A palette is
+    left as its path: the caller puts the digest of the file's bytes in its place.
     Raises ValueError naming the argument, what was expected and the near miss.
     """
     table = STEPS.get(kind)

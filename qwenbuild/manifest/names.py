@@ -12,7 +12,7 @@ NOT_BUILT: frozenset[str] = frozenset()
 """Keys that are read and refused with `not-built-yet`. Take a word out when its feature is there."""
 
 STEP_KINDS = (
-    "resize", "crop", "pad", "trim", "flip", "rotate", "grayscale", "quantize", "key_out", "round", "tile", "format",
+    "resize", "crop", "pad", "trim", "flip", "rotate", "grayscale", "blur", "quantize", "key_out", "round", "tile", "format",
 )  # fmt: skip
 
 LONGEST_NAME = 100

@@ -59,6 +59,7 @@ def test_another_type_is_an_implied_conversion(media_type: str, mode: str) -> No
         (("crop", {"ratio": "1:1"}), ("round", "50%"), ("format", {"type": "webp", "lossless": True})),
         (("key_out", {"color": "#808080", "tolerance": 60}), ("trim", {})),
         (("grayscale", None), ("pad", {"all": 3}), ("format", {"type": "jpeg", "quality": 71})),
+        (("blur", 9), ("format", "webp")),
     ],
 )
 def test_the_same_steps_give_the_same_bytes_on_one_and_on_eight_threads(written: Any) -> None:

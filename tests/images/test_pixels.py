@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from qwenbuild.images import derive, normalise
 from tests.images.pictures import drawn, letters_of, opened, png, saved, step
@@ -68,6 +68,48 @@ def test_grayscale_weighs_the_colours_and_keeps_the_alpha() -> None:
     image = opened(step(png("rgb.", mode="RGBA"), "grayscale"))
     assert image.mode == "LA"
     assert [image.getpixel((x, 0)) for x in range(4)] == [(76, 255), (150, 255), (29, 255), (0, 0)]
+
+
+INK = {"L": 77, "LA": (77, 255), "RGB": (1, 99, 253), "RGBA": (1, 99, 253, 255)}
+
+
+@pytest.mark.parametrize("mode", INK)
+@pytest.mark.parametrize("radius", [1, 4, 250])
+def test_blur_of_one_colour_changes_nothing(mode: str, radius: int) -> None:
+    image = Image.new(mode, (9, 7), INK[mode])
+    blurred = opened(step(saved(image), "blur", radius=radius))
+    assert (blurred.mode, blurred.size, blurred.tobytes()) == (mode, (9, 7), image.tobytes())
+
+
+def test_blur_spreads_a_dot_alike_to_all_sides() -> None:
+    image = Image.new("L", (41, 41))
+    image.paste(255, (19, 19, 22, 22))
+    blurred = opened(step(saved(image), "blur", radius=3))
+    row = [blurred.getpixel((x, 20)) for x in range(20, 41)]
+    assert row == sorted(row, reverse=True)
+    assert 0 < row[6] < row[0] < 255
+    for turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM):
+        assert blurred.transpose(turn).tobytes() == blurred.tobytes()
+    down = [blurred.getpixel((20, y)) for y in range(20, 41)]
+    assert all(abs(one - other) <= 1 for one, other in zip(row, down, strict=True))
+
+
+def test_blur_beside_transparency_leaves_no_fringe() -> None:
+    image = Image.new("RGBA", (60, 60), (0, 255, 0, 0))
+    ImageDraw.Draw(image).ellipse((15, 15, 44, 44), fill=(255, 0, 0, 255))
+    blurred = opened(step(saved(image), "blur", radius=5))
+    seen = [blurred.getpixel((x, y)) for y in range(60) for x in range(60) if blurred.getpixel((x, y))[3]]
+    assert {pixel[:3] for pixel in seen} == {(255, 0, 0)}
+    assert any(100 < alpha < 156 for *_, alpha in seen)
+
+
+def test_blur_beside_transparency_keeps_a_grey_as_it_is() -> None:
+    image = Image.new("LA", (40, 40), (255, 0))
+    image.paste((0, 255), (10, 10, 30, 30))
+    blurred = opened(step(saved(image), "blur", radius=4))
+    assert blurred.mode == "LA"
+    assert {blurred.getpixel((x, 20))[0] for x in range(40)} == {0}
+    assert 0 < blurred.getpixel((9, 20))[1] < 255
 
 
 def test_shrinking_beside_transparency_leaves_no_fringe() -> None:

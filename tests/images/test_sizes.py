@@ -18,7 +18,7 @@ CHAINS: list[list[tuple[str, Any]]] = [
     [("crop", {"ratio": "16:9"}), ("resize", {"width": 17})],
     [("crop", {"box": [5, 6, 40, 30]}), ("tile", {"columns": 4, "rows": 3, "cell": 12})],
     [("pad", {"width": 120, "height": 100}), ("rotate", -270), ("round", 10), ("grayscale", None)],
-    [("tile", {"columns": 2, "rows": 4, "cell": 3}), ("quantize", {"colors": 4})],
+    [("tile", {"columns": 2, "rows": 4, "cell": 3}), ("quantize", {"colors": 4}), ("blur", 3)],
 ]
 
 

@@ -51,7 +51,8 @@ def action(kind: str, **changes: Any) -> Action:
         size, negative, extra = "1024*1024", " ", (("num_inference_steps", 50), ("true_cfg_scale", "4"))
     if kind not in MODELS:
         row = Catalog.load().default(kind)
-        size, extra = row.default_size, tuple(sorted((name, each["default"]) for name, each in row.extra.items()))
+        size = row.default_size
+        extra = tuple(sorted((name, each["default"]) for name, each in row.extra.items() if "default" in each))
     values = {"prompt": "a paper lantern", "size": size, "seed": 7, "negative_prompt": negative, "extra": extra, **changes}
     return Action(kind, values.pop("model", MODELS.get(kind) or FAMILIES[kind].default), **values)
 

@@ -13,7 +13,7 @@ class Paid(Hosted):
     """A task for each picture."""
 
     def body(self, order: Order) -> bytes:
-        return compact({"prompt": order.action.prompt, "seed": order.action.seed})
+        return compact({"prompt": order.action.prompt, "seed": order.action.seed, **dict(order.action.extra)})
 
     async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         headers = {"Authorization": f"Bearer {self.site.key.reveal()}"}

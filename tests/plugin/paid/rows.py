@@ -6,7 +6,15 @@ from decimal import Decimal
 
 from qwenbuild.catalog import Family, Model
 
-OIL = Model("paid", "oil", calls=("async",), default_size="512*512", params=("size",), price={"coins": Decimal(2)})
+OIL = Model(
+    "paid",
+    "oil",
+    calls=("async",),
+    default_size="512*512",
+    params=("size",),
+    price={"coins": Decimal(2)},
+    extra={"thickness": {"type": "integer", "min": 1, "max": 9, "doc": "of the paint; the server's own when it is not said"}},
+)
 
 PAID = Family(
     name="paid",

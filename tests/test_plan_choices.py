@@ -10,7 +10,7 @@ import pytest
 from qwenbuild.key import action_key
 from qwenbuild.model import Keyed, Verdict
 from qwenbuild.plan import Observed
-from tests.test_plan import ACTION, FRESH, KEY, OTHER, PICTURE, PRICE, STRANGER, keyed, plan, record, step
+from tests.test_plan import ACTION, FRESH, KEY, OTHER, PICTURE, PRICE, STRANGER, keyed, plan, record, result, step
 from tests.test_plan_details import variants
 from tests.test_plan_inputs import built
 from tests.test_plan_pictures import BLUE, NEXT, builder, why
@@ -71,6 +71,13 @@ def test_a_chosen_candidate_that_the_manifest_no_longer_asks_for_is_used_and_fre
 def test_a_chosen_picture_of_another_prompt_does_not_stand_to_choice() -> None:
     assert seeds(Observed(lock={"a": record(BLUE, picked=OLD, candidates={KEY: OTHER})}), 7) == [7]
     assert seeds(Observed(lock={"a": record(BLUE, picked=OLD, accepted={KEY: OLD})}), 7) == [7]
+    other = replace(BLUE, seed=8)
+    assert seeds(Observed(lock={"a": record(other, picked=action_key(other), candidates={KEY: OTHER})}), 7) == [7]
+
+
+def test_one_rejected_candidate_does_not_bring_back_what_the_manifest_dropped() -> None:
+    kept = record(replace(ACTION, seed=8), candidates={KEY: OTHER}, rejected=(KEY,))
+    assert seeds(Observed(lock={"a": kept}, blobs={PICTURE, OTHER}), 7, 9) == [7, 9]
 
 
 def test_a_new_prompt_does_not_pay_for_the_added_candidates_again() -> None:
@@ -131,6 +138,12 @@ def test_the_approved_candidate_is_used_else_the_picked_else_the_first_not_rejec
     assert found.candidates[found.used].candidate.seed == used
 
 
+def test_where_all_are_rejected_and_none_is_in_use_the_first_is_used() -> None:
+    lock = {"a": record(BLUE, STRANGER, rejected=(KEY, NEXT), candidates={KEY: PICTURE, NEXT: OTHER})}
+    found = step(Observed(lock=lock, blobs={PICTURE, OTHER}), None, wanted(7, 8))
+    assert found.candidates[found.used].digest == PICTURE
+
+
 # ---------------------------------------------------------------- what is open
 
 
@@ -146,7 +159,7 @@ def test_pictures_to_choose_from_are_counted_without_the_rejected_and_the_missin
 
 @pytest.mark.parametrize("lock", [{"picked": NEXT}, {"approved": True}, {"picked": KEY}])
 def test_nothing_is_open_after_a_pick_or_an_approval(lock: dict[str, Any]) -> None:
-    assert open_ones({"candidates": {NEXT: OTHER}, **lock}, wanted(7, 8)) == []
+    assert open_ones({"candidates": {NEXT: OTHER}, **lock}, wanted(7, 8), blobs={PICTURE, OTHER}) == []
 
 
 def test_an_entry_all_of_whose_candidates_are_rejected_says_so_once() -> None:
@@ -182,6 +195,9 @@ def test_what_is_held_or_waits_for_its_input_asks_for_no_choice() -> None:
     assert {code for code, *_ in why(held)} == {"lost", "held"}
     made = plan(Observed(lock={"b": built(picked=NOT_THERE)}), None, keyed(), builder())
     assert [code for code, *_ in why(made.steps[1])] == ["caused-by"]
+    other = built(action=record(BLUE).action, key=OLD, picked=OLD)
+    waiting = plan(Observed(lock={"b": other}), None, keyed(), builder()).steps[1]
+    assert "pick-void" not in [code for code, *_ in why(waiting)]
 
 
 # ---------------------------------------------------------------- the seed as a reason
@@ -208,3 +224,9 @@ def test_a_held_entry_names_what_changed_and_not_another_candidates_seed() -> No
     seed_alone = record(replace(ACTION, seed=8))
     found = step(Observed(lock={"a": seed_alone}, results={}, blobs=frozenset()), None, wanted(7, 8))
     assert [field for code, field, *_ in why(found) if code == "changed"] == ["seed"]
+
+
+def test_another_candidates_seed_is_named_where_only_a_choice_is_open_beside_it() -> None:
+    lock = {"a": record(replace(ACTION, seed=8))}
+    seen = Observed(lock=lock, results={KEY: (result(OTHER),)}, blobs={OTHER, PICTURE})
+    assert why(step(seen, None, wanted(7, 8))) == [("changed", "seed", 8, 7), ("unpicked", "", None, 2)]

@@ -118,6 +118,12 @@ def test_an_entry_some_of_whose_pictures_are_bought_is_not_left() -> None:
     assert "limit" not in [code for code, *_ in why(made.steps[0])]
 
 
+def test_an_entry_is_left_though_another_one_buys_the_picture_again_that_it_has() -> None:
+    again = plan(FRESH, Wishes(forced={"b"}), keyed("b"), wanted(7, 8))
+    made = limited(again, 1, FRESH)
+    assert (made.allowed, made.counts["generate"], made.counts["left"]) == ({KEY}, 1, 1)
+
+
 def test_what_is_fresh_or_restored_is_not_left_by_a_limit() -> None:
     made = limited(plan(FRESH, None, keyed(), *many("b")), 0, FRESH)
     assert (made.counts["fresh"], made.counts["generate"], made.counts["left"], made.cost) == (1, 0, 1, {})

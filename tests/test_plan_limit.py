@@ -121,7 +121,7 @@ def test_an_entry_some_of_whose_pictures_are_bought_is_not_left() -> None:
 def test_an_entry_is_left_though_another_one_buys_the_picture_again_that_it_has() -> None:
     again = plan(FRESH, Wishes(forced={"b"}), keyed("b"), wanted(7, 8))
     made = limited(again, 1, FRESH)
-    assert (made.allowed, made.counts["generate"], made.counts["left"]) == ({KEY}, 1, 1)
+    assert (made.allowed, made.counts["generate"], made.counts["left"]) == (frozenset({KEY}), 1, 1)
 
 
 def test_what_is_fresh_or_restored_is_not_left_by_a_limit() -> None:

@@ -39,7 +39,7 @@ NEXT = action_key(replace(ACTION, seed=8))
 """The key of the entry's second candidate."""
 BLANK = {"not_blank": True}
 BLUE = replace(ACTION, prompt="a blue lantern")
-JPEG = {"media_type": "image/jpeg"}
+JPEG: dict[str, Any] = {"media_type": "image/jpeg"}
 
 
 def why(found: Step) -> list[tuple[Any, ...]]:

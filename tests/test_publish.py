@@ -37,7 +37,7 @@ def sha(data: bytes) -> str:
 
 
 def picture(*colour: int, kind: str = "PNG") -> bytes:
-    return saved(Image.new("RGB", (16, 16), colour), kind)  # type: ignore[arg-type]
+    return saved(Image.new("RGB", (16, 16), colour), kind)
 
 
 RED, GREEN, THEIRS = picture(200, 0, 0), picture(0, 200, 0), picture(9, 9, 9)
@@ -183,7 +183,7 @@ def test_bytes_that_only_another_file_of_the_tree_has_enter_the_vault(desk: Desk
 
 def test_bytes_come_from_the_shared_cache_and_are_held_against_their_digest(desk: Desk) -> None:
     desk.lock["a"] = locked()
-    shared = {"shared": {sha(RED)}}
+    shared: dict[str, Any] = {"shared": {sha(RED)}}
     for brought in (None, GREEN):
         desk.more["fetch"] = lambda digest, brought=brought: brought
         with pytest.raises(CacheError, match="not in the cache any more"):
@@ -485,7 +485,7 @@ def test_the_picture_that_was_bought_for_another_entry_is_not_written_into_this_
         assert ("which was bought for b" in str(files.failures), files.written) == (True, ())
         assert not (desk.root / "a.png").exists()
     for change in ({"accepted": {KEY: "7" * 64}}, {"key": "6" * 64}):
-        desk.lock["a"] = replace(locked(GREEN), **change)  # type: ignore[arg-type]
+        desk.lock["a"] = replace(locked(GREEN), **change)
         assert desk.publish()[1].failures == (), change
 
 
@@ -529,7 +529,7 @@ def test_a_path_that_is_wanted_no_more_stays_in_the_record_as_an_orphan_unless_a
 
 def test_what_people_chose_and_wrote_stays_in_the_record(desk: Desk) -> None:
     desk.buy()
-    chosen = {"picked": KEY, "rejected": (NEXT,), "note": "mind the hands", "accepted": {"x": "y"}}
+    chosen: dict[str, Any] = {"picked": KEY, "rejected": (NEXT,), "note": "mind the hands", "accepted": {"x": "y"}}
     desk.lock["a"] = locked(orphan=True, made="2026-01-02", **chosen)
     entry, _ = desk.publish()
     assert {name: getattr(entry, name) for name in chosen} == chosen

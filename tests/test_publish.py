@@ -16,7 +16,7 @@ from qwenbuild.cache import Cache
 from qwenbuild.cache.attempts import Attempt, Intent
 from qwenbuild.engine.publish import PublishedFiles, Publisher, Unfit, keep_aside
 from qwenbuild.errors import CacheError
-from qwenbuild.images import derive, find_marks, normalise, sniff
+from qwenbuild.images import PluginFailed, derive, find_marks, normalise, sniff
 from qwenbuild.key import action_key, judgement_key, recipe_key, short_document, unsuited_key
 from qwenbuild.lfs import NOT_FETCHED
 from qwenbuild.model import ImageStep, Keyed, LockEntry, LockOutput, OutputSpec, Step, Ticket, Verdict
@@ -170,6 +170,18 @@ def test_where_the_bytes_are_gone_the_type_is_what_the_receipt_said(desk: Desk, 
     assert desk.desk().publish(replace(step, outputs=()), {KEY: receipt})[0].media_type == "image/avif"
 
 
+def test_the_type_is_that_of_the_bytes_whatever_lockfile_and_receipt_say(desk: Desk) -> None:
+    jpeg = picture(1, 2, 3, kind="JPEG")
+    desk.buy(jpeg, media_type="image/webp")
+    entry, files = desk.publish(files_of(OutputSpec("a.jpg")))
+    assert (entry.media_type, desk.read("a.jpg"), files.derived) == ("image/jpeg", jpeg, 0)
+    other = picture(3, 2, 1, kind="JPEG")
+    desk.put("old.jpg", other)
+    desk.lock["a"] = locked(other, outputs={"old.jpg": LockOutput()})
+    entry, files = desk.publish(files_of(OutputSpec("b.jpg")))
+    assert (entry.media_type, desk.read("b.jpg"), files.derived) == ("image/jpeg", other, 0)
+
+
 # ---------------------------------------------------------------- where the bytes come from
 
 
@@ -200,6 +212,24 @@ def test_a_file_of_the_tree_that_changed_under_the_build_is_not_taken_for_the_pi
     desk.put("old.png", GREEN)
     with pytest.raises(CacheError, match=digest[:12]):
         publisher.bytes_of(digest)
+
+
+def test_a_file_is_made_of_a_picture_that_only_the_tree_has(desk: Desk) -> None:
+    desk.put("old.png", RED)
+    desk.lock["a"] = locked(outputs={"old.png": LockOutput()})
+    assert desk.publish(files_of(OutputSpec("a.png", (SMALL,))))[1].written == ("a.png",)
+    assert (desk.read(), desk.cache.has_blob(sha(RED))) == (MADE, True)
+
+
+def test_a_made_file_that_changed_under_the_build_is_not_copied(desk: Desk) -> None:
+    desk.buy()
+    desk.put("old.png", MADE)
+    desk.lock["a"] = locked(outputs={"old.png": LockOutput(sha(MADE), RECIPE)})
+    step = desk.step(files_of(OutputSpec("a.png", (SMALL,))))
+    publisher = desk.desk()
+    desk.put("old.png", THEIRS)
+    publisher.publish(step, {})
+    assert desk.read() == MADE
 
 
 # ---------------------------------------------------------------- what is expected
@@ -252,6 +282,30 @@ def test_a_made_file_that_is_there_is_held_against_a_new_expectation_too(desk: D
     assert desk.cache.judgement(judgement_key(NARROW, sha(MADE))) == ""
 
 
+def test_the_finding_of_a_made_file_is_kept_by_its_own_bytes(desk: Desk) -> None:
+    desk.buy()
+    desk.publish(files_of(OutputSpec("a.png", (SMALL,), expect=NARROW)))
+    assert desk.cache.judgement(judgement_key(NARROW, sha(MADE))) == ""
+
+
+def test_a_plug_in_that_fails_says_nothing_of_the_picture_and_nothing_is_remembered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: Any, **said: Any) -> Any:
+        raise PluginFailed("the plug-in failed")
+
+    digest = desk.buy()
+    with monkeypatch.context() as patched:
+        patched.setattr("qwenbuild.images.judge", fails)
+        with pytest.raises(Unfit, match="the plug-in failed"):
+            desk.publish(files_of(OutputSpec("a.png"), expect=NARROW))
+    assert desk.cache.judgement(judgement_key(NARROW, digest)) is None
+    with monkeypatch.context() as patched:
+        patched.setattr("qwenbuild.images.derive", fails)
+        assert desk.publish(files_of(OutputSpec("a.png", (SMALL,))))[1].unfit == (("a.png", "the plug-in failed"),)
+    assert desk.cache.judgement(unsuited_key(RECIPE)) is None
+
+
 # ---------------------------------------------------------------- files that are made
 
 
@@ -297,6 +351,20 @@ def test_a_made_file_of_another_encoder_is_left_and_the_lockfile_keeps_its_word(
     desk.put("a.png", GREEN)
     entry, files = desk.publish(files_of(OutputSpec("a.png", (SMALL,))), Wishes(overwrite=True))
     assert (files.written, desk.read(), entry.outputs["a.png"].digest) == (("a.png",), MADE, "7" * 64)
+
+
+def test_a_made_file_that_is_there_is_locked_again_when_the_lockfile_was_lost(desk: Desk) -> None:
+    desk.buy()
+    item = files_of(OutputSpec("a.png", (SMALL,)))
+    desk.publish(item)
+    entry, files = desk.publish(item)
+    assert (files.written, entry.outputs) == ((), {"a.png": LockOutput(sha(MADE), RECIPE)})
+
+
+def test_a_file_of_an_unknown_extension_has_the_pictures_type(desk: Desk) -> None:
+    desk.buy()
+    desk.publish(files_of(OutputSpec("a.dat", (SMALL,))))
+    assert desk.read("a.dat") == MADE
 
 
 def test_a_line_of_another_recipe_is_replaced(desk: Desk) -> None:
@@ -367,6 +435,7 @@ def test_a_persons_file_is_left_with_its_lock_line_and_the_next_file_is_written(
 
 def test_an_overwritten_file_of_a_person_is_kept_aside_under_its_own_name(desk: Desk) -> None:
     desk.buy()
+    desk.lock["c"] = record(BLUE, "7" * 64)
     digest = desk.put("a.png", THEIRS)
     assert desk.publish(wishes=Wishes(overwrite=True))[1].written == ("a.png",)
     assert (desk.read(), desk.aside()) == (RED, [f"a.{digest[:12]}.png"])
@@ -390,7 +459,7 @@ def test_a_made_file_of_ours_is_replaced_without_keeping_it_aside(desk: Desk) ->
 def test_a_picture_of_the_lockfile_that_only_the_tree_has_enters_the_vault_before_it_is_replaced(desk: Desk) -> None:
     desk.buy()
     digest = desk.put("a.png", GREEN)
-    desk.lock = {"b": record(BLUE, digest, outputs={"b.png": LockOutput()}), "c": record(BLUE, "7" * 64)}
+    desk.lock = {"b": record(BLUE, digest, outputs={"b.png": LockOutput()})}
     assert desk.publish()[1].written == ("a.png",)
     assert (desk.read(), desk.cache.read_blob(digest), desk.aside()) == (RED, GREEN, [])
 
@@ -504,6 +573,16 @@ def test_a_picture_of_the_lockfile_that_nobody_bought_for_another_entry_is_writt
     desk.lock["a"] = locked(RED)
     bought_for(desk, "a", KEY, RED)
     assert desk.publish()[1].written == ("a.png",)
+
+
+def test_a_foreign_picture_is_not_written_under_another_id_either_and_no_journal_is_made_to_find_out(desk: Desk) -> None:
+    desk.buy(RED)
+    desk.cache.put_blob(GREEN)
+    desk.lock["old"] = locked(GREEN, outputs={})
+    assert (desk.publish(keyed("new"))[1].written, desk.cache.has_journal()) == (("new.png",), False)
+    (desk.root / "new.png").unlink()
+    bought_for(desk, "b", "7" * 64, GREEN)
+    assert "which was bought for b" in str(desk.publish(keyed("new"))[1].failures)
 
 
 def test_a_picture_without_a_receipt_of_its_key_is_not_called_foreign(desk: Desk) -> None:

@@ -175,6 +175,14 @@ def test_a_reason_that_says_so_explains_a_purchase_and_nothing_else_does(
     assert (made.cost, made.unexplained) == (PRICE, unexplained)
 
 
+def test_neither_the_tables_new_value_nor_a_lost_pick_explains_a_purchase() -> None:
+    moved = {"a": record(replace(ACTION, size="1*1"))}
+    assert plan(Observed(lock=moved), None, keyed(earlier={"size": ("1*1",)})).unexplained == 1
+    assert plan(Observed(lock=moved), None, keyed()).unexplained == 0
+    picked = plan(Observed(lock={"a": record(picked=THIRD, candidates={THIRD: OTHER})}), None, wanted(7, 9))
+    assert (why(picked.steps[0])[0], picked.unexplained) == (("lost", "", None, None), 1)
+
+
 def test_a_lost_picture_with_more_variants_is_lost() -> None:
     assert plan(Observed(lock=LOCK), None, wanted(7, 8)).unexplained == 2
     assert plan(FRESH, None, wanted(7, 8)).unexplained == 0

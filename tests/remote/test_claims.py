@@ -257,7 +257,9 @@ def test_settling_is_waited_out_and_no_longer(clock: Clock) -> None:
         clock.now += 0.5
         assert claims.take(KEY) == Taken("ann", 1.5)
         assert not claims.secure(KEY)
-        clock.now += 1.5
+        clock.now += 1.0
+        assert claims.take(KEY) == Taken("ann", 0.5)
+        clock.now += 0.5
         assert claims.take(KEY) is None
         assert claims.secure(KEY)
 
@@ -321,6 +323,40 @@ def test_when_another_machine_writes_first_its_name_is_said(ann: Claims) -> None
     store.before = first
     assert ann.take(KEY) == Taken("bob", 1.0)
     assert not ann.holds(KEY)
+
+
+def test_a_store_that_said_yes_to_both_gives_the_picture_to_the_claim_that_stands(ann: Claims) -> None:
+    """Two machines believed its yes once; the second one's claim is there, so the first does not buy."""
+    store = memory(ann)
+    assert ann.exact
+
+    def yes(name: str, data: bytes) -> bool:
+        store.names[name] = told("bob")
+        return True
+
+    store.create = yes  # type: ignore[method-assign]
+    assert ann.take(KEY) == Taken("bob", 1.0)
+    assert not ann.holds(KEY)
+    assert store.names[f"claims/ab/{KEY}.0.json"] == told("bob")
+
+
+def test_what_is_done_is_removed_from_the_newest_claim_to_the_oldest_and_nothing_else(ann: Claims) -> None:
+    """The newest first: with an older one gone, another machine would write there while ours still stands above it."""
+    store = memory(ann)
+    given_up = json.dumps({"holder": "bob", "released": True}).encode()
+    store.names = {f"claims/ab/{KEY}.{n}.json": given_up for n in range(3)}
+    assert ann.take(KEY) is None
+    store.calls.clear()
+    ann.release(KEY, done=True)
+    assert store.calls == [("delete", f"claims/ab/{KEY}.{n}.json") for n in (3, 2, 1, 0)]
+
+
+def test_a_claim_says_who_holds_it_and_when_it_was_written(ann: Claims, clock: Clock) -> None:
+    """Read by a person who looks into the store, and by other versions of qwenbuild."""
+    clock.now = 1000.12345
+    assert ann.take(KEY) is None
+    claim = json.loads(memory(ann).names[f"claims/ab/{KEY}.0.json"])
+    assert claim == {"v": 1, "holder": "ann", "time": 1000.123, "number": 0, "released": False}
 
 
 def test_a_claim_that_came_and_went_meanwhile_is_asked_for_again(ann: Claims) -> None:

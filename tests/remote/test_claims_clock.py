@@ -337,6 +337,75 @@ def test_one_renewal_that_hangs_does_not_let_the_other_claims_die(make: Make, cl
     assert store.names[f"claims/cd/{other}.0.json"] != old
 
 
+def test_beside_a_renewal_that_hangs_for_ever_the_other_claims_are_renewed_turn_after_turn(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the build would lose every claim after two minutes, and other machines would buy its pictures again."""
+    monkeypatch.setattr("qwenbuild.remote.claims.RENEW_S", 0.02)
+    store = Memory()
+    ann = make(store, "ann")
+    free, enough = threading.Event(), threading.Event()
+    renewed: list[str] = []
+
+    def hang(method: str, name: str) -> None:
+        if method == "put" and KEY in name:
+            free.wait(60)
+        elif method == "put":
+            renewed.append(name)
+            if len(renewed) > 3:
+                enough.set()
+
+    store.before = hang
+    assert ann.take(KEY) is None
+    assert ann.take("cd" * 32) is None
+    try:
+        assert enough.wait(5)
+        assert not free.is_set()
+    finally:
+        free.set()
+
+
+def test_a_turn_of_renewing_is_over_when_the_claims_are_renewed(make: Make) -> None:
+    store = Memory()
+    ann = make(store, "ann")
+    assert ann.take(KEY) is None
+    old = dict(store.names)
+
+    def slow(method: str, name: str) -> None:
+        if method == "put":
+            threading.Event().wait(0.1)
+
+    store.before = slow
+    ann.renew()
+    assert store.names.keys() == old.keys()
+    assert store.names != old
+
+
+def test_no_renewal_that_hangs_keeps_the_program_from_ending(make: Make) -> None:
+    before = set(threading.enumerate())
+    store = Memory()
+    ann = make(store, "ann")
+    assert ann.take(KEY) is None
+    there, free = threading.Event(), threading.Event()
+
+    def hang(method: str, name: str) -> None:
+        if method == "put":
+            there.set()
+            free.wait(60)
+
+    store.before = hang
+    turn = threading.Thread(target=ann.renew, daemon=True)
+    turn.start()
+    assert there.wait(30)
+    try:
+        begun = [thread for thread in threading.enumerate() if thread not in before]
+        assert len(begun) == 3
+        assert [thread for thread in begun if not thread.daemon] == []
+    finally:
+        free.set()
+        turn.join(30)
+
+
 def test_a_renewal_that_hangs_is_not_begun_a_second_time(make: Make) -> None:
     store = Memory()
     ann = make(store, "ann")
@@ -352,7 +421,10 @@ def test_a_renewal_that_hangs_is_not_begun_a_second_time(make: Make) -> None:
     turn = threading.Thread(target=ann.renew)
     turn.start()
     assert there.wait(30)
-    ann.renew()
+    second = threading.Thread(target=ann.renew, daemon=True)
+    second.start()
+    second.join(5)
+    assert not second.is_alive()
     assert [method for method, _ in store.calls].count("put") == 1
     free.set()
     turn.join(30)

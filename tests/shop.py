@@ -6,6 +6,7 @@ Knows no test.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from qwenbuild.run.world import Progress, Times, World
 from tests.test_run_settle import Inline, VirtualTime
 
 BEGIN = 1_795_000_000.0
+PATIENCE_S = 10.0
+"""Of true time, after which a test that waits for what never comes has failed."""
 PRICE: Price = {"usd": 1}  # type: ignore[dict-item]
 BASE = "https://x.example"
 
@@ -185,7 +188,7 @@ class Shop:
         return outcomes[0] if len(outcomes) == 1 else outcomes
 
     def run(self, work: Any) -> Any:
-        return asyncio.run(self.clock.run(work))
+        return asyncio.run(asyncio.wait_for(self.clock.run(work), PATIENCE_S))
 
     def finish(self, *attempts: Attempt) -> dict[str, Outcome]:
         """What an earlier build left, carried on."""
@@ -219,6 +222,11 @@ class Shop:
         """What lies in quarantine, without the notes."""
         folder = self.cache.blobs.aside
         return [path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"] if folder.is_dir() else []
+
+    @property
+    def notes(self) -> list[Any]:
+        """What is noted beside the bytes in quarantine."""
+        return [json.loads(path.read_bytes())["record"]["note"] for path in self.cache.blobs.aside.glob("*.json")]
 
 
 async def gathered(progress: Progress, purchases: Sequence[Purchase]) -> list[Outcome]:

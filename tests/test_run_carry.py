@@ -102,13 +102,12 @@ def test_with_a_full_disk_nothing_is_bought(shop: Shop) -> None:
 
 def test_room_is_kept_on_the_disk_for_everything_in_flight_and_this_picture(shop: Shop) -> None:
     shop.progress.in_flight["other"] = ("n9", 0.0)
-    asked: list[int] = []
     with (
-        mock.patch.object(type(shop.cache), "room_for", side_effect=lambda number: asked.append(number) or 1000),
+        mock.patch.object(type(shop.cache), "room_for", return_value=1000) as asked,
         mock.patch.object(type(shop.cache), "free_bytes", return_value=1000),
     ):
         assert shop.buy(lamp()).kind is DONE
-    assert asked == [2]
+    assert [call.args for call in asked.call_args_list] == [(2,)]
 
 
 def test_a_build_that_is_ended_while_an_intent_is_written_takes_it_back(shop: Shop) -> None:
@@ -371,6 +370,9 @@ def test_what_is_stored_and_not_closed_asks_nobody_and_gets_its_ticket_from_the_
     again = made()
     outcome = again.finish(*again.attempts)[KEY]
     assert (outcome.kind, outcome.how, again.states, again.provider.happened) == (DONE, "resumed", ["stored"], [])
+    ticket = again.attempts[0].ticket
+    assert ticket is not None
+    assert (ticket.task_id, ticket.request_id) == ("task1", "r")
 
 
 def test_an_intent_whose_receipt_is_there_is_closed_with_the_receipts_task(made: Make) -> None:

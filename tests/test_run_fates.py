@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,9 @@ from qwenbuild.errors import (
     Waiting,
 )
 from qwenbuild.images import placeholder_png
+from qwenbuild.key import document
 from qwenbuild.model import Limits, OutcomeKind, Ticket
+from qwenbuild.pace.lanes import LaneTurn
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.submit import Job
 from qwenbuild.run.transfers import still_made
@@ -37,6 +41,7 @@ from tests.shop import BASE, PRICE, Shop, lamp, picture_of
 HOUR = 3600.0
 URL = "https://x.example/picture.png?Signature=s"
 FREE: Any = {}
+KEY = lamp().key
 PNG = placeholder_png(lamp(7).action)
 
 Make = Callable[..., Shop]
@@ -101,6 +106,27 @@ def test_a_picture_whose_link_was_named_is_not_made_anew_when_the_provider_takes
     assert outcome.kind is OutcomeKind.DONE
     assert shop.provider.asked("submit") == ["lamp 0"]
     assert len(shop.provider.asked("collect")) == 5
+
+
+def test_a_link_that_was_named_once_is_remembered_when_a_later_failure_names_none(shop: Shop) -> None:
+    shop.provider.collects = [link(), link(url=""), FailedAtProvider("nothing was made")]
+    assert shop.buy(lamp()).kind is OutcomeKind.DONE
+    assert shop.provider.asked("submit") == ["lamp 0"]
+
+
+@pytest.mark.parametrize(("named", "sent"), [(True, 0), (False, 1)])
+def test_only_a_link_that_the_journal_has_from_the_provider_proves_that_a_picture_was_made(
+    shop: Shop, named: bool, sent: int
+) -> None:
+    """A ticket may name an address before there is a picture behind it."""
+    attempt = shop.left_by_a_dead_build(lamp())
+    attempt = shop.cache.journal.ticket(attempt.id, Ticket("studio", BASE, "theirs", url=URL))
+    if named:
+        attempt = shop.cache.journal.ready(attempt.id, URL)
+    shop.provider.collects = [FailedAtProvider("nothing was made")]
+    assert shop.buy(lamp()).kind is OutcomeKind.DONE
+    assert len(shop.provider.orders) == sent
+    assert shop.states == ["failed"] * sent + ["stored"]
 
 
 def test_a_link_without_a_name_leaves_the_ticket_to_lead_to_the_picture(shop: Shop) -> None:
@@ -221,6 +247,7 @@ def test_a_wrong_picture_is_paid_for_kept_aside_and_refused_for_its_key(shop: Sh
     (attempt,) = shop.attempts
     assert (attempt.state.value, attempt.digest) == ("refused", hashlib.sha256(b"GIF89a").hexdigest())
     assert (attempt.cost, shop.aside) == (PRICE, [b"GIF89a"])
+    assert shop.notes == [{"key": KEY, "attempt": attempt.id, "problem": "it is a GIF", "action": document(lamp().action)}]
     assert (shop.progress.bought, shop.progress.spent) == (1, PRICE)
     assert [event.data.get("refused") for event in shop.heard.of("failed")] == [True]
 
@@ -236,12 +263,19 @@ def test_a_failed_task_is_bought_anew_twice_and_no_more(shop: Shop, failures: in
     assert len(shop.heard.of("retry")) == 2
 
 
+def test_the_providers_own_code_of_a_failure_is_what_the_journal_and_the_end_say(shop: Shop) -> None:
+    shop.provider.collects = [FailedAtProvider("it broke", code="Internal") for _ in range(3)]
+    assert shop.buy(lamp()).code == "Internal"
+    assert {attempt.code for attempt in shop.attempts} == {"Internal"}
+
+
 def test_a_task_list_that_throttles_is_asked_five_times_more_and_then_the_next_build_collects(shop: Shop) -> None:
     shop.provider.collects = [Throttled("slow down") for _ in range(9)]
     outcome = shop.buy(lamp())
     assert (outcome.kind, outcome.code, shop.states) == (OutcomeKind.FAILED, "waiting", ["ticket"])
     assert "the next build collects it" in outcome.message
     assert (len(shop.provider.asked("collect")), shop.provider.asked("submit")) == (6, ["lamp 0"])
+    assert [b - a for a, b in itertools.pairwise(shop.provider.times[1:])] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert shop.progress.bought == 0
 
 
@@ -271,6 +305,8 @@ def test_a_lost_ticket_is_in_doubt_with_what_came_kept_aside(shop: Shop) -> None
     assert (outcome.kind, outcome.code, shop.states) == (OutcomeKind.DOUBT, "lost", ["doubt"])
     assert "unknown task (what came is kept in" in outcome.message
     assert shop.aside == [b"<html>"]
+    (note,), (attempt,) = shop.notes, shop.attempts
+    assert note == {"key": KEY, "attempt": attempt.id, "problem": "unknown task", "action": document(lamp().action)}
     (told,) = shop.heard.of("doubt")
     assert (told.id, told.data["seed"], told.data["attempt"]) == ("n0", 0, shop.attempts[0].id)
 
@@ -300,8 +336,10 @@ def test_an_answer_that_brought_the_bytes_is_a_blob_before_anything_is_awaited_a
         seen.append(shop.cache.has_blob(hashlib.sha256(b"the bytes").hexdigest()))
 
     shop.provider.collects = [collected]
-    assert shop.buy(lamp()).kind is OutcomeKind.DONE
-    (ticket,) = shop.provider.tickets
+    with mock.patch.object(type(shop.cache), "read_blob", side_effect=AssertionError("they are at hand")):
+        assert shop.buy(lamp()).kind is OutcomeKind.DONE
+        assert shop.buy(lamp(1)).kind is OutcomeKind.DONE
+    ticket = shop.provider.tickets[0]
     assert (seen, ticket.data, ticket.digest) == ([True], b"the bytes", hashlib.sha256(b"the bytes").hexdigest())
 
 
@@ -361,6 +399,28 @@ def test_a_paid_picture_that_nobody_can_keep_is_fetched_by_the_next_build(shop: 
     assert "the next build fetches the picture again" in outcome.message
 
 
+def test_bytes_receipt_journal_and_index_are_written_in_this_order(shop: Shop) -> None:
+    """Each is durable before the next: whatever the program dies of between them, nothing is paid for twice."""
+    done: list[str] = []
+
+    def noted(owner: Any, name: str) -> Any:
+        real = getattr(owner, name)
+
+        def call(self: Any, *said: Any) -> Any:
+            done.append(name)
+            return real(self, *said)
+
+        return mock.patch.object(owner, name, call)
+
+    cache = type(shop.cache)
+    owners = [(cache, "put_blob"), (cache, "hold"), (cache, "put_receipt"), (Journal, "stored"), (cache, "index_result")]
+    with contextlib.ExitStack() as stack:
+        for owner, name in owners:
+            stack.enter_context(noted(owner, name))
+        shop.buy(lamp())
+    assert done == [name for _, name in owners]
+
+
 def test_an_index_that_cannot_be_written_costs_no_picture(shop: Shop) -> None:
     with mock.patch.object(type(shop.cache), "index_result", side_effect=CacheError("locked")):
         assert shop.buy(lamp()).kind is OutcomeKind.DONE
@@ -417,6 +477,79 @@ def test_while_a_throttled_request_waits_the_journal_says_that_nothing_was_sent(
 
     shop.run(watched())
     assert (seen, shop.states) == ([["failed"]], ["stored"])
+
+
+@pytest.mark.parametrize(
+    ("recovery", "error", "state", "journal"),
+    [("none", Throttled("slow", retry_after=50.0), "ready", "failed"), ("resend", Uncertain("reset"), "sent", "intent")],
+)
+def test_a_request_that_is_to_go_again_is_called_paid_for_only_where_it_may_have_arrived(
+    made: Make, recovery: str, error: ProviderError, state: str, journal: str
+) -> None:
+    shop = made(recovery=recovery)
+    shop.provider.submits = [error]
+    seen: list[Any] = []
+
+    async def watched() -> None:
+        task = asyncio.ensure_future(buy(shop.progress, lamp()))
+        await shop.clock.sleep(0.3)
+        seen.append(([flight.state for flight in shop.progress.waiting.flying().values()], shop.states))
+        await task
+
+    shop.run(watched())
+    assert seen == [([state], [journal])]
+    assert shop.states == ["stored"]
+
+
+def test_a_stop_while_a_throttled_request_waits_leaves_it_unsent_and_unpaid(shop: Shop) -> None:
+    shop.provider.submits = [Throttled("slow down", retry_after=50.0)]
+
+    async def stopped() -> Any:
+        task = asyncio.ensure_future(buy(shop.progress, lamp()))
+        await shop.clock.sleep(20.0)
+        said = shop.progress.waiting.words()
+        assert said.startswith("Waiting: before studio is asked again, after: slow down, 30 s more")
+        shop.progress.stop_all("interrupted", "Ctrl-C")
+        return await task
+
+    outcome = shop.run(stopped())
+    assert (outcome.kind, outcome.code, outcome.message) == (OutcomeKind.SKIPPED, "interrupted", "Ctrl-C")
+    assert (shop.provider.asked("submit"), shop.states, shop.clock.now) == (["lamp 0"], ["failed"], 20.0)
+    assert shop.progress.waiting.flights == {}
+
+
+def test_requests_leave_one_after_the_other_at_the_pace_of_their_lane(shop: Shop) -> None:
+    shop.provider.pace = Limits(0.5, 8, 300)
+    shop.buy(*(lamp(number) for number in range(4)))
+    times = [time for (what, _), time in zip(shop.provider.happened, shop.provider.times, strict=True) if what == "submit"]
+    assert all(2.0 <= b - a < 2.1 for a, b in itertools.pairwise(times))
+
+
+def test_a_request_waits_until_it_is_due_and_its_lane_is_told_that_it_left_and_was_accepted(shop: Shop) -> None:
+    done: list[str] = []
+
+    shop.provider.submits = [lambda: done.append("submit")]
+    with (
+        mock.patch.object(LaneTurn, "due", side_effect=lambda: done.append("due")),
+        mock.patch.object(LaneTurn, "left", side_effect=lambda: done.append("left")),
+        mock.patch.object(LaneTurn, "accepted", side_effect=lambda: done.append("accepted")),
+    ):
+        shop.buy(lamp())
+    assert done == ["due", "left", "submit", "accepted"]
+
+
+def test_what_came_with_a_lost_answer_is_kept_aside_and_nothing_of_it_is_in_flight(shop: Shop) -> None:
+    shop.provider.submits = [Uncertain("unreadable", data=b"<html>")]
+    outcome = shop.buy(lamp())
+    assert outcome.message.startswith("unreadable (what came is kept in ")
+    assert (shop.aside, shop.progress.waiting.flights, shop.progress.in_flight) == ([b"<html>"], {}, {})
+
+
+def test_a_quarantine_that_cannot_be_written_changes_nothing_about_the_money(shop: Shop) -> None:
+    shop.provider.submits = [Uncertain("unreadable", data=b"<html>")]
+    with mock.patch.object(type(shop.cache), "quarantine", side_effect=OSError("full")):
+        outcome = shop.buy(lamp())
+    assert (outcome.kind, outcome.message, shop.states) == (OutcomeKind.DOUBT, "unreadable", ["doubt"])
 
 
 def test_a_request_throttled_six_times_fails_and_costs_nothing(shop: Shop) -> None:

@@ -178,7 +178,7 @@ def said_at(
 ) -> list[float]:
     told = OpenWaits(lambda: 0.0)
     steps, said = Steps(told, words_at, many), []
-    monkeypatch.setattr(waiting.asyncio, "sleep", steps.sleep)
+    monkeypatch.setattr(asyncio, "sleep", steps.sleep)
 
     async def watched() -> None:
         def tell(words: str) -> None:

@@ -323,6 +323,15 @@ def test_a_dead_builds_ticket_is_collected_by_who_wants_its_picture(shop: Shop) 
     assert shop.progress.in_flight == {}
 
 
+def test_after_a_stop_a_dead_builds_ticket_is_left_to_the_next_build(shop: Shop) -> None:
+    attempt = shop.left_by_a_dead_build(lamp())
+    shop.cache.journal.ticket(attempt.id, Ticket("studio", BASE, "theirs"))
+    shop.progress.contested = {KEY}
+    shop.progress.stop_all("interrupted", "Ctrl-C")
+    assert shop.buy(lamp()).stop == "interrupted"
+    assert (shop.provider.happened, shop.states) == ([], ["ticket"])
+
+
 # ---------------------------------------------------------------- a dead build's request without an answer
 
 

@@ -261,6 +261,9 @@ def test_a_failed_task_is_bought_anew_twice_and_no_more(shop: Shop, failures: in
     assert shop.states == ["failed"] * failures + ["stored"] * (sent - failures)
     assert {(a.code, a.message) for a in shop.attempts[:failures]} == {("failed", "it broke")}
     assert len(shop.heard.of("retry")) == 2
+    failed = [time for (what, _), time in zip(shop.provider.happened, shop.provider.times, strict=True) if what == "collect"]
+    again = [time for (what, _), time in zip(shop.provider.happened, shop.provider.times, strict=True) if what == "submit"]
+    assert [begun - end >= pause for end, begun, pause in zip(failed, again[1:], (0.5, 1.0), strict=False)] == [True, True]
 
 
 def test_the_providers_own_code_of_a_failure_is_what_the_journal_and_the_end_say(shop: Shop) -> None:

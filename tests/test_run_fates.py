@@ -521,6 +521,20 @@ def test_a_stop_while_a_throttled_request_waits_leaves_it_unsent_and_unpaid(shop
     assert shop.progress.waiting.flights == {}
 
 
+def test_no_request_leaves_before_there_is_a_place_in_its_lane(shop: Shop) -> None:
+    shop.provider.pace = Limits(0.0, 1, 300)
+    shop.buy(*(lamp(number) for number in range(3)))
+    assert [what for what, _ in shop.provider.happened] == ["submit", "collect"] * 3
+
+
+def test_waiting_for_a_place_is_not_taken_from_the_time_of_a_paid_picture(shop: Shop) -> None:
+    shop.provider.pace = Limits(0.0, 1, 20)
+    shop.provider.collects = [link(retry_after=19.0), link(retry_after=19.0), link(retry_after=5.0)]
+    first, second = shop.buy(lamp(0), lamp(1))
+    assert (first.code, second.kind) == ("not-fetched", OutcomeKind.DONE)
+    assert shop.provider.times[-1] == shop.provider.times[-2] + 5.0
+
+
 def test_requests_leave_one_after_the_other_at_the_pace_of_their_lane(shop: Shop) -> None:
     shop.provider.pace = Limits(0.5, 8, 300)
     shop.buy(*(lamp(number) for number in range(4)))
@@ -668,3 +682,93 @@ def test_a_request_counts_as_on_its_way_from_its_turn_until_its_picture_is_kept(
     assert (shop.progress.waiting.flying(), shop.progress.in_flight, shop.progress.due) == ({}, {}, 0)
     assert shop.heard.kinds == ["sending", "submitted", "stored"]
     assert shop.heard.of("submitted")[0].data == {"key": lamp().key, "provider": "studio", "task": "task1"}
+
+
+# ---------------------------------------------------------------- stops
+
+
+def stopped_meanwhile(shop: Shop, stop: Callable[[asyncio.Task[Any]], None]) -> Any:
+    """The end of a second picture that waits 100 s for its turn, while after 10 s something happens to it."""
+    shop.provider.pace = Limits(0.01, 8, 300)
+    shop.progress.assets = {"n1": "cats"}
+
+    async def work() -> Any:
+        tasks = [asyncio.ensure_future(buy(shop.progress, lamp(number))) for number in range(2)]
+        await shop.clock.sleep(10.0)
+        stop(tasks[1])
+        first, second = await asyncio.gather(*tasks, return_exceptions=True)
+        assert first.kind is OutcomeKind.DONE
+        return second
+
+    return shop.run(work())
+
+
+def pause_cats(shop: Shop, asset: str = "cats") -> None:
+    for _ in range(5):
+        shop.progress.note_picture(asset, "too dark")
+
+
+@pytest.mark.parametrize(
+    ("stop", "kind"),
+    [
+        (lambda shop: shop.progress.stop_all("interrupted", "x"), "interrupted"),
+        (lambda shop: shop.progress.stop_lane("a" * 64, "qwen-image-plus", "quota", "x"), "quota"),
+        (pause_cats, "paused"),
+    ],
+)
+def test_a_stop_ends_the_waiting_for_a_turn_at_once_and_nothing_is_sent(
+    shop: Shop, stop: Callable[[Shop], None], kind: str
+) -> None:
+    outcome = stopped_meanwhile(shop, lambda task: stop(shop))
+    assert (outcome.kind, outcome.stop) == (OutcomeKind.SKIPPED, kind)
+    assert (shop.provider.asked("submit"), shop.clock.now, shop.states) == (["lamp 0"], 10.0, ["stored"])
+    assert [told for told, _ in shop.progress.stops()] == [kind]
+    assert shop.progress.waiting.waits == {}
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda shop: shop.progress.stop_lane("b" * 64, "qwen-image-plus", "quota", "x"),
+        lambda shop: shop.progress.stop_lane("a" * 64, "another model", "quota", "x"),
+        lambda shop: pause_cats(shop, "dogs"),
+    ],
+)
+def test_a_stop_of_others_wakes_nobody(shop: Shop, stop: Callable[[Shop], None]) -> None:
+    assert stopped_meanwhile(shop, lambda task: stop(shop)).kind is OutcomeKind.DONE
+    assert (shop.provider.asked("submit"), shop.clock.now >= 100.0) == (["lamp 0", "lamp 1"], True)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_build_that_is_ended_while_it_waits_is_ended_whatever_else_stops_it(shop: Shop, stops: bool) -> None:
+    def end(task: asyncio.Task[Any]) -> None:
+        if stops:
+            shop.progress.stop_all("interrupted", "x")
+            shop.progress.stop_all("again", "x")
+        task.cancel()
+
+    assert isinstance(stopped_meanwhile(shop, end), asyncio.CancelledError)
+
+
+def test_two_stops_at_once_are_one_and_the_first_reason_stands(shop: Shop) -> None:
+    def stop(task: asyncio.Task[Any]) -> None:
+        shop.progress.stop_all("cache", "the disk is full")
+        shop.progress.stop_all("interrupted", "Ctrl-C")
+        shop.progress.stop_lane("a" * 64, "qwen-image-plus", "quota", "used up")
+        shop.progress.stop_lane("a" * 64, "qwen-image-plus", "arrears", "no money")
+
+    outcome = stopped_meanwhile(shop, stop)
+    assert (outcome.stop, outcome.message) == ("cache", "the disk is full")
+    assert shop.progress.stops() == (("cache", "the disk is full"), ("quota", "used up"))
+    assert [(event.data["text"], event.data["level"]) for event in shop.heard.of("message")] == [("used up", "error")]
+
+
+def test_what_several_pictures_cost_is_added_up_by_its_unit(shop: Shop) -> None:
+    credits: Any = {"credits": 2}
+    shop.buy(lamp(0), lamp(1), lamp(2, price=credits), lamp(3, price=None))
+    assert (shop.progress.bought, shop.progress.spent) == (4, {"usd": 2, "credits": 2})
+
+
+def test_every_word_to_the_reporter_breaks_the_silence(shop: Shop) -> None:
+    shop.buy(lamp())
+    assert shop.progress.waiting.said == len(shop.heard.events) == 3

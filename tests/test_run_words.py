@@ -117,6 +117,10 @@ def test_nothing_that_is_waited_for_is_no_word() -> None:
 def test_many_waits_for_one_thing_are_said_once_with_the_last_end() -> None:
     now = [10.0]
     told = OpenWaits(lambda: now[0])
+    with told.waits_for("for a list", 99.0), told.waits_for("for a list", 1.0):
+        assert told.words() == "Waiting: for a list (2 times), 99 s more."
+        with told.waits_for("for a turn", 5.0):
+            assert told.words() == "Waiting: for a list (2 times), 99 s more; for a turn, 5 s more."
     with told.waits_for("for a turn", 5.0), told.waits_for("for a turn", 30.0), told.waits_for("for a turn", 8.0):
         assert told.words() == "Waiting: for a turn (3 times), 30 s more."
         now[0] = 38.0
@@ -154,6 +158,21 @@ def test_what_leaving_costs_is_told_for_each_maker_with_five_names_and_how_many_
     assert len(said) == 2
     assert said[0] == "alpha: 5 not sent yet (r0, r1, r2, r3, r4): they cost nothing."
     assert said[1].startswith("maker m: 6 sent and not answered yet, perhaps paid for (n0, n1, n2, n3, n4 and 1 more): ")
+
+
+@pytest.mark.parametrize(
+    ("state", "settles", "words"),
+    [
+        ("ready", False, "2 not sent yet (a, b): they cost nothing."),
+        ("accepted", False, "2 accepted and paid for (a, b): if you leave, the next build collects them."),
+        ("sent", True, "2 sent and not answered yet, perhaps paid for (a, b): if you leave, the next build asks what"),
+        ("sent", False, "2 sent and not answered yet, perhaps paid for (a, b): if you leave, they will be in doubt, "),
+    ],
+)
+def test_what_leaving_costs_is_told_by_how_far_requests_came(state: Any, settles: bool, words: str) -> None:
+    flights = {name: flight(state, entry=name, settles=settles) for name in "ab"}
+    (said,) = OpenWaits(lambda: 0.0, {"a", "b"}, flights).leaving()
+    assert said.startswith(f"maker m: {words}")
 
 
 # ---------------------------------------------------------------- when it is said

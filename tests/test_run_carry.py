@@ -396,6 +396,38 @@ def test_an_intent_whose_receipt_is_there_is_closed_with_the_receipts_task(made:
     assert (closed.ticket.task_id, closed.ticket.request_id, closed.digest) == ("theirs", "r9", result.digest)
 
 
+def test_what_is_stored_and_not_closed_needs_no_key_of_its_provider(made: Make) -> None:
+    shop = made()
+    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+        shop.buy(lamp())
+    shop.close()
+    again = made(provider=mock.Mock(side_effect=CredentialsError("no key is set")))
+    assert again.finish(*again.attempts)[KEY].how == "resumed"
+    assert (again.states, again.heard.events) == (["stored"], [])
+
+
+def test_who_wants_what_a_dead_build_stored_and_did_not_close_takes_it(made: Make) -> None:
+    shop = made()
+    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+        shop.buy(lamp())
+    shop.close()
+    again = made()
+    again.progress.contested = {KEY}
+    outcome = again.buy(lamp())
+    assert (outcome.kind, outcome.how, again.states, again.provider.happened) == (DONE, "resumed", ["stored"], [])
+
+
+def test_a_receipt_without_its_bytes_closes_nothing_and_the_ticket_is_asked_again(made: Make) -> None:
+    shop = made()
+    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+        shop.buy(lamp())
+    shop.close()
+    again = made()
+    with mock.patch.object(type(again.cache), "has_blob", return_value=False):
+        again.finish(*again.attempts)
+    assert (again.states, again.provider.happened) == (["stored"], [("collect", "task1")])
+
+
 def test_a_receipt_of_another_attempt_closes_nothing(made: Make) -> None:
     shop = made()
     attempt = shop.left_by_a_dead_build(lamp())
@@ -555,6 +587,14 @@ def test_a_lost_answer_is_looked_up_bought_again_when_it_never_arrived_and_looke
     assert (shop.progress.in_flight, shop.progress.lost_places._value) == ({}, 32)
 
 
+def test_the_time_that_a_list_needs_is_not_taken_from_a_new_attempt(made: Make) -> None:
+    shop = made("listing")
+    shop.provider.pace = Limits(2.0, 2, 20)
+    shop.provider.submits = [Uncertain("reset")]
+    assert shop.buy(lamp()).kind is DONE
+    assert len(shop.provider.orders) == 2
+
+
 def test_a_lost_answer_that_nobody_can_tell_of_keeps_its_own_words(made: Make) -> None:
     shop = made("listing")
     shop.provider.submits, shop.provider.finds = [Uncertain("reset", code="cut")], [Uncertain("hidden", code="hidden")]
@@ -649,6 +689,8 @@ def test_a_stop_while_lists_settle_leaves_every_request_open(made: Make) -> None
     async def stopped() -> None:
         task = asyncio.ensure_future(finish(shop.progress, attempts))
         await shop.clock.sleep(10.0)
+        said = "before studio is asked again what became of a request (3 times), 50 s more"
+        assert shop.progress.waiting.words() == f"Waiting: {said}."
         shop.progress.stop_all("interrupted", "Ctrl-C")
         await task
 

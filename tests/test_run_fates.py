@@ -569,6 +569,31 @@ def test_a_quarantine_that_cannot_be_written_changes_nothing_about_the_money(sho
     assert (outcome.kind, outcome.message, shop.states) == (OutcomeKind.DOUBT, "unreadable", ["doubt"])
 
 
+def test_a_throttled_request_does_not_go_again_when_another_build_has_begun_to_buy_the_picture(shop: Shop) -> None:
+    shop.provider.submits = [Throttled("slow down", retry_after=50.0)]
+
+    async def overtaken() -> Any:
+        task = asyncio.ensure_future(buy(shop.progress, lamp()))
+        await shop.clock.sleep(20.0)
+        shop.left_by_a_dead_build(lamp())
+        return await task
+
+    outcome = shop.run(overtaken())
+    assert outcome.kind is OutcomeKind.DOUBT
+    assert (shop.provider.asked("submit"), shop.states) == (["lamp 0"], ["failed", "doubt"])
+    assert shop.purse == [("held", PRICE), *[("held", PRICE), ("back", PRICE)] * 2]
+    assert [event.data["message"] for event in shop.heard.of("retry")][1:] == ["another build has begun to buy this picture"]
+
+
+def test_a_journal_that_fails_when_a_request_is_to_go_again_sends_nothing(shop: Shop) -> None:
+    shop.provider.submits = [Throttled("slow down")]
+    error = CacheError("locked", code="journal-locked")
+    with mock.patch.object(Journal, "reopen", side_effect=error), pytest.raises(CacheError, match="locked"):
+        shop.buy(lamp())
+    assert (shop.provider.asked("submit"), shop.states) == (["lamp 0"], ["failed"])
+    assert shop.purse == [("held", PRICE), ("held", PRICE), ("back", PRICE)]
+
+
 def test_a_request_throttled_six_times_fails_and_costs_nothing(shop: Shop) -> None:
     shop.provider.submits = [Throttled("slow down", code="Throttling") for _ in range(9)]
     outcome = shop.buy(lamp())

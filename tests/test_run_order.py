@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -61,13 +62,18 @@ class Yard(Shop):
         self.published: list[tuple[str, dict[str, str]]] = []
         self.settled: list[tuple[str, dict[str, str]]] = []
         self.ends: dict[str, Any] = {}
+        self.closed = 0
         self.world = replace(
             self.progress.world,
             publish=self._publish,
             settle=self._settle,
+            close=self._close,
             waits=waits,
             lanes=FileLanes(folder / "lanes", waits),
         )
+
+    async def _close(self) -> None:
+        self.closed += 1
 
     def _publish(self, step: Step, results: Mapping[str, ActionResult]) -> Published:
         self.published.append((step.id, {key: result.digest for key, result in results.items()}))
@@ -154,6 +160,7 @@ def test_what_is_wanted_is_bought_stored_and_published_and_counted(yard: Yard) -
     written = {(event.id, event.data["path"], event.data["how"]) for event in yard.heard.of("written")}
     assert written == {("a", "a.png", "generated"), ("b", "b.png", "restored")}
     assert result.outcomes["a"].published == Published(record(step("a")), ("a.png",))
+    assert yard.closed == 1
 
 
 @pytest.mark.parametrize(
@@ -308,6 +315,14 @@ def test_tickets_then_strays_then_open_requests_come_before_anything_is_bought(y
     assert (set(yard.states), result.bought, result.spent) == ({"stored"}, 1, PRICE)
 
 
+def test_a_ticket_that_is_still_worked_on_is_asked_for_once_in_a_run(yard: Yard) -> None:
+    ticket = yard.left_by_a_dead_build(lamp())
+    yard.cache.journal.ticket(ticket.id, Ticket("studio", BASE, "theirs"))
+    yard.provider.collects = [Waiting("it still draws")]
+    yard.carry_out()
+    assert (yard.provider.happened, yard.states) == ([("collect", "theirs")], ["ticket"])
+
+
 def test_an_entry_takes_what_came_of_its_earlier_request(yard: Yard) -> None:
     wanted = step("a", V.RESUME)
     dead = yard.left_by_a_dead_build(replace(lamp(), candidate=wanted.candidates[0].candidate))
@@ -382,7 +397,21 @@ def test_nothing_is_bought_on_a_picture_that_is_not_what_is_expected(yard: Yard)
     assert ends(result) == {"a": ("failed", "generated", "expect"), "b": ("skipped", "", "input")}
     assert result.outcomes["a"].message == "the picture is not what is expected: too dark; a.png: too small"
     assert result.outcomes["a"].published == yard.ends["a"]
+    assert [event.data["code"] for event in yard.heard.of("failed")] == ["expect", "expect", "input"]
     assert yard.sent == ["a"]
+
+
+def test_nothing_is_bought_on_a_picture_at_hand_before_it_was_looked_at(yard: Yard) -> None:
+    yard.ends["a"] = Published(None, unfit=(("", "too dark"),))
+    result = yard.carry_out(step("a", V.RESTORE, digest="e" * 64), step("b", inputs=("a",), keyless=True))
+    assert ends(result)["b"] == ("skipped", "", "input")
+    assert yard.sent == []
+
+
+def test_files_are_not_made_on_an_input_that_has_no_picture(yard: Yard) -> None:
+    yard.provider.submits = [Refused("not allowed")]
+    result = yard.carry_out(step("b", V.RESTORE, digest="e" * 64, inputs=("a",)), step("a"))
+    assert (ends(result)["b"], yard.published) == (("skipped", "", "input"), [])
 
 
 def test_a_settled_entry_that_turns_out_fresh_is_not_published_and_serves_as_an_input(yard: Yard) -> None:
@@ -479,6 +508,28 @@ def test_a_fault_of_the_program_lets_what_was_sent_get_its_ticket_and_is_raised(
     assert len(yard.sent) < 3
 
 
+def test_a_fault_beside_a_request_that_is_on_its_way_waits_for_its_ticket(yard: Yard) -> None:
+    """Without it the picture would be paid for, and in doubt."""
+    yard.provider.pace = Limits(0.0, 8, 300)
+    yard.ends["a"] = RuntimeError("a fault")
+    real, sent = yard.provider.submit, asyncio.Event()
+
+    async def submit(order: Any, body: bytes, gate: Any) -> Ticket:
+        if order.action.prompt == "b":
+            sent.set()
+            await asyncio.sleep(0.3)
+        else:
+            await sent.wait()
+        return await real(order, body, gate)
+
+    yard.provider.submit = submit  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="a fault"):
+        yard.carry_out(step("a"), step("b"))
+    assert yard.sent == ["a", "b"]
+    assert set(yard.states) <= {"ticket", "stored"}
+    assert yard.closed == 1
+
+
 def test_of_two_faults_at_once_one_is_raised_and_what_was_bought_is_stored(yard: Yard) -> None:
     yard.provider.pace = Limits(0.0, 8, 300)
     yard.ends = {"a": RuntimeError("a fault"), "b": RuntimeError("another fault")}
@@ -539,6 +590,12 @@ def test_pictures_that_are_not_what_is_expected_pause_their_asset_unless_they_ar
     result = yard.carry_out(*cats(6, price=price), stop_after={"cats": 2})
     assert [stop[0] for stop in result.stops] == paused
     assert (len(yard.sent) < 6) is bool(paused)
+
+
+def test_of_an_entry_that_is_not_what_is_expected_only_the_used_candidate_counts(yard: Yard) -> None:
+    yard.ends["cat"] = Published(None, unfit=(("", "too dark"),))
+    result = yard.carry_out(step("cat", V.GENERATE, V.GENERATE, V.GENERATE, asset="cats"), stop_after={"cats": 2})
+    assert result.stops == ()
 
 
 def test_a_good_picture_between_failures_begins_the_row_anew(yard: Yard) -> None:

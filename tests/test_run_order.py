@@ -488,10 +488,10 @@ def test_fail_fast_buys_nothing_after_the_first_failure(yard: Yard, failure: str
         yard.provider.collects = [Waiting("it still draws")]
     else:
         yard.provider.submits = [Refused("no") if failure == "refused" else Uncertain("reset")]
-    result = yard.carry_out(step("a"), step("b"), step("c"), fail_fast=True)
+    result = yard.carry_out(step("a"), *(step(f"b{n}") for n in range(30)), fail_fast=True)
     stopped = failure != "in doubt"
     assert [stop[0] for stop in result.stops] == (["fail-fast"] if stopped else [])
-    assert ends(result)["c"] == (("skipped", "", "fail-fast") if stopped else ("done", "generated", ""))
+    assert ends(result)["b29"] == (("skipped", "", "fail-fast") if stopped else ("done", "generated", ""))
 
 
 def test_without_fail_fast_a_failure_stops_nothing(yard: Yard) -> None:
@@ -505,7 +505,6 @@ def test_a_fault_of_the_program_lets_what_was_sent_get_its_ticket_and_is_raised(
     with pytest.raises(RuntimeError, match="a fault"):
         yard.carry_out(step("a"), step("b"), step("c"))
     assert set(yard.states) <= {"stored", "ticket", "failed"}
-    assert len(yard.sent) < 3
 
 
 def test_a_fault_beside_a_request_that_is_on_its_way_waits_for_its_ticket(yard: Yard) -> None:
@@ -551,15 +550,15 @@ def cats(many: int, **more: Any) -> list[Step]:
 
 def test_after_failures_in_a_row_nothing_more_of_the_asset_is_bought_and_others_go_on(yard: Yard) -> None:
     yard.provider.collects = bad(2)
-    result = yard.carry_out(*cats(6), step("dog"), stop_after={"cats": 2})
-    assert len(yard.sent) <= 4
+    result = yard.carry_out(*cats(30), step("dog"), stop_after={"cats": 2})
+    assert len(yard.sent) < 30
     assert "dog" in yard.sent
     assert ends(result)["dog"] == ("done", "generated", "")
     (stop,) = result.stops
     assert stop[0] == "paused"
     assert "cats is paused" in stop[1]
     assert "it is a GIF" in stop[1]
-    assert ends(result)["cat5"] == ("skipped", "", "paused")
+    assert ends(result)["cat29"] == ("skipped", "", "paused")
 
 
 @pytest.mark.parametrize(
@@ -577,19 +576,19 @@ def test_only_what_was_paid_for_or_may_have_been_pauses_an_asset(
     yard: Yard, submits: list[Any], collects: list[Any], counts: bool
 ) -> None:
     yard.provider.submits, yard.provider.collects = submits, collects
-    result = yard.carry_out(*cats(6), stop_after={"cats": 2})
+    result = yard.carry_out(*cats(30), stop_after={"cats": 2})
     assert bool(result.stops) is counts
-    assert (len(yard.provider.orders) < 6) is counts
+    assert (len(yard.provider.orders) < 30) is counts
 
 
 @pytest.mark.parametrize(("price", "paused"), [(PRICE, ["paused"]), ({}, [])])
 def test_pictures_that_are_not_what_is_expected_pause_their_asset_unless_they_are_free(
     yard: Yard, price: Any, paused: list[str]
 ) -> None:
-    yard.ends = {f"cat{n}": Published(None, unfit=(("", "too dark"),)) for n in range(6)}
-    result = yard.carry_out(*cats(6, price=price), stop_after={"cats": 2})
+    yard.ends = {f"cat{n}": Published(None, unfit=(("", "too dark"),)) for n in range(30)}
+    result = yard.carry_out(*cats(30, price=price), stop_after={"cats": 2})
     assert [stop[0] for stop in result.stops] == paused
-    assert (len(yard.sent) < 6) is bool(paused)
+    assert (len(yard.sent) < 30) is bool(paused)
 
 
 def test_of_an_entry_that_is_not_what_is_expected_only_the_used_candidate_counts(yard: Yard) -> None:

@@ -535,6 +535,22 @@ def test_waiting_for_a_place_is_not_taken_from_the_time_of_a_paid_picture(shop: 
     assert shop.provider.times[-1] == shop.provider.times[-2] + 5.0
 
 
+def test_who_waits_for_a_place_says_so(shop: Shop) -> None:
+    shop.provider.pace = Limits(0.0, 1, 300)
+    shop.provider.collects = [link(retry_after=19.0)]
+
+    async def watched() -> str:
+        tasks = [asyncio.ensure_future(buy(shop.progress, lamp(number))) for number in range(2)]
+        await shop.clock.sleep(10.0)
+        said = shop.progress.waiting.words()
+        await asyncio.gather(*tasks)
+        return said
+
+    said = shop.run(watched())
+    assert "for a place at studio qwen-image-plus, 10 s so far" in said
+    assert "before n0, which is paid for, is fetched again, 9 s more" in said
+
+
 def test_requests_leave_one_after_the_other_at_the_pace_of_their_lane(shop: Shop) -> None:
     shop.provider.pace = Limits(0.5, 8, 300)
     shop.buy(*(lamp(number) for number in range(4)))
@@ -748,6 +764,8 @@ def test_a_stop_ends_the_waiting_for_a_turn_at_once_and_nothing_is_sent(
     assert (outcome.kind, outcome.stop) == (OutcomeKind.SKIPPED, kind)
     assert (shop.provider.asked("submit"), shop.clock.now, shop.states) == (["lamp 0"], 10.0, ["stored"])
     assert [told for told, _ in shop.progress.stops()] == [kind]
+    levels = [event.data["level"] for event in shop.heard.of("message")]
+    assert levels == ([] if kind == "interrupted" else ["error"])
     assert shop.progress.waiting.waits == {}
 
 

@@ -587,6 +587,19 @@ def test_a_lost_answer_is_looked_up_bought_again_when_it_never_arrived_and_looke
     assert (shop.progress.in_flight, shop.progress.lost_places._value) == ({}, 32)
 
 
+def test_a_lost_answer_without_a_code_of_its_own_is_called_no_answer(made: Make) -> None:
+    shop = made("listing")
+    seen: list[list[str]] = []
+
+    def hidden() -> Uncertain:
+        seen.append(list(shop.progress.in_flight))
+        return Uncertain("hidden", code="hidden")
+
+    shop.provider.submits, shop.provider.finds = [Uncertain("reset")], [hidden]
+    assert shop.buy(lamp()).code == "no-answer"
+    assert seen == [[shop.attempts[0].id]]
+
+
 def test_the_time_that_a_list_needs_is_not_taken_from_a_new_attempt(made: Make) -> None:
     shop = made("listing")
     shop.provider.pace = Limits(2.0, 2, 20)

@@ -435,6 +435,7 @@ def test_an_input_whose_files_could_not_all_be_written_serves_all_the_same(yard:
     assert ends(result) == {"a": ("failed", "generated", "not-written"), "b": ("done", "generated", "")}
     assert result.outcomes["a"].message == "a.webp: read-only; a.jpg: full"
     assert [event.data["message"] for event in yard.heard.of("failed")] == ["a.webp: read-only", "a.jpg: full"]
+    assert {event.data["code"] for event in yard.heard.of("failed")} == {"not-written"}
 
 
 # ---------------------------------------------------------------- candidates
@@ -478,6 +479,7 @@ def test_files_that_cannot_be_written_fail_their_entry_alone(yard: Yard, error: 
     result = yard.carry_out(step("a", V.RESTORE, digest="d" * 64), step("b"))
     assert ends(result) == {"a": ("failed", "", "not-written"), "b": ("done", "generated", "")}
     assert result.outcomes["a"].message == "read-only"
+    assert [(event.id, event.data["code"]) for event in yard.heard.of("failed")] == [("a", "not-written")]
 
 
 @pytest.mark.parametrize("failure", ["failed", "refused", "unfit", "in doubt"])
@@ -595,6 +597,12 @@ def test_of_an_entry_that_is_not_what_is_expected_only_the_used_candidate_counts
     yard.ends["cat"] = Published(None, unfit=(("", "too dark"),))
     result = yard.carry_out(step("cat", V.GENERATE, V.GENERATE, V.GENERATE, asset="cats"), stop_after={"cats": 2})
     assert result.stops == ()
+
+
+def test_pictures_at_hand_that_are_not_what_is_expected_cost_nothing_and_pause_nothing(yard: Yard) -> None:
+    yard.ends = {f"cat{n}": Published(None, unfit=(("", "too dark"),)) for n in range(4)}
+    pictures = [step(f"cat{n}", V.RESTORE, digest="d" * 64, asset="cats") for n in range(4)]
+    assert yard.carry_out(*pictures, stop_after={"cats": 2}).stops == ()
 
 
 def test_a_good_picture_between_failures_begins_the_row_anew(yard: Yard) -> None:

@@ -353,6 +353,32 @@ def test_a_made_file_of_another_encoder_is_left_and_the_lockfile_keeps_its_word(
     assert (files.written, desk.read(), entry.outputs["a.png"].digest) == (("a.png",), MADE, "7" * 64)
 
 
+def test_the_finding_of_another_encoders_file_is_kept_by_the_bytes_that_are_here(desk: Desk) -> None:
+    """The lockfile names the bytes that a colleague's library made; the next plan asks for those that it sees."""
+    digest = desk.buy()
+    theirs = LockOutput(sha(THEIRS), RECIPE)
+    desk.lock = {"a": locked(outputs={"a.png": theirs})}
+    item = files_of(OutputSpec("a.png", (SMALL,), expect={"size": "8*8"}))
+    desk.put("a.png", MADE)
+    desk.cache.put_derived(RECIPE, sha(MADE), {"picture": digest})
+    entry, _ = desk.publish(item)
+    assert entry.outputs == {"a.png": theirs}
+    assert desk.cache.judgement(judgement_key({"size": "8*8"}, sha(MADE))) == ""
+    assert desk.cache.judgement(judgement_key({"size": "8*8"}, sha(THEIRS))) is None
+
+
+def test_a_jpeg_is_never_copied_into_a_png_because_the_plan_took_it_for_one(desk: Desk) -> None:
+    """The plan knew no receipt and took the picture for a PNG, whose file is the very picture; its bytes are a JPEG's."""
+    jpeg = picture(200, 0, 0, kind="JPEG")
+    digest = desk.cache.put_blob(jpeg)
+    desk.lock = {"a": record(digest=digest, outputs={})}
+    step = desk.step(keyed(), results={})
+    assert (step.outputs[0].recipe, step.outputs[0].digest) == ("", digest)
+    entry, _ = desk.desk().publish(step, {})
+    assert sniff(desk.read()) == "image/png"
+    assert entry.outputs["a.png"].digest == sha(desk.read()) != digest
+
+
 def test_a_made_file_that_is_there_is_locked_again_when_the_lockfile_was_lost(desk: Desk) -> None:
     desk.buy()
     item = files_of(OutputSpec("a.png", (SMALL,)))

@@ -272,7 +272,7 @@ JOBS = {
     "failed always": ("failed", {"code": "InternalError.Algo", "times": None}, 3, 1),
     "canceled": ("canceled", {}, 2, 0),
     "forgotten": ("unknown", {}, 1, 6),
-    "no picture": ("no_url", {}, 1, 6),
+    "no picture": ("no_url", {}, 1, 1),
 }
 
 

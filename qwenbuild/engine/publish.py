@@ -191,15 +191,16 @@ class Publisher:
             self._judge(spec.expect, digest, lambda: self.bytes_of(digest))
             tally.written += [spec.path] if self._place_picture(spec.path, digest) else []
             return LockOutput()
-        made = locked.digest if locked is not None and locked.recipe == recipe else output.digest
+        made = locked.digest if locked is not None and locked.recipe == recipe else ""
+        made = made or (output.digest if output.recipe == recipe else "")
         there = self.found.get(spec.path)
         if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
-            self._judge(spec.expect, made or there.digest, lambda: tree.read(self.root, spec.path))
+            self._judge(spec.expect, there.digest, lambda: tree.read(self.root, spec.path))
             return LockOutput(made or there.digest, recipe)
         data = self._copied(made) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
-        self._judge(spec.expect, made or fresh, lambda: data)
+        self._judge(spec.expect, fresh, lambda: data)
         self._place(spec.path, fresh, lambda file: tree.write_all(file, data))
         tally.derived += 1
         tally.written.append(spec.path)

@@ -531,6 +531,14 @@ def test_a_fault_beside_a_request_that_is_on_its_way_waits_for_its_ticket(yard: 
     assert yard.closed == 1
 
 
+@pytest.mark.parametrize("many", [10, 150])
+def test_a_fault_while_files_are_put_back_is_raised_however_many_there_are(yard: Yard, many: int) -> None:
+    """More entries than are carried out at once: the fault's task is over long before the last one begins."""
+    yard.ends["e0"] = RuntimeError("a fault")
+    with pytest.raises(RuntimeError, match="a fault"):
+        yard.carry_out(*(step(f"e{number}", V.RESTORE, digest="d" * 64) for number in range(many)))
+
+
 def test_of_two_faults_at_once_one_is_raised_and_what_was_bought_is_stored(yard: Yard) -> None:
     yard.provider.pace = Limits(0.0, 8, 300)
     yard.ends = {"a": RuntimeError("a fault"), "b": RuntimeError("another fault")}

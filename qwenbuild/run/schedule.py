@@ -147,16 +147,20 @@ class _Schedule:
     async def _locals(self, steps: Iterable[Step]) -> None:
         """Entries whose bytes are at hand, a few at a time: there may be 100,000 of them."""
         running: set[asyncio.Task[None]] = set()
-        for step in steps:
-            if self.progress.interrupted:
-                break
-            if len(running) >= LOCAL_AT_ONCE:
-                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            running.add(asyncio.ensure_future(self._local(step)))
-        if running:
-            await asyncio.wait(running)
-        for task in running:
-            task.result()
+        try:
+            for step in steps:
+                if self.progress.interrupted:
+                    break
+                if len(running) >= LOCAL_AT_ONCE:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.gather(*done)  # each fault is raised, also of one that is over before the last begins
+                running.add(asyncio.ensure_future(self._local(step)))
+            await asyncio.gather(*running)
+        except BaseException:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
 
     async def _local(self, step: Step) -> None:
         outcomes = [_known(step, plan) for plan in step.candidates]

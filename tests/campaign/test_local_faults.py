@@ -5,6 +5,7 @@ Nothing is ever paid twice, and what was paid for comes back; a fault that stand
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import pkgutil
@@ -177,6 +178,7 @@ def humble(emulated: Served, quick: None, monkeypatch: pytest.MonkeyPatch) -> It
     root = os.geteuid() == 0
     if root:
         load_all()  # the superuser's folders may be closed to the user that the test becomes
+        codecs.lookup("utf-8-sig")
         for path in [base, *base.rglob("*")]:
             os.chown(path, 65534, 65534)
         os.seteuid(65534)

@@ -187,7 +187,7 @@ def _matrix() -> Iterator[ParameterSet]:
                 yield pytest.param(answer, prefix, kind, marks=() if often else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("answer", "prefix", "kind"), _matrix())
+@pytest.mark.parametrize(("answer", "prefix", "kind"), list(_matrix()))
 def test_no_answer_of_a_store_buys_deletes_or_hangs(team: Team, web: WebStore, answer: str, prefix: str, kind: str) -> None:
     machine = second(team, kind)
     held = {name: body for name, body in web.names.items() if not name.startswith("claims/")}

@@ -6,7 +6,6 @@ Nothing is ever paid twice, and what was paid for comes back; a fault that stand
 from __future__ import annotations
 
 import codecs
-import importlib
 import os
 import pkgutil
 import re
@@ -27,6 +26,7 @@ from qwenbuild.cache import Cache, location
 from qwenbuild.cache.care import rebuild
 from qwenbuild.emulator import Served
 from qwenbuild.errors import CacheError, QwenbuildError
+from qwenbuild.later import load
 from qwenbuild.ports import Event
 from tests.campaign.shop import (
     Crash,
@@ -161,7 +161,7 @@ def load_all() -> None:
     """Import every module of the package that a build may ask for later."""
     for found in pkgutil.walk_packages(qwenbuild.__path__, "qwenbuild."):
         if not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+            load(found.name)  # also what waits for its first use
 
 
 @pytest.fixture

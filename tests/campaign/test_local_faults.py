@@ -26,7 +26,9 @@ from qwenbuild.cache import Cache, location
 from qwenbuild.cache.care import rebuild
 from qwenbuild.emulator import Served
 from qwenbuild.errors import CacheError, QwenbuildError
+from qwenbuild.images import placeholder_png
 from qwenbuild.later import load
+from qwenbuild.model import Action
 from qwenbuild.ports import Event
 from tests.campaign.shop import (
     Crash,
@@ -158,10 +160,11 @@ def test_a_rescued_picture_stays_where_it_is_while_the_cache_still_fails(
 
 
 def load_all() -> None:
-    """Import every module of the package that a build may ask for later."""
+    """Import every module of the package that a build may ask for later, and read its data."""
     for found in pkgutil.walk_packages(qwenbuild.__path__, "qwenbuild."):
         if not found.name.endswith("__main__"):
             load(found.name)  # also what waits for its first use
+    placeholder_png(Action("placeholder", "placeholder", "a", "64*64", seed=1))  # its letters stand in a file
 
 
 @pytest.fixture

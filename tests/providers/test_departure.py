@@ -223,6 +223,7 @@ async def test_a_request_goes_through_a_proxy_encrypted_and_is_answered(
     assert gate.told == [("due", [b"CONNECT"]), ("left", [b"CONNECT"])]
 
 
+@pytest.mark.real_clock
 async def test_what_a_proxy_says_before_the_encryption_is_not_the_answer(
     certified: Certified, monkeypatch: pytest.MonkeyPatch
 ) -> None:

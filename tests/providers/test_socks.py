@@ -15,6 +15,7 @@ from tests.providers.test_connections import answer, certified, server
 
 pytest.importorskip("socksio")
 
+pytestmark = pytest.mark.real_clock
 __all__ = ["certified"]
 Certified = tuple[ssl.SSLContext, ssl.SSLContext]
 

@@ -16,7 +16,8 @@ from types import ModuleType
 class Later:
     """`with later:` around `from qwenbuild.x import y` makes modules of this package that load at their first use.
 
-    Only whole modules wait; a function or class that is imported by name loads its module at once.
+    Only whole modules wait; a function or class that is imported by name loads its module at once. The first use must not be
+    by two threads at once: the second would see half a module. What threads need first is imported where it is used.
     """
 
     def __enter__(self) -> None:

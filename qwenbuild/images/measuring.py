@@ -13,10 +13,6 @@ from qwenbuild import plugins
 from qwenbuild.errors import InputError
 from qwenbuild.images import plugged
 from qwenbuild.images.arguments import MAX_SIDE, bounds, choice, listed, near, truth, whole
-from qwenbuild.later import later
-
-with later:
-    from qwenbuild.images import opening, pixels
 
 MODES = ("L", "LA", "RGB", "RGBA")
 _KEYS = ("size", "width", "height", "mode", "alpha", "max_bytes", "not_blank", "not_one_colour")
@@ -41,8 +37,11 @@ class Measures:
 
 def measure(data: bytes) -> Measures:
     """Decode and measure a picture. Raises ValueError with one sentence when it cannot be decoded."""
-    image = pixels.plain(opening.decode(data))
-    coverage = pixels.alpha_share(image)
+    from qwenbuild.images.opening import decode  # Pillow; many threads come here first, so not put off by `later`
+    from qwenbuild.images.pixels import alpha_share, plain
+
+    image = plain(decode(data))
+    coverage = alpha_share(image)
     spread = [high - low for low, high in _extrema(image)]
     flat = max(spread) == 0
     return Measures(image.width, image.height, image.mode, coverage, max(spread) <= 2 or coverage == 0, flat, len(data))

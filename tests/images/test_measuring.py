@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -84,3 +86,31 @@ def test_an_expectation_that_makes_no_sense_is_refused(expect: Any, sentence: st
     with pytest.raises(ValueError, match=r".") as caught:
         check_expect(expect)
     assert sentence in str(caught.value)
+
+
+THREADS = """
+import sys, threading
+from qwenbuild.images import placeholder_png
+from qwenbuild.model import Action
+picture = placeholder_png(Action("placeholder", "placeholder", "a", "64*64", seed=1))
+for name in ("measuring", "opening", "pixels"):
+    sys.modules.pop(f"qwenbuild.images.{name}", None)
+from qwenbuild.images import judge
+start, said = threading.Barrier(8), []
+def look():
+    start.wait()
+    try:
+        said.append(judge(picture, {"not_blank": True}))
+    except BaseException as error:
+        said.append(repr(error))
+threads = [threading.Thread(target=look) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert [each for each in said if each] == [], said
+"""
+
+
+def test_the_first_pictures_that_many_threads_look_at_are_judged_and_not_called_a_fault() -> None:
+    """A module whose import was put off is half a module to the second thread."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

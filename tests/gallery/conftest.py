@@ -57,8 +57,11 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tab(chromium: Any) -> Iterator[Tab]:
-    """A fresh window of 1440 by 900 pixels; at its end nothing on the page may have failed."""
+def tab(chromium: Any, tmp_path: Path) -> Iterator[Tab]:
+    """A fresh window of 1440 by 900 pixels; at its end nothing on the page may have failed.
+
+    It asks for the folder so that the window closes first: a page still loads pictures while its test ends.
+    """
     with Tab.opened(chromium) as made:
         yield made
     assert made.faults == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.expand import expand
+from qwenbuild.expand.expansion import expand
 from qwenbuild.lock import lockfile
 from qwenbuild.manifest import load
 from qwenbuild.model import Entry

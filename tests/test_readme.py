@@ -92,7 +92,7 @@ def test_the_first_screen_holds_the_two_commands() -> None:
 
 
 def test_every_manifest_shown_in_the_readme_expands(tmp_path: Path) -> None:
-    from qwenbuild.expand import expand
+    from qwenbuild.expand.expansion import expand
     from qwenbuild.manifest import load
 
     shown = [body for body in fences("yaml") if "version: 1" in body]

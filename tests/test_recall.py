@@ -458,6 +458,41 @@ def test_a_build_with_nothing_to_do_imports_this_and_nothing_else(cups: Project)
     assert set(modules.split()) <= set(MODULES.split())
 
 
+WALKING = (
+    "expand.expansion",
+    "images.structure",
+    "manifest.loading",
+    "plan.pictures",
+    "planning.planner",
+    "resolve.hosts",
+    "verbs.choices",
+)
+"""Modules of the walk, one for each room: whoever loads one has loaded its room."""
+
+
+@pytest.mark.parametrize(
+    ("environ", "args"),
+    [
+        ({}, ["explain", "cups/red"]),
+        ({"_QWENBUILD_COMPLETE": "bash_complete", "COMP_WORDS": "qwenbuild explain cu", "COMP_CWORD": "2"}, []),
+    ],
+)
+def test_what_is_asked_of_the_remembered_state_alone_loads_no_module_of_the_walk(
+    cups: Project, environ: dict[str, str], args: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    code = f"import sys; sys.argv = {['qwenbuild', *args]}\nfrom importlib.util import _LazyModule as Waiting\n"
+    code += "from qwenbuild.__main__ import main\ntry: main()\nexcept SystemExit as end: assert end.code == 0, end.code\n"
+    code += "waits = lambda module: object.__getattribute__(module, '__class__') is Waiting\n"
+    code += "print(*(name for name, module in list(sys.modules.items()) if not waits(module)))"
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    *lines, loaded = done.stdout.splitlines()
+    assert any("cups/red" in line for line in lines)
+    assert set(loaded.split()).isdisjoint(f"qwenbuild.{module}" for module in WALKING)
+
+
 @pytest.mark.parametrize(
     ("how", "end"),
     [

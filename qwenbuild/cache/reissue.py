@@ -19,7 +19,6 @@ from qwenbuild.model import ActionResult
 
 with later:
     from qwenbuild import images
-    from qwenbuild.images import structure
 
 if TYPE_CHECKING:
     from qwenbuild.cache.attempts import Attempt
@@ -83,7 +82,7 @@ def _from_row(blobs: Blobs, attempt: Attempt) -> Stored | str | None:
     path = blobs.path(attempt.digest)
     try:
         data = read_file(path)
-        media_type, width, height = structure.size_of(data)
+        media_type, width, height = images.structure.size_of(data)
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -13,14 +13,13 @@ from typing import Any
 
 import click
 
-from qwenbuild.cli.crash import write_log
 from qwenbuild.errors import Problem, QwenbuildError
 from qwenbuild.later import later
 from qwenbuild.stdio import FAILED, failure, finish
 
 with later:
     from qwenbuild import tree
-    from qwenbuild.cli import program
+    from qwenbuild.cli import crash, program
     from qwenbuild.report import escape, streams, terminal
     from qwenbuild.report import problems as wording
 
@@ -145,7 +144,7 @@ def _bug(error: BaseException) -> int:
     import traceback
 
     text = "".join(traceback.format_exception(error))
-    path = write_log(text)
+    path = crash.write_log(text)
     kept = f"the traceback is in {path}" if path else "no log file could be written"
     _line(_error(f"this is a bug in qwenbuild ({type(error).__name__}); {kept}"))
     return BUG

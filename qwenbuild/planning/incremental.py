@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from qwenbuild import expand, manifest, plugins, resolve, tree
+from qwenbuild import manifest, plugins, resolve, tree
 from qwenbuild.cache import Cache, cache_dir
 from qwenbuild.catalog import Catalog, is_free
 from qwenbuild.errors import Problem, QwenbuildError
+from qwenbuild.expand.expansion import expand
 from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
@@ -180,7 +181,7 @@ def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
         return None
     others = replace(asked, assets=tuple(asset for asset in asked.assets if places.get(asset.name) != []))
     spent = replace(believed.memory.spent, entries=believed.count)
-    expansion = expand.expand(others, spent, only)
+    expansion = expand(others, spent, only)
     if not all(_says_the_same(believed.memory.columns, places[name], expansion.entries, name) for name in only):
         return None
     catalog = Catalog.load(asked.models)

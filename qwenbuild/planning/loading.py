@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qwenbuild import expand, manifest, plugins, resolve
+from qwenbuild import manifest, plugins, resolve
 from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.expand import Spent
+from qwenbuild.expand.budget import Spent
+from qwenbuild.expand.expansion import expand
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Entry, Keyed, Manifest
 from qwenbuild.nearmiss import did_you_mean, near
@@ -79,7 +80,7 @@ def load(options: Options) -> Loaded:
         asked = _overridden(manifest.load(path), options)
         lock_path = lockfile.path_of(_lock_beside(path, asked, options))
         lock = lockfile.read(lock_path)
-        expansion = expand.expand(asked)
+        expansion = expand(asked)
         catalog = Catalog.load(asked.models)
         seeds = {id: entry.seeds for id, entry in lock.entries.items() if entry.seeds}
         resolved = resolve.resolve(expansion.entries, asked, today=today(), catalog=catalog, seeds=seeds)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbuild import files
-from qwenbuild.expand import Spent
+from qwenbuild.expand.budget import Spent
 
 MAGIC = "qwenbuild-kept 2"
 LARGEST = 1 << 29

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from qwenbuild import expand, manifest, resolve
+from qwenbuild import manifest, resolve
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import InputError
+from qwenbuild.expand.expansion import expand
 from qwenbuild.model import LockAtlas, LockEntry
 from qwenbuild.planning.loading import today
 from qwenbuild.project.options import Options
@@ -63,7 +64,7 @@ class Pair:
 def wanted_keys(options: Options, sides: Sequence[Entries]) -> dict[str, frozenset[str]]:
     """Entry to the keys that the manifest wants of it, with the added seeds of all sides. Raises InputError."""
     asked = manifest.load(manifest.find(options.folder, options.file))
-    expansion = expand.expand(asked)
+    expansion = expand(asked)
     seeds: dict[str, tuple[int, ...]] = {}
     for entries in sides:
         for id, record in entries.items():

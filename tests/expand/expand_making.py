@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.expand import Expansion, expand
+from qwenbuild.expand.expansion import Expansion, expand
 from qwenbuild.model import Asset, Entry, Manifest
 
 HERE = Path("/nonexistent")

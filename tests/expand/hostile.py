@@ -181,7 +181,7 @@ def limit() -> None:
 
 def main(folder: Path) -> dict[str, Any]:
     from qwenbuild.errors import InputError
-    from qwenbuild.expand import expand
+    from qwenbuild.expand.expansion import expand
     from qwenbuild.model import Asset, Manifest
 
     def render(text: str) -> tuple[str, str]:

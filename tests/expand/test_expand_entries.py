@@ -12,7 +12,7 @@ import pytest
 from expand_making import asset, entries, expanded, ids, manifest, problem, problems
 
 from qwenbuild.errors import InputError
-from qwenbuild.expand import expand
+from qwenbuild.expand.expansion import expand
 from qwenbuild.images import normalise
 from qwenbuild.manifest import load
 from qwenbuild.model import Atlas, Entry, InputRef, OutputSpec, ProviderSettings

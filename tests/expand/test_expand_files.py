@@ -8,7 +8,7 @@ import pytest
 
 from qwenbuild import manifest
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.expand import Expansion, expand
+from qwenbuild.expand.expansion import Expansion, expand
 
 
 def built(folder: Path, text: str, **files: str) -> Expansion:

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qwenbuild.expand import collision_key, guard_path
-from qwenbuild.expand.paths import DEVICES
+from qwenbuild.expand.paths import DEVICES, collision_key, guard_path
 
 HOSTILE = [
     # out of the tree

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenbuild.errors import InputError, Mark, Problem
-from qwenbuild.expand import expand, templates
+from qwenbuild.expand import templates
+from qwenbuild.expand.expansion import expand
 from qwenbuild.expand.plain import plain_template
 from qwenbuild.expand.slugs import EmptySlug, slug
 from qwenbuild.model import Source
@@ -310,7 +311,7 @@ def _counting(call: object, made: list[str]) -> object:
 
 def test_templates_that_only_print_variables_need_no_jinja() -> None:
     program = (
-        "import sys; from pathlib import Path; from qwenbuild.expand import expand; from qwenbuild.model import *;"
+        "import sys; from pathlib import Path; from qwenbuild.expand.expansion import expand; from qwenbuild.model import *;"
         "expand(Manifest('m.yaml', Path('.'), assets=(Asset('a', prompt='{{ n }}', matrix={'n': (1, 2)}),)));"
         "sys.exit('jinja2' in sys.modules)"
     )
@@ -319,7 +320,7 @@ def test_templates_that_only_print_variables_need_no_jinja() -> None:
 
 def test_rendering_does_not_depend_on_the_hash_seed() -> None:
     program = (
-        "from pathlib import Path; from qwenbuild.expand import expand; from qwenbuild.model import *;"
+        "from pathlib import Path; from qwenbuild.expand.expansion import expand; from qwenbuild.model import *;"
         "text = \"{% for k in m %}{{ k }}{% endfor %}{{ m | sort | join }}{{ ['b','a','b'] | unique | join }}\";"
         "a = Asset('a', prompt=text, vars={'m': {c: 1 for c in 'qwertyuiop'}});"
         "print(repr(expand(Manifest('m.yaml', Path('.'), assets=(a,))).entries))"

@@ -21,7 +21,7 @@ import pytest
 from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family, units
 from qwenbuild.errors import InputError
-from qwenbuild.expand import expand
+from qwenbuild.expand.expansion import expand
 from qwenbuild.images import check_expect, plugged
 from qwenbuild.key import judgement_key, recipe_key
 from qwenbuild.manifest import grammar, load

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qwenbuild.cli import explaining, say
 from qwenbuild.cli import options as opt
+from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.complete import entries
 from qwenbuild.cli.group import Verb
@@ -18,6 +18,7 @@ from qwenbuild.later import later
 
 with later:
     from qwenbuild import verbs
+    from qwenbuild.cli import explaining
     from qwenbuild.report import explain_text
 
 if TYPE_CHECKING:

@@ -814,4 +814,4 @@ def test_what_several_pictures_cost_is_added_up_by_its_unit(shop: Shop) -> None:
 
 def test_every_word_to_the_reporter_breaks_the_silence(shop: Shop) -> None:
     shop.buy(lamp())
-    assert shop.progress.waiting.said == len(shop.heard.events) == 3
+    assert shop.progress.waiting.messages == len(shop.heard.events) == 3

@@ -9,7 +9,7 @@ import pytest
 
 from qwenbuild.run import waiting
 from qwenbuild.run.failures import STOP_AFTER, Failures
-from qwenbuild.run.waiting import FORGETS, Flight, OpenWaits
+from qwenbuild.run.waits import FORGETS, Flight, OpenWaits
 
 # ---------------------------------------------------------------- pausing
 
@@ -189,7 +189,7 @@ class Steps:
         if self.slept >= self.many:
             raise asyncio.CancelledError
         if self.slept in self.words_at:
-            self.told.said += 1
+            self.told.messages += 1
 
 
 def said_at(
@@ -203,7 +203,7 @@ def said_at(
         def tell(words: str) -> None:
             assert words == "Waiting: for a turn, 0 s so far."
             said.append(steps.slept)
-            told.said += 1
+            told.messages += 1
 
         if waits:
             with told.waits_for("for a turn"):

@@ -22,7 +22,7 @@ from qwenbuild.report.events import JsonLines
 from qwenbuild.report.progress import Live, Plain, event_words
 from qwenbuild.report.terminal import Terminal
 from qwenbuild.run import waiting
-from qwenbuild.run.waiting import Flight, OpenWaits
+from qwenbuild.run.waits import Flight, OpenWaits
 from qwenbuild.verbs import doubts, resolve_doubt
 from tests.campaign.part_http import hurried
 from tests.test_run_recover import APIS, dies_before_the_ticket, stock

@@ -44,17 +44,17 @@ async def collect(job: Job, attempt: Attempt, ticket: Ticket, how: str) -> Outco
         except ProviderError as error:
             error = still_made(error, link)
             link = error.url or link if isinstance(error, NotFetched) else link
-            settled = await _no_picture(job, attempt, error, how, made=bool(link))
+            settled = await _no_picture(job, attempt, error, how, is_drawn=bool(link))
             if settled is not None:
                 return settled
         else:
             return await _store(job, attempt, picture, how)
 
 
-async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str, *, made: bool) -> Outcome | None:
+async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str, *, is_drawn: bool) -> Outcome | None:
     """Do what the table says; None: ask again. Only what is over is closed: every other ticket lives on.
 
-    `made`: the provider has made the picture, and named its link.
+    `is_drawn`: the provider has made the picture, and named its link.
     """
     progress, purchase = job.progress, job.purchase
     if isinstance(error, NotFetched):
@@ -72,7 +72,7 @@ async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str
         return lost(job, attempt, error.code or "lost", error.message + await kept_aside(job, attempt, error))
     if isinstance(error, AccountStop):
         progress.stop_lane(job.provider.account, purchase.action.model, error.kind, error.message)
-    if made:
+    if is_drawn:
         words = f"{NOT_FETCHED}: {error.message}; the next build fetches it without paying again"
         return failed(progress, purchase, "not-fetched", words)
     words = f"{error.message} (it stays with the provider; the next build collects it)"
@@ -108,14 +108,14 @@ def keep(progress: Progress, attempt: Attempt, action: Action, picture: Picture)
     return result
 
 
-def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult, *, found: bool = False) -> None:
+def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult, *, already_stored: bool = False) -> None:
     """The picture and its receipt are durable: say so in the journal, with the ticket where that is still missing.
 
-    `found`: an earlier build stored them, and died before the journal knew.
+    `already_stored`: an earlier build stored them, and died before the journal knew.
     """
     journal = progress.world.cache.journal
     missing = progress.unwritten.get(attempt.id)
-    if missing is None and attempt.state in (AttemptState.INTENT, AttemptState.DOUBT) and found:
+    if missing is None and attempt.state in (AttemptState.INTENT, AttemptState.DOUBT) and already_stored:
         missing = Ticket(attempt.provider, attempt.base_url, result.task_id, request_id=result.request_id)
     if missing is not None:
         journal.ticket(attempt.id, replace(missing, digest=result.digest))
@@ -164,5 +164,5 @@ async def _bad_picture(job: Job, attempt: Attempt, error: BadPicture) -> Outcome
     note = {"key": purchase.key, "attempt": attempt.id, "problem": error.message, "action": document(purchase.action)}
     where = await progress.off_loop(progress.world.cache.quarantine, error.data, note)
     progress.spend(attempt.price)
-    told = BadPicture(f"{error.message}; the bytes are kept in {where}", code="bad-picture")
-    return refused(progress, purchase, attempt, told, hashlib.sha256(error.data).hexdigest())
+    refusal = BadPicture(f"{error.message}; the bytes are kept in {where}", code="bad-picture")
+    return refused(progress, purchase, attempt, refusal, hashlib.sha256(error.data).hexdigest())

@@ -95,17 +95,17 @@ async def _attempt(job: Job) -> Outcome | Unanswered | None:
         with job.progress.until_stopped(job.provider, job.purchase.action.model):
             await place.enter_async_context(job.lane.slot())
         job.retries.restart()
-        made = _made_meanwhile(job)
-        if made is None:
-            made = await _made_elsewhere(job)
-        return made if made is not None else await _submit(job)
+        outcome = _made_meanwhile(job)
+        if outcome is None:
+            outcome = await _made_elsewhere(job)
+        return outcome if outcome is not None else await _submit(job)
 
 
 async def _submit(job: Job) -> Outcome | Unanswered | None:
     """Everything that can be done before is done before the turn: what follows it must leave at once."""
     progress, purchase = job.progress, job.purchase
-    wanted = purchase.action.inputs
-    inputs = await progress.off_loop(progress.world.inputs, purchase.action) if wanted else ()
+    refs = purchase.action.inputs
+    inputs = await progress.off_loop(progress.world.inputs, purchase.action) if refs else ()
     order = await prepared(job, Order(purchase.action, purchase.key, 0, inputs))
     if isinstance(order, Outcome):
         return order
@@ -115,9 +115,9 @@ async def _submit(job: Job) -> Outcome | Unanswered | None:
             begun = _begin(job, body) if job.apart else await _begun(job, body)
         if not isinstance(begun, Attempt):
             return begun
-        made = _made_since(job, begun)
-        if made is not None:
-            return made
+        outcome = _made_since(job, begun)
+        if outcome is not None:
+            return outcome
         return await _carry_out(job, Sending(begun, replace(order, generation=begun.generation), body), turn)
 
 
@@ -125,13 +125,13 @@ def _made_since(job: Job, begun: Attempt) -> Outcome | None:
     """Another build's picture, stored while this attempt was begun, which then is over. Raises CacheError, OSError."""
     journal = job.progress.world.cache.journal
     try:
-        made = _made_meanwhile(job)
+        outcome = _made_meanwhile(job)
     except (CacheError, OSError):
         journal.fail(begun.id, "not-sent", "the cache could not be read, and nothing was sent")
         raise
-    if made is not None:
+    if outcome is not None:
         journal.fail(begun.id, "made-meanwhile", "another build stored this picture")
-    return made
+    return outcome
 
 
 async def _carry_out(job: Job, sending: Sending, turn: Turn) -> Outcome | Unanswered:
@@ -211,11 +211,11 @@ async def _made_elsewhere(job: Job) -> Outcome | None:
     key, world = job.purchase.key, job.progress.world
     if world.elsewhere is None or not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
         return None
-    said = await job.progress.off_loop(world.elsewhere.begin, key)
-    if isinstance(said, ActionResult):
-        return Outcome(OutcomeKind.DONE, key, said, "restored")
-    if said is not None:
-        raise DrawnElsewhere(said)
+    answer = await job.progress.off_loop(world.elsewhere.begin, key)
+    if isinstance(answer, ActionResult):
+        return Outcome(OutcomeKind.DONE, key, answer, "restored")
+    if answer is not None:
+        raise DrawnElsewhere(answer)
     return None
 
 
@@ -250,9 +250,9 @@ async def _after(job: Job, other: Attempt) -> Outcome | None:
     journal = world.cache.journal
     if other.state is AttemptState.DOUBT:
         return Outcome(OutcomeKind.DOUBT, job.purchase.key, code=other.code, message=other.message)
-    mine = taken_over(job.progress, other)
-    if mine is not None:
-        return await carry_on(job, mine)
+    adopted = taken_over(job.progress, other)
+    if adopted is not None:
+        return await carry_on(job, adopted)
     while (now := _now(job, other)).live and now.state is not AttemptState.DOUBT and journal.is_alive(now.build):
         await job.pause(world.times.patience, "for another build on this machine that makes the same picture")
     if now.state is AttemptState.REFUSED:

@@ -79,10 +79,12 @@ async def _finish_one(progress: Progress, attempt: Attempt, started: float) -> N
     if attempt.state is AttemptState.DOUBT or progress.stopped:
         return
     try:
-        mine = taken_over(progress, attempt)
-        if mine is not None:
-            mine = replace(mine, provider=attempt.provider)  # a stray's settings have another name here
-            progress.drained[mine.key] = _kept(progress, mine) or await carry_on(_job(progress, mine, started), mine)
+        adopted = taken_over(progress, attempt)
+        if adopted is not None:
+            adopted = replace(adopted, provider=attempt.provider)  # a stray's settings have another name here
+            progress.drained[adopted.key] = _kept(progress, adopted) or await carry_on(
+                _job(progress, adopted, started), adopted
+            )
     except Again:
         return
     except Stopped as stopped:
@@ -118,9 +120,9 @@ def _purchase_of(attempt: Attempt) -> Purchase:
 async def carry_on(job: Job, attempt: Attempt) -> Outcome:
     """Carry an attempt of a dead build to its end. Raises Again when it came to nothing, or Stopped."""
     progress = job.progress
-    kept = _kept(progress, attempt)
-    if kept is not None:
-        return kept
+    stored = _kept(progress, attempt)
+    if stored is not None:
+        return stored
     with _in_flight(progress, attempt):
         if attempt.ticket is not None:
             return await collect(job, attempt, attempt.ticket, "resumed")
@@ -157,7 +159,7 @@ def _kept(progress: Progress, attempt: Attempt) -> Outcome | None:
     stored = next((r for r in results if r.attempt == attempt.id and cache.has_blob(r.digest)), None)
     if stored is None:
         return None
-    close_attempt(progress, attempt, stored, found=True)
+    close_attempt(progress, attempt, stored, already_stored=True)
     return Outcome(OutcomeKind.DONE, attempt.key, stored, "resumed")
 
 
@@ -205,8 +207,8 @@ async def _until_told(job: Job, ask: Callable[[], Awaitable[T]], deadline: float
         try:
             return await ask()
         except ProviderError as error:
-            told = error.retry_after if isinstance(error, Throttled) else None
-            seconds = pause if told is None else min(TOLD_CAP_S, told)
+            asked_pause = error.retry_after if isinstance(error, Throttled) else None
+            seconds = pause if asked_pause is None else min(TOLD_CAP_S, asked_pause)
             late = job.progress.world.waits.steady() + seconds > deadline
             if late or isinstance(error, AccountStop) or error.code in FINAL:
                 return error

@@ -20,7 +20,7 @@ from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.signals import listening
 from qwenbuild.run.submit import Purchase, submits
-from qwenbuild.run.waiting import watch
+from qwenbuild.run.waits import watch
 from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
 
 AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
@@ -188,11 +188,11 @@ class _Schedule:
                 self.ready[step.id].set_result(digest)
 
     async def _with_inputs(self, step: Step) -> Step | StepOutcome:
-        wanted = [ref.entry for ref in step.keyed.entry.inputs if ref.entry]
-        if not wanted:
+        entries = [ref.entry for ref in step.keyed.entry.inputs if ref.entry]
+        if not entries:
             return step
         digests = {}
-        for id in wanted:
+        for id in entries:
             digests[id] = await self.ready[id] if id in self.ready else picture_digest(self.steps[id])
             if not digests[id]:
                 return self._skipped(step, id)

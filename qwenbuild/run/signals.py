@@ -59,12 +59,12 @@ def console(kernel: Any, loop: asyncio.AbstractEventLoop, act: Callable[[], None
         over.wait()
         return True
 
-    kept = getattr(ctypes, "WINFUNCTYPE", ctypes.CFUNCTYPE)(ctypes.c_int, ctypes.c_uint)(handler)
-    kernel.SetConsoleCtrlHandler(kept, True)
+    callback = getattr(ctypes, "WINFUNCTYPE", ctypes.CFUNCTYPE)(ctypes.c_int, ctypes.c_uint)(handler)
+    kernel.SetConsoleCtrlHandler(callback, True)
 
     def undo() -> None:
         over.set()
-        kernel.SetConsoleCtrlHandler(kept, False)
+        kernel.SetConsoleCtrlHandler(callback, False)
 
     return undo
 

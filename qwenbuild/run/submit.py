@@ -18,7 +18,7 @@ from qwenbuild.key import document
 from qwenbuild.model import Action, Candidate, Order, Outcome, OutcomeKind, Price, Ticket
 from qwenbuild.pace.retry import Decision, Retries, Then
 from qwenbuild.ports import Gate, Lane, Provider, Turn, recovery_of
-from qwenbuild.run.waiting import Flight
+from qwenbuild.run.waits import Flight
 from qwenbuild.run.world import Progress, Stopped
 
 SUBMIT = "submit"

@@ -19,7 +19,7 @@ from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKin
 from qwenbuild.pace.clock import Waits
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
 from qwenbuild.run.failures import Failures
-from qwenbuild.run.waiting import OpenWaits
+from qwenbuild.run.waits import OpenWaits
 
 LOST_AT_ONCE = 32
 """Requests whose answer was lost and whose fate is looked up; with more of them, nothing more is sent for a while."""
@@ -250,7 +250,7 @@ class Progress:
 
     def tell(self, event: EventKind, id: str, **data: Any) -> None:
         """Tell the reporter."""
-        self.waiting.said += 1
+        self.waiting.messages += 1
         self.world.reporter.event(Event(event, id, data))
 
     def spend(self, price: Price | None) -> None:

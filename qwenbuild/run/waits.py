@@ -53,8 +53,8 @@ class OpenWaits:
     in_flight: Container[str] = frozenset()
     flights: dict[str, Flight] = field(default_factory=dict)
     waits: dict[object, Wait] = field(default_factory=dict)
-    said: int = 0
-    """So many words were said so far: who watches sees by it that the run is not silent."""
+    messages: int = 0
+    """How many messages were printed so far; `watch` sees by it that the run is not silent."""
     room: int = FORGETS
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     """For each reason when it began to be waited for, and when last: looks that follow each other are one wait."""
@@ -107,8 +107,8 @@ class OpenWaits:
                 by_maker.setdefault((flight.maker, flight.state), []).append(flight)
         what = {"sent": "to answer", "accepted": "to draw"}
         return [
-            f"{maker} {what[state]} {_pictures(len(mine))}, {max(0, round(now - min(f.since for f in mine)))} s so far"
-            for (maker, state), mine in by_maker.items()
+            f"{maker} {what[state]} {_pictures(len(flights))}, {max(0, round(now - min(f.since for f in flights)))} s so far"
+            for (maker, state), flights in by_maker.items()
         ]
 
     def leaving(self) -> list[str]:
@@ -116,7 +116,7 @@ class OpenWaits:
         by_fate: dict[tuple[str, str, bool], list[Flight]] = {}
         for flight in self.flying().values():
             by_fate.setdefault((flight.maker, flight.state, flight.settles), []).append(flight)
-        return [_fate(maker, state, settles, mine) for (maker, state, settles), mine in sorted(by_fate.items())]
+        return [_fate(maker, state, settles, flights) for (maker, state, settles), flights in sorted(by_fate.items())]
 
 
 def _times(number: int) -> str:
@@ -127,32 +127,32 @@ def _pictures(number: int) -> str:
     return "1 picture" if number == 1 else f"{number:,} pictures"
 
 
-def _fate(maker: str, state: str, settles: bool, mine: list[Flight]) -> str:
-    names = ", ".join(flight.entry for flight in mine[:5]) + (f" and {len(mine) - 5:,} more" if len(mine) > 5 else "")
+def _fate(maker: str, state: str, settles: bool, flights: list[Flight]) -> str:
+    names = ", ".join(flight.entry for flight in flights[:5]) + (f" and {len(flights) - 5:,} more" if len(flights) > 5 else "")
     if state == "ready":
-        return f"{maker}: {len(mine):,} not sent yet ({names}): they cost nothing."
+        return f"{maker}: {len(flights):,} not sent yet ({names}): they cost nothing."
     if state == "accepted":
-        return f"{maker}: {len(mine):,} accepted and paid for ({names}): if you leave, the next build collects them."
+        return f"{maker}: {len(flights):,} accepted and paid for ({names}): if you leave, the next build collects them."
     if settles:
         words = "sent and not answered yet, perhaps paid for"
-        return f"{maker}: {len(mine):,} {words} ({names}): if you leave, the next build asks what became of them."
+        return f"{maker}: {len(flights):,} {words} ({names}): if you leave, the next build asks what became of them."
     words = "sent and not answered yet, perhaps paid for"
     return (
-        f"{maker}: {len(mine):,} {words} ({names}): if you leave, they will be in doubt, "
+        f"{maker}: {len(flights):,} {words} ({names}): if you leave, they will be in doubt, "
         "because nobody can be asked for them later (`qwenbuild doubt list`)."
     )
 
 
 async def watch(waiting: OpenWaits, tell: Callable[[str], None]) -> None:
     """Tell what is waited for whenever nothing else was said for a while, until cancelled. Real time, whatever the clock."""
-    said, rounds, silent = waiting.said, 0, 0.0
+    messages, rounds, silent = waiting.messages, 0, 0.0
     while True:
         await asyncio.sleep(SILENCE_S / 4)
-        if waiting.said != said:
-            said, rounds, silent = waiting.said, 0, 0.0
+        if waiting.messages != messages:
+            messages, rounds, silent = waiting.messages, 0, 0.0
             continue
         silent += SILENCE_S / 4
         limit = SILENCE_S if rounds == 0 else AGAIN_S[min(rounds, len(AGAIN_S)) - 1]
         if silent >= limit and (words := waiting.words()):
             tell(words)
-            said, rounds, silent = waiting.said, rounds + 1, 0.0
+            messages, rounds, silent = waiting.messages, rounds + 1, 0.0

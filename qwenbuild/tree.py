@@ -40,7 +40,7 @@ class NotWritten(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TreeFile:
     """A regular file of the tree."""
 
     digest: str
@@ -52,22 +52,22 @@ def signature_of(status: os.stat_result) -> Signature:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def observe(root: Path, paths: Collection[str], remembered: Remembered | None = None) -> dict[str, Found]:
+def observe(root: Path, paths: Collection[str], remembered: Remembered | None = None) -> dict[str, TreeFile]:
     """The regular files among `paths`, with their digests. What a link leads to is not there.
 
     Files whose signature is remembered are not read. Raises OSError for anything but "not there".
     """
     remembered = remembered or {}
-    found: dict[str, Found] = {}
+    found: dict[str, TreeFile] = {}
     unread: list[tuple[str, Signature]] = []
     for path, signature in signatures(root, paths):
         known = remembered.get(path)
         if known is not None and known[0] == signature:
-            found[path] = Found(known[1], signature)
+            found[path] = TreeFile(known[1], signature)
         else:
             unread.append((path, signature))
     for path, signature, digest in _digests(root, unread):
-        found[path] = Found(digest, signature)
+        found[path] = TreeFile(digest, signature)
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from qwenbuild.key import action_key, judgement_key, recipe_key
 from qwenbuild.model import Candidate, ImageStep, Keyed, LockOutput, OutputPlan, OutputSpec, Verdict
-from qwenbuild.plan import Beside, Observed, Wishes, facts_of, implied_steps, marks_of, media_type_for
+from qwenbuild.plan import Observed, UntouchedEntries, Wishes, facts_of, implied_steps, marks_of, media_type_for
 from qwenbuild.plan.facts import orphan_keys
 from qwenbuild.plan.money import purchases, seconds_of, step_price
 from tests.test_plan import (
@@ -210,9 +210,9 @@ def test_bytes_at_hand_are_restored_and_never_bought(place: str) -> None:
 
 
 def test_bytes_of_an_entry_that_nobody_looks_at_are_at_hand_and_ours() -> None:
-    beside = Beside(ids={"b"}, files={PICTURE}, digests={OTHER})
-    assert step(Observed(lock=LOCK, beside=beside)).verdict is Verdict.RESTORE
-    assert output(replace(FRESH, files={"a.png": OTHER}, beside=beside)).verdict is Verdict.RESTORE
+    beside = UntouchedEntries(ids={"b"}, files={PICTURE}, digests={OTHER})
+    assert step(Observed(lock=LOCK, untouched=beside)).verdict is Verdict.RESTORE
+    assert output(replace(FRESH, files={"a.png": OTHER}, untouched=beside)).verdict is Verdict.RESTORE
 
 
 def test_every_digest_that_the_lockfile_names_is_ours() -> None:
@@ -327,7 +327,7 @@ def test_a_new_entry_of_an_asset_that_the_lockfile_still_has_is_explained() -> N
     lock = {"a/1": record(outputs={"a/1.png": LockOutput()})}
     wanted = keyed("a/2", replace(ACTION, seed=8))
     assert plan(Observed(lock=lock, once={"a/2"}), None, wanted).unexplained == 0
-    assert plan(Observed(once={"a/2"}, beside=Beside(ids={"a/1"})), None, wanted).unexplained == 0
+    assert plan(Observed(once={"a/2"}, untouched=UntouchedEntries(ids={"a/1"})), None, wanted).unexplained == 0
     assert plan(Observed(once={"a/2"}), None, wanted).unexplained == 1
 
 
@@ -371,7 +371,7 @@ def test_an_entry_without_a_path_left_is_an_orphan_unless_another_id_took_it_ove
     assert plan(Observed(lock={"old": record(outputs={})}, blobs={PICTURE})).orphans == ()
     assert plan(Observed(lock={"a": record(outputs={})}, blobs={PICTURE})).orphans == ()
     kept = {"old": record(replace(ACTION, seed=8), outputs={"x.png": LockOutput()})}
-    assert [o.path for o in plan(Observed(lock=kept, beside=Beside(paths={"x.png"}))).orphans] == [""]
+    assert [o.path for o in plan(Observed(lock=kept, untouched=UntouchedEntries(paths={"x.png"}))).orphans] == [""]
 
 
 # ---------------------------------------------------------------- which picture

@@ -188,7 +188,7 @@ def test_orphans_are_only_known_where_the_whole_manifest_is_planned() -> None:
     assert [one.id for one in make_plan(both, seen).orphans] == ["old"]
     assert [one.id for one in make_plan(both, seen, None, both).orphans] == ["old"]
     assert make_plan(both[:1], seen, None, both).orphans == ()
-    assert make_plan(both, replace(seen, beside=replace(seen.beside, left=1))).orphans == ()
+    assert make_plan(both, replace(seen, untouched=replace(seen.untouched, left=1))).orphans == ()
 
 
 def test_an_entry_of_the_manifest_that_is_not_selected_is_no_orphan_to_take_over() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from qwenbuild.key import short_document
 from qwenbuild.model import InputRef, Keyed, LockEntry, Plan
-from qwenbuild.plan import Beside, Observed, Wishes, limited
+from qwenbuild.plan import Observed, UntouchedEntries, Wishes, limited
 from tests.test_plan import ACTION, FRESH, KEY, LOCK, OTHER, PICTURE, PRICE, STRANGER, keyed, plan, record, result
 from tests.test_plan_choices import OLD, THIRD, wanted
 from tests.test_plan_inputs import FILE, built, mixed
@@ -207,7 +207,7 @@ def test_only_what_is_bought_makes_an_asset_vanish() -> None:
     seen = Observed(results={KEY: (result(),)}, blobs={PICTURE}, once={"a/1"})
     made = plan(seen, None, keyed("a/1"), keyed("a/2", replace(ACTION, seed=8)))
     assert (made.cost, made.unexplained) == (PRICE, 0)
-    beside = Observed(once={"a/1"}, beside=Beside(ids={"b/1"}))
+    beside = Observed(once={"a/1"}, untouched=UntouchedEntries(ids={"b/1"}))
     assert plan(beside, None, keyed("a/1")).unexplained == 1
 
 

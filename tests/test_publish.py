@@ -77,11 +77,11 @@ class Desk:
         folder = self.root.parent / "state/overwritten"
         return sorted(one.name for one in folder.iterdir()) if folder.exists() else []
 
-    def found(self) -> dict[str, tree.Found]:
+    def found(self) -> dict[str, tree.TreeFile]:
         return tree.observe(self.root, [p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file()])
 
     def desk(self, **more: Any) -> Publisher:
-        given = {"wanted": lambda path: False, **self.more, **more}
+        given = {"is_wanted": lambda path: False, **self.more, **more}
         self.publisher = Publisher(self.root, self.root.parent / "state", self.cache, self.found(), self.lock, **given)
         return self.publisher
 
@@ -624,7 +624,7 @@ def test_a_path_that_is_wanted_no_more_stays_in_the_record_as_an_orphan_unless_a
     desk.buy()
     old = {"old.png": LockOutput(), "made.png": LockOutput("7" * 64, "8" * 64), "theirs.png": LockOutput()}
     desk.lock["a"] = locked(outputs=old)
-    desk.more["wanted"] = lambda path: path == "theirs.png"
+    desk.more["is_wanted"] = lambda path: path == "theirs.png"
     assert desk.publish()[0].outputs == {
         "a.png": LockOutput(),
         "old.png": LockOutput(sha(RED), "", True),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.run import waiting
+from qwenbuild.run import waits as run_waits
 from qwenbuild.run.failures import STOP_AFTER, Failures
 from qwenbuild.run.waits import FORGETS, Flight, OpenWaits
 
@@ -207,8 +207,8 @@ def said_at(
 
         if waits:
             with told.waits_for("for a turn"):
-                await waiting.watch(told, tell)
-        await waiting.watch(told, tell)
+                await run_waits.watch(told, tell)
+        await run_waits.watch(told, tell)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watched())

@@ -61,9 +61,9 @@ def kept_file(project: Project) -> Path:
 def believed(project: Project, **said: Any) -> set[str] | None:
     """The assets of which the short way looked at no entry; None when it had no answer."""
     planned = incremental.plan(Options(project.folder, **said))
-    if planned is None or planned.kept is None:
+    if planned is None or planned.fresh_assets is None:
         return None
-    return {asset.name for asset in planned.kept.memory.assets if not planned.kept.left(asset)}
+    return {asset.name for asset in planned.fresh_assets.memory.assets if not planned.fresh_assets.left(asset)}
 
 
 def built(project: Project) -> None:
@@ -319,7 +319,7 @@ def test_an_asset_whose_picture_the_vault_has_lost_is_walked(shelf: Project) -> 
     (shelf.cache_dir / "blobs" / record.digest[:2] / record.digest).unlink()
     assert believed(shelf) == {"plates", "spoons"}
     quick, slow = shown(shelf.options()), plan(shelf.options())
-    assert quick.kept is not None
+    assert quick.fresh_assets is not None
     assert (quick.plan.counts, list(map(step_text, quick.plan.steps))) == (
         slow.plan.counts,
         list(map(step_text, slow.plan.steps)),

@@ -276,8 +276,8 @@ def test_a_file_that_somebody_touched_is_seen_on_the_short_way(walked: Project, 
     reset(walked)
     believed = incremental.plan(Options(walked.folder))
     assert believed is not None
-    assert believed.kept is not None
-    touched = believed.kept.files()[0]
+    assert believed.fresh_assets is not None
+    touched = believed.fresh_assets.files()[0]
     TOUCHED[how](walked.out / touched)
     planned = shown(Options(walked.folder))
     found = [output.verdict for step in planned.plan.steps for output in step.outputs if output.spec.path == touched]

@@ -21,7 +21,7 @@ from qwenbuild.providers import build_provider
 from qwenbuild.report.events import JsonLines
 from qwenbuild.report.progress import Live, Plain, event_words
 from qwenbuild.report.terminal import Terminal
-from qwenbuild.run import waiting
+from qwenbuild.run import waits
 from qwenbuild.run.waits import Flight, OpenWaits
 from qwenbuild.verbs import doubts, resolve_doubt
 from tests.campaign.part_http import hurried
@@ -58,10 +58,10 @@ def test_leaving_is_told_by_how_far_a_request_came_and_who_can_settle_it(state: 
 
 def test_what_is_over_is_not_in_flight_and_not_remembered_for_ever() -> None:
     flying = OpenWaits(lambda: 0.0, set())
-    for number in range(3 * waiting.FORGETS):
+    for number in range(3 * waits.FORGETS):
         flying.add(str(number), Flight("a", "maker", True, 0.0, "accepted"))
     assert (flying.leaving(), flying.flying()) == ([], {})
-    assert len(flying.flights) <= waiting.FORGETS
+    assert len(flying.flights) <= waits.FORGETS
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_looks_that_follow_each_other_are_one_wait() -> None:
 
 
 def test_silence_is_broken_again_and_again_and_a_word_begins_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "SILENCE_S", 0.01)
-    monkeypatch.setattr(waiting, "AGAIN_S", (0.01,))
+    monkeypatch.setattr(waits, "SILENCE_S", 0.01)
+    monkeypatch.setattr(waits, "AGAIN_S", (0.01,))
     told = OpenWaits(lambda: 0.0)
     said: list[str] = []
 
@@ -191,7 +191,7 @@ def test_silence_is_broken_again_and_again_and_a_word_begins_it_anew(monkeypatch
             if len(said) == 3:
                 enough.set()
 
-        watching = asyncio.ensure_future(waiting.watch(told, tell))
+        watching = asyncio.ensure_future(waits.watch(told, tell))
         with told.waits_for("for nothing"):
             await enough.wait()
         watching.cancel()
@@ -222,7 +222,7 @@ def test_a_wait_is_told_on_a_terminal_in_a_log_and_to_a_machine() -> None:
 
 
 def test_a_build_that_stands_still_says_why(walked: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "SILENCE_S", 0.02)
+    monkeypatch.setattr(waits, "SILENCE_S", 0.02)
     stock(walked, "async", "a lantern")
     emulated.fault("submit", "refuse", status=429, code="Throttling.RateQuota", message="slow down", retry_after=1, times=1)
     walked.build()

@@ -24,7 +24,7 @@ with later:
     from qwenbuild.report import words as wording
 
 if TYPE_CHECKING:
-    from qwenbuild.engine.carry import Carried, StoreReport, Swept
+    from qwenbuild.engine.carry import StoreReport, Swept, TransferReport
 
 SHOWN = 20
 """So many names are listed; the rest is counted."""
@@ -69,7 +69,7 @@ def _reporter() -> Any:
     return progress.reporter(sys.stderr, current().err(), live=False)
 
 
-def _carried(done: Carried, words: str, lacks: str, *, as_json: bool) -> int:
+def _carried(done: TransferReport, words: str, lacks: str, *, as_json: bool) -> int:
     if as_json:
         say.as_json({"v": 1, **asdict(done)})
     else:
@@ -77,7 +77,7 @@ def _carried(done: Carried, words: str, lacks: str, *, as_json: bool) -> int:
     return 1 if done.failed else 0
 
 
-def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
+def _carried_lines(done: TransferReport, words: str, lacks: str) -> Iterator[str]:
     for name, error in list(done.failed.items())[:SHOWN]:
         yield f"failed   {name[:12]}: {escape.visible(error)}"
     yield from (f"missing  {digest}: {lacks}" for digest in done.missing[:SHOWN])
@@ -85,7 +85,7 @@ def _carried_lines(done: Carried, words: str, lacks: str) -> Iterator[str]:
         yield f"and {max(0, len(done.missing) - SHOWN) + max(0, len(done.failed) - SHOWN):,} more"
     verb = ("would be " if done.dry else "") + words
     size = remote_pictures.size_words(done.bytes)
-    yield f"{wording.count(done.moved, 'picture')} of {done.wanted:,} {verb} {escape.visible(done.url)} ({size})."
+    yield f"{wording.count(done.moved, 'picture')} of {done.total:,} {verb} {escape.visible(done.url)} ({size})."
 
 
 def _checked(found: StoreReport) -> Iterator[str]:

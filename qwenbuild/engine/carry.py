@@ -15,7 +15,7 @@ from typing import Any
 
 from qwenbuild import tree
 from qwenbuild.cache import Cache
-from qwenbuild.engine.remote_session import Told
+from qwenbuild.engine.remote_session import TransferProgress
 from qwenbuild.errors import CacheError, InputError
 from qwenbuild.key import action_key, document, from_document
 from qwenbuild.model import ActionResult, Failure, LockEntry
@@ -34,12 +34,12 @@ Records = Mapping[str, LockEntry | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class TransferReport:
     """What was, or with `dry` would be, moved. `missing` pictures are not where they should come from."""
 
     url: str
     dry: bool
-    wanted: int
+    total: int
     moved: int
     bytes: int
     missing: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def _opened(loaded: Loaded) -> Iterator[Remote]:
 # ---------------------------------------------------------------- out
 
 
-def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> Carried:
+def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> TransferReport:
     """`cache push`: everything that the lockfile names of the selected entries. Raises InputError, CacheError."""
     planned = make(loaded := load(options), replace(options, offline=True))
     with _opened(loaded) as remote:
@@ -102,19 +102,19 @@ def share_built(
     pushing = pushes(replace(planned.manifest, claims=False), options, environ)
     if options.offline or not (pushing or (planned.manifest.claims and fresh)):
         return []
-    known = {**planned.loaded.lock.entries, **records}
-    known = {id: record for id, record in known.items() if pushing or id in fresh}
+    all_records = {**planned.loaded.lock.entries, **records}
+    all_records = {id: record for id, record in all_records.items() if pushing or id in fresh}
     try:
         with _opened(planned.loaded) as remote:
-            done = _push(planned, remote, known, reporter, dry=False)
+            done = _push(planned, remote, all_records, reporter, dry=False)
     except CacheError as error:
         return [Failure("", "not-pushed", f"the shared cache took nothing: {error}")]
     words = sorted(set(done.failed.values()))
-    count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
+    count = f"{len(done.failed):,} of {done.total:,} could not be put into the shared cache"
     return [Failure("", "not-pushed", f"{count}: {words[0]}")] if words else []
 
 
-def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> Carried:
+def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> TransferReport:
     cache, ids = planned.cache, {step.id for step in planned.plan.steps}
     named = {
         key: digest
@@ -122,43 +122,47 @@ def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter
         if record is not None and id in ids
         for key, digest in ((record.key, record.digest), *record.candidates.items())
     }
-    wanted = {**named, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
-    results, files, missing = _sources(planned, named, wanted)
+    pictures = {**named, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
+    results, files, missing = _sources(planned, named, pictures)
     if dry:
-        held = look(remote, {*(r.digest for r in results), *files})
-        if held.unknown:
-            raise next(iter(held.unknown.values()))
-        new = [r for r in results if r.digest not in held.sizes]
+        present = look(remote, {*(r.digest for r in results), *files})
+        if present.unknown:
+            raise next(iter(present.unknown.values()))
+        new = [r for r in results if r.digest not in present.sizes]
         size = sum(r.size for r in new)
-        return Carried(remote.url, True, len(results) + len(files), len(new) + len(files.keys() - held.sizes), size, missing)
-    told = Told(reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files))
-    moved = push(remote, cache, results, told, team_key(environ_of(planned.loaded)), files)
-    told.done(moved.bytes, len(moved.done))
+        return TransferReport(
+            remote.url, True, len(results) + len(files), len(new) + len(files.keys() - present.sizes), size, missing
+        )
+    progress = TransferProgress(
+        reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files)
+    )
+    moved = push(remote, cache, results, progress, team_key(environ_of(planned.loaded)), files)
+    progress.done(moved.bytes, len(moved.done))
     return _carried(remote, len(results) + len(files), moved, missing)
 
 
-def _carried(remote: Remote, wanted: int, moved: Moved, missing: tuple[str, ...]) -> Carried:
+def _carried(remote: Remote, total: int, moved: Moved, missing: tuple[str, ...]) -> TransferReport:
     failed = {name: str(error) for name, error in moved.failed.items()}
-    return Carried(remote.url, False, wanted, len(moved.done), moved.bytes, missing, failed)
+    return TransferReport(remote.url, False, total, len(moved.done), moved.bytes, missing, failed)
 
 
 def _derived(records: Records, ids: set[str]) -> dict[str, str]:
-    found = (record.outputs.values() for id, record in records.items() if record is not None and id in ids)
-    return {output.digest: output.digest for outputs in found for output in outputs if output.digest}
+    output_sets = (record.outputs.values() for id, record in records.items() if record is not None and id in ids)
+    return {output.digest: output.digest for outputs in output_sets for output in outputs if output.digest}
 
 
 def _sources(
-    planned: Planned, named: Mapping[str, str], wanted: Mapping[str, str]
+    planned: Planned, named: Mapping[str, str], pictures: Mapping[str, str]
 ) -> tuple[list[ActionResult], dict[str, Callable[[], bytes]], tuple[str, ...]]:
     """Receipts whose pictures are in the vault, other bytes by digest, and digests whose bytes are not at hand."""
     cache, blobs = planned.cache, planned.cache.known_blobs()
-    known = cache.results(list(named))
+    receipts = cache.results(list(named))
     results: list[ActionResult] = []
     files: dict[str, Callable[[], bytes]] = {}
     missing: list[str] = []
-    in_tree = {item.digest: path for path, item in planned.seen.found.items()}
-    for key, digest in wanted.items():
-        result = next((result for result in known.get(key, ()) if result.digest == digest), None)
+    in_tree = {item.digest: path for path, item in planned.seen.files.items()}
+    for key, digest in pictures.items():
+        result = next((result for result in receipts.get(key, ()) if result.digest == digest), None)
         if digest in blobs and result is not None:
             results.append(result)
         elif digest in blobs:
@@ -187,39 +191,39 @@ def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
 # ---------------------------------------------------------------- in
 
 
-def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> Carried:
+def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> TransferReport:
     """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError.
 
     `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
     """
     planned = make(loaded := load(options), replace(options, offline=True))
-    there = planned.cache.known_blobs()
+    blobs = planned.cache.known_blobs()
     named = dict(_named(planned))
-    wanted = {digest: item for digest, item in named.items() if digest not in there}
+    missing = {digest: item for digest, item in named.items() if digest not in blobs}
     with _opened(loaded) as remote:
         if dry:
-            return _would_bring(remote, wanted)
+            return _would_bring(remote, missing)
         if not named:
-            return Carried(remote.url, False, 0, 0, 0)
+            return TransferReport(remote.url, False, 0, 0, 0)
         require_version(remote)
         keys = {item.key: digest for digest, item in named.items() if item is not None} if receipts else {}
         unread = fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))).failed
-        told = Told(reporter, f"shared cache: fetching {len(wanted):,} pictures", len(wanted))
-        moved = fetch(remote, planned.cache, wanted, told)
-        told.done(moved.bytes, len(moved.done))
+        progress = TransferProgress(reporter, f"shared cache: fetching {len(missing):,} pictures", len(missing))
+        moved = fetch(remote, planned.cache, missing, progress)
+        progress.done(moved.bytes, len(moved.done))
         planned.cache.add_root(loaded.lock_path)
         if moved.absent:
             require_version(remote)
-        return _carried(remote, len(wanted), replace(moved, failed={**unread, **moved.failed}), moved.absent)
+        return _carried(remote, len(missing), replace(moved, failed={**unread, **moved.failed}), moved.absent)
 
 
-def _would_bring(remote: Remote, wanted: Collection[str]) -> Carried:
-    held = look(remote, wanted)
-    if held.empty:
+def _would_bring(remote: Remote, digests: Collection[str]) -> TransferReport:
+    present = look(remote, digests)
+    if present.empty:
         raise never_started(remote)
-    failed = {digest: str(error) for digest, error in held.unknown.items()}
-    missing = tuple(digest for digest in wanted if digest not in held.sizes and digest not in failed)
-    return Carried(remote.url, True, len(wanted), len(held.sizes), sum(held.sizes.values()), missing, failed)
+    failed = {digest: str(error) for digest, error in present.unknown.items()}
+    missing = tuple(digest for digest in digests if digest not in present.sizes and digest not in failed)
+    return TransferReport(remote.url, True, len(digests), len(present.sizes), sum(present.sizes.values()), missing, failed)
 
 
 def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
@@ -233,8 +237,8 @@ def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
         actions[record.key] = actions.get(record.key) or _recorded(record)
         for key, digest in ((record.key, record.digest), *record.candidates.items()):
             action = actions.get(key)
-            made = record.made if key == record.key else ""
-            yield digest, Named(key, action, made, step.keyed.entry.provider) if action else None
+            made_at = record.made if key == record.key else ""
+            yield digest, Named(key, action, made_at, step.keyed.entry.provider) if action else None
 
 
 def _recorded(record: LockEntry) -> dict[str, Any]:
@@ -256,14 +260,14 @@ def verify_remote(options: Options, reporter: Reporter) -> StoreReport:
     digests = {digest for record in records for digest in (record.digest, *record.candidates.values())}
     with _opened(loaded) as remote:
         require_version(remote)
-        told = Told(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests))
-        checked = _read_all(remote, digests, told)
+        progress = TransferProgress(reporter, f"shared cache: reading {len(digests):,} pictures", len(digests))
+        checked = _read_all(remote, digests, progress)
         if checked.missing:
             require_version(remote)
         return checked
 
 
-def _read_all(remote: Remote, digests: set[str], told: Told) -> StoreReport:
+def _read_all(remote: Remote, digests: set[str], progress: TransferProgress) -> StoreReport:
     corrupt, missing, failed = [], [], {}
     count = size = 0
     for digest, answer in each(lambda digest: _length(verified(remote, digest)), digests):
@@ -275,7 +279,7 @@ def _read_all(remote: Remote, digests: set[str], told: Told) -> StoreReport:
             missing.append(digest)
         else:
             count, size = count + 1, size + answer
-            told(count, size)
+            progress(count, size)
     return StoreReport(remote.url, count, size, tuple(sorted(corrupt)), tuple(sorted(missing)), failed)
 
 

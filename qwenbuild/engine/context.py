@@ -31,7 +31,7 @@ from qwenbuild.project.keyfile import Environment
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import abandoned
 from qwenbuild.run import Published, World
-from qwenbuild.tree import Found
+from qwenbuild.tree import TreeFile
 
 with later:
     from qwenbuild import images
@@ -42,7 +42,7 @@ NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
 
 
 @contextmanager
-def make_world(planned: Planned, options: Options, reporter: Reporter, placed: dict[str, Found]) -> Iterator[World]:
+def make_world(planned: Planned, options: Options, reporter: Reporter, placed: dict[str, TreeFile]) -> Iterator[World]:
     """The world of one run; its build is alive on this machine as long as the block runs.
 
     `placed` is told every file that is written.
@@ -99,8 +99,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
 def _stop_after(planned: Planned) -> dict[str, int]:
     """The number of failures that pauses each asset for which the manifest says one."""
     default = planned.manifest.defaults.stop_after_failures
-    told = {asset.name: asset.stop_after_failures for asset in planned.manifest.assets}
-    return {name: number for name, own in told.items() if (number := default if own is None else own) is not None}
+    limits = {asset.name: asset.stop_after_failures for asset in planned.manifest.assets}
+    return {name: number for name, own in limits.items() if (number := default if own is None else own) is not None}
 
 
 def _may_cost(step: Step) -> bool:
@@ -127,15 +127,15 @@ def _to_write(planned: Planned) -> list[str]:
     return [output.spec.path for output in outputs if output.verdict not in (Verdict.FRESH, Verdict.MODIFIED)]
 
 
-def make_publisher(planned: Planned, placed: dict[str, Found]) -> Publisher:
+def make_publisher(planned: Planned, placed: dict[str, TreeFile]) -> Publisher:
     """The publisher of this plan's files; it notes in `placed` what it writes."""
     return Publisher(
         root=planned.loaded.root,
         state=planned.loaded.state,
         cache=planned.cache,
-        found=planned.seen.found,
+        files=planned.seen.files,
         lock=planned.loaded.lock.entries,
-        wanted=planned.wants,
+        is_wanted=planned.wants,
         provenance=planned.manifest.provenance,
         placed=placed,
         palettes={digest: planned.manifest.folder / path for digest, path in planned.loaded.palettes.items()},
@@ -152,11 +152,11 @@ def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionRes
 
 def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
     """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
-    found = []
+    references = []
     for digest in action.inputs:
         data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
-        found.append((data, images.reference_type(data) or "application/octet-stream"))
-    return tuple(found)
+        references.append((data, images.reference_type(data) or "application/octet-stream"))
+    return tuple(references)
 
 
 def _reference(path: Path, digest: str) -> bytes:
@@ -202,8 +202,8 @@ class Providers:
 
     def collectable(self, attempts: Iterable[Attempt]) -> list[Attempt]:
         """Those attempts that an account of this manifest may ask for, each under the name that its provider has here."""
-        found = ((attempt, self._collector(attempt)) for attempt in attempts)
-        return [replace(attempt, provider=name) for attempt, name in found if name]
+        named_attempts = ((attempt, self._collector(attempt)) for attempt in attempts)
+        return [replace(attempt, provider=name) for attempt, name in named_attempts if name]
 
     def _collector(self, attempt: Attempt) -> str:
         """The settings whose account is the attempt's, "" when none is: asked elsewhere, its ticket would seem unknown."""
@@ -238,11 +238,11 @@ class Providers:
 
 def families(manifest: Manifest) -> dict[str, list[str]]:
     """Family to the names of the provider settings that the manifest has or uses."""
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     names = [manifest.provider, *(asset.provider for asset in manifest.assets if asset.provider), *manifest.providers]
     for name in dict.fromkeys(names):
-        found.setdefault(resolve.settings_of(manifest, name).type, []).append(name)
-    return found
+        names_of.setdefault(resolve.settings_of(manifest, name).type, []).append(name)
+    return names_of
 
 
 class Capped:

@@ -78,6 +78,6 @@ def allow_open_files() -> None:
         import resource
 
         allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
-        if allowed != resource.RLIM_INFINITY and allowed < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        target = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+        if allowed != resource.RLIM_INFINITY and allowed < target:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, most))

@@ -36,17 +36,17 @@ def orphan_changes(planned: Planned) -> dict[str, LockEntry | None]:
     for orphan in planned.plan.orphans:
         by_id.setdefault(orphan.id, []).append(orphan.path)
     ids = {keyed.entry.id for keyed in planned.loaded.keyed}
-    taken = {step.moved_from for step in planned.plan.busy}
+    moved_ids = {step.moved_from for step in planned.plan.busy}
     changes: dict[str, LockEntry | None] = {}
     for id, paths in by_id.items():
-        marked = _marked(lock[id], paths, gone=id not in ids)
-        if marked != lock[id] and id not in taken:
+        marked = _marked(lock[id], paths, whole=id not in ids)
+        if marked != lock[id] and id not in moved_ids:
             changes[id] = marked
     return changes
 
 
-def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
-    if gone:
+def _marked(record: LockEntry, paths: list[str], *, whole: bool) -> LockEntry:
+    if whole:
         return replace(record, orphan=True)
     outputs = dict(record.outputs)
     for path in paths:
@@ -57,39 +57,39 @@ def _marked(record: LockEntry, paths: list[str], *, gone: bool) -> LockEntry:
 
 
 def remove_orphans(
-    planned: Planned, failures: list[Failure], made: Mapping[str, LockEntry | None] | None = None
+    planned: Planned, failures: list[Failure], new_records: Mapping[str, LockEntry | None] | None = None
 ) -> dict[str, LockEntry | None]:
     """Remove orphans' files that are unmodified and whose bytes are in the vault; the records that follow from it.
 
-    `made` are the records that a build has just made.
+    `new_records` are the records that a build has just made.
     """
-    gone: dict[str, set[str]] = {}
+    removed: dict[str, set[str]] = {}
     for orphan in planned.plan.orphans:
         try:
             if orphan.removable and _remove(planned, orphan):
-                gone.setdefault(orphan.id, set()).add(orphan.path)
+                removed.setdefault(orphan.id, set()).add(orphan.path)
         except tree.NotWritten as error:
             failures.append(Failure(orphan.id, "not-removed", f"{orphan.path}: {error}"))
-    records = {**planned.loaded.lock.entries, **(made or {})}
-    return {id: _without(planned, id, records[id], paths) for id, paths in gone.items()}
+    records = {**planned.loaded.lock.entries, **(new_records or {})}
+    return {id: _without(planned, id, records[id], paths) for id, paths in removed.items()}
 
 
 def _remove(planned: Planned, orphan: Orphan) -> bool:
     """True when the orphan's file is not there any more."""
-    found = planned.seen.found.get(orphan.path)
-    if found is not None:
-        tree.remove(planned.loaded.root, orphan.path, found.signature)
+    file = planned.seen.files.get(orphan.path)
+    if file is not None:
+        tree.remove(planned.loaded.root, orphan.path, file.signature)
     return True
 
 
 def _without(planned: Planned, id: str, record: LockEntry | None, paths: set[str]) -> LockEntry | None:
     if record is None:
         return None
-    gone = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
+    is_orphan = all(keyed.entry.id != id for keyed in planned.loaded.keyed)
     left = {path: output for path, output in record.outputs.items() if path not in paths}
-    if gone and all(map(planned.wants, left)):
+    if is_orphan and all(map(planned.wants, left)):
         return None
-    return replace(record, outputs=left, orphan=gone)
+    return replace(record, outputs=left, orphan=is_orphan)
 
 
 def clean(options: Options, all: bool, dry: bool) -> Cleaned:
@@ -99,11 +99,11 @@ def clean(options: Options, all: bool, dry: bool) -> Cleaned:
     if all:
         for path in _ours(planned):
             try:
-                gone = dry or tree.remove(planned.loaded.root, path, planned.seen.found[path].signature)
+                is_removed = dry or tree.remove(planned.loaded.root, path, planned.seen.files[path].signature)
             except tree.NotWritten as error:
                 failed.append((path, f"cannot be removed: {error}"))
             else:
-                removed += [path] if gone else []
+                removed += [path] if is_removed else []
         left = _left(planned, [*removed, *(path for path, _ in failed)])
         kept += [(path, "modified, or its bytes are nowhere else") for path in left]
     return Cleaned(tuple(removed), (*kept, *failed), bool(failed))
@@ -111,7 +111,7 @@ def clean(options: Options, all: bool, dry: bool) -> Cleaned:
 
 def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
     orphans = planned.plan.orphans
-    kept = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
+    remaining = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
     removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
     failures: list[Failure] = []
     sheets = remove_sheets(planned, failures, removed, dry=dry)
@@ -120,11 +120,11 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
     loaded = planned.loaded
 
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
-        return {id: made and reconciled(loaded.lock.entries.get(id), now.get(id), made) for id, made in changes.items()}
+        return {id: record and reconciled(loaded.lock.entries.get(id), now.get(id), record) for id, record in changes.items()}
 
     if not dry and (changes or sheets):
         lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)
-    return removed, kept, failed
+    return removed, remaining, failed
 
 
 def _ours(planned: Planned) -> Iterator[str]:
@@ -136,13 +136,13 @@ def _ours(planned: Planned) -> Iterator[str]:
         if record is None:
             continue
         for path, output in record.outputs.items():
-            found = planned.seen.found.get(path)
+            file = planned.seen.files.get(path)
             digest = output.digest or record.digest
-            if found is not None and found.digest == digest and (digest in blobs or (output.recipe and record.digest in blobs)):
+            if file is not None and file.digest == digest and (digest in blobs or (output.recipe and record.digest in blobs)):
                 yield path
 
 
 def _left(planned: Planned, removed: list[str]) -> Iterator[str]:
-    gone = set(removed)
-    wanted = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
-    yield from (path for path in planned.seen.found if path in wanted and path not in gone)
+    removed_paths = set(removed)
+    entry_paths = {spec.path for keyed in planned.loaded.keyed for spec in keyed.entry.outputs}
+    yield from (path for path in planned.seen.files if path in entry_paths and path not in removed_paths)

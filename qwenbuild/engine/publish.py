@@ -67,7 +67,7 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Everything publishing needs. `found` is the tree as the plan saw it; `lock` the records as read.
+    """Everything publishing needs. `files` is the tree as the plan saw it; `lock` the records as read.
 
     `fetch` brings the bytes of a digest from the shared cache, None when it has none; `placed` notes every file written;
     `palettes` maps the digest of a palette's bytes to its file.
@@ -76,12 +76,12 @@ class Publisher:
     root: Path
     state: Path
     cache: Cache
-    found: Mapping[str, tree.Found]
+    files: Mapping[str, tree.TreeFile]
     lock: Mapping[str, LockEntry]
-    wanted: Callable[[str], bool]
+    is_wanted: Callable[[str], bool]
     provenance: str = "off"
     fetch: Callable[[str], bytes | None] = lambda digest: None
-    placed: dict[str, tree.Found] = field(default_factory=dict)
+    placed: dict[str, tree.TreeFile] = field(default_factory=dict)
     palettes: Mapping[str, Path] = field(default_factory=dict)
 
     def publish(self, step: Step, results: Mapping[str, ActionResult]) -> tuple[LockEntry, PublishedFiles]:
@@ -96,9 +96,9 @@ class Publisher:
         media_type = self._media_type(digest) or (result.media_type if result else used.media_type)
         self._judge_picture(step.keyed.entry.expect, digest)
         files = self._files(step, record, digest, media_type)
-        known = media_type_for(used.candidate.action)
-        told = "" if media_type == known else media_type
-        return replace(self._record(step, record, digest, result, results, files), media_type=told), files
+        expected_type = media_type_for(used.candidate.action)
+        recorded_type = "" if media_type == expected_type else media_type
+        return replace(self._record(step, record, digest, result, results, files), media_type=recorded_type), files
 
     # ------------------------------------------------------------ bytes
 
@@ -120,7 +120,7 @@ class Publisher:
         self.cache.put_blob(data)
 
     def _from_tree(self, digest: str) -> bytes | None:
-        path = next((path for path, found in self.found.items() if found.digest == digest), None)
+        path = next((path for path, file in self.files.items() if file.digest == digest), None)
         return tree.read(self.root, path) if path is not None else None
 
     # ------------------------------------------------------------ what is expected
@@ -191,20 +191,20 @@ class Publisher:
             self._judge(spec.expect, digest, lambda: self.bytes_of(digest))
             tally.written += [spec.path] if self._place_picture(spec.path, digest) else []
             return LockOutput()
-        made = locked.digest if locked is not None and locked.recipe == recipe else ""
-        made = made or (output.digest if output.recipe == recipe else "")
-        there = self.found.get(spec.path)
-        if there is not None and there.digest in {made, self.cache.derived([recipe]).get(recipe)}:
-            self._judge(spec.expect, there.digest, lambda: tree.read(self.root, spec.path))
-            return LockOutput(made or there.digest, recipe)
-        data = self._copied(made) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
+        recorded = locked.digest if locked is not None and locked.recipe == recipe else ""
+        recorded = recorded or (output.digest if output.recipe == recipe else "")
+        existing = self.files.get(spec.path)
+        if existing is not None and existing.digest in {recorded, self.cache.derived([recipe]).get(recipe)}:
+            self._judge(spec.expect, existing.digest, lambda: tree.read(self.root, spec.path))
+            return LockOutput(recorded or existing.digest, recipe)
+        data = self._copied(recorded) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
         self._judge(spec.expect, fresh, lambda: data)
         self._place(spec.path, fresh, lambda file: tree.write_all(file, data))
         tally.derived += 1
         tally.written.append(spec.path)
-        return LockOutput(made or fresh, recipe)
+        return LockOutput(recorded or fresh, recipe)
 
     def _derived(self, recipe: str, derive: Callable[[], bytes]) -> bytes:
         """The file. Steps that do not suit the picture are remembered, for they never will. Raises ValueError."""
@@ -225,26 +225,28 @@ class Publisher:
 
     def _derive(self, tally: _Tally, step: Step, output: OutputPlan, digest: str, media_type: str) -> bytes:
         steps = implied_steps(output.spec, media_type)
-        says = marks_of(step.candidates[step.used].candidate, self.provenance) or {}
-        said = images.Marks(model=says.get("model", ""), prompt_digest=says.get("prompt_digest", ""), key=says.get("key", ""))
-        marks = None if self.provenance == "off" else said
+        facts = marks_of(step.candidates[step.used].candidate, self.provenance) or {}
+        drawn_marks = images.Marks(
+            model=facts.get("model", ""), prompt_digest=facts.get("prompt_digest", ""), key=facts.get("key", "")
+        )
+        marks = None if self.provenance == "off" else drawn_marks
         picture = self.bytes_of(digest)
         if images.signed(picture):
             if not steps:
                 return picture
             tally.unsigned.append(output.spec.path)
-        wanted = images.media_type_of(output.spec.path) or media_type
-        return images.derive(picture, steps, wanted, palettes=self._palettes(steps), marks=marks)
+        target_type = images.media_type_of(output.spec.path) or media_type
+        return images.derive(picture, steps, target_type, palettes=self._palettes(steps), marks=marks)
 
     def _palettes(self, steps: Sequence[ImageStep]) -> dict[str, bytes]:
         """The bytes of the palettes that the steps name by digest."""
-        found = {}
+        palettes = {}
         for digest in {step.args["palette"] for step in steps if step.args.get("palette")}:
             data = self.palettes[digest].read_bytes()
             if hashlib.sha256(data).hexdigest() != digest:
                 raise tree.NotWritten(f"the palette {self.palettes[digest].name} changed while the build ran")
-            found[digest] = data
-        return found
+            palettes[digest] = data
+        return palettes
 
     def place_made(self, path: str, digest: str, data: bytes, recipe: str, *, again: bool = False) -> bool:
         """Write a file that was made of others and note it as ours. Raises NotWritten.
@@ -252,8 +254,8 @@ class Publisher:
         False when it stands there already and is not to be written `again`.
         """
         self.cache.put_derived(recipe, digest, {"path": path})
-        there = self.placed.get(path) or self.found.get(path)
-        if there is not None and there.digest == digest and not again:
+        existing = self.placed.get(path) or self.files.get(path)
+        if existing is not None and existing.digest == digest and not again:
             return False
         self._place(path, digest, lambda file: tree.write_all(file, data))
         return True
@@ -263,16 +265,16 @@ class Publisher:
         candidate, record = step.candidates[step.used].candidate, self.lock.get(step.moved_from or step.id)
         if record is None or record.accepted or (record.key, record.digest) != (candidate.key, digest):
             return
-        known = {result.digest for result in self.cache.results([candidate.key]).get(candidate.key, ())}
-        if not known or digest in known or not self.cache.has_journal():
+        bought_digests = {result.digest for result in self.cache.results([candidate.key]).get(candidate.key, ())}
+        if not bought_digests or digest in bought_digests or not self.cache.has_journal():
             return
         owner = next((attempt.entry for attempt in self.cache.journal.attempts() if attempt.digest == digest), "")
         if owner:
             raise tree.NotWritten(f"the lockfile names picture {digest[:12]}, which was bought for {owner}; mend the lockfile")
 
     def _place_picture(self, path: str, digest: str) -> bool:
-        there = self.found.get(path)
-        if there is not None and there.digest == digest:
+        existing = self.files.get(path)
+        if existing is not None and existing.digest == digest:
             return False
         if not self.cache.has_blob(digest):
             self.adopt(digest)
@@ -280,24 +282,24 @@ class Publisher:
         return True
 
     def _place(self, path: str, digest: str, fill: Callable[[int], None]) -> None:
-        there = self.found.get(path)
-        if there is not None:
-            self._save(path, there, digest)
-        signature = tree.place(self.root, path, fill, there.signature if there else None, digest)
-        self.placed[path] = tree.Found(digest, signature)
+        existing = self.files.get(path)
+        if existing is not None:
+            self._save(path, existing, digest)
+        signature = tree.place(self.root, path, fill, existing.signature if existing else None, digest)
+        self.placed[path] = tree.TreeFile(digest, signature)
 
-    def _save(self, path: str, there: tree.Found, digest: str) -> None:
+    def _save(self, path: str, existing: tree.TreeFile, digest: str) -> None:
         """No file is replaced until its own bytes are in the vault, known to be ours, or kept aside; but a git-LFS pointer
         to the very bytes that take its place holds nothing else.
         """
-        if self.cache.has_blob(there.digest) or self.cache.is_ours([there.digest]):
+        if self.cache.has_blob(existing.digest) or self.cache.is_ours([existing.digest]):
             return
-        if there.signature[0] <= LARGEST and pointer_oid(tree.read(self.root, path)) == digest:
+        if existing.signature[0] <= LARGEST and pointer_oid(tree.read(self.root, path)) == digest:
             return
-        if any(there.digest == record.digest for record in self.lock.values()):
+        if any(existing.digest == record.digest for record in self.lock.values()):
             self.cache.put_blob(tree.read(self.root, path))
             return
-        keep_aside(self.root, path, self.state, there.digest)
+        keep_aside(self.root, path, self.state, existing.digest)
 
     # ------------------------------------------------------------ the record
 
@@ -312,14 +314,14 @@ class Publisher:
     ) -> LockEntry:
         candidate = step.candidates[step.used].candidate
         same = record is not None and record.digest == digest
-        made = (record.made if record is not None and same else "") or (result.made if result else "")
+        made_at = (record.made if record is not None and same else "") or (result.made if result else "")
         base = record or LockEntry("", "", {})
         return replace(
             base,
             key=candidate.key,
             digest=digest,
             action=short_document(candidate.action) if not step.held else base.action,
-            made=made or self._made(candidate.key, digest),
+            made=made_at or self._made(candidate.key, digest),
             outputs={**self._old_paths(base, files), **files.outputs},
             candidates=_others(step, base, candidate, results),
             seeds=base.seeds if step.held else tuple(seed for seed in base.seeds if seed in _seeds(step)),
@@ -334,16 +336,16 @@ class Publisher:
         return {
             path: replace(output, digest=output.digest or record.digest, orphan=True)
             for path, output in record.outputs.items()
-            if path not in files.outputs and not self.wanted(path)
+            if path not in files.outputs and not self.is_wanted(path)
         }
 
 
 def _others(step: Step, record: LockEntry, used: Candidate, results: Mapping[str, ActionResult]) -> dict[str, str]:
     """The other candidates' keys and digests: those wanted now, earlier ones of the same request, and one that was picked."""
-    found = dict(_earlier(record, used))
-    found.update((plan.candidate.key, digest) for plan in step.candidates if (digest := _digest_of(plan, results)))
-    found.pop(used.key, None)
-    return found
+    digests = dict(_earlier(record, used))
+    digests.update((plan.candidate.key, digest) for plan in step.candidates if (digest := _digest_of(plan, results)))
+    digests.pop(used.key, None)
+    return digests
 
 
 def _earlier(record: LockEntry, used: Candidate) -> Iterator[tuple[str, str]]:

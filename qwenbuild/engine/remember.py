@@ -15,7 +15,7 @@ from qwenbuild.cache import cache_dir
 from qwenbuild.errors import Problem
 from qwenbuild.model import LockEntry, Step, Verdict
 from qwenbuild.planning.drift import drift
-from qwenbuild.planning.eligible import Laid, memory_of
+from qwenbuild.planning.eligible import ListedFiles, memory_of
 from qwenbuild.planning.holdings import only_in_tree
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
@@ -23,8 +23,8 @@ from qwenbuild.project.options import Options
 from qwenbuild.report.problems import NOTICES, format_problem
 from qwenbuild.resolve import RETIRES_SOON
 from qwenbuild.snapshot import entryfile, quick_answer, statefile
-from qwenbuild.snapshot.entryfile import KeptAsset
-from qwenbuild.tree import Found
+from qwenbuild.snapshot.entryfile import FreshRun
+from qwenbuild.tree import TreeFile
 
 Inputs = list[tuple[str, statefile.Signature]]
 Records = Mapping[str, LockEntry | None]
@@ -66,7 +66,7 @@ def remember_idle(planned: Planned, options: Options, look: InputsSeen) -> None:
         return
     trusted = _trusted(planned, look)
     modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.busy)
-    idle = not modified and look.settled() and len(trusted) == len(planned.seen.found)
+    idle = not modified and look.settled() and len(trusted) == len(planned.seen.files)
     plain = _is_simple_plan(planned) and not any(True for _ in only_in_tree(planned))
     facts = {"idle": idle, "plain": plain, "locked": not drift(planned)}
     memory = _Memory(_blobs(planned), {}, look.began, planned.loaded.lock.canonical)
@@ -77,7 +77,7 @@ def remember_made(
     planned: Planned,
     options: Options,
     look: InputsSeen,
-    placed: Mapping[str, Found],
+    placed: Mapping[str, TreeFile],
     records: Records,
     *,
     done: bool,
@@ -90,24 +90,24 @@ def remember_made(
         return
     locked = _lock_stamp(planned.loaded)
     now = _settled_time()
-    there = {path: item for path, item in placed.items() if statefile.settled(item.signature, now)}
-    found = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | there
+    placed_files = {path: item for path, item in placed.items() if statefile.settled(item.signature, now)}
+    files = {path: item for path, item in _trusted(planned, look).items() if path not in placed} | placed_files
     after = look.again(planned.loaded, now)
     modified = any(output.verdict is Verdict.MODIFIED for step in planned.plan.busy for output in step.outputs)
-    whole = len(found) == len(planned.seen.found.keys() | placed.keys())
+    whole = len(files) == len(planned.seen.files.keys() | placed.keys())
     idle = done and whole and not modified and not options.locked and after.began > 0
     idle = idle and locked == _lock_stamp(planned.loaded)
     blobs = _blobs(planned)
     digests = {record.digest for record in {**planned.loaded.lock.entries, **records}.values() if record is not None}
     plain = _is_simple_plan(planned) and all(digest in blobs for digest in digests)
     facts = {"idle": idle, "plain": plain, "locked": False}
-    _write(planned, after, found, facts, _Memory(blobs, records, now, canonical) if idle else None)
+    _write(planned, after, files, facts, _Memory(blobs, records, now, canonical) if idle else None)
 
 
 def _blobs(planned: Planned) -> Container[str]:
     """The vault's blobs, swept anew unless they are those that the plan has seen."""
-    kept = planned.kept
-    if kept is not None and statefile.vault(str(planned.cache.blobs.folder)) == kept.state.values["vault"]:
+    remembered = planned.fresh_assets
+    if remembered is not None and statefile.vault(str(planned.cache.blobs.folder)) == remembered.state.values["vault"]:
         return planned.seen.facts.blobs
     return planned.cache.known_blobs()
 
@@ -124,24 +124,24 @@ class _Memory:
     canonical: bool
 
 
-def _kept(planned: Planned, look: InputsSeen, files: Laid, memory: _Memory) -> str:
+def _kept(planned: Planned, look: InputsSeen, files: ListedFiles, memory: _Memory) -> str:
     """Write down which assets are fresh; the stamp of what was written, "" where nothing was.
 
     The lockfile must have stood still, for nothing of those assets' records is looked at again.
     """
-    there = [(path, signature) for path, signature in look.inputs if signature != statefile.ABSENT]
-    settled = {path for path, signature in there if statefile.settled(signature, memory.moment)}
+    present = [(path, signature) for path, signature in look.inputs if signature != statefile.ABSENT]
+    settled = {path for path, signature in present if statefile.settled(signature, memory.moment)}
     if _lock_name(planned.loaded) not in settled:
         return ""
-    kept, blobs = planned.kept, memory.blobs
+    remembered, blobs = planned.fresh_assets, memory.blobs
     if (
-        kept is not None
+        remembered is not None
         and isinstance(blobs, set | frozenset)
-        and not all(map(blobs.issuperset, map(kept.memory.pictures, kept.assets)))
+        and not all(map(blobs.issuperset, map(remembered.memory.pictures, remembered.assets)))
     ):
         return ""
-    made = memory_of(planned, files, settled, memory.records, blobs, canonical=memory.canonical)
-    return "" if made is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), made)
+    entries = memory_of(planned, files, settled, memory.records, blobs, canonical=memory.canonical)
+    return "" if entries is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), entries)
 
 
 def _partial(options: Options) -> bool:
@@ -153,7 +153,11 @@ def _inputs(loaded: Loaded) -> list[str]:
     """What the answer hangs on: manifest, what it read, lockfile, journal; that no second manifest and no rescue is there."""
     name = os.path.basename(loaded.manifest.file)
     others = [other for other in quick_answer.NAMES if other != name] if name in quick_answer.NAMES else []
-    read = {*loaded.read, *(path for asset in loaded.kept.assets for path in asset.read)} if loaded.kept else loaded.read
+    read = (
+        {*loaded.read, *(path for asset in loaded.fresh_assets.assets for path in asset.read)}
+        if loaded.fresh_assets
+        else loaded.read
+    )
     return [name, *others, *sorted(read), _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
 
 
@@ -172,19 +176,19 @@ def _lock_name(loaded: Loaded) -> str:
 def _lock_stamp(loaded: Loaded) -> tuple[int, int]:
     """By what a lockfile that a person's choice replaced, while this build waited for the clock, is told apart."""
     try:
-        found = loaded.lock_path.stat()
+        status = loaded.lock_path.stat()
     except FileNotFoundError:
         return (0, 0)
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def _journal() -> str:
     return str(cache_dir(os.environ) / "journal.db")
 
 
-def _trusted(planned: Planned, look: InputsSeen) -> dict[str, Found]:
+def _trusted(planned: Planned, look: InputsSeen) -> dict[str, TreeFile]:
     """The files of the tree that cannot have been hashed in the middle of a change."""
-    return {path: item for path, item in planned.seen.found.items() if statefile.settled(item.signature, look.began)}
+    return {path: item for path, item in planned.seen.files.items() if statefile.settled(item.signature, look.began)}
 
 
 def _is_simple_plan(planned: Planned) -> bool:
@@ -198,7 +202,7 @@ def _is_simple(step: Step) -> bool:
 
 
 def _write(
-    planned: Planned, look: InputsSeen, outputs: Mapping[str, Found], facts: Mapping[str, bool], memory: _Memory | None
+    planned: Planned, look: InputsSeen, outputs: Mapping[str, TreeFile], facts: Mapping[str, bool], memory: _Memory | None
 ) -> None:
     loaded = planned.loaded
     files, laid = _laid(planned, outputs)
@@ -209,7 +213,7 @@ def _write(
     values = {name: str(int(fact)) for name, fact in facts.items()}
     values |= {
         "root": os.path.relpath(loaded.root, loaded.manifest.folder),
-        "entries": str(len(loaded.entries) + (loaded.kept.count if loaded.kept else 0)),
+        "entries": str(len(loaded.entries) + (loaded.fresh_assets.count if loaded.fresh_assets else 0)),
         "until": _until(loaded, statefile.today()),
         "blobs": blobs,
         "vault": statefile.vault(blobs),
@@ -219,7 +223,7 @@ def _write(
     statefile.write(_manifest_path(loaded), look.inputs, look.leads, files, values)
 
 
-def _laid(planned: Planned, outputs: Mapping[str, Found]) -> tuple[statefile.Files, Laid]:
+def _laid(planned: Planned, outputs: Mapping[str, TreeFile]) -> tuple[statefile.Files, ListedFiles]:
     """The files in the manifest's order, then those that it no longer names."""
     files, places, firsts = statefile.Files(), dict[str, int](), dict[int, int]()
 
@@ -230,14 +234,14 @@ def _laid(planned: Planned, outputs: Mapping[str, Found]) -> tuple[statefile.Fil
                 files.add(path, outputs[path].signature, outputs[path].digest)
 
     for part in (part for _, parts in planned.parts() for part in parts):
-        if not isinstance(part, KeptAsset):
+        if not isinstance(part, FreshRun):
             add(spec.path for step in part for spec in step.keyed.entry.outputs)
-        elif planned.kept is not None:
+        elif planned.fresh_assets is not None:
             firsts[part.first] = len(files.paths)
-            files.take(planned.kept.state, *planned.kept.span(part))
-    believed = planned.seen.facts.beside.paths
-    add(path for path in outputs if path not in places and path not in believed)
-    return files, Laid(outputs, places, firsts)
+            files.take(planned.fresh_assets.state, *planned.fresh_assets.span(part))
+    remembered_paths = planned.seen.facts.untouched.paths
+    add(path for path in outputs if path not in places and path not in remembered_paths)
+    return files, ListedFiles(outputs, places, firsts)
 
 
 def _said(notices: Collection[Problem]) -> dict[str, str]:

@@ -62,24 +62,26 @@ class Link:
 
     def bring(self) -> None:
         """Fetch everything that the plan takes from the shared cache; errors are remembered for the entries they concern."""
-        if self.remote is None or not self.shared.asked:
+        if self.remote is None or not self.shared.queried:
             return
         has = self.planned.cache.has_blob
-        wanted = {digest: named for digest, named in needed(self.planned.plan, self.shared).items() if not has(digest)}
-        if not wanted:
+        pictures = {digest: named for digest, named in needed(self.planned.plan, self.shared).items() if not has(digest)}
+        if not pictures:
             return
-        total = sum(self.shared.sizes.get(digest, 0) for digest in wanted)
-        told = Told(self.reporter, f"shared cache: fetching {len(wanted):,} files, {size_words(total)}", len(wanted), total)
+        total = sum(self.shared.sizes.get(digest, 0) for digest in pictures)
+        progress = TransferProgress(
+            self.reporter, f"shared cache: fetching {len(pictures):,} files, {size_words(total)}", len(pictures), total
+        )
         try:
             self._open(self.remote)
         except RemoteError as error:
-            self.errors.update(dict.fromkeys(wanted, error))
+            self.errors.update(dict.fromkeys(pictures, error))
             return
-        moved = fetch(self.remote, self.planned.cache, wanted, told)
+        moved = fetch(self.remote, self.planned.cache, pictures, progress)
         self.errors.update(moved.failed)
         for digest in moved.absent:
             self.errors[digest] = RemoteError(f"{self.remote.url} had {digest[:12]} when the plan was made, and has it no more")
-        told.done(moved.bytes, len(moved.done))
+        progress.done(moved.bytes, len(moved.done))
 
     def fetch(self, digest: str) -> bytes | None:
         """The bytes of a digest that the plan counts on, None when it does not. Raises RemoteError."""
@@ -119,7 +121,7 @@ class Link:
         if self.remote is None:
             return None
         try:
-            late = self.planned.manifest.trust == "keys" and key not in self.shared.asked
+            late = self.planned.manifest.trust == "keys" and key not in self.shared.queried
             if self.claims is not None or late or self.shared.empty:
                 self._open(self.remote)
             if self.claims is not None:
@@ -134,26 +136,26 @@ class Link:
         return self.claims is None or not self.claims.holds(key) or self.claims.secure(key)
 
     def _claimed(self, remote: Remote, claims: Claims, key: str) -> ActionResult | float | None:
-        taken = claims.take(key)
-        made = self._made(remote, key) if taken is None or taken.holder != claims.holder else None
-        if made is not None:
+        claim = claims.take(key)
+        result = self._made(remote, key) if claim is None or claim.holder != claims.holder else None
+        if result is not None:
             claims.release(key, done=True)
-            return made
-        if taken is None:
+            return result
+        if claim is None:
             return None
-        self._tell(taken, claims.holder, key)
-        return taken.again
+        self._tell(claim, claims.holder, key)
+        return claim.again
 
-    def _tell(self, taken: Taken, holder: str, key: str) -> None:
+    def _tell(self, claim: Taken, holder: str, key: str) -> None:
         """Say once for what is waited, and how long at most."""
-        if key in self.waited or (taken.holder == holder and taken.again <= SETTLE_S):
+        if key in self.waited or (claim.holder == holder and claim.again <= SETTLE_S):
             return
         self.waited.add(key)
-        if taken.holder == holder:
-            text = f"the shared cache is slow: waiting {taken.again:.0f} s to see whether {key[:12]} was claimed elsewhere, too"
+        if claim.holder == holder:
+            text = f"the shared cache is slow: waiting {claim.again:.0f} s to see whether {key[:12]} was claimed elsewhere, too"
         else:
             limits = f"{WAIT_LIMIT_S / 60:.0f} minutes at most, {LEASE_S / 60:.0f} when it has stopped"
-            text = f"{taken.holder} draws {key[:12]} right now: waiting for it ({limits})"
+            text = f"{claim.holder} draws {key[:12]} right now: waiting for it ({limits})"
         self.reporter.event(Event("message", data={"text": text}))
 
     def _made(self, remote: Remote, key: str) -> ActionResult | None:
@@ -203,7 +205,11 @@ def linked(planned: Planned, options: Options, reporter: Reporter) -> Iterator[L
     """The shared cache for one run, closed after it. Raises InputError."""
     environ: Mapping[str, str] = environ_of(planned.loaded)
     url = address(planned.manifest, environ)
-    if options.offline or not url or not (planned.shared.asked or planned.manifest.claims or planned.manifest.trust == "keys"):
+    if (
+        options.offline
+        or not url
+        or not (planned.shared.queried or planned.manifest.claims or planned.manifest.trust == "keys")
+    ):
         yield Link(planned, reporter)
         return
     with closing(open_remote(url, environ)) as remote:
@@ -215,7 +221,7 @@ def linked(planned: Planned, options: Options, reporter: Reporter) -> Iterator[L
                 claims.close()
 
 
-class Told:
+class TransferProgress:
     """Words on how far a transfer is: at its start, every few seconds, and at its end."""
 
     def __init__(self, reporter: Reporter, start: str, count: int, size: int = 0) -> None:

@@ -16,7 +16,7 @@ from qwenbuild.model import AtlasPlan, Failure, LockAtlas, LockEntry, LockOutput
 from qwenbuild.planning.atlases import Recipe, packed, recipe_of
 from qwenbuild.planning.planner import Planned
 from qwenbuild.ports import Event, Reporter
-from qwenbuild.tree import Found
+from qwenbuild.tree import TreeFile
 
 Changes = Mapping[str, LockAtlas | None]
 
@@ -30,7 +30,7 @@ class Sheets:
 
 
 def build_sheets(
-    planned: Planned, records: Mapping[str, LockEntry | None], placed: dict[str, Found], reporter: Reporter
+    planned: Planned, records: Mapping[str, LockEntry | None], placed: dict[str, TreeFile], reporter: Reporter
 ) -> Sheets:
     """Pack what is to be packed, from the files that stand in the tree now."""
     result = Sheets()
@@ -44,21 +44,21 @@ def _build(
     plan: AtlasPlan,
     planned: Planned,
     records: Mapping[str, LockEntry | None],
-    placed: dict[str, Found],
+    placed: dict[str, TreeFile],
     reporter: Reporter,
     result: Sheets,
 ) -> None:
     atlas = next(atlas for atlas in planned.manifest.atlases if atlas.name == plan.name)
-    there = {**planned.seen.found, **placed}
+    present = {**planned.seen.files, **placed}
     unfetched = next((path for _, path in plan.members if path not in placed and path in planned.seen.facts.pointers), None)
     if unfetched:
         _failed(reporter, result, plan.name, f"{not_fetched(unfetched)}, so no sheet is made of it")
         return
-    absent = [path for _, path in plan.members if path not in there]
+    absent = [path for _, path in plan.members if path not in present]
     if absent:
         _failed(reporter, result, plan.name, f"{absent[0]} is not there{f', and {len(absent) - 1} more' * (len(absent) > 1)}")
         return
-    recipe = recipe_of(atlas, {path: _digest(planned, records, id, path, there) for id, path in plan.members})
+    recipe = recipe_of(atlas, {path: _digest(planned, records, id, path, present) for id, path in plan.members})
     try:
         files = packed(atlas, planned.loaded.root, [path for _, path in plan.members])
         outputs = _write(files, recipe, planned, placed, reporter, plan.name)
@@ -66,8 +66,8 @@ def _build(
         _failed(reporter, result, plan.name, str(error))
         return
     locked = planned.loaded.lock.atlases.get(plan.name, LockAtlas()).outputs
-    gone = {path: replace(output, orphan=True) for path, output in locked.items() if path not in outputs and path in there}
-    result.changes[plan.name] = LockAtlas({**gone, **outputs})
+    orphans = {path: replace(output, orphan=True) for path, output in locked.items() if path not in outputs and path in present}
+    result.changes[plan.name] = LockAtlas({**orphans, **outputs})
 
 
 def _failed(reporter: Reporter, result: Sheets, name: str, message: str) -> None:
@@ -75,12 +75,14 @@ def _failed(reporter: Reporter, result: Sheets, name: str, message: str) -> None
     result.failures.append(Failure(f"atlas:{name}", "atlas", message))
 
 
-def _digest(planned: Planned, records: Mapping[str, LockEntry | None], id: str, path: str, there: Mapping[str, Found]) -> str:
+def _digest(
+    planned: Planned, records: Mapping[str, LockEntry | None], id: str, path: str, present: Mapping[str, TreeFile]
+) -> str:
     """A member's digest as the lockfile says it, which does not move with an encoder's version; else the file's own."""
     record = records.get(id) or planned.loaded.lock.entries.get(id)
     output = record.outputs.get(path) if record is not None else None
     if record is None or output is None or _is_changed(planned, path):
-        return there[path].digest
+        return present[path].digest
     return output.digest or record.digest
 
 
@@ -94,7 +96,7 @@ def _write(
     files: Mapping[str, bytes],
     recipe: Recipe,
     planned: Planned,
-    placed: dict[str, Found],
+    placed: dict[str, TreeFile],
     reporter: Reporter,
     name: str,
 ) -> dict[str, LockOutput]:
@@ -103,16 +105,16 @@ def _write(
     outputs: dict[str, LockOutput] = {}
     wrote = False
     for path, data in files.items():
-        if publisher.wanted(path):
+        if publisher.is_wanted(path):
             raise ValueError(f"the sheet {path} is the file of an entry, too; another `output` or `max_size` keeps them apart")
         digest = hashlib.sha256(data).hexdigest()
         pair = wrote and path.endswith(".json")  # a new sheet brings its JSON along, for whoever watches that one
         wrote = publisher.place_made(path, digest, data, recipe.of_file(path), again=pair)
         if wrote:
             reporter.event(Event("written", f"atlas:{name}", {"path": path, "how": "derived"}))
-        made = LockOutput(digest, recipe.recipe)
-        before = locked.get(path, made)
-        outputs[path] = before if before.recipe == made.recipe and not before.orphan else made
+        output = LockOutput(digest, recipe.recipe)
+        before = locked.get(path, output)
+        outputs[path] = before if before.recipe == output.recipe and not before.orphan else output
     return outputs
 
 
@@ -136,16 +138,16 @@ def remove_sheets(planned: Planned, failures: list[Failure], removed: list[str],
     names = {atlas.name for atlas in planned.manifest.atlases}
     touched = set()
     for name, path, digest in gone_sheets(planned):
-        found = planned.seen.found.get(path)
-        if found is not None and found.digest != digest:
+        file = planned.seen.files.get(path)
+        if file is not None and file.digest != digest:
             continue
         try:
-            if found is not None and not dry:
-                tree.remove(planned.loaded.root, path, found.signature)
+            if file is not None and not dry:
+                tree.remove(planned.loaded.root, path, file.signature)
         except tree.NotWritten as error:
             failures.append(Failure(f"atlas:{name}", "not-removed", f"{path}: {error}"))
             continue
-        removed += [path] if found is not None else []
+        removed += [path] if file is not None else []
         del left[name][path]
         touched.add(name)
     return {name: LockAtlas(left[name]) if left[name] or name in names else None for name in touched}

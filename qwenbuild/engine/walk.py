@@ -32,7 +32,7 @@ from qwenbuild.ports import Event, Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import abandoned
 from qwenbuild.run import RunResult, run
-from qwenbuild.tree import Found
+from qwenbuild.tree import TreeFile
 
 STOP_CODES = {
     "credentials": 5,
@@ -81,7 +81,7 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
             remember_idle(planned, options, look)
         notices = (*_left_alone(planned), *homecoming, *planned.notices)
         return Summary(1 if failures else 0, _fresh_counts(planned), {}, notices, time.monotonic() - start, tuple(failures))
-    placed: dict[str, Found] = {}
+    placed: dict[str, TreeFile] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
     records = {**orphan_changes(planned), **_renamed(planned), **_records(result)}
@@ -128,8 +128,8 @@ def _in_part(options: Options, began: int) -> Begun | None:
 def _takes_from_believed(planned: Planned) -> bool:
     """Whether bytes are wanted that nothing but a believed entry's file may have."""
     facts = planned.seen.facts
-    wanted = (digest for step in planned.plan.busy if step.verdict is not Verdict.FRESH for digest in _bytes_of(step))
-    return any(digest and digest not in facts.blobs and digest in facts.beside.files for digest in wanted)
+    digests = (digest for step in planned.plan.busy if step.verdict is not Verdict.FRESH for digest in _bytes_of(step))
+    return any(digest and digest not in facts.blobs and digest in facts.untouched.files for digest in digests)
 
 
 def _bytes_of(step: Step) -> Iterator[str]:
@@ -140,13 +140,13 @@ def _bytes_of(step: Step) -> Iterator[str]:
 
 def plan_data(planned: Planned) -> dict[str, object]:
     """The plan for the reporter: its value, and the summary as JSON has it."""
-    made = planned.plan
-    cost = {unit: str(amount) for unit, amount in made.cost.items()}
-    return {"summary": {**made.counts, "cost": cost, "unknown_price": made.unknown_price, "seconds": round(made.seconds)}}
+    plan = planned.plan
+    cost = {unit: str(amount) for unit, amount in plan.cost.items()}
+    return {"summary": {**plan.counts, "cost": cost, "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}}
 
 
 def _refuse_drift(planned: Planned, options: Options) -> None:
-    """Judged at the plan, before any submit."""
+    """CachedJudgements at the plan, before any submit."""
     drifted = drift(planned, keep_modified=options.keep_modified)
     if drifted:
         raise NotUpToDate(f"--locked: {'; '.join(drifted.sentences())}", code="locked")
@@ -165,12 +165,12 @@ def _gate(planned: Planned, options: Options, ask: Callable[[Planned], bool] | N
 
 def is_done(planned: Planned, options: Options) -> bool:
     """Whether nothing at all is to do: no step, no ticket, no orphan to mark, no lock record to mend."""
-    made = planned.plan
-    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in made.busy):
+    plan = planned.plan
+    if any(step.verdict not in (Verdict.FRESH, Verdict.MODIFIED) or step.moved_from for step in plan.busy):
         return False
-    if options.prune and made.orphans:
+    if options.prune and plan.orphans:
         return False
-    if orphan_changes(planned) or busy(made.atlases) or (options.prune and any(gone_sheets(planned))):
+    if orphan_changes(planned) or busy(plan.atlases) or (options.prune and any(gone_sheets(planned))):
         return False
     if options.offline or not planned.cache.has_journal():
         return True
@@ -241,10 +241,12 @@ def _lock(
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
         nonlocal agreed, same
         same = now is loaded.lock.entries
-        agreed = same or now == (lockfile.parse(loaded.lock.raw, loaded.lock_path) if loaded.kept else loaded.lock.entries)
-        there = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
-        kept = {id: made and reconciled(before.get(id), there[id], made) for id, made in records.items()}
-        return {**dict.fromkeys(names.values()), **kept}
+        agreed = same or now == (
+            lockfile.parse(loaded.lock.raw, loaded.lock_path) if loaded.fresh_assets else loaded.lock.entries
+        )
+        current = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
+        new_records = {id: record and reconciled(before.get(id), current[id], record) for id, record in records.items()}
+        return {**dict.fromkeys(names.values()), **new_records}
 
     try:
         loaded.lock_path.parent.mkdir(parents=True, exist_ok=True)
@@ -258,18 +260,18 @@ def _lock(
 
 def _failures(planned: Planned, result: RunResult) -> list[Failure]:
     failures = [Failure("", kind, message) for kind, message in result.stops if kind not in ("interrupted",)]
-    said = {message for _, message in result.stops}
+    stop_messages = {message for _, message in result.stops}
     failures += [Failure(id, "doubt", message) for id, message in result.doubts if id not in result.outcomes]
     for step in planned.plan.busy:
         outcome = result.outcomes.get(step.id)
-        if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in said:
+        if outcome is not None and outcome.kind is not OutcomeKind.DONE and outcome.message not in stop_messages:
             failures.append(Failure(step.id, outcome.code, outcome.message))
     return failures
 
 
 def _counts(planned: Planned, result: RunResult) -> dict[str, int]:
-    believed = len(planned.plan.steps) - len(planned.plan.busy)
-    counts = {"fresh": believed} if believed else {}
+    remembered = len(planned.plan.steps) - len(planned.plan.busy)
+    counts = {"fresh": remembered} if remembered else {}
     for step in planned.plan.busy:
         name = _count_name(step, result)
         counts[name] = counts.get(name, 0) + 1

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from qwenbuild.model import Keyed, Plan, Step
 from qwenbuild.plan.choices import same_request
 from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
-from qwenbuild.plan.facts import Beside, Facts, Observed, Wishes, lock_digests, orphan_keys
+from qwenbuild.plan.facts import Facts, Observed, UntouchedEntries, Wishes, lock_digests, orphan_keys
 from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
 from qwenbuild.plan.limited import limited
 from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
 
 __all__ = [
-    "Beside",
     "Observed",
+    "UntouchedEntries",
     "Wishes",
     "facts_of",
     "implied_steps",
@@ -54,7 +54,7 @@ def make_plan(
     whole = list(everything) if everything is not None else wanted
     facts = facts_of(seen, wishes or Wishes(), whole)
     steps = priced(in_order(wanted, facts))
-    complete = len(whole) == len(wanted) and not seen.beside.left
+    complete = len(whole) == len(wanted) and not seen.untouched.left
     orphans = tuple(find_orphans(whole, facts, {step.moved_from for step in steps})) if complete else ()
     cost, unknown = cost_of(steps)
     return Plan(

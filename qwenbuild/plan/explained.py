@@ -28,17 +28,17 @@ class _Judge:
         self._seen = seen
         self._by_id = {step.id: step for step in steps}
         self._vanished = _vanished(steps, seen)
-        self._known: dict[str, bool] = {}
+        self._explained: dict[str, bool] = {}
 
     def explains(self, step: Step, plan: CandidatePlan) -> bool:
         entry = step.keyed.entry
         return entry.seed <= plan.candidate.seed < entry.seed + entry.variants and self._step(step)
 
     def _step(self, step: Step) -> bool:
-        if step.id not in self._known:
+        if step.id not in self._explained:
             lost = any(reason.code == "lost" for reason in step.reasons)
-            self._known[step.id] = not lost and any(self._reason(step, reason) for reason in step.reasons)
-        return self._known[step.id]
+            self._explained[step.id] = not lost and any(self._reason(step, reason) for reason in step.reasons)
+        return self._explained[step.id]
 
     def _reason(self, step: Step, reason: Reason) -> bool:
         if reason.code == "new":
@@ -72,7 +72,7 @@ class _Judge:
 def _vanished(steps: Sequence[Step], seen: Observed) -> Container[str]:
     """Assets of which the lockfile names nothing, though this machine has stored pictures of theirs."""
     buying = [step for step in steps if step.verdict is Verdict.GENERATE]
-    present = {id.partition("/")[0] for ids in (seen.lock, seen.beside.ids if buying else ()) for id in ids}
+    present = {id.partition("/")[0] for ids in (seen.lock, seen.untouched.ids if buying else ()) for id in ids}
     locked = {step.keyed.entry.asset for step in steps if step.id in seen.lock}
     assets: Mapping[str, None] = dict.fromkeys(_stored_assets(buying, seen))
     return {asset for asset in assets if asset not in locked | present}

@@ -36,11 +36,11 @@ class Observed:
     once: Container[str] = frozenset()
     pointers: Mapping[str, str] = field(default_factory=dict)
     pointed: Mapping[str, str] = field(default_factory=dict)
-    beside: Beside = field(default_factory=lambda: Beside())
+    untouched: UntouchedEntries = field(default_factory=lambda: UntouchedEntries())
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class UntouchedEntries:
     """Entries that are known to be fresh, and that this plan does not look at: what the others' verdicts hang on of them.
 
     `files` are digests of the tree's files that are theirs, `digests` all that the lockfile names for them. `left` counts
@@ -81,7 +81,7 @@ class Facts:
     def at_hand(self, digest: str) -> bool:
         """Whether the bytes can be had without paying."""
         seen = self.seen
-        return digest in seen.blobs or digest in self.in_tree or digest in seen.shared or digest in seen.beside.files
+        return digest in seen.blobs or digest in self.in_tree or digest in seen.shared or digest in seen.untouched.files
 
     def unfetched(self, digest: str) -> str:
         """The path of a git-LFS pointer that stands for these bytes where nothing else has them, "" when there is none."""
@@ -95,7 +95,7 @@ class Facts:
 
     def is_ours(self, digest: str) -> bool:
         """Whether a file of these bytes is ours, and not a person's work."""
-        return digest in self.seen.ours or digest in self.lock_digests or digest in self.seen.beside.digests
+        return digest in self.seen.ours or digest in self.lock_digests or digest in self.seen.untouched.digests
 
 
 def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:

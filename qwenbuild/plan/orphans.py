@@ -18,7 +18,7 @@ def find_orphans(whole: Collection[Keyed], facts: Facts, taken: Container[str]) 
     """Paths of the lockfile that nothing wants any more, and entries without a path left."""
     wanted = {spec.path for keyed in whole for spec in keyed.entry.outputs}
     ids = {keyed.entry.id for keyed in whole}
-    beside = facts.seen.beside
+    beside = facts.seen.untouched
     for id, record in facts.seen.lock.items():
         gone = id not in ids
         paths = [path for path in record.outputs if path not in wanted and path not in beside.paths]

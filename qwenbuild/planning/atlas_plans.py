@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from qwenbuild.cache import Cache
 from qwenbuild.model import Atlas, AtlasPlan, Entry, LockAtlas, LockOutput, Manifest, OutputPlan, Step, Verdict
 from qwenbuild.planning.atlases import Recipe, members_of, paths_of, recipe_of
-from qwenbuild.tree import Found
+from qwenbuild.tree import TreeFile
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What the verdicts hang on. `found` is the tree, `locked` the lockfile's atlases, `pointers` the digests that git-LFS
+    """What the verdicts hang on. `files` is the tree, `locked` the lockfile's atlases, `pointers` the digests that git-LFS
     pointers of the tree stand for, by path.
     """
 
     manifest: Manifest
     entries: Sequence[Entry]
     steps: Sequence[Step]
-    found: Mapping[str, Found]
+    files: Mapping[str, TreeFile]
     locked: Mapping[str, LockAtlas]
     cache: Cache
     overwrite: bool = False
@@ -34,12 +34,12 @@ class Packing:
         if not self.manifest.atlases:
             return tuple(self._gone())
         outputs = {output.spec.path: output for step in self.steps for output in step.outputs}
-        found = []
+        plans = []
         for atlas in self.manifest.atlases:
             members = members_of(atlas, self.entries, self.manifest)
             if all(path in outputs for _, path in members):
-                found.append(self._plan(atlas, members, outputs))
-        return (*found, *self._gone())
+                plans.append(self._plan(atlas, members, outputs))
+        return (*plans, *self._gone())
 
     def _gone(self) -> Iterator[AtlasPlan]:
         """Atlases that the manifest no longer has; a part of the entries says nothing about them."""
@@ -71,15 +71,15 @@ class Packing:
 
     def _digest(self, output: OutputPlan) -> str:
         """A member's bytes as they will be, "" while nobody knows."""
-        there = self.found.get(output.spec.path)
+        existing = self.files.get(output.spec.path)
         if output.verdict is Verdict.MODIFIED:
-            return there.digest if there else ""
+            return existing.digest if existing else ""
         return output.digest
 
     def _is_a_persons(self, path: str, record: LockAtlas | None) -> bool:
-        there = self.found.get(path)
+        existing = self.files.get(path)
         ours = {output.digest for output in record.outputs.values()} if record else set()
-        return there is not None and there.digest not in ours and not self.cache.is_ours([there.digest])
+        return existing is not None and existing.digest not in ours and not self.cache.is_ours([existing.digest])
 
     def _reason(self, locked: Mapping[str, LockOutput], recipe: str) -> str:
         """Why the sheets are made anew, "" when they are as they should be."""
@@ -87,14 +87,14 @@ class Packing:
             return "new"
         if not recipe or any(output.recipe != recipe for output in locked.values()):
             return "its members or options changed"
-        if any(path not in self.found for path in locked):
+        if any(path not in self.files for path in locked):
             return "missing"
         return "another version is there" if any(self._differs(path, output) for path, output in locked.items()) else ""
 
     def _differs(self, path: str, output: LockOutput) -> bool:
         """The same recipe gives the same sheet, perhaps under another version of an encoder."""
-        there, made = self.found[path].digest, Recipe(output.recipe).of_file(path)
-        return there != output.digest and there != self.cache.derived([made]).get(made)
+        digest, recipe = self.files[path].digest, Recipe(output.recipe).of_file(path)
+        return digest != output.digest and digest != self.cache.derived([recipe]).get(recipe)
 
 
 def busy(plans: Sequence[AtlasPlan]) -> bool:
@@ -104,5 +104,5 @@ def busy(plans: Sequence[AtlasPlan]) -> bool:
 
 def sheet_paths(manifest: Manifest, locked: Mapping[str, LockAtlas]) -> list[str]:
     """Every file of an atlas that is wanted or locked, for whoever looks at the tree."""
-    wanted = [path for atlas in manifest.atlases for path in paths_of(atlas)]
-    return [*wanted, *(path for record in locked.values() for path in record.outputs)]
+    paths = [path for atlas in manifest.atlases for path in paths_of(atlas)]
+    return [*paths, *(path for record in locked.values() for path in record.outputs)]

@@ -43,12 +43,12 @@ def members_of(atlas: Atlas, entries: Sequence[Entry], manifest: Manifest) -> tu
     except InputError as error:
         first = error.problems[0]
         raise _wrong(manifest, atlas, "select", f"`select: {atlas.select}`: {first.message}", first.hint) from None
-    found = [(entry.id, path) for entry in entries if entry.id in chosen for path in _files(entry, atlas.source)]
-    if not found:
+    members = [(entry.id, path) for entry in entries if entry.id in chosen for path in _files(entry, atlas.source)]
+    if not members:
         names = {spec.name for entry in entries if entry.id in chosen for spec in entry.outputs if spec.name}
         hint = did_you_mean(near(str(atlas.source), names)) or f"known here: {', '.join(sorted(names)) or 'none'}"
         raise _wrong(manifest, atlas, "from", f"none of the selected entries has an output called `{atlas.source}`", hint)
-    return tuple(found)
+    return tuple(members)
 
 
 def _files(entry: Entry, source: str | None) -> list[str]:

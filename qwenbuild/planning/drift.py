@@ -80,13 +80,13 @@ def _named(output: OutputPlan) -> str:
 
 def _drifted_atlases(planned: Planned) -> list[str]:
     """Atlases whose members or options are not what the lockfile's sheets were made of."""
-    found = []
+    names = []
     for plan in planned.plan.atlases:
         record = planned.loaded.lock.atlases.get(plan.name)
         recipes = {output.recipe for output in record.outputs.values() if not output.orphan} if record else set()
         if plan.verdict is Verdict.DERIVE and recipes != {plan.recipe}:
-            found.append(f"atlas:{plan.name}")
-    return found
+            names.append(f"atlas:{plan.name}")
+    return names
 
 
 def _drifts(step: Step, record: LockEntry | None) -> bool:

@@ -17,8 +17,8 @@ from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
 from qwenbuild.planning.fresh_assets import Part
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
-from qwenbuild.snapshot.entryfile import DIGEST, Columns, KeptAsset, Memory, SharedRequest
-from qwenbuild.tree import Found
+from qwenbuild.snapshot.entryfile import DIGEST, Columns, FreshRun, Memory, SharedRequest
+from qwenbuild.tree import TreeFile
 
 Records = Mapping[str, LockEntry | None]
 
@@ -32,16 +32,16 @@ def prints(manifest: Manifest) -> dict[str, str]:
     """For each asset one word that stands for all of the manifest that its entries hang on."""
     shared = repr([(item.name, getattr(manifest, item.name)) for item in fields(Manifest) if item.name not in ELSEWHERE])
     start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)
-    found = {}
+    fingerprints = {}
     for asset in manifest.assets:
         word = start.copy()
         word.update(repr(asset).encode("utf-8", "surrogatepass"))
-        found[asset.name] = word.hexdigest()
-    return found
+        fingerprints[asset.name] = word.hexdigest()
+    return fingerprints
 
 
 def memory_of(
-    planned: Planned, files: Laid, settled: Set[str], records: Records, blobs: Container[str], *, canonical: bool
+    planned: Planned, files: ListedFiles, settled: Set[str], records: Records, blobs: Container[str], *, canonical: bool
 ) -> Memory | None:
     """What is to be remembered after a build; None when that is nothing.
 
@@ -49,21 +49,21 @@ def memory_of(
     are what the build has changed in the lockfile; None there: the record is gone.
     """
     loaded = planned.loaded
-    if loaded.manifest.atlases or loaded.lock.atlases or any(said.code in ALWAYS_TOLD for said in loaded.notices):
+    if loaded.manifest.atlases or loaded.lock.atlases or any(notice.code in ALWAYS_TOLD for notice in loaded.notices):
         return None
-    keeper = _Keeper(planned, files, settled, records, blobs)
+    keeper = _MemoryBuilder(planned, files, settled, records, blobs)
     for name, parts in planned.parts():
         keeper.add(name, parts)
     return keeper.memory(canonical=canonical)
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class ListedFiles:
     """The tree's files as the state lists them: those that were looked at, the place of each, and the first place of each
     run of entries of which none was, by where that run begins in the columns.
     """
 
-    found: Mapping[str, Found]
+    observed: Mapping[str, TreeFile]
     places: Mapping[str, int]
     firsts: Mapping[int, int]
 
@@ -87,15 +87,15 @@ def lock_ids(planned: Planned, records: Records) -> dict[str, None]:
 
 
 @dataclass
-class _Keeper:
+class _MemoryBuilder:
     """The memory while it is put together."""
 
     planned: Planned
-    files: Laid
+    files: ListedFiles
     settled: Set[str]
     records: Records
     blobs: Container[str]
-    assets: list[KeptAsset] = field(default_factory=list)
+    assets: list[FreshRun] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     keys: bytearray = field(default_factory=bytearray)
@@ -108,18 +108,18 @@ class _Keeper:
         manifest = self.planned.manifest
         self.prints = prints(manifest)
         self.by_name = {asset.name: asset for asset in manifest.assets}
-        kept = self.planned.loaded.kept
-        if kept is not None:
-            self.labels = {tags: at for at, tags in enumerate(kept.memory.columns.labels)}
+        fresh = self.planned.loaded.fresh_assets
+        if fresh is not None:
+            self.labels = {tags: at for at, tags in enumerate(fresh.memory.columns.labels)}
         self.unkept: list[str] = []
         entries = self.planned.loaded.entries
-        self.wanted = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
+        self.referenced = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
         self.lock = {**self.planned.loaded.lock.entries, **self.records}
 
     def add(self, name: str, parts: Sequence[Part]) -> None:
         """Take an asset in, if every one of its entries may be believed: those that were looked at, and those that were not."""
-        runs = [part for part in parts if isinstance(part, KeptAsset)]
-        steps = [step for part in parts if not isinstance(part, KeptAsset) for step in part]
+        runs = [part for part in parts if isinstance(part, FreshRun)]
+        steps = [step for part in parts if not isinstance(part, FreshRun) for step in part]
         read = {path for run in runs for path in run.read}
         if steps:
             read |= _read(self.by_name[name], [step.keyed.entry for step in steps], self.planned.loaded)
@@ -130,11 +130,11 @@ class _Keeper:
             self.unkept += [id for run in runs for id in self._kept_ids(run)]
             return
         paid = sum(not is_free(step.keyed.candidates[0].action.family) for step in steps) + sum(run.paid for run in runs)
-        asset = KeptAsset(
+        asset = FreshRun(
             name=name,
             print=self.prints[name],
             read=tuple(sorted(read)),
-            kinds=tuple(kinds.found),
+            kinds=tuple(kinds.requests),
             first=len(self.ids),
             count=len(steps) + sum(run.count for run in runs),
             file=files[0],
@@ -143,7 +143,7 @@ class _Keeper:
         )
         self.assets.append(asset)
         for part in parts:
-            if isinstance(part, KeptAsset):
+            if isinstance(part, FreshRun):
                 self._take(part)
             else:
                 for step in part:
@@ -153,7 +153,7 @@ class _Keeper:
         """The places of an asset's files in the state; None where they do not follow one another."""
         places, files = self.files.places, list[int]()
         for part in parts:
-            if isinstance(part, KeptAsset):
+            if isinstance(part, FreshRun):
                 first = self.files.firsts[part.first]
                 files += range(first, first + part.files)
             else:
@@ -161,15 +161,15 @@ class _Keeper:
         together = range(files[0], files[0] + len(files))
         return together if files == list(together) else None
 
-    def _kept_ids(self, run: KeptAsset) -> list[str]:
-        kept = self.planned.loaded.kept
-        return kept.memory.columns.ids[run.first : run.first + run.count] if kept else []
+    def _kept_ids(self, run: FreshRun) -> list[str]:
+        fresh = self.planned.loaded.fresh_assets
+        return fresh.memory.columns.ids[run.first : run.first + run.count] if fresh else []
 
-    def _take(self, asset: KeptAsset) -> None:
+    def _take(self, asset: FreshRun) -> None:
         """Take a run over as it was remembered."""
-        kept = self.planned.loaded.kept
-        assert kept is not None
-        columns, start, end = kept.memory.columns, asset.first, asset.first + asset.count
+        fresh = self.planned.loaded.fresh_assets
+        assert fresh is not None
+        columns, start, end = fresh.memory.columns, asset.first, asset.first + asset.count
         self.ids += columns.ids[start:end]
         self.prompts += columns.prompts[start:end]
         self.keys += columns.keys[DIGEST * start : DIGEST * end]
@@ -195,7 +195,7 @@ class _Keeper:
         entry, record = step.keyed.entry, self.lock.get(step.id)
         if record is None or len(step.candidates) != 1 or (step.id not in self.records and not _is_simple(step)):
             return False
-        if entry.id in self.wanted or any(ref.entry for ref in entry.inputs) or _expects(entry):
+        if entry.id in self.referenced or any(ref.entry for ref in entry.inputs) or _expects(entry):
             return False
         if record.key != step.keyed.candidates[0].key or _is_chosen(record) or "\0" in entry.prompt + entry.id:
             return False
@@ -206,14 +206,16 @@ class _Keeper:
         if not paths or record.outputs.keys() != set(paths) or any(path not in self.files.places for path in paths):
             return False
         outputs = [(path, record.outputs[path]) for path in paths]
-        return all(not out.orphan and self.files.found[path].digest == (out.digest or record.digest) for path, out in outputs)
+        return all(
+            not out.orphan and self.files.observed[path].digest == (out.digest or record.digest) for path, out in outputs
+        )
 
     def memory(self, *, canonical: bool) -> Memory | None:
         """Everything that was taken in."""
         if not self.assets:
             return None
-        known = set(self.ids)
-        loose = (*self.unkept, *(id for id in lock_ids(self.planned, self.records) if id not in known))
+        remembered_ids = set(self.ids)
+        loose = (*self.unkept, *(id for id in lock_ids(self.planned, self.records) if id not in remembered_ids))
         columns = Columns(
             self.ids,
             self.prompts,
@@ -236,16 +238,16 @@ def _expects(entry: Entry) -> bool:
 
 def _is_chosen(record: LockEntry) -> bool:
     """Whether people had a say in the record, or nobody wants it."""
-    said = (record.picked, record.approved, record.rejected, record.seeds, record.accepted, record.candidates, record.orphan)
-    return any(said)
+    choices = (record.picked, record.approved, record.rejected, record.seeds, record.accepted, record.candidates, record.orphan)
+    return any(choices)
 
 
 class _Kinds:
     """The different providers, models and params of one asset's entries."""
 
-    def __init__(self, known: Sequence[SharedRequest] = ()) -> None:
-        self.found = list(known)
-        self._known = {repr(kind): number for number, kind in enumerate(known)}
+    def __init__(self, requests: Sequence[SharedRequest] = ()) -> None:
+        self.requests = list(requests)
+        self._remembered = {repr(kind): number for number, kind in enumerate(requests)}
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def number(self, step: Step) -> int:
@@ -255,14 +257,16 @@ class _Kinds:
         number = self._numbers.get(identity)
         if number is None:
             kind = SharedRequest(entry.provider, entry.model, dict(entry.params), action.family, action.model)
-            number = self._numbers[identity] = self._known.get(repr(kind), len(self.found)) if self._known else len(self.found)
-            if number == len(self.found):
-                self.found.append(kind)
+            number = self._numbers[identity] = (
+                self._remembered.get(repr(kind), len(self.requests)) if self._remembered else len(self.requests)
+            )
+            if number == len(self.requests):
+                self.requests.append(kind)
         return number
 
     def sound(self) -> bool:
         """Whether they are few, and JSON keeps them as they are."""
-        return len(self.found) <= MOST_KINDS and all(_survives(kind.params) for kind in self.found)
+        return len(self.requests) <= MOST_KINDS and all(_survives(kind.params) for kind in self.requests)
 
 
 def _survives(params: Mapping[str, Any]) -> bool:
@@ -274,15 +278,15 @@ def _survives(params: Mapping[str, Any]) -> bool:
 
 def _read(asset: Asset, entries: Iterable[Entry], loaded: Loaded) -> set[str]:
     """The files that an asset's entries hang on; rather too many than too few."""
-    found = {ref.file for entry in entries for ref in entry.inputs if ref.file}
+    paths = {ref.file for entry in entries for ref in entry.inputs if ref.file}
     defaults = loaded.manifest.defaults
-    found.update(rows for rows in (asset.foreach, defaults.foreach) if isinstance(rows, str))
-    said = repr((asset, defaults))
-    if "palette" in said:
-        return found | {*loaded.read}
-    if asset.prompt_file or defaults.prompt_file or "{%" in said:
-        found.update(_templates(loaded))
-    return found
+    paths.update(rows for rows in (asset.foreach, defaults.foreach) if isinstance(rows, str))
+    text = repr((asset, defaults))
+    if "palette" in text:
+        return paths | {*loaded.read}
+    if asset.prompt_file or defaults.prompt_file or "{%" in text:
+        paths.update(_templates(loaded))
+    return paths
 
 
 def _templates(loaded: Loaded) -> Iterator[str]:

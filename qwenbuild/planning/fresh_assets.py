@@ -12,23 +12,23 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import overload
 
 from qwenbuild.model import Action, Candidate, CandidatePlan, Entry, Keyed, OutputPlan, OutputSpec, Plan, Step, Verdict
-from qwenbuild.plan import Beside
-from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory, SharedRequest, digest_at
+from qwenbuild.plan import UntouchedEntries
+from qwenbuild.snapshot.entryfile import Columns, FreshRun, Memory, SharedRequest, digest_at
 from qwenbuild.snapshot.statefile import Snapshot
 from qwenbuild.tree import Signature
 
 SEED = -(2**63) + 1
 """Stands for a seed in a text that is to be filled in: none is like it, nor is a part of any name in that text."""
-Part = KeptAsset | Sequence[Step]
+Part = FreshRun | Sequence[Step]
 
 
 @dataclass(frozen=True)
-class Kept:
+class FreshAssets:
     """Runs of entries that are fresh, each of one asset, in order. `chosen` are the ids that a selection left; None: all."""
 
     memory: Memory = field(repr=False)
     state: Snapshot = field(repr=False)
-    assets: tuple[KeptAsset, ...]
+    assets: tuple[FreshRun, ...]
     chosen: frozenset[str] | None = None
 
     @property
@@ -42,14 +42,14 @@ class Kept:
         return sum(asset.paid for asset in self.assets)
 
     @cached_property
-    def runs(self) -> Mapping[str, list[KeptAsset]]:
+    def runs(self) -> Mapping[str, list[FreshRun]]:
         """The runs of each asset that has some."""
-        found: dict[str, list[KeptAsset]] = {}
+        runs: dict[str, list[FreshRun]] = {}
         for run in self.assets:
-            found.setdefault(run.name, []).append(run)
-        return found
+            runs.setdefault(run.name, []).append(run)
+        return runs
 
-    def left(self, asset: KeptAsset) -> list[int]:
+    def left(self, asset: FreshRun) -> list[int]:
         """The places in the columns of an asset's other entries."""
         places, at = list[int](), asset.first
         for run in self.runs.get(asset.name, ()):
@@ -67,12 +67,12 @@ class Kept:
         paths = self.state.paths
         return [path for asset in self.assets for path in paths[slice(*self.span(asset))]]
 
-    def span(self, asset: KeptAsset) -> tuple[int, int]:
+    def span(self, asset: FreshRun) -> tuple[int, int]:
         """Where an asset's files stand among the state's paths."""
         start = self.state.inputs + asset.file
         return start, start + asset.files
 
-    def rows(self, asset: KeptAsset) -> Iterator[tuple[int, int, int]]:
+    def rows(self, asset: FreshRun) -> Iterator[tuple[int, int, int]]:
         """Place in the columns, first file and the file after the last one, of each entry that is part of the plan."""
         ids, numbers, chosen = self.memory.columns.ids, self.memory.columns.numbers, self.chosen
         file, _ = self.span(asset)
@@ -82,7 +82,7 @@ class Kept:
                 yield at, file, end
             file = end
 
-    def steps(self, asset: KeptAsset) -> Iterator[Step]:
+    def steps(self, asset: FreshRun) -> Iterator[Step]:
         """The steps of an asset that are part of the plan: of what its entries are made, as much as a plan shows."""
         for at, start, end in self.rows(asset):
             yield _step(asset, self.memory.columns, at, self.state.paths[start:end])
@@ -92,7 +92,7 @@ class Kept:
         columns, paths = self.memory.columns, self.state.paths
         return (_entry(run, columns, at, paths[start:end]) for run in self.assets for at, start, end in self.rows(run))
 
-    def texts(self, asset: KeptAsset, one: Callable[[Step], str]) -> Iterator[str]:
+    def texts(self, asset: FreshRun, one: Callable[[Step], str]) -> Iterator[str]:
         """The steps as JSON, without making them: of each kind `one` writes a single step, and the others fill in its text."""
         columns, paths, layouts = self.memory.columns, self.state.paths, dict[tuple[int, int], str]()
         for at, start, end in self.rows(asset):
@@ -102,20 +102,20 @@ class Kept:
             key, files = digest_at(columns.keys, at), map(quoted, paths[start:end])
             yield layouts[kind] % (quoted(columns.ids[at]), key, quoted(columns.prompts[at]), key, columns.seeds[at], *files)
 
-    def count_here(self, asset: KeptAsset) -> int:
+    def count_here(self, asset: FreshRun) -> int:
         """How many entries of a run are part of the plan."""
         return asset.count if self.chosen is None else sum(1 for _ in self.rows(asset))
 
     # ------------------------------------------------------------ for the others' verdicts
 
-    def beside(self) -> Beside:
+    def beside(self) -> UntouchedEntries:
         """What the verdicts of other entries hang on."""
         left = self.count - sum(map(self.count_here, self.assets))
-        ids, files = Lazy(lambda: set(self.ids())), Lazy(lambda: set(self.files()))
-        here = Lazy(lambda: {digest for asset in self.assets for digest in self._digests_here(asset)})
-        return Beside(ids, files, here, Lazy(lambda: set(self._digests())), left)
+        ids, files = LazySet(lambda: set(self.ids())), LazySet(lambda: set(self.files()))
+        digests_here = LazySet(lambda: {digest for asset in self.assets for digest in self._digests_here(asset)})
+        return UntouchedEntries(ids, files, digests_here, LazySet(lambda: set(self._digests())), left)
 
-    def _digests_here(self, asset: KeptAsset) -> Iterator[str]:
+    def _digests_here(self, asset: FreshRun) -> Iterator[str]:
         """The digests of an asset's files that this plan counts as looked at."""
         for _, start, end in self.rows(asset):
             for at in range(start, end):
@@ -133,30 +133,30 @@ class Kept:
 
     # ------------------------------------------------------------ the plan
 
-    def merged(self, made: Plan, names: Sequence[str]) -> Plan:
+    def merged(self, plan: Plan, names: Sequence[str]) -> Plan:
         """The plan of the other entries with these, in the order of the assets' `names`."""
-        steps = Steps(self, [part for _, parts in parts_of(made.steps, names, self) for part in parts])
-        counts = {**made.counts, "fresh": made.counts["fresh"] + len(steps) - len(made.steps)}
-        return replace(made, steps=steps, counts=counts, looked_at=made.steps)
+        steps = Steps(self, [part for _, parts in parts_of(plan.steps, names, self) for part in parts])
+        counts = {**plan.counts, "fresh": plan.counts["fresh"] + len(steps) - len(plan.steps)}
+        return replace(plan, steps=steps, counts=counts, looked_at=plan.steps)
 
 
-def parts_of(steps: Sequence[Step], names: Sequence[str], kept: Kept | None) -> Iterator[tuple[str, list[Part]]]:
+def parts_of(steps: Sequence[Step], names: Sequence[str], fresh: FreshAssets | None) -> Iterator[tuple[str, list[Part]]]:
     """What a plan has of each asset, in the order of the `names`: the steps that were looked at, and runs between them."""
     by_asset: dict[str, list[Step]] = {}
     for step in steps:
         by_asset.setdefault(step.keyed.entry.asset, []).append(step)
     for name in names:
-        mine: list[Part] = [by_asset[name]] if name in by_asset else []
-        if kept is not None and name in kept.runs:
-            mine = list(_between(kept, name, {step.id: step for step in by_asset.get(name, ())}))
-        if mine:
-            yield name, mine
+        parts: list[Part] = [by_asset[name]] if name in by_asset else []
+        if fresh is not None and name in fresh.runs:
+            parts = list(_between(fresh, name, {step.id: step for step in by_asset.get(name, ())}))
+        if parts:
+            yield name, parts
 
 
-def _between(kept: Kept, name: str, steps: Mapping[str, Step]) -> Iterator[Part]:
-    ids, whole = kept.memory.columns.ids, next(asset for asset in kept.memory.assets if asset.name == name)
+def _between(fresh: FreshAssets, name: str, steps: Mapping[str, Step]) -> Iterator[Part]:
+    ids, whole = fresh.memory.columns.ids, next(asset for asset in fresh.memory.assets if asset.name == name)
     at, end = whole.first, whole.first + whole.count
-    for run in (*kept.runs[name], None):
+    for run in (*fresh.runs[name], None):
         stop = end if run is None else run.first
         looked_at = [steps[ids[place]] for place in range(at, stop) if ids[place] in steps]
         if looked_at:
@@ -169,22 +169,22 @@ def _between(kept: Kept, name: str, steps: Mapping[str, Step]) -> Iterator[Part]
 class Steps(Sequence[Step]):
     """The steps of a plan, in order; those of kept assets are made when somebody asks for them."""
 
-    def __init__(self, kept: Kept, parts: Sequence[Part]) -> None:
-        self._kept = kept
+    def __init__(self, fresh: FreshAssets, parts: Sequence[Part]) -> None:
+        self._kept = fresh
         self._parts = parts
-        self._length = sum(kept.count_here(part) if isinstance(part, KeptAsset) else len(part) for part in parts)
+        self._length = sum(fresh.count_here(part) if isinstance(part, FreshRun) else len(part) for part in parts)
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[Step]:
         for part in self._parts:
-            yield from self._kept.steps(part) if isinstance(part, KeptAsset) else part
+            yield from self._kept.steps(part) if isinstance(part, FreshRun) else part
 
     def texts(self, one: Callable[[Step], str]) -> Iterator[str]:
         """The text of each step, as JSON has it; `one` gives it for a step that was looked at."""
         for part in self._parts:
-            yield from self._kept.texts(part, one) if isinstance(part, KeptAsset) else map(one, part)
+            yield from self._kept.texts(part, one) if isinstance(part, FreshRun) else map(one, part)
 
     @overload
     def __getitem__(self, at: int) -> Step: ...
@@ -196,24 +196,24 @@ class Steps(Sequence[Step]):
         return tuple(self)[at]
 
 
-class Lazy(Collection[str]):
+class LazySet(Collection[str]):
     """A set of texts that is made when somebody asks for it."""
 
     def __init__(self, make: Callable[[], Set[str]]) -> None:
         self._make = make
 
     @cached_property
-    def _found(self) -> Set[str]:
+    def _texts(self) -> Set[str]:
         return self._make()
 
     def __contains__(self, text: object) -> bool:
-        return text in self._found
+        return text in self._texts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._texts)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._texts)
 
 
 class Remembered(Mapping[str, tuple[Signature, str]]):
@@ -234,7 +234,7 @@ class Remembered(Mapping[str, tuple[Signature, str]]):
         return len(self._places)
 
 
-def _entry(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Entry:
+def _entry(asset: FreshRun, columns: Columns, at: int, paths: Sequence[str]) -> Entry:
     kind, tags = asset.kinds[columns.numbers[3 * at]], columns.labels[columns.numbers[3 * at + 1]]
     specs, seed = tuple([OutputSpec(path) for path in paths]), columns.seeds[at]
     return Entry(
@@ -242,12 +242,12 @@ def _entry(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) ->
     )
 
 
-def _step(asset: KeptAsset, columns: Columns, at: int, paths: Sequence[str]) -> Step:
+def _step(asset: FreshRun, columns: Columns, at: int, paths: Sequence[str]) -> Step:
     entry, kind = _entry(asset, columns, at, paths), asset.kinds[columns.numbers[3 * at]]
     return _fresh(entry, kind, digest_at(columns.keys, at), digest_at(columns.digests, at))
 
 
-def _layout(asset: KeptAsset, number: int, files: int, one: Callable[[Step], str]) -> str:
+def _layout(asset: FreshRun, number: int, files: int, one: Callable[[Step], str]) -> str:
     """The text of a step of one kind with so many files, its id, key, prompt, key, seed and paths to be filled in."""
     kind = asset.kinds[number]
     specs = tuple(OutputSpec(f"\0file {at}") for at in range(files))

@@ -23,7 +23,7 @@ def only_here(planned: Planned) -> Iterator[Problem]:
     blobs = planned.seen.facts.blobs
     lock = planned.loaded.lock.entries.values()
     count = sum(record.digest in blobs and not is_free(str(record.action.get("family"))) for record in lock)
-    count += planned.kept.paid if planned.kept else 0
+    count += planned.fresh_assets.paid if planned.fresh_assets else 0
     if count:
         pictures = "1 paid picture is" if count == 1 else f"{count:,} paid pictures are"
         message = f"{pictures} in this machine's cache alone"
@@ -34,9 +34,9 @@ def only_here(planned: Planned) -> Iterator[Problem]:
 def only_in_tree(planned: Planned) -> Iterator[Problem]:
     """A notice when the vault lacks pictures whose bytes only files of the tree still have."""
     facts = planned.seen.facts
-    there = set(facts.files.values())
+    tree_digests = set(facts.files.values())
     lost = [record.digest for record in facts.lock.values() if record.digest not in facts.blobs]
-    count = sum(digest in there or digest in facts.beside.files for digest in lost)
+    count = sum(digest in tree_digests or digest in facts.untouched.files for digest in lost)
     if count:
         pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
         yield Problem("only-in-tree", f"{pictures} in the output tree alone, not in this machine's cache")

@@ -23,13 +23,13 @@ from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
 from qwenbuild.planning import planner
 from qwenbuild.planning.eligible import prints
-from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.fresh_assets import FreshAssets
 from qwenbuild.planning.holdings import only_here, only_in_tree
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import entryfile, statefile
-from qwenbuild.snapshot.entryfile import Columns, KeptAsset, Memory
+from qwenbuild.snapshot.entryfile import Columns, FreshRun, Memory
 from qwenbuild.snapshot.statefile import Snapshot
 
 MOST_TOUCHED = 500
@@ -54,9 +54,9 @@ def shown(options: Options) -> Planned:
     return _noting(plan(options) or planner.plan(options), only_here)
 
 
-def _noting(found: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
-    notices = (*found.plan.notices, *look(found))
-    return replace(found, plan=replace(found.plan, notices=notices))
+def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:
+    notices = (*planned.plan.notices, *look(planned))
+    return replace(planned, plan=replace(planned.plan, notices=notices))
 
 
 def planned(loaded: Loaded, options: Options) -> Planned | None:
@@ -90,14 +90,14 @@ def load(options: Options) -> Loaded | None:
         return None
 
 
-def _rest(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str]) -> Loaded | None:
-    root = asked.folder / asked.output
-    refuse_links(asked)
-    if asked.atlases or os.path.normpath(asked.folder / state.values["root"]) != os.path.normpath(root):
+def _rest(manifest: Manifest, memory: Memory, state: Snapshot, changed: Set[str]) -> Loaded | None:
+    root = manifest.folder / manifest.output
+    refuse_links(manifest)
+    if manifest.atlases or os.path.normpath(manifest.folder / state.values["root"]) != os.path.normpath(root):
         return None
-    believed = Kept(memory, state, tuple(_believed(asked, memory, state, changed, str(root))))
-    loaded = _loaded(asked, believed, root) if believed.assets else None
-    return loaded if loaded is not None and _fits(loaded, believed) else None
+    fresh = FreshAssets(memory, state, tuple(_believed(manifest, memory, state, changed, str(root))))
+    loaded = _loaded(manifest, fresh, root) if fresh.assets else None
+    return loaded if loaded is not None and _fits(loaded, fresh) else None
 
 
 # ---------------------------------------------------------------- what is believed
@@ -118,12 +118,12 @@ def _changed(state: Snapshot, path: Path) -> set[str] | None:
     return None if lockfile.path_of(path).name in changed else changed
 
 
-def _believed(asked: Manifest, memory: Memory, state: Snapshot, changed: Set[str], root: str) -> Iterator[KeptAsset]:
+def _believed(manifest: Manifest, memory: Memory, state: Snapshot, changed: Set[str], root: str) -> Iterator[FreshRun]:
     """Runs of entries whose assets say what they said, and whose inputs and files are as they were."""
-    known = {asset.name: asset for asset in memory.assets}
+    assets = {asset.name: asset for asset in memory.assets}
     blobs = _blobs(state)
-    for name, word in prints(asked).items():
-        asset = known.get(name)
+    for name, word in prints(manifest).items():
+        asset = assets.get(name)
         if asset is None or asset.print != word or not changed.isdisjoint(asset.read):
             continue
         lost = () if blobs is None else [at for at, digest in enumerate(memory.pictures(asset)) if digest not in blobs]
@@ -139,7 +139,7 @@ def _blobs(state: Snapshot) -> set[str] | None:
     return Cache.open(cache_dir(os.environ)).known_blobs()
 
 
-def _touched(asset: KeptAsset, memory: Memory, state: Snapshot, root: str) -> Iterator[int]:
+def _touched(asset: FreshRun, memory: Memory, state: Snapshot, root: str) -> Iterator[int]:
     """The entries, counted from the asset's first, with a file that is not as it was."""
     start = state.inputs + asset.file
     ends = list(accumulate(memory.columns.numbers[3 * asset.first + 2 : 3 * (asset.first + asset.count) : 3]))
@@ -147,12 +147,12 @@ def _touched(asset: KeptAsset, memory: Memory, state: Snapshot, root: str) -> It
         last = min(first + AT_ONCE, start + asset.files)
         paths = state.paths[first:last]
         if not statefile.same_files(root, paths, state.signatures[4 * first : 4 * last]):
-            found = dict(tree.signatures(Path(root), paths))
-            changed = (at for at, path in enumerate(paths, first) if found.get(path) != state.signature(at))
+            current = dict(tree.signatures(Path(root), paths))
+            changed = (at for at, path in enumerate(paths, first) if current.get(path) != state.signature(at))
             yield from (bisect_right(ends, at - start) for at in changed)
 
 
-def _runs(asset: KeptAsset, memory: Memory, touched: Sequence[int]) -> Iterator[KeptAsset]:
+def _runs(asset: FreshRun, memory: Memory, touched: Sequence[int]) -> Iterator[FreshRun]:
     """The entries between those that were touched."""
     numbers, file, start = memory.columns.numbers, asset.file, 0
     free = {number for number, kind in enumerate(asset.kinds) if is_free(kind.family)}
@@ -169,25 +169,25 @@ def _runs(asset: KeptAsset, memory: Memory, touched: Sequence[int]) -> Iterator[
 # ---------------------------------------------------------------- loading the rest
 
 
-def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
+def _loaded(manifest: Manifest, fresh: FreshAssets, root: Path) -> Loaded | None:
     """Everything about the other assets, in the places where the walk would have it. Raises InputError."""
-    places = {asset.name: believed.left(asset) for asset in believed.memory.assets if asset.name in believed.runs}
-    first = {asset.name: asset.first for asset in believed.memory.assets}
+    places = {asset.name: fresh.left(asset) for asset in fresh.memory.assets if asset.name in fresh.runs}
+    first = {asset.name: asset.first for asset in fresh.memory.assets}
     only = {name: {place - first[name] for place in left} for name, left in places.items() if left}
-    path = Path(asked.file)
+    path = Path(manifest.file)
     lock_path = lockfile.path_of(path)
-    lock = _lock(lock_path, believed)
+    lock = _lock(lock_path, fresh)
     if lock is None:
         return None
-    others = replace(asked, assets=tuple(asset for asset in asked.assets if places.get(asset.name) != []))
-    spent = replace(believed.memory.spent, entries=believed.count)
+    others = replace(manifest, assets=tuple(asset for asset in manifest.assets if places.get(asset.name) != []))
+    spent = replace(fresh.memory.spent, entries=fresh.count)
     expansion = expand(others, spent, only)
-    if not all(_says_the_same(believed.memory.columns, places[name], expansion.entries, name) for name in only):
+    if not all(_says_the_same(fresh.memory.columns, places[name], expansion.entries, name) for name in only):
         return None
-    catalog = Catalog.load(asked.models)
+    catalog = Catalog.load(manifest.models)
     resolved = resolve.resolve(
-        _with_samples(asked.assets, expansion.entries, believed),
-        asked,
+        _with_samples(manifest.assets, expansion.entries, fresh),
+        manifest,
         today=statefile.today(),
         catalog=catalog,
         seeds={id: entry.seeds for id, entry in lock.entries.items() if entry.seeds},
@@ -195,64 +195,64 @@ def _loaded(asked: Manifest, believed: Kept, root: Path) -> Loaded | None:
     if resolved.problems:
         return None
     return Loaded(
-        manifest=asked,
+        manifest=manifest,
         entries=expansion.entries,
         keyed=resolved.keyed,
-        notices=(*asked.warnings, *expansion.warnings, *resolved.notices),
+        notices=(*manifest.warnings, *expansion.warnings, *resolved.notices),
         catalog=catalog,
         lock_path=lock_path.resolve(),
         lock=lock,
         root=root,
-        state=asked.folder / STATE,
+        state=manifest.folder / STATE,
         read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
         palettes=expansion.palettes,
         spent=expansion.spent,
-        kept=believed,
+        fresh_assets=fresh,
     )
 
 
-def _lock(path: Path, believed: Kept) -> lockfile.Lock | None:
+def _lock(path: Path, fresh: FreshAssets) -> lockfile.Lock | None:
     """The lockfile without the records of the believed assets; None when it is not the remembered one, as it was."""
-    memory = believed.memory
-    others = {memory.columns.ids[place] for asset in memory.assets for place in believed.left(asset)}
+    memory = fresh.memory
+    others = {memory.columns.ids[place] for asset in memory.assets for place in fresh.left(asset)}
     lock = lockfile.part(path, others.union(memory.loose), len(memory.loose) + len(memory.columns.ids))
     ((_, signature),), _ = statefile.look(str(path.parent), [path.name])
-    if lock is None or signature != believed.state.signature(believed.state.paths.index(path.name)):
+    if lock is None or signature != fresh.state.signature(fresh.state.paths.index(path.name)):
         return None
     return replace(lock, canonical=memory.canonical)
 
 
 def _says_the_same(columns: Columns, places: Sequence[int], entries: Sequence[Entry], name: str) -> bool:
     """Whether an asset's entries that were expanded alone are those that were remembered."""
-    found = [(entry.id, entry.prompt, entry.seed, len(entry.outputs)) for entry in entries if entry.asset == name]
+    expanded = [(entry.id, entry.prompt, entry.seed, len(entry.outputs)) for entry in entries if entry.asset == name]
     numbers = columns.numbers
-    return found == [(columns.ids[at], columns.prompts[at], columns.seeds[at], numbers[3 * at + 2]) for at in places]
+    return expanded == [(columns.ids[at], columns.prompts[at], columns.seeds[at], numbers[3 * at + 2]) for at in places]
 
 
-def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], believed: Kept) -> list[Entry]:
+def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], fresh: FreshAssets) -> list[Entry]:
     """The entries in the manifest's order, and one for each kind of a believed asset's, of which there may be notices."""
-    found: dict[str, list[Entry]] = {asset.name: [] for asset in assets}
-    for name, runs in believed.runs.items():
-        found[name] = [Entry("", name, kind.provider, kind.model, "", kind.params, 0, ()) for kind in runs[0].kinds]
+    by_asset: dict[str, list[Entry]] = {asset.name: [] for asset in assets}
+    for name, runs in fresh.runs.items():
+        by_asset[name] = [Entry("", name, kind.provider, kind.model, "", kind.params, 0, ()) for kind in runs[0].kinds]
     for entry in entries:
-        found[entry.asset].append(entry)
-    return [entry for name in found for entry in found[name]]
+        by_asset[entry.asset].append(entry)
+    return [entry for name in by_asset for entry in by_asset[name]]
 
 
 # ---------------------------------------------------------------- together
 
 
-def _fits(loaded: Loaded, believed: Kept) -> bool:
+def _fits(loaded: Loaded, fresh: FreshAssets) -> bool:
     """Whether nothing is called or written twice: the entries that were expanded know nothing of the believed ones."""
-    ids, files = set(believed.ids()), _keys(believed.files())
+    ids, files = set(fresh.ids()), _keys(fresh.files())
     paths = [spec.path for entry in loaded.entries for spec in entry.outputs]
-    mine = {collision_key(path) for path in paths}
-    above = {folder for key in mine for folder in parents(key)}
-    if not ids.isdisjoint(entry.id for entry in loaded.entries) or not files.isdisjoint(mine | above):
+    keys = {collision_key(path) for path in paths}
+    above = {folder for key in keys for folder in parents(key)}
+    if not ids.isdisjoint(entry.id for entry in loaded.entries) or not files.isdisjoint(keys | above):
         return False
-    if not mine.isdisjoint(folder for head in {key.rpartition("/")[0] for key in files} for folder in (head, *parents(head))):
+    if not keys.isdisjoint(folder for head in {key.rpartition("/")[0] for key in files} for folder in (head, *parents(head))):
         return False
-    return (mine | files).isdisjoint(key_below(loaded.manifest.output, path) for path in _sources(loaded, believed))
+    return (keys | files).isdisjoint(key_below(loaded.manifest.output, path) for path in _sources(loaded, fresh))
 
 
 def _keys(paths: Sequence[str]) -> set[str]:
@@ -261,8 +261,8 @@ def _keys(paths: Sequence[str]) -> set[str]:
     return set(text.lower().split("\0")) if text.isascii() else set(map(collision_key, paths))
 
 
-def _sources(loaded: Loaded, believed: Kept) -> Iterator[str]:
+def _sources(loaded: Loaded, fresh: FreshAssets) -> Iterator[str]:
     """The files that no output may replace."""
     yield from loaded.read
-    yield from (path for asset in believed.assets for path in asset.read)
+    yield from (path for asset in fresh.assets for path in asset.read)
     yield from (Path(loaded.manifest.file).name, "qwenbuild.lock")

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qwenbuild import manifest, plugins, resolve
+from qwenbuild import plugins, resolve
 from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.budget import Spent
 from qwenbuild.expand.expansion import expand
 from qwenbuild.lock import lockfile
+from qwenbuild.manifest import find as find_manifest
+from qwenbuild.manifest import inside
+from qwenbuild.manifest import load as load_manifest
 from qwenbuild.model import Entry, Keyed, Manifest
 from qwenbuild.nearmiss import did_you_mean, near
-from qwenbuild.planning.fresh_assets import Kept
+from qwenbuild.planning.fresh_assets import FreshAssets
 from qwenbuild.project.identity import project_of
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import statefile
@@ -32,7 +35,7 @@ from qwenbuild.tree import Remembered
 class Loaded:
     """The manifest and everything it asks for, keyed. `root` is the output tree, `state` the project's own folder.
 
-    `kept` are assets that are believed to be fresh: of their entries, their records and what they read nothing is here.
+    `fresh_assets` are assets that are believed to be fresh: of their entries, their records and what they read nothing is here.
     """
 
     manifest: Manifest
@@ -47,7 +50,7 @@ class Loaded:
     read: tuple[str, ...] = ()
     palettes: Mapping[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
-    kept: Kept | None = None
+    fresh_assets: FreshAssets | None = None
 
     @property
     def project(self) -> str:
@@ -76,46 +79,46 @@ def today() -> str:
 def load(options: Options) -> Loaded:
     """Load, expand and key. Raises InputError with every problem found."""
     with uncollected():
-        path = manifest.find(options.folder, options.file)
-        asked = _overridden(manifest.load(path), options)
-        lock_path = lockfile.path_of(_lock_beside(path, asked, options))
+        path = find_manifest(options.folder, options.file)
+        manifest = _overridden(load_manifest(path), options)
+        lock_path = lockfile.path_of(_lock_beside(path, manifest, options))
         lock = lockfile.read(lock_path)
-        expansion = expand(asked)
-        catalog = Catalog.load(asked.models)
+        expansion = expand(manifest)
+        catalog = Catalog.load(manifest.models)
         seeds = {id: entry.seeds for id, entry in lock.entries.items() if entry.seeds}
-        resolved = resolve.resolve(expansion.entries, asked, today=today(), catalog=catalog, seeds=seeds)
-    notices = (*asked.warnings, *expansion.warnings, *resolved.notices)
+        resolved = resolve.resolve(expansion.entries, manifest, today=today(), catalog=catalog, seeds=seeds)
+    notices = (*manifest.warnings, *expansion.warnings, *resolved.notices)
     problems = (*resolved.problems, *(_strict(notices) if options.strict else ()))
     if problems:
         raise InputError(problems[0].message, code=problems[0].code, problems=problems)
     if not options.output:
-        refuse_links(asked)
+        refuse_links(manifest)
     return Loaded(
-        manifest=asked,
+        manifest=manifest,
         entries=expansion.entries,
         keyed=resolved.keyed,
         notices=notices,
         catalog=catalog,
         lock_path=lock_path.resolve(),
         lock=lock,
-        root=_output_root(asked, options),
-        state=asked.folder / STATE,
+        root=_output_root(manifest, options),
+        state=manifest.folder / STATE,
         read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
         palettes=expansion.palettes,
         spent=expansion.spent,
     )
 
 
-def refuse_links(asked: Manifest) -> None:
+def refuse_links(manifest: Manifest) -> None:
     """Raises InputError when the output folder or the project's own is a link that leads out of the project.
 
     A manifest may come from someone else: what it makes is written inside its folder.
     """
-    for name in (asked.output, STATE):
+    for name in (manifest.output, STATE):
         try:
-            manifest.inside(asked.folder, name)
+            inside(manifest.folder, name)
         except ValueError:
-            message = f"{asked.folder / name} is a link that leads out of the project; nothing is written through it"
+            message = f"{manifest.folder / name} is a link that leads out of the project; nothing is written through it"
             hint = "make it a folder of its own; --output DIR names one anywhere" if name != STATE else "make it a folder"
             problem = Problem("link-outside", message, hint=hint)
             raise InputError(message, code=problem.code, problems=(problem,)) from None
@@ -126,46 +129,46 @@ def _strict(notices: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(notice for notice in notices if not notice.code.startswith("model-"))
 
 
-def _overridden(asked: Manifest, options: Options) -> Manifest:
+def _overridden(manifest: Manifest, options: Options) -> Manifest:
     """The manifest under --provider: another family only into another folder, with the lockfile there."""
     if options.provider is None:
-        return replace(asked, output=options.output) if options.output else asked
-    known_provider(asked, options.provider)
-    if _families(asked, options.provider) and not options.output:
+        return replace(manifest, output=options.output) if options.output else manifest
+    known_provider(manifest, options.provider)
+    if _families(manifest, options.provider) and not options.output:
         raise InputError(
             f"--provider {options.provider} draws other pictures than the manifest's: say --output DIR for them",
             code="provider-needs-output",
         )
-    assets = tuple(replace(asset, provider=None) for asset in asked.assets)
-    return replace(asked, provider=options.provider, assets=assets, output=options.output or asked.output)
+    assets = tuple(replace(asset, provider=None) for asset in manifest.assets)
+    return replace(manifest, provider=options.provider, assets=assets, output=options.output or manifest.output)
 
 
-def known_provider(asked: Manifest, name: str) -> None:
+def known_provider(manifest: Manifest, name: str) -> None:
     """Raises InputError with the near miss for a name that is neither a provider of the manifest nor a built-in type."""
-    if name in asked.providers or name in FAMILIES:
+    if name in manifest.providers or name in FAMILIES:
         return
-    known = {*asked.providers, *FAMILIES, *plugins.names("provider")}
-    hint = did_you_mean(near(name, known), quote="'") or f"known: {', '.join(sorted(known))}"
+    names = {*manifest.providers, *FAMILIES, *plugins.names("provider")}
+    hint = did_you_mean(near(name, names), quote="'") or f"known: {', '.join(sorted(names))}"
     problem = Problem("unknown-provider", f"there is no provider {name!r}", hint=hint)
     raise InputError(problem.message, code=problem.code, problems=(problem,))
 
 
-def _families(asked: Manifest, name: str) -> bool:
+def _families(manifest: Manifest, name: str) -> bool:
     """Whether any asset's pictures would come from another family than the manifest says."""
-    wanted = resolve.settings_of(asked, name).type
-    names = {asset.provider or asked.provider for asset in asked.assets}
-    return any(resolve.settings_of(asked, used).type != wanted for used in names)
+    family = resolve.settings_of(manifest, name).type
+    names = {asset.provider or manifest.provider for asset in manifest.assets}
+    return any(resolve.settings_of(manifest, used).type != family for used in names)
 
 
-def _output_root(asked: Manifest, options: Options) -> Path:
+def _output_root(manifest: Manifest, options: Options) -> Path:
     if options.output:
         return (options.folder / options.output).absolute()
-    return asked.folder / asked.output
+    return manifest.folder / manifest.output
 
 
-def _lock_beside(path: Path, asked: Manifest, options: Options) -> Path:
+def _lock_beside(path: Path, manifest: Manifest, options: Options) -> Path:
     """The lockfile stands beside the manifest, or in the folder of --output."""
-    return _output_root(asked, options) / path.name if options.output else path
+    return _output_root(manifest, options) / path.name if options.output else path
 
 
 def recalled(loaded: Loaded) -> Remembered:

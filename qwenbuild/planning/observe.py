@@ -16,7 +16,7 @@ from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.later import later
 from qwenbuild.lock.lockfile import Lock
 from qwenbuild.model import Keyed, LockEntry, Verdict
-from qwenbuild.plan import Beside, Observed
+from qwenbuild.plan import Observed, UntouchedEntries
 
 with later:
     from qwenbuild import images
@@ -30,7 +30,7 @@ class Seen:
     """The facts for the plan, and the tree's files as they were found."""
 
     facts: Observed
-    found: Mapping[str, tree.Found]
+    files: Mapping[str, tree.TreeFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,16 @@ class Derived(Mapping[str, str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Mapping[str, str]):
+class CachedJudgements(Mapping[str, str]):
     """What bytes fail of an expectation, asked one by one: few entries expect anything."""
 
     cache: Cache
 
     def __getitem__(self, key: str) -> str:
-        found = self.cache.judgement(key)
-        if found is None:
+        judgement = self.cache.judgement(key)
+        if judgement is None:
             raise KeyError(key)
-        return found
+        return judgement
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -95,21 +95,21 @@ class Pointers:
     Raises OSError. A file that is not the one that was seen any more counts as none.
     """
 
-    def __init__(self, root: Path, files: Mapping[str, tree.Found]) -> None:
+    def __init__(self, root: Path, files: Mapping[str, tree.TreeFile]) -> None:
         self._root = root
         self._files = files
         self.by_path = _Asked(self._oid)
         self.by_digest = _Asked(self._path)
 
     def _oid(self, path: str) -> str:
-        there = self._files.get(path)
-        if there is None or there.signature[0] > lfs.LARGEST:
+        file = self._files.get(path)
+        if file is None or file.signature[0] > lfs.LARGEST:
             return ""
         try:
             data = tree.read(self._root, path)
         except FileNotFoundError:
             return ""
-        return lfs.pointer_oid(data) if hashlib.sha256(data).hexdigest() == there.digest else ""
+        return lfs.pointer_oid(data) if hashlib.sha256(data).hexdigest() == file.digest else ""
 
     def _path(self, digest: str) -> str:
         return self._paths.get(digest, "")
@@ -148,45 +148,45 @@ def observe(
     project: str,
     recoverable: Callable[[Attempt], bool],
     remembered: tree.Remembered | None = None,
-    beside: Collection[str] = (),
-    known: Beside | None = None,
+    extra_paths: Collection[str] = (),
+    untouched: UntouchedEntries | None = None,
 ) -> Seen:
     """What is true of these entries. `whole`: they are all of the manifest's, so the lockfile's other paths count too.
-    `known` are entries that nobody looks at.
+    `untouched` are entries that nobody looks at.
 
     Raises CacheError, InputError or OSError: an error is never the same as "not there".
     """
-    found = tree.observe(root, [*_paths(keyed, lock, whole), *beside], remembered)
-    blobs = cache.known_blobs() if known is None or len(keyed) > MANY else Vault(cache)
+    files = tree.observe(root, [*_paths(keyed, lock, whole), *extra_paths], remembered)
+    blobs = cache.known_blobs() if untouched is None or len(keyed) > MANY else Vault(cache)
     keys = _keys(keyed, lock)
-    known = known or Beside()
-    unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in found.values()}, known.files))
+    untouched = untouched or UntouchedEntries()
+    unsettled = _unsettled(keyed, lock, keys, (blobs, {item.digest for item in files.values()}, untouched.files))
     results = cache.results(unsettled)
-    pointers = Pointers(root, found)
+    pointers = Pointers(root, files)
     facts = Observed(
         lock=_typed(cache, lock.entries),
         results=results,
         blobs=blobs,
         derived=Derived(cache),
-        judgements=Judged(cache),
-        files={path: item.digest for path, item in found.items()},
+        judgements=CachedJudgements(cache),
+        files={path: item.digest for path, item in files.items()},
         ours=Ours(cache, blobs),
         standing=standing(cache, keys, recoverable),
         once=_once(cache, project),
         pointers=pointers.by_path,
         pointed=pointers.by_digest,
-        beside=known,
+        untouched=untouched,
     )
-    return Seen(facts, found)
+    return Seen(facts, files)
 
 
 def _typed(cache: Cache, lock: Mapping[str, LockEntry]) -> Mapping[str, LockEntry]:
     """The lockfile's records, each with the type that its picture's own bytes have: a merge may have written anything."""
-    told = {id: record for id, record in lock.items() if record.media_type}
-    if not told:
+    typed = {id: record for id, record in lock.items() if record.media_type}
+    if not typed:
         return lock
-    real = {id: images.sniff(cache.blob_head(record.digest)) for id, record in told.items()}
-    return {**lock, **{id: replace(told[id], media_type=name) for id, name in real.items() if name}}
+    real = {id: images.sniff(cache.blob_head(record.digest)) for id, record in typed.items()}
+    return {**lock, **{id: replace(typed[id], media_type=name) for id, name in real.items() if name}}
 
 
 def _paths(keyed: Sequence[Keyed], lock: Lock, whole: bool) -> Collection[str]:
@@ -216,23 +216,25 @@ def _unsettled(keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], at_han
 
     A record settles nothing for another entry that wants the same key, nor which pictures were made for an input's key.
     """
-    found = set()
+    unsettled = set()
     inputs = {ref.entry for item in keyed if item.entry.inputs for ref in item.entry.inputs if ref.entry}
     for item in keyed:
         record = lock.entries.get(item.entry.id)
         if record is None or item.entry.id in inputs:
-            found.update([candidate.key for candidate in item.candidates])
+            unsettled.update([candidate.key for candidate in item.candidates])
         if record is None:
             continue
-        named = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
-        missing = {key for key, digest in named.items() if not any(digest in place for place in at_hand)}
-        wanted = [candidate.key for candidate in item.candidates if candidate.key not in named or candidate.key in missing]
-        if wanted:
-            found.update(wanted)
-            found.update(record.accepted.values())
+        pictures = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
+        missing = {key for key, digest in pictures.items() if not any(digest in place for place in at_hand)}
+        open_keys = [
+            candidate.key for candidate in item.candidates if candidate.key not in pictures or candidate.key in missing
+        ]
+        if open_keys:
+            unsettled.update(open_keys)
+            unsettled.update(record.accepted.values())
         if record.key in missing:
-            found.add(record.key)
-    return found & set(keys)
+            unsettled.add(record.key)
+    return unsettled & set(keys)
 
 
 def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt], bool]) -> dict[str, tuple[Verdict, str]]:
@@ -243,10 +245,10 @@ def standing(cache: Cache, keys: Collection[str], recoverable: Callable[[Attempt
     unreadable = {key: (Verdict.DOUBT, words) for key, words in cache.unreadable(keys).items()}
     if not cache.has_journal():
         return unreadable
-    found = {key: (Verdict.REFUSED, _refusal(a)) for key, a in cache.journal.refused(keys).items()} | unreadable
+    verdicts = {key: (Verdict.REFUSED, _refusal(a)) for key, a in cache.journal.refused(keys).items()} | unreadable
     for attempt in cache.journal.live(keys):
-        found[attempt.key] = _live(attempt, cache, recoverable)
-    return found
+        verdicts[attempt.key] = _live(attempt, cache, recoverable)
+    return verdicts
 
 
 def _refusal(attempt: Attempt) -> str:

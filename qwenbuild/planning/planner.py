@@ -21,7 +21,7 @@ from qwenbuild.model import Manifest, Plan, Verdict
 from qwenbuild.plan import Wishes, limited, make_plan
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
-from qwenbuild.planning.fresh_assets import Kept, Part, parts_of
+from qwenbuild.planning.fresh_assets import FreshAssets, Part, parts_of
 from qwenbuild.planning.loading import Loaded, load, recalled, uncollected
 from qwenbuild.planning.observe import Seen, observe
 from qwenbuild.planning.signatures import losing
@@ -46,7 +46,7 @@ class Planned:
     selected: frozenset[str] | None = None
     extra: frozenset[str] = field(default_factory=frozenset)
     shared: remote_pictures.RemotePictures = field(default_factory=remote_pictures.RemotePictures)
-    kept: Kept | None = None
+    fresh_assets: FreshAssets | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -60,11 +60,11 @@ class Planned:
 
     def parts(self) -> Iterator[tuple[str, list[Part]]]:
         """What the plan has of each asset, in order: steps that were looked at, and runs of entries that were not."""
-        return parts_of(self.plan.busy, [asset.name for asset in self.manifest.assets], self.kept)
+        return parts_of(self.plan.busy, [asset.name for asset in self.manifest.assets], self.fresh_assets)
 
     def wants(self, path: str) -> bool:
         """Whether a file of the tree is an output of some entry, selected or not."""
-        return path in self._wanted or path in self.seen.facts.beside.paths
+        return path in self._wanted or path in self.seen.facts.untouched.paths
 
     @cached_property
     def _wanted(self) -> frozenset[str]:
@@ -93,7 +93,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
     """The Plan for what was loaded."""
     cache = Cache.open(cache_dir(os.environ))
     chosen, extra = _chosen(loaded, options)
-    kept = loaded.kept and replace(loaded.kept, chosen=chosen)
+    fresh = loaded.fresh_assets and replace(loaded.fresh_assets, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
     with uncollected():
         seen = observe(
@@ -104,9 +104,9 @@ def make(loaded: Loaded, options: Options) -> Planned:
             whole=chosen is None,
             project=loaded.project,
             recoverable=recoverable(loaded),
-            remembered=kept.remembered() if kept else recalled(loaded),
-            beside=sheet_paths(loaded.manifest, loaded.lock.atlases),
-            known=kept.beside() if kept else None,
+            remembered=fresh.remembered() if fresh else recalled(loaded),
+            extra_paths=sheet_paths(loaded.manifest, loaded.lock.atlases),
+            untouched=fresh.beside() if fresh else None,
         )
         wishes = Wishes(
             forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
@@ -116,19 +116,19 @@ def make(loaded: Loaded, options: Options) -> Planned:
             retry_failed=options.retry_failed,
             provenance=loaded.manifest.provenance,
         )
-        made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+        plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
         shared, facts = remote_pictures.RemotePictures(), seen.facts
-        while (more := remote_pictures.ask(loaded, options, made, facts, shared)) is not shared:
+        while (more := remote_pictures.ask(loaded, options, plan, facts, shared)) is not shared:
             shared = more
             seen = replace(seen, facts=shared.facts(facts))
-            made = make_plan(keyed, seen.facts, wishes, loaded.keyed)
-    made = remote_pictures.said(made, shared, loaded)
-    lost = losing(made.steps, cache.results)
+            plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    plan = remote_pictures.said(plan, shared, loaded)
+    lost = losing(plan.steps, cache.results)
     packing = Packing(
         loaded.manifest,
         loaded.entries,
-        made.steps,
-        seen.found,
+        plan.steps,
+        seen.files,
         loaded.lock.atlases,
         cache,
         overwrite=options.overwrite,
@@ -136,18 +136,18 @@ def make(loaded: Loaded, options: Options) -> Planned:
     )
     elsewhere = notices(cache, loaded.project)
     cached = (Problem("cache", notice) for notice in cache.notices)
-    told = (*_pulled_in(made, extra), *_left_pointers(made), *lost, *elsewhere, *cached)
-    made = replace(made, atlases=packing.plans(), notices=(*made.notices, *told))
+    notes = (*_pulled_in(plan, extra), *_left_pointers(plan), *lost, *elsewhere, *cached)
+    plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
-        made = limited(made, options.limit, seen.facts)
-    if kept:
-        made = kept.merged(made, [asset.name for asset in loaded.manifest.assets])
-    return Planned(loaded, made, seen, cache, wishes, chosen, extra, shared, kept)
+        plan = limited(plan, options.limit, seen.facts)
+    if fresh:
+        plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
+    return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh)
 
 
-def _left_pointers(made: Plan) -> tuple[Problem, ...]:
+def _left_pointers(plan: Plan) -> tuple[Problem, ...]:
     """Names the git-LFS pointers that are left alone, because they stand for other bytes than those that are wanted."""
-    names = [output.spec.path for step in made.busy for output in step.outputs if output.reason == OTHER_POINTER]
+    names = [output.spec.path for step in plan.busy for output in step.outputs if output.reason == OTHER_POINTER]
     if not names:
         return ()
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -155,9 +155,9 @@ def _left_pointers(made: Plan) -> tuple[Problem, ...]:
     return (Problem("lfs-pointer", message, hint="`git lfs pull` fetches what they stand for, --overwrite replaces them"),)
 
 
-def _pulled_in(made: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
+def _pulled_in(plan: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
     """Names the inputs that a selection brings along and that have something to do."""
-    names = [step.id for step in made.steps if step.id in extra and step.verdict is not Verdict.FRESH]
+    names = [step.id for step in plan.steps if step.id in extra and step.verdict is not Verdict.FRESH]
     if not names:
         return ()
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -168,7 +168,7 @@ def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, fr
     """The selected ids (None: all) and the inputs pulled in with them."""
     if not options.select:
         return None, frozenset()
-    entries = loaded.entries if loaded.kept is None else (*loaded.entries, *loaded.kept.entries())
+    entries = loaded.entries if loaded.fresh_assets is None else (*loaded.entries, *loaded.fresh_assets.entries())
     chosen = select(entries, options.select, loaded.manifest.atlases)
     return chosen, pulled(loaded.entries, chosen)
 
@@ -178,7 +178,7 @@ def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:
     return settles(loaded.manifest, loaded.catalog)
 
 
-def settles(asked: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
+def settles(manifest: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
     """The same by a manifest and a model table. An attempt whose provider or model nobody knows any more is not settled."""
 
     def can(attempt: Attempt) -> bool:
@@ -189,7 +189,7 @@ def settles(asked: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
         family = catalog.families.recorded(attempt.family)
         if family is None:
             return False
-        settings = resolve.settings_of(asked, attempt.provider)
+        settings = resolve.settings_of(manifest, attempt.provider)
         row = catalog.find(attempt.family, attempt.model, True)
         if row is None or not row.resumable or settings.mode == "sync":
             return False

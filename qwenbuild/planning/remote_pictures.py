@@ -43,7 +43,7 @@ class RemotePictures:
     unknown: Mapping[str, RemoteError] = field(default_factory=dict)
     imported: Mapping[str, ActionResult] = field(default_factory=dict)
     blocked: Mapping[str, RemoteError] = field(default_factory=dict)
-    asked: frozenset[str] = frozenset()
+    queried: frozenset[str] = frozenset()
     empty: bool = False
 
     def __contains__(self, digest: object) -> bool:
@@ -51,7 +51,7 @@ class RemotePictures:
 
     def facts(self, seen: Observed) -> Observed:
         """What is true with the shared cache's pictures at hand."""
-        if not self.asked:
+        if not self.queried:
             return seen
         results = dict(seen.results)
         for key, result in self.imported.items():
@@ -85,15 +85,15 @@ def pushes(manifest: Manifest, options: Options, environ: Mapping[str, str]) -> 
 # ---------------------------------------------------------------- asking
 
 
-def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: RemotePictures) -> RemotePictures:
+def ask(loaded: Loaded, options: Options, plan: Plan, seen: Observed, before: RemotePictures) -> RemotePictures:
     """Ask for what this plan would lose or buy and was not asked for before; `before` itself when there is nothing to ask.
 
     Raises InputError for an address that cannot be used.
     """
     if options.offline:
         return before
-    digests = set(_lost(made, loaded.lock.entries, seen, loaded.manifest.remote_derived)) - before.asked
-    keys = _unnamed(made, loaded.lock.entries) - before.asked if loaded.manifest.trust == "keys" else set()
+    digests = set(_lost(plan, loaded.lock.entries, seen, loaded.manifest.remote_derived)) - before.queried
+    keys = _unnamed(plan, loaded.lock.entries) - before.queried if loaded.manifest.trust == "keys" else set()
     if not digests and not keys:
         return before
     environ = environ_of(loaded)
@@ -101,50 +101,50 @@ def ask(loaded: Loaded, options: Options, made: Plan, seen: Observed, before: Re
     if not url:
         return before
     with closing(open_remote(url, environ)) as remote:
-        asked = replace(before, url=remote.url, asked=before.asked | digests | keys)
+        answers = replace(before, url=remote.url, queried=before.queried | digests | keys)
         starting = pushes(loaded.manifest, options, environ)
         if keys and team_key(environ):
-            asked = _import(remote, asked, keys, team_key(environ), made, starting=starting)
-            digests |= {result.digest for result in asked.imported.values()}
-        return _told(remote, asked, digests, starting=starting)
+            answers = _import(remote, answers, keys, team_key(environ), plan, starting=starting)
+            digests |= {result.digest for result in answers.imported.values()}
+        return _told(remote, answers, digests, starting=starting)
 
 
-def _told(remote: Remote, asked: RemotePictures, digests: set[str], *, starting: bool) -> RemotePictures:
-    held = look(remote, digests)
-    sizes = {**asked.sizes, **held.sizes}
-    unknown = {**asked.unknown, **held.unknown}
-    if held.empty and not starting:
+def _told(remote: Remote, answers: RemotePictures, digests: set[str], *, starting: bool) -> RemotePictures:
+    stored = look(remote, digests)
+    sizes = {**answers.sizes, **stored.sizes}
+    unknown = {**answers.unknown, **stored.unknown}
+    if stored.empty and not starting:
         unknown |= dict.fromkeys(digests, never_started(remote))
     unsure = {
         key: unknown.get(result.digest) or pictureless(remote, key, result.digest)
-        for key, result in asked.imported.items()
+        for key, result in answers.imported.items()
         if result.digest not in sizes
     }
     return replace(
-        asked,
+        answers,
         sizes=sizes,
         unknown=unknown,
-        imported={key: result for key, result in asked.imported.items() if result.digest in sizes},
-        blocked={**asked.blocked, **unsure},
-        empty=held.empty and starting,
+        imported={key: result for key, result in answers.imported.items() if result.digest in sizes},
+        blocked={**answers.blocked, **unsure},
+        empty=stored.empty and starting,
     )
 
 
 def _import(
-    remote: Remote, asked: RemotePictures, keys: set[str], team: bytes, made: Plan, *, starting: bool
+    remote: Remote, answers: RemotePictures, keys: set[str], team: bytes, plan: Plan, *, starting: bool
 ) -> RemotePictures:
     """Signed receipts of keys that would be bought: somebody of the team drew them, and the lockfile is not merged yet.
 
     That there is none is believed only between two readings of VERSION.
     """
-    actions = {c.candidate.key: c.candidate.action for step in made.steps for c in step.candidates if c.candidate.key in keys}
-    imported, blocked, absent = dict(asked.imported), dict(asked.blocked), set[str]()
+    actions = {c.candidate.key: c.candidate.action for step in plan.steps for c in step.candidates if c.candidate.key in keys}
+    imported, blocked, absent = dict(answers.imported), dict(answers.blocked), set[str]()
     try:
         if not check_version(remote):
             none = {} if starting else dict.fromkeys(keys, never_started(remote))
-            return replace(asked, blocked={**blocked, **none})
+            return replace(answers, blocked={**blocked, **none})
     except RemoteError as error:
-        return replace(asked, blocked={**blocked, **dict.fromkeys(keys, error)})
+        return replace(answers, blocked={**blocked, **dict.fromkeys(keys, error)})
     for key, answer in each(lambda key: receipt(remote, key, team, signed=True), keys):
         if isinstance(answer, RemoteError):
             blocked[key] = answer
@@ -156,13 +156,13 @@ def _import(
             blocked[key] = unreadable(remote, receipt_name(key))
     if absent and (doubt := doubt_of(remote)) is not None:
         blocked |= dict.fromkeys(absent, doubt)
-    return replace(asked, imported=imported, blocked=blocked)
+    return replace(answers, imported=imported, blocked=blocked)
 
 
-def _lost(made: Plan, lock: Mapping[str, LockEntry], seen: Observed, derived: bool) -> Iterator[str]:
+def _lost(plan: Plan, lock: Mapping[str, LockEntry], seen: Observed, derived: bool) -> Iterator[str]:
     """Digests that the lockfile names for entries that lack them."""
     in_tree: Container[str] | None = None
-    for step in made.steps:
+    for step in plan.steps:
         record = lock.get(step.moved_from or step.id)
         if record is None or step.verdict is Verdict.FRESH or _is_forced(step) or not _lacks(step, record):
             continue
@@ -170,7 +170,7 @@ def _lost(made: Plan, lock: Mapping[str, LockEntry], seen: Observed, derived: bo
         names = [record.digest, record.candidates.get(step.candidates[step.used].candidate.key, "")]
         if derived:
             names += [output.digest for output in record.outputs.values()]
-        places = (seen.blobs, in_tree, seen.beside.files)
+        places = (seen.blobs, in_tree, seen.untouched.files)
         yield from (name for name in names if name and not any(name in place for place in places))
 
 
@@ -183,14 +183,16 @@ def _is_forced(step: Step) -> bool:
     return any(reason.code == "forced" for reason in step.reasons)
 
 
-def _unnamed(made: Plan, lock: Mapping[str, LockEntry]) -> set[str]:
+def _unnamed(plan: Plan, lock: Mapping[str, LockEntry]) -> set[str]:
     """Keys to be bought that the entry's lock record does not name."""
     return {
-        plan.candidate.key
-        for step in made.steps
+        picture.candidate.key
+        for step in plan.steps
         if step.verdict is Verdict.GENERATE and not _is_forced(step)
-        for plan in step.candidates
-        if plan.verdict is Verdict.GENERATE and plan.candidate.key and not _names(lock.get(step.id), plan.candidate.key)
+        for picture in step.candidates
+        if picture.verdict is Verdict.GENERATE
+        and picture.candidate.key
+        and not _names(lock.get(step.id), picture.candidate.key)
     }
 
 
@@ -201,12 +203,12 @@ def _names(record: LockEntry | None, key: str) -> bool:
 # ---------------------------------------------------------------- saying
 
 
-def said(made: Plan, shared: RemotePictures, loaded: Loaded) -> Plan:
+def said(plan: Plan, shared: RemotePictures, loaded: Loaded) -> Plan:
     """The plan with words on what comes from the shared cache, what is imported, and what cannot be told."""
-    if not shared.asked:
-        return made
-    steps = tuple(_marked(step, shared) for step in made.steps) if shared.imported else made.steps
-    return replace(made, steps=steps, notices=(*made.notices, *_notices(made, shared, loaded)))
+    if not shared.queried:
+        return plan
+    steps = tuple(_marked(step, shared) for step in plan.steps) if shared.imported else plan.steps
+    return replace(plan, steps=steps, notices=(*plan.notices, *_notices(plan, shared, loaded)))
 
 
 def _marked(step: Step, shared: RemotePictures) -> Step:
@@ -215,34 +217,34 @@ def _marked(step: Step, shared: RemotePictures) -> Step:
     return replace(step, reasons=(*step.reasons, Reason("imported", "", None, shared.url)))
 
 
-def needed(made: Plan, shared: RemotePictures) -> dict[str, Named | None]:
+def needed(plan: Plan, shared: RemotePictures) -> dict[str, Named | None]:
     """The pictures by digest (None for derived files) that this plan takes from the shared cache."""
-    found: dict[str, Named | None] = {}
-    for step in made.busy:
-        plans = [plan for plan in step.candidates if plan.verdict is Verdict.RESTORE]
+    pictures: dict[str, Named | None] = {}
+    for step in plan.busy:
+        plans = [picture for picture in step.candidates if picture.verdict is Verdict.RESTORE]
         if not plans or step.verdict is Verdict.FRESH:
             continue
         outputs = [output for output in step.outputs if output.verdict in (Verdict.RESTORE, Verdict.DERIVE)]
         copied = {output.digest for output in outputs if output.recipe and output.digest in shared.sizes}
         if len(copied) < len(outputs) or not outputs:
-            found.update((plan.digest, _named(step, plan)) for plan in plans if plan.digest in shared)
-        found.update(dict.fromkeys(copied))
-    return found
+            pictures.update((picture.digest, _named(step, picture)) for picture in plans if picture.digest in shared)
+        pictures.update(dict.fromkeys(copied))
+    return pictures
 
 
 def _named(step: Step, plan: CandidatePlan) -> Named:
     return Named(plan.candidate.key, document(plan.candidate.action), provider=step.keyed.entry.provider)
 
 
-def _notices(made: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Problem]:
-    taken = needed(made, shared)
-    come = [digest for digest in taken if digest in shared.sizes]
+def _notices(plan: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Problem]:
+    pictures = needed(plan, shared)
+    come = [digest for digest in pictures if digest in shared.sizes]
     if come:
         size = sum(shared.sizes[digest] for digest in come)
-        entries = sum(any(plan.digest in shared.sizes for plan in step.candidates) for step in made.steps)
+        entries = sum(any(picture.digest in shared.sizes for picture in step.candidates) for step in plan.steps)
         verb = "entry comes" if entries == 1 else "entries come"
         yield Problem("shared", f"{entries:,} {verb} from the shared cache {shared.url} ({size_words(size)})")
-    unsure = [digest for digest in taken if digest in shared.unknown]
+    unsure = [digest for digest in pictures if digest in shared.unknown]
     if unsure:
         hint = "a build stops at them and buys nothing; `--offline` leaves the shared cache out"
         words = f"cannot tell whether the shared cache has {_count(len(unsure))}: {shared.unknown[unsure[0]]}"

@@ -44,10 +44,10 @@ class Settler:
         """What is true of this entry now: results and attempts may have come since the plan was made."""
         cache = self._planned.cache
         record = self._planned.loaded.lock.entries.get(step.moved_from or step.id)
-        wanted = [*keys, *([record.key, *record.accepted.values()] if record else [])]
+        all_keys = [*keys, *([record.key, *record.accepted.values()] if record else [])]
         return replace(
             self._planned.seen.facts,
-            results=cache.results(wanted),
+            results=cache.results(all_keys),
             blobs=_InVault(cache),
             standing=standing(cache, keys, recoverable(self._planned.loaded)),
         )

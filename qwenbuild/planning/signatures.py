@@ -20,9 +20,9 @@ MOST = 5
 
 def losing(steps: Sequence[Step], receipts: Receipts) -> tuple[Problem, ...]:
     """The notice of a plan that makes files from pictures known to be signed; nothing where none is."""
-    deriving = [(step, made) for step in steps if (made := _made(step))]
+    deriving = [(step, paths) for step in steps if (paths := _made(step))]
     results = receipts([step.candidates[step.used].candidate.key for step, _ in deriving]) if deriving else {}
-    files = [path for step, made in deriving for path in made if _is_signed(step, results)]
+    files = [path for step, paths in deriving for path in paths if _is_signed(step, results)]
     return (marks_lost(files),) if files else ()
 
 

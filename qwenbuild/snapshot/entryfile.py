@@ -41,7 +41,7 @@ class SharedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAsset:
+class FreshRun:
     """An asset of which every entry was fresh.
 
     `print` stands for all of the manifest that its entries hang on, `read` are the files they hang on, relative to the
@@ -79,13 +79,13 @@ class Memory:
     `canonical`: its bytes are known to be those that its records give.
     """
 
-    assets: tuple[KeptAsset, ...]
+    assets: tuple[FreshRun, ...]
     loose: tuple[str, ...]
     spent: Spent
     columns: Columns
     canonical: bool = False
 
-    def pictures(self, asset: KeptAsset) -> Iterator[str]:
+    def pictures(self, asset: FreshRun) -> Iterator[str]:
         """The digests of an asset's pictures."""
         digests = self.columns.digests
         return (digest_at(digests, at) for at in range(asset.first, asset.first + asset.count))
@@ -149,7 +149,7 @@ def _parsed(rest: bytes) -> Memory | None:
     head = json.loads(line)
     parts = list(_cut(body, head["lengths"]))
     columns = _columns(parts, tuple(tuple(tags) for tags in head["labels"]))
-    assets = tuple(_asset(said) for said in head["assets"])
+    assets = tuple(_asset(fields) for fields in head["assets"])
     counts = {len(columns.ids), len(columns.prompts), len(columns.seeds), len(columns.keys) // DIGEST}
     if counts != {sum(asset.count for asset in assets)} or len(columns.numbers) != 3 * len(columns.ids):
         return None
@@ -171,6 +171,6 @@ def _columns(parts: Sequence[bytes], labels: tuple[tuple[str, ...], ...]) -> Col
     return Columns(texts[0], texts[1], keys, digests, array("q", seeds), array("I", numbers), labels)
 
 
-def _asset(said: Mapping[str, Any]) -> KeptAsset:
-    kinds = tuple(SharedRequest(**kind) for kind in said["kinds"])
-    return KeptAsset(**{**said, "kinds": kinds, "read": tuple(said["read"])})
+def _asset(fields: Mapping[str, Any]) -> FreshRun:
+    kinds = tuple(SharedRequest(**kind) for kind in fields["kinds"])
+    return FreshRun(**{**fields, "kinds": kinds, "read": tuple(fields["read"])})

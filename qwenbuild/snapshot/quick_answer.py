@@ -34,18 +34,18 @@ LOUD = frozenset(
 
 def answer(args: list[str]) -> int | None:
     """The exit code of a command that has nothing to do, its words printed; None when the walk must look."""
-    asked = _asked(args)
-    if asked is None:
+    request = _asked(args)
+    if request is None:
         return None
-    verb, said, name, quiet = asked
-    folder = said if said or name else above()
+    verb, folder_arg, name, quiet = request
+    folder = folder_arg if folder_arg or name else above()
     manifest = manifest_of(folder, name)
     if manifest is None:
         return None
     state = proven(manifest)
     if state is None or ("--locked" in args and not state.says("locked")) or (verb == "status" and not state.says("plain")):
         return None
-    if folder != said and not quiet:
+    if folder != folder_arg and not quiet:
         _line(sys.stderr, "", "", took(folder))
     _say(state, verb, quiet=quiet)
     return 0
@@ -76,8 +76,8 @@ def manifest_of(folder: str, name: str) -> str | None:
     """The manifest that `-C` and `-f` name; None when there is none, or two."""
     if name:
         return os.path.join(folder, name)
-    there = [os.path.join(folder, known) for known in NAMES if os.path.lexists(os.path.join(folder, known))]
-    return there[0] if len(there) == 1 else None
+    existing = [os.path.join(folder, file_name) for file_name in NAMES if os.path.lexists(os.path.join(folder, file_name))]
+    return existing[0] if len(existing) == 1 else None
 
 
 def above() -> str:
@@ -108,8 +108,8 @@ def _is_own(folder: str) -> bool:
     if not hasattr(os, "geteuid"):
         return True
     try:
-        there = [folder, *(path for name in NAMES if os.path.lexists(path := os.path.join(folder, name)))]
-        return all(os.stat(path).st_uid == os.geteuid() for path in there)
+        paths = [folder, *(path for name in NAMES if os.path.lexists(path := os.path.join(folder, name)))]
+        return all(os.stat(path).st_uid == os.geteuid() for path in paths)
     except OSError:
         return False
 

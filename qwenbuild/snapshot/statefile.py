@@ -83,11 +83,11 @@ class Snapshot:
 
     def outputs(self) -> dict[str, tuple[Signature, str]]:
         """The remembered digests of the tree's files, for a plan that has to be made."""
-        found = {}
+        outputs = {}
         for index in range(self.inputs, len(self.paths)):
             digest = self.digests[32 * index : 32 * index + 32]
-            found[self.paths[index]] = (self.signature(index), digest.hex())
-        return found
+            outputs[self.paths[index]] = (self.signature(index), digest.hex())
+        return outputs
 
     def says(self, name: str) -> bool:
         """Whether a fact was true when the state was written: idle, plain, locked."""
@@ -99,10 +99,10 @@ class Snapshot:
 
 def environment() -> str:
     """Everything of the environment that could change the answer, as one digest."""
-    said = sorted((name, value) for name, value in os.environ.items() if name.startswith(("QWENBUILD_", "XDG_DATA_HOME")))
+    variables = sorted((name, value) for name, value in os.environ.items() if name.startswith(("QWENBUILD_", "XDG_DATA_HOME")))
     homes = ("HOME", "USERPROFILE", "LOCALAPPDATA")
-    said += [(name, "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get(name, "")) for name in homes]
-    return word(repr(said))
+    variables += [(name, "" if "QWENBUILD_CACHE_DIR" in os.environ else os.environ.get(name, "")) for name in homes]
+    return word(repr(variables))
 
 
 def boot() -> str:
@@ -161,16 +161,16 @@ def settled(signature: Signature, moment: int) -> bool:
 
 def look(folder: str, paths: list[str]) -> tuple[list[tuple[str, Signature]], str]:
     """The signatures of inputs, and one word for where the links among them lead. Paths are relative to `folder`."""
-    found, leads = [], {}
+    signatures, leads = [], {}
     for path in paths:
         signature, lead = _input(os.path.join(folder, path))
-        found.append((path, signature))
+        signatures.append((path, signature))
         if lead:
             leads[path] = lead
         parent = os.path.dirname(path)
         if parent and parent not in leads:
             leads[parent] = os.path.relpath(os.path.realpath(os.path.join(folder, parent)), os.path.realpath(folder))
-    return found, "\0".join(f"{path}\0{lead}" for path, lead in sorted(leads.items()))
+    return signatures, "\0".join(f"{path}\0{lead}" for path, lead in sorted(leads.items()))
 
 
 def _input(path: str) -> tuple[Signature, str]:
@@ -286,8 +286,8 @@ def same_files(root: str, paths: list[str], signatures: array[int]) -> bool:
         if not all(_is_folder(folder, descriptor) for folder in folders if folder):
             return False
         look = partial(os.stat, dir_fd=descriptor, follow_symlinks=False)
-        found = map(attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"), map(look, paths))
-        return all(map(eq, found, zip(numbers, numbers, numbers, numbers, strict=True)))
+        current = map(attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"), map(look, paths))
+        return all(map(eq, current, zip(numbers, numbers, numbers, numbers, strict=True)))
     except (OSError, NotImplementedError):
         return False
     finally:
@@ -317,25 +317,25 @@ def write(
 
     Failing to write is no failure: the next build looks in full.
     """
-    known = Files()
+    listed = Files()
     for path, signature in inputs:
-        known.add(path, signature, "0" * 64)
-    known.paths += outputs.paths
-    known.signatures += outputs.signatures
-    known.digests += outputs.digests
+        listed.add(path, signature, "0" * 64)
+    listed.paths += outputs.paths
+    listed.signatures += outputs.signatures
+    listed.digests += outputs.digests
     facts = {"tool": tool(), "boot": boot(), "environment": environment(), "leads": word(leads), "inputs": str(len(inputs))}
     facts |= values
     if not any("\n" in value for value in facts.values()):
-        _replace(path_of(manifest), facts, known)
+        _replace(path_of(manifest), facts, listed)
 
 
-def _replace(path: str, values: dict[str, str], known: Files) -> None:
+def _replace(path: str, values: dict[str, str], listed: Files) -> None:
     from qwenbuild import files
 
-    paths = "\0".join(known.paths).encode("utf-8", "surrogateescape")
-    values = {**values, "count": str(len(known.paths)), "length": str(len(paths))}
+    paths = "\0".join(listed.paths).encode("utf-8", "surrogateescape")
+    values = {**values, "count": str(len(listed.paths)), "length": str(len(paths))}
     lines = "\n".join(f"{name}={value}" for name, value in values.items()).encode("utf-8", "surrogateescape")
-    rest = lines + b"\n\n" + paths + known.signatures.tobytes() + known.digests
+    rest = lines + b"\n\n" + paths + listed.signatures.tobytes() + listed.digests
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         files.replace(path, f"{MAGIC} {blake2b(rest).hexdigest()}\n".encode() + rest, durable=False)

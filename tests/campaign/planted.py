@@ -131,7 +131,7 @@ REMEMBERED = (
     Bug(
         "short: two entries may write one file",
         "planning/incremental.py",
-        " or not files.isdisjoint(mine | above):",
+        " or not files.isdisjoint(keys | above):",
         ":",
         SHORT,
     ),
@@ -145,7 +145,7 @@ REMEMBERED = (
     Bug(
         "short: an output may replace an input",
         "planning/incremental.py",
-        "return (mine | files).isdisjoint(key_below(",
+        "return (keys | files).isdisjoint(key_below(",
         "return set().isdisjoint(key_below(",
         SHORT,
     ),
@@ -170,7 +170,7 @@ REMEMBERED = (
         "if False:",
         SHORT,
     ),
-    Bug("short: an entry that others build on is kept", "planning/eligible.py", "entry.id in self.wanted or ", "", SHORT),
+    Bug("short: an entry that others build on is kept", "planning/eligible.py", "entry.id in self.referenced or ", "", SHORT),
     Bug(
         "short: an entry that builds on another is kept",
         "planning/eligible.py",
@@ -181,7 +181,7 @@ REMEMBERED = (
     Bug(
         "short: a template is not one of what an asset reads",
         "planning/eligible.py",
-        "found.update(_templates(loaded))",
+        "paths.update(_templates(loaded))",
         "pass",
         SHORT,
     ),
@@ -198,7 +198,7 @@ REMEMBERED = (
     Bug(
         "short: a palette is not one of what an asset reads",
         "planning/eligible.py",
-        "return found | {*loaded.read}",
+        "return paths | {*loaded.read}",
         "return found",
         SHORT,
     ),
@@ -214,15 +214,15 @@ REMEMBERED = (
     Bug(
         "short: a build believes files that a believed entry took over to be nobody's",
         "planning/planner.py",
-        " or path in self.seen.facts.beside.paths",
+        " or path in self.seen.facts.untouched.paths",
         "",
         BUILDS,
     ),
     Bug(
         "short: a build forgets what the believed assets read",
         "engine/remember.py",
-        "for asset in loaded.kept.assets for path in asset.read)",
-        "for asset in loaded.kept.assets for path in ())",
+        "for asset in loaded.fresh_assets.assets for path in asset.read)",
+        "for asset in loaded.fresh_assets.assets for path in ())",
         BUILDS,
     ),
     Bug(

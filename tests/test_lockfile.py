@@ -89,7 +89,7 @@ def test_a_lockfile_of_which_some_records_are_replaced_is_the_one_written_anew(
 ) -> None:
     before = {id: LockEntry(A, B, {"prompt": id}, "", {id: LockOutput()}) for id in ids} | {"z": ENTRY}
     after = {id: record for id, record in {**before, **changes}.items() if record is not None}
-    assert layout.spliced(layout.text(before, "m.yaml"), changes) == layout.text(after, "m.yaml")
+    assert layout.splice(layout.text(before, "m.yaml"), changes) == layout.text(after, "m.yaml")
 
 
 def test_what_was_written_meanwhile_is_read_before_a_record_is_replaced(project: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_was_written_meanwhile_is_read_before_a_record_is_replaced(project:
     path = project / "qwenbuild.lock"
     known = lockfile.Lock({}, True, path.read_bytes(), canonical=True)
     write(project, {"one": None})
-    lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {"three": ENTRY}, known=known)
+    lockfile.update(path, project / ".qwenbuild", "qwenbuild.yaml", lambda now: {"three": ENTRY}, as_read=known)
     assert list(lockfile.read(path).entries) == ["three", "two"]
 
 

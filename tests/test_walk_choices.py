@@ -143,9 +143,9 @@ def test_a_pick_and_its_end_leave_the_lockfile_as_it_was(built: Project) -> None
 def test_the_same_picture_keeps_its_day(built: Project) -> None:
     step = next(step for step in built.plan().plan.steps if step.id == KNIGHT)
     record = replace(lockfile.read(built.lock).entries[KNIGHT], made="2020-02-02")
-    first, second = (records.Made(plan.candidate, plan.digest, "2026-11-20") for plan in step.candidates[:2])
-    assert records.using(record, first).made == "2020-02-02"
-    assert records.using(record, second).made == "2026-11-20"
+    first, second = (records.CandidatePicture(plan.candidate, plan.digest, "2026-11-20") for plan in step.candidates[:2])
+    assert records.use(record, first).made == "2020-02-02"
+    assert records.use(record, second).made == "2026-11-20"
 
 
 def test_a_pick_stays_when_another_assets_template_changes(built: Project) -> None:

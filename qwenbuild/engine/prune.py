@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from qwenbuild import tree
 from qwenbuild.engine.sheets import remove_sheets
 from qwenbuild.lock import lockfile
-from qwenbuild.lock.records import reconciled
+from qwenbuild.lock.records import reconcile
 from qwenbuild.model import Failure, LockEntry, LockOutput, Orphan
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options
@@ -120,7 +120,7 @@ def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, st
     loaded = planned.loaded
 
     def change(now: Mapping[str, LockEntry]) -> Mapping[str, LockEntry | None]:
-        return {id: record and reconciled(loaded.lock.entries.get(id), now.get(id), record) for id, record in changes.items()}
+        return {id: record and reconcile(loaded.lock.entries.get(id), now.get(id), record) for id, record in changes.items()}
 
     if not dry and (changes or sheets):
         lockfile.update(loaded.lock_path, loaded.state, os.path.basename(loaded.manifest.file), change, sheets)

@@ -19,7 +19,7 @@ from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.lock import lockfile
-from qwenbuild.lock.records import reconciled
+from qwenbuild.lock.records import reconcile
 from qwenbuild.model import Failure, LockAtlas, LockEntry, OutcomeKind, Price, Step, Verdict
 from qwenbuild.planning import incremental
 from qwenbuild.planning.atlas_plans import busy
@@ -245,7 +245,7 @@ def _lock(
             lockfile.parse(loaded.lock.raw, loaded.lock_path) if loaded.fresh_assets else loaded.lock.entries
         )
         current = {id: now.get(id) or now.get(names.get(id, "")) for id in records}
-        new_records = {id: record and reconciled(before.get(id), current[id], record) for id, record in records.items()}
+        new_records = {id: record and reconcile(before.get(id), current[id], record) for id, record in records.items()}
         return {**dict.fromkeys(names.values()), **new_records}
 
     try:

@@ -46,15 +46,15 @@ def compare(old: Entries, new: Entries) -> tuple[Change, ...]:
     before = {id: record for id, record in old.items() if not record.orphan}
     after = {id: record for id, record in new.items() if not record.orphan}
     moves = _moves(before, after)
-    gone = set(moves.values())
-    found = []
+    moved_ids = set(moves.values())
+    changes = []
     for id in sorted({*before, *after}):
-        if id in gone:
+        if id in moved_ids:
             continue
         was = moves.get(id, "")
         change = _change(id, was, before.get(was or id), after.get(id))
-        found += [change] if change else []
-    return tuple(found)
+        changes += [change] if change else []
+    return tuple(changes)
 
 
 def _moves(before: Entries, after: Entries) -> dict[str, str]:

@@ -19,12 +19,12 @@ LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candida
 
 def record(entry: LockEntry) -> dict[str, Any]:
     """The entry as JSON values; everything but the first four fields only when it differs from its default."""
-    found: dict[str, Any] = {"action": dict(entry.action), "digest": entry.digest, "key": entry.key}
-    found["outputs"] = _outputs(entry.outputs)
+    document: dict[str, Any] = {"action": dict(entry.action), "digest": entry.digest, "key": entry.key}
+    document["outputs"] = _outputs(entry.outputs)
     for name in LATER:
         if value := getattr(entry, name):
-            found[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
-    return found
+            document[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+    return document
 
 
 def _outputs(outputs: Mapping[str, LockOutput]) -> dict[str, Any]:
@@ -32,28 +32,28 @@ def _outputs(outputs: Mapping[str, LockOutput]) -> dict[str, Any]:
 
 
 def _output(output: LockOutput) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     if output.recipe:
-        found = {"digest": output.digest, "recipe": output.recipe}
+        document = {"digest": output.digest, "recipe": output.recipe}
     elif output.orphan and output.digest:
-        found = {"digest": output.digest}
-    return {**found, "orphan": True} if output.orphan else found
+        document = {"digest": output.digest}
+    return {**document, "orphan": True} if output.orphan else document
 
 
 def text(entries: Mapping[str, LockEntry], manifest: str, atlases: Mapping[str, LockAtlas] | None = None) -> bytes:
     """The lockfile's bytes: keys sorted, two-space indent, one field a line, a final newline."""
     blocks = [_block(id, entries[id]) for id in sorted(entries)]
-    found = {"entries": _within("{}", blocks, "  "), "manifest": quoted(manifest), "version": str(VERSION)}
+    fields = {"entries": _within("{}", blocks, "  "), "manifest": quoted(manifest), "version": str(VERSION)}
     if atlases:
-        found["atlases"] = _json({name: {"outputs": _outputs(atlas.outputs)} for name, atlas in atlases.items()}, "  ")
-    return (_within("{}", [f"{quoted(name)}: {found[name]}" for name in sorted(found)], "") + "\n").encode()
+        fields["atlases"] = _json({name: {"outputs": _outputs(atlas.outputs)} for name, atlas in atlases.items()}, "  ")
+    return (_within("{}", [f"{quoted(name)}: {fields[name]}" for name in sorted(fields)], "") + "\n").encode()
 
 
 def _block(id: str, entry: LockEntry) -> str:
     return f"{quoted(id)}: {_json(record(entry), '    ')}"
 
 
-def spliced(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:
+def splice(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:
     """The text of a canonical lockfile with some records replaced, added or, where None, removed; the rest is copied."""
     start = raw.index(HEAD) + len(HEAD)
     end = raw.rindex(b'\n  },\n  "manifest": ')
@@ -74,15 +74,15 @@ def spliced(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:
 
 def _place(raw: bytes, id: str, low: int, high: int) -> int:
     """Where the first record begins, of those from `low` to `high`, that does not stand before `id`; `high` when all do."""
-    found = high
+    place = high
     while low < high:
         middle = (low + high) // 2
         at = raw.find(b'\n    "', middle, high + 5)
         if at >= 0 and _id_at(raw, at) < id:
             low = at + 1
         else:
-            found, high = at if at >= 0 else found, middle
-    return found
+            place, high = at if at >= 0 else place, middle
+    return place
 
 
 def _id_at(raw: bytes, at: int) -> str:

@@ -18,7 +18,7 @@ from qwenbuild import files
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.later import later
 from qwenbuild.lfs import pointer_oid
-from qwenbuild.lock.layout import VERSION, spliced, text
+from qwenbuild.lock.layout import VERSION, splice, text
 from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
 
 with later:
@@ -66,7 +66,7 @@ def read(path: Path) -> Lock:
         return Lock()
     except OSError as error:
         raise _error(path, "lockfile-unreadable", f"the lockfile cannot be read: {error.strerror or error}") from error
-    document = _parsed(raw, path)
+    document = _parse(raw, path)
     return Lock(document.entries, True, raw, document.atlases)
 
 
@@ -79,40 +79,40 @@ def part(path: Path, ids: Collection[str], count: int | None = None) -> Lock | N
     raw = path.read_bytes()
     if count is not None and raw.count(b'\n    "') != count:
         return None
-    found, place = {}, raw.find(b'\n  "entries": {\n')
+    entries, place = {}, raw.find(b'\n  "entries": {\n')
     for id in sorted(ids):
         name = b"\n    " + json.dumps(id, ensure_ascii=False).encode() + b": "
         start = raw.find(name + b"{\n", place)
         place = raw.find(b"\n    }", start)
         if min(start, place) < 0:
             return None
-        found[id] = _entry(json.loads(raw[start + len(name) : place + 6]))
-    return Lock(found, True, raw)
+        entries[id] = _entry(json.loads(raw[start + len(name) : place + 6]))
+    return Lock(entries, True, raw)
 
 
-def _entry(said: Mapping[str, Any]) -> LockEntry:
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
-    plain["outputs"] = {path: LockOutput(**output) for path, output in said["outputs"].items()}
+def _entry(fields: Mapping[str, Any]) -> LockEntry:
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    plain["outputs"] = {path: LockOutput(**output) for path, output in fields["outputs"].items()}
     return LockEntry(**plain)
 
 
 def parse(raw: bytes, path: Path) -> dict[str, LockEntry]:
     """The entries in a lockfile's bytes. Raises InputError naming the line where it is known."""
-    return _parsed(raw, path).entries
+    return _parse(raw, path).entries
 
 
 def document(raw: bytes, path: Path) -> Lock:
     """Everything in a lockfile's bytes. Raises InputError."""
-    found = _parsed(raw, path)
-    return Lock(found.entries, True, raw, found.atlases)
+    parsed = _parse(raw, path)
+    return Lock(parsed.entries, True, raw, parsed.atlases)
 
 
 def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
     """The atlases in a lockfile's bytes. Raises InputError."""
-    return _parsed(raw, path).atlases
+    return _parse(raw, path).atlases
 
 
-def _parsed(raw: bytes, path: Path) -> _Document:
+def _parse(raw: bytes, path: Path) -> _Document:
     if len(raw) > SIZE_LIMIT:
         raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT >> 20} MB")
     if pointer_oid(raw):
@@ -120,7 +120,7 @@ def _parsed(raw: bytes, path: Path) -> _Document:
             path, "lfs-pointer", "the lockfile is a git-LFS pointer and not the file itself; `git lfs pull` fetches it"
         )
     _refuse_conflicts(raw, path)
-    return _validated(without_mark(raw), path)
+    return _validate(without_mark(raw), path)
 
 
 def without_mark(raw: bytes) -> bytes:
@@ -139,23 +139,23 @@ def _refuse_conflicts(raw: bytes, path: Path) -> None:
 
 def _between(raw: bytes) -> str:
     """Which entries both sides changed, as far as the markers tell."""
-    found: dict[str, None] = {}
+    conflicts: dict[str, None] = {}
     entry, inside = "", False
     for line in raw.splitlines():
-        named = ENTRY_LINE(line)
-        entry = named[1].decode("utf-8", "replace") if named else entry
+        match = ENTRY_LINE(line)
+        entry = match[1].decode("utf-8", "replace") if match else entry
         if line.startswith((b"<<<<<<< ", b">>>>>>> ")):
             inside = line.startswith(b"<<<<<<< ")
         elif inside and entry and not line.startswith((b"=======", b"||||||| ")):
-            found[entry] = None
-    names = list(found)
+            conflicts[entry] = None
+    names = list(conflicts)
     if not names:
         return ""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f": both sides changed {', '.join(names[:3])}{more}"
 
 
-def _validated(raw: bytes, path: Path) -> _Document:
+def _validate(raw: bytes, path: Path) -> _Document:
     from pydantic import ValidationError
 
     try:
@@ -191,7 +191,7 @@ def _check_outputs(id: str, digests: list[str], outputs: Mapping[str, LockOutput
     """Digests become file names of the vault, paths such of the tree: neither may lead anywhere else."""
     for name, output in outputs.items():
         _check_path(id, name, raw, path)
-        digests += [found for found in (output.digest, output.recipe) if found]
+        digests += [value for value in (output.digest, output.recipe) if value]
     for digest in digests:
         if DIGEST(digest) is None:
             message = f"{digest[:80]!r} in the entry {id!r} is not a SHA-256 of 64 lower-case hex digits"
@@ -224,14 +224,14 @@ def _refuse_duplicates(raw: bytes, blocks: int, path: Path) -> None:
         return
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         for name, value in pairs:
-            if name in found:
+            if name in members:
                 raise _error(
                     path, "lockfile-duplicate", f"the lockfile holds {name!r} twice", _line_of(raw, (name,), last=True)
                 )
-            found[name] = value
-        return found
+            members[name] = value
+        return members
 
     json.loads(raw, object_pairs_hook=unique)
 
@@ -241,8 +241,8 @@ def _line_of(raw: bytes, place: tuple[Any, ...], *, last: bool = False) -> int:
     position = 0
     for part in place:
         needle = json.dumps(part, ensure_ascii=False).encode() + b":" if isinstance(part, str) else b""
-        found = raw.rfind(needle) if last else raw.find(needle, position)
-        position = found if needle and found >= 0 else position
+        offset = raw.rfind(needle) if last else raw.find(needle, position)
+        position = offset if needle and offset >= 0 else position
     return raw.count(b"\n", 0, position) + 1 if position else max(1, raw.count(b"\n"))
 
 
@@ -285,21 +285,21 @@ def update(
     manifest: str,
     change: Callable[[Mapping[str, LockEntry]], Mapping[str, LockEntry | None]],
     atlases: Mapping[str, LockAtlas | None] | None = None,
-    known: Lock | None = None,
+    as_read: Lock | None = None,
 ) -> bool:
     """Re-read the lockfile under its lock, replace only what `change` names, write if that differs. True when written.
 
-    `known` is what a caller has read of it: while its bytes are the same, nothing else of it is looked at, unless a change
+    `as_read` is what a caller has read of it: while its bytes are the same, nothing else of it is looked at, unless a change
     has to be written into bytes that are not canonical.
 
     `change` gets the entries as they are now and returns id → record, None to remove one; `atlases` are name → record alike.
     Raises InputError when the lockfile turned bad meanwhile, OSError when it cannot be written.
     """
     with locked(path, state):
-        if known is not None and not atlases and _bytes(path) == known.raw:
-            changes = {id: made for id, made in change(known.entries).items() if made != known.entries.get(id)}
-            if not changes or known.canonical:
-                return bool(changes) and _replaced(path, known.raw, spliced(known.raw, changes))
+        if as_read is not None and not atlases and _bytes(path) == as_read.raw:
+            changes = {id: record for id, record in change(as_read.entries).items() if record != as_read.entries.get(id)}
+            if not changes or as_read.canonical:
+                return bool(changes) and _replace(path, as_read.raw, splice(as_read.raw, changes))
         now = read(path)
         entries = dict(now.entries)
         for id, entry in change(now.entries).items():
@@ -310,7 +310,7 @@ def update(
         sheets = {name: atlas for name, atlas in {**now.atlases, **(atlases or {})}.items() if atlas is not None}
         if now.exists and entries == now.entries and sheets == now.atlases:
             return False
-        return _replaced(path, now.raw if now.exists else None, text(entries, manifest, sheets))
+        return _replace(path, now.raw if now.exists else None, text(entries, manifest, sheets))
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -320,7 +320,7 @@ def _bytes(path: Path) -> bytes | None:
         return None
 
 
-def _replaced(path: Path, before: bytes | None, raw: bytes) -> bool:
+def _replace(path: Path, before: bytes | None, raw: bytes) -> bool:
     if raw == before:
         return False
     files.replace(path, raw)
@@ -335,5 +335,5 @@ def replace_text(path: Path, state: Path, raw: bytes) -> None:
 
 def manifest_of(raw: bytes) -> str:
     """The manifest's name in a lockfile's bytes, "" when it says none."""
-    found = re.search(rb'^  "manifest": ("(?:[^"\\\\]|\\\\.)*"),?$', raw, re.MULTILINE)
-    return str(json.loads(found[1])) if found else ""
+    match = re.search(rb'^  "manifest": ("(?:[^"\\\\]|\\\\.)*"),?$', raw, re.MULTILINE)
+    return str(json.loads(match[1])) if match else ""

@@ -19,7 +19,7 @@ EMPTY = LockEntry("", "", {})
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CandidatePicture:
     """A candidate's picture: its digest, the day it was made, and its type where that is not what its Action says."""
 
     candidate: Candidate
@@ -28,15 +28,15 @@ class Made:
     media_type: str = ""
 
 
-def made_of(candidate: Candidate, result: ActionResult) -> Made:
+def picture_of(candidate: Candidate, result: ActionResult) -> CandidatePicture:
     """The picture of a result."""
-    told = "" if result.media_type == media_type_for(candidate.action) else result.media_type
-    return Made(candidate, result.digest, result.made, told)
+    media_type = "" if result.media_type == media_type_for(candidate.action) else result.media_type
+    return CandidatePicture(candidate, result.digest, result.made, media_type)
 
 
-def using(record: LockEntry, made: Made) -> LockEntry:
+def use(record: LockEntry, picture: CandidatePicture) -> LockEntry:
     """The record with another candidate's picture in use; the one before it stays a candidate of the same request."""
-    candidate = made.candidate
+    candidate = picture.candidate
     others: dict[str, str] = {}
     if record.key and same_request(record, candidate.action):
         others = {**record.candidates, record.key: record.digest}
@@ -44,50 +44,50 @@ def using(record: LockEntry, made: Made) -> LockEntry:
     return replace(
         record,
         key=candidate.key,
-        digest=made.digest,
+        digest=picture.digest,
         action=short_document(candidate.action),
-        made=record.made if made.digest == record.digest else made.day,
-        media_type=made.media_type,
+        made=record.made if picture.digest == record.digest else picture.day,
+        media_type=picture.media_type,
         candidates=others,
     )
 
 
-def picked(record: LockEntry, made: Made) -> LockEntry:
+def pick(record: LockEntry, picture: CandidatePicture) -> LockEntry:
     """A person chose this candidate; a rejection of it is taken back."""
-    key = made.candidate.key
-    return replace(using(record, made), picked=key, rejected=without(record.rejected, (key,)))
+    key = picture.candidate.key
+    return replace(use(record, picture), picked=key, rejected=without(record.rejected, (key,)))
 
 
-def unpicked(record: LockEntry, standing: Collection[str]) -> LockEntry:
+def unpick(record: LockEntry, standing: Collection[str]) -> LockEntry:
     """Nobody chose. A picture that only a void pick still named is no candidate of the keys `standing` now."""
-    kept = {key: digest for key, digest in record.candidates.items() if key != record.picked or key in standing}
-    return replace(record, picked="", candidates=kept)
+    candidates = {key: digest for key, digest in record.candidates.items() if key != record.picked or key in standing}
+    return replace(record, picked="", candidates=candidates)
 
 
-def rejecting(record: LockEntry, keys: Collection[str]) -> LockEntry:
+def reject(record: LockEntry, keys: Collection[str]) -> LockEntry:
     """A person never wants these candidates; a pick among them is void."""
     pick = "" if record.picked in keys else record.picked
     return replace(record, rejected=tuple(sorted({*record.rejected, *keys})), picked=pick)
 
 
-def admitting(record: LockEntry, keys: Collection[str]) -> LockEntry:
+def admit(record: LockEntry, keys: Collection[str]) -> LockEntry:
     """Rejections of these candidates are taken back; of all when none is named."""
     return replace(record, rejected=without(record.rejected, keys or record.rejected))
 
 
-def without(names: Sequence[str], gone: Collection[str]) -> tuple[str, ...]:
+def without(names: Sequence[str], removed: Collection[str]) -> tuple[str, ...]:
     """The names that are not gone."""
-    return tuple(name for name in names if name not in gone)
+    return tuple(name for name in names if name not in removed)
 
 
 def fresh_seed(candidates: Sequence[Candidate]) -> int:
     """A seed that none of the candidates has; the same on every machine, so that its picture can be shared."""
-    taken = {candidate.seed for candidate in candidates}
+    used_seeds = {candidate.seed for candidate in candidates}
     number = len(candidates)
     while True:
         text = f"{candidates[0].key}:{number}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % SEEDS
-        if seed not in taken:
+        if seed not in used_seeds:
             return seed
         number += 1
 
@@ -95,9 +95,9 @@ def fresh_seed(candidates: Sequence[Candidate]) -> int:
 # ---------------------------------------------------------------- accept
 
 
-def accepting(record: LockEntry, wanted: Sequence[Candidate]) -> LockEntry:
+def accept(record: LockEntry, candidates: Sequence[Candidate]) -> LockEntry:
     """The record under the keys wanted now, with the pictures it has: the edit between them was cosmetic."""
-    pairs = matched(record, wanted)
+    pairs = match(record, candidates)
     new_of = {old: candidate.key for candidate, old in pairs}
     digests = {record.key: record.digest, **record.candidates}
     used = next(candidate for candidate, old in pairs if old == record.key)
@@ -112,18 +112,18 @@ def accepting(record: LockEntry, wanted: Sequence[Candidate]) -> LockEntry:
     )
 
 
-def matched(record: LockEntry, wanted: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
+def match(record: LockEntry, candidates: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
     """Each candidate wanted with the key of the picture it keeps: by seed; the picture in use always finds one."""
     action = from_document(record.action)
-    known = {record.key, *record.candidates}
+    recorded_keys = {record.key, *record.candidates}
     pairs = []
-    for candidate in wanted:
+    for candidate in candidates:
         old = record.key if candidate.seed == action.seed else action_key(replace(action, seed=candidate.seed))
-        if old in known:
+        if old in recorded_keys:
             pairs.append((candidate, old))
     if all(old != record.key for _, old in pairs):
-        taken = {candidate.key for candidate, _ in pairs}
-        free = next((candidate for candidate in wanted if candidate.key not in taken), wanted[0])
+        matched_keys = {candidate.key for candidate, _ in pairs}
+        free = next((candidate for candidate in candidates if candidate.key not in matched_keys), candidates[0])
         pairs = [(free, record.key), *(pair for pair in pairs if pair[0] is not free)]
     return pairs
 
@@ -131,16 +131,16 @@ def matched(record: LockEntry, wanted: Sequence[Candidate]) -> list[tuple[Candid
 # ---------------------------------------------------------------- beside a build
 
 
-def reconciled(before: LockEntry | None, now: LockEntry | None, made: LockEntry) -> LockEntry:
-    """What to lock when a build made `made` from the record `before`, and the lockfile says `now`.
+def reconcile(before: LockEntry | None, now: LockEntry | None, new: LockEntry) -> LockEntry:
+    """What to lock when a build made `new` from the record `before`, and the lockfile says `now`.
 
     What people chose meanwhile stays. Where they chose another picture than the build's, theirs stays in use and the
     build's is a candidate; the next build settles the files, for nothing.
     """
     if now is None or now == before:
-        return made
+        return new
     chosen = replace(
-        made,
+        new,
         picked=now.picked,
         approved=now.approved,
         rejected=now.rejected,
@@ -150,7 +150,7 @@ def reconciled(before: LockEntry | None, now: LockEntry | None, made: LockEntry)
     )
     old = before or EMPTY
     repicked = now.key != old.key and now.picked != old.picked
-    if now.key == made.key or not (repicked or (now.approved and not old.approved)):
+    if now.key == new.key or not (repicked or (now.approved and not old.approved)):
         return chosen
-    found: Mapping[str, str] = {**made.candidates, made.key: made.digest, **now.candidates}
-    return replace(now, candidates={key: digest for key, digest in found.items() if key != now.key})
+    pictures: Mapping[str, str] = {**new.candidates, new.key: new.digest, **now.candidates}
+    return replace(now, candidates={key: digest for key, digest in pictures.items() if key != now.key})

@@ -82,7 +82,7 @@ def accept(options: Options, select: Sequence[str], *, dry: bool = False) -> tup
 
 
 def _accepted(wanted: Sequence[Candidate], old: LockEntry) -> LockEntry:
-    return records.accepting(old, wanted)
+    return records.accept(old, wanted)
 
 
 def _wanted(planned: Planned, step: Step, known: dict[str, str]) -> tuple[Candidate, ...]:
@@ -101,7 +101,7 @@ def _acceptance(planned: Planned, step: Step, wanted: Sequence[Candidate]) -> Ac
         return Acceptance(step.id, (), "", {}, "nothing is made yet")
     if record.key in {candidate.key for candidate in wanted}:
         return Acceptance(step.id, (), record.digest, {}, "nothing to accept: the picture is the one wanted")
-    used = next(candidate for candidate, old in records.matched(record, wanted) if old == record.key)
+    used = next(candidate for candidate, old in records.match(record, wanted) if old == record.key)
     return Acceptance(step.id, differences(record.action, document(used.action)), record.digest, step.keyed.price)
 
 
@@ -146,7 +146,7 @@ def import_picture(
 def _imported(step: Step, number: int, result: ActionResult, old: LockEntry) -> LockEntry:
     candidate = step.candidates[number - 1].candidate
     if number == step.used + 1 or not old.key:
-        moved = records.using(old, records.made_of(candidate, result))
+        moved = records.use(old, records.picture_of(candidate, result))
         return replace(moved, rejected=records.without(moved.rejected, (candidate.key,)))
     return replace(old, candidates={**old.candidates, candidate.key: result.digest})
 

@@ -45,7 +45,7 @@ def pick(options: Options, entry: str, number: int) -> Choice:
     record = record_of(planned, step)
 
     def change(old: LockEntry) -> LockEntry:
-        return records.picked(_unpicked(step, old), chosen)
+        return records.pick(_unpicked(step, old), chosen)
 
     write(planned, {step.id: change})
     now = change(record)
@@ -62,7 +62,7 @@ def drawn_from(planned: Planned, id: str) -> str:
 
 
 def _unpicked(step: Step, old: LockEntry) -> LockEntry:
-    return records.unpicked(old, [plan.candidate.key for plan in step.candidates])
+    return records.unpick(old, [plan.candidate.key for plan in step.candidates])
 
 
 def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
@@ -133,7 +133,7 @@ def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (),
             refuse_approved(step)
             _refuse_unmade(planned, step)
             wanted[step.id] = wanted[step.id] or frozenset({record_of(planned, step).key})
-    verb = records.admitting if undo else records.rejecting
+    verb = records.admit if undo else records.reject
     changes = {step.id: _settling(planned, step, _of(verb, wanted[step.id])) for step in steps}
     results = {step.id: changes[step.id](record_of(planned, step)) for step in steps}
     write(planned, changes)
@@ -213,7 +213,7 @@ def candidate_of(step: Step, number: int) -> CandidatePlan:
     return step.candidates[number - 1]
 
 
-def _made(planned: Planned, step: Step, number: int) -> records.Made:
+def _made(planned: Planned, step: Step, number: int) -> records.CandidatePicture:
     found = candidate_of(step, number)
     if not found.digest:
         raise problem("not-made", f"candidate {number} of {step.id} is not made yet", "`qwenbuild build` makes it")
@@ -236,14 +236,14 @@ def problem(code: str, message: str, hint: str = "") -> InputError:
     return InputError(message, code=code, problems=(Problem(code, message, hint=hint),))
 
 
-def _picture(planned: Planned, plan: CandidatePlan) -> records.Made:
+def _picture(planned: Planned, plan: CandidatePlan) -> records.CandidatePicture:
     """A candidate's picture with what its receipt says of it."""
     key = plan.candidate.key
     receipts = planned.cache.results([key]).get(key, ())
     receipt = next((result for result in receipts if result.digest == plan.digest), None)
     if receipt is None:
-        return records.Made(plan.candidate, plan.digest)
-    return records.made_of(plan.candidate, receipt)
+        return records.CandidatePicture(plan.candidate, plan.digest)
+    return records.picture_of(plan.candidate, receipt)
 
 
 def _settling(planned: Planned, step: Step, change: Change) -> Change:
@@ -256,7 +256,7 @@ def _settling(planned: Planned, step: Step, change: Change) -> Change:
         wanted = step.candidates[used_index([plan.candidate for plan in step.candidates], new)]
         if not wanted.digest or wanted.candidate.key == new.key:
             return new
-        return records.using(new, _picture(planned, wanted))
+        return records.use(new, _picture(planned, wanted))
 
     return settled
 

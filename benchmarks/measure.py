@@ -51,6 +51,7 @@ def run_once(contender: Contender) -> tuple[float, int, float, str]:
     if contender.before:
         contender.before()
     env = {**os.environ, **contender.env}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # a program that is compiled anew at each start is not what people run
     reader, writer = os.pipe()
     started = time.perf_counter()
     child = subprocess.Popen(

@@ -189,31 +189,31 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
 
 def attempt_from(values: Sequence[Any], body: bytes | None) -> Attempt:
     """The attempt in the values of COLUMNS, and its body. Raises BrokenSeal."""
-    found = dict(zip(COLUMNS, values, strict=True))
-    if not _body_is_whole(body, found):
-        raise BrokenSeal(f"the body of attempt {found['id']} was altered")
-    del found["task_id"], found["session"]
+    row = dict(zip(COLUMNS, values, strict=True))
+    if not _body_is_whole(body, row):
+        raise BrokenSeal(f"the body of attempt {row['id']} was altered")
+    del row["task_id"], row["session"]
     try:
-        return Attempt(**{**found, **_typed(found), "body": body or b""})
+        return Attempt(**{**row, **_typed(row), "body": body or b""})
     except (ValueError, TypeError) as error:
-        raise BrokenSeal(f"attempt {found['id']} cannot be read: {error}") from None
+        raise BrokenSeal(f"attempt {row['id']} cannot be read: {error}") from None
 
 
-def _body_is_whole(body: Any, found: Mapping[str, Any]) -> bool:
+def _body_is_whole(body: Any, row: Mapping[str, Any]) -> bool:
     """An intent without its body could be resent as something else; later states do not need it any more."""
     if body is None:
-        return str(found["state"]) != AttemptState.INTENT
-    return type(body) is bytes and hashlib.sha256(body).hexdigest() == str(found["body_sha256"])
+        return str(row["state"]) != AttemptState.INTENT
+    return type(body) is bytes and hashlib.sha256(body).hexdigest() == str(row["body_sha256"])
 
 
-def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "state": AttemptState(found["state"]),
-        "action": json.loads(found["action"]),
-        "price": price_from(found["price"]),
-        "reserved": price_from(found["reserved"]) or {},
-        "billed": price_from(found["billed"]),
-        "ticket": ticket_of(found["ticket"], found["url"]),
+        "state": AttemptState(row["state"]),
+        "action": json.loads(row["action"]),
+        "price": price_from(row["price"]),
+        "reserved": price_from(row["reserved"]) or {},
+        "billed": price_from(row["billed"]),
+        "ticket": ticket_of(row["ticket"], row["url"]),
     }
 
 

@@ -163,11 +163,11 @@ class Blobs:
         try:
             fd = self._writer.ops.open_new(target, mode, dir_fd=dir_fd)
             try:
-                found = self._fill(source, fd)
+                copied_digest = self._fill(source, fd)
             except BaseException:
                 self._drop(fd, target, dir_fd)
                 raise
-            if found != digest:
+            if copied_digest != digest:
                 self._drop(fd, target, dir_fd)
                 raise self.set_aside(digest)
             self._writer.ops.close(fd)

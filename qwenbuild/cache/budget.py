@@ -34,8 +34,8 @@ def reserve(db: sqlite3.Connection, build: str, price: Price, is_alive: Callable
     row = db.execute("SELECT limits FROM members WHERE build = ?", (build,)).fetchone()
     if row is None or not price:
         return True
-    limits, gone = price_from(row[0]) or {}, spent(db, build, is_alive)
-    if any(gone.get(unit, Decimal(0)) + amount > limits[unit] for unit, amount in price.items() if unit in limits):
+    limits, spending = price_from(row[0]) or {}, spent(db, build, is_alive)
+    if any(spending.get(unit, Decimal(0)) + amount > limits[unit] for unit, amount in price.items() if unit in limits):
         return False
     db.execute("INSERT INTO reservations (build, price) VALUES (?, ?)", (build, price_column(price)))
     return True
@@ -59,11 +59,11 @@ def spent(db: sqlite3.Connection, build: str, is_alive: Callable[[str], bool]) -
     )
     for (text,) in rows:
         _add(total, price_from(text) or {})
-    held = db.execute(
+    reservations = db.execute(
         "SELECT r.build, r.price FROM reservations r JOIN members m ON m.build = r.build WHERE m.session = ?", (session,)
     ).fetchall()
-    alive = {name: name == build or is_alive(name) for name in {name for name, _ in held}}
-    for name, text in held:
+    alive = {name: name == build or is_alive(name) for name in {name for name, _ in reservations}}
+    for name, text in reservations:
         if alive[name]:
             _add(total, price_from(text) or {})
     return total

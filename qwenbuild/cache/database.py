@@ -81,15 +81,15 @@ class Database:
         Whatever threads bring while a transaction is being synced goes into the next one together: a sync costs the same
         for one change and for ten. A change that fails takes nothing of the others back.
         """
-        mine = _Change(work)
-        self._waiting.append(mine)
+        change = _Change(work)
+        self._waiting.append(change)
         with self._lock:
-            if not mine.done:
+            if not change.done:
                 self._carry_out([self._waiting.popleft() for _ in range(len(self._waiting))])
-        if mine.error is not None:
+        if change.error is not None:
             with self._told():
-                raise mine.error
-        result: _T = mine.result
+                raise change.error
+        result: _T = change.result
         return result
 
     def _carry_out(self, changes: list[_Change]) -> None:
@@ -156,14 +156,14 @@ class Database:
 
     def _prepared(self, db: sqlite3.Connection, *, create: bool, marked: bool) -> bool:
         """See that the tables are of this version; make them in a fresh file. False when it is fresh and only looked at."""
-        found = schema.version(db)
-        if found > schema.USER_VERSION:
-            raise self._unusable(f"it was written by a newer qwenbuild (version {found}); update qwenbuild")
-        if found == 0 and marked:
+        version = schema.version(db)
+        if version > schema.USER_VERSION:
+            raise self._unusable(f"it was written by a newer qwenbuild (version {version}); update qwenbuild")
+        if version == 0 and marked:
             raise self._unusable("it is empty, though attempts were written to it")
-        if found == 0 and not create:
+        if version == 0 and not create:
             return False
-        if found == 0:
+        if version == 0:
             schema.create(db)
             self._writer.ops.fsync_folder(self.path.parent)
         if create and not marked:

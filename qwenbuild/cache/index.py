@@ -200,12 +200,12 @@ class Index:
 
     def _get(self, keys: Collection[str]) -> dict[str, bytes]:
         store = self._opened()
-        found = {}
+        values = {}
         for key in keys:
             value = store.get(key, default=_MISSING, retry=False)
             if value is not _MISSING:
-                found[key] = value
-        return found
+                values[key] = value
+        return values
 
     def _set(self, key: str, value: bytes) -> None:
         store = self._opened()

@@ -156,8 +156,8 @@ class Journal:
 
     def refuse(self, attempt: str, code: str, message: str, digest: str = "") -> Attempt:
         """This very key is refused: by the provider, not charged; or by our check of the bytes with `digest`, charged."""
-        came = {"digest": digest} if digest else {}
-        return self._move(attempt, AttemptState.REFUSED, code=code, message=message, **came)
+        fields = {"digest": digest} if digest else {}
+        return self._move(attempt, AttemptState.REFUSED, code=code, message=message, **fields)
 
     def doubt(self, attempt: str, code: str, message: str) -> Attempt:
         """Nobody can know; a person decides."""
@@ -193,26 +193,26 @@ class Journal:
                 return True
             if self._is_alive(now.build):
                 return False
-            mine = project in (None, now.project)
-            self._update(db, values, {"build": build, **({"session": budget.session_of(db, build)} if mine else {})})
+            is_own = project in (None, now.project)
+            self._update(db, values, {"build": build, **({"session": budget.session_of(db, build)} if is_own else {})})
             return True
 
     # ------------------------------------------------ questions
 
     def get(self, prefix: str) -> Attempt | None:
         """The attempt whose id begins so; None when there is none. Raises CacheError when there are several."""
-        found = self._all("WHERE substr(a.id, 1, ?) = ? LIMIT 2", (len(prefix), prefix.lower())) if prefix else []
-        if len(found) > 1:
+        matches = self._all("WHERE substr(a.id, 1, ?) = ? LIMIT 2", (len(prefix), prefix.lower())) if prefix else []
+        if len(matches) > 1:
             raise CacheError(f"several attempts begin with {prefix}; write more of the id", code="journal-prefix")
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:
         """Open attempts, oldest first: of these keys, of this project, or all."""
-        wanted = None if keys is None else frozenset(keys)
-        named = () if wanted is None or len(wanted) > ONE_QUERY else tuple(wanted)
-        among = f" AND a.key IN ({', '.join('?' * len(named))})" if named else ""
-        found = self._all(f"WHERE a.state IN ({_LIVE}){among} ORDER BY a.sent, a.rowid", named, wanted)
-        return [item for item in found if project in (None, item.project)]
+        key_set = None if keys is None else frozenset(keys)
+        parameters = () if key_set is None or len(key_set) > ONE_QUERY else tuple(key_set)
+        among = f" AND a.key IN ({', '.join('?' * len(parameters))})" if parameters else ""
+        attempts = self._all(f"WHERE a.state IN ({_LIVE}){among} ORDER BY a.sent, a.rowid", parameters, key_set)
+        return [item for item in attempts if project in (None, item.project)]
 
     def doubts(self) -> list[Attempt]:
         """Attempts in doubt, oldest first."""
@@ -224,30 +224,30 @@ class Journal:
             marks = ", ".join("?" * len(keys))
             rows = self._all(f"WHERE a.key IN ({marks}) ORDER BY a.generation", tuple(keys))
         else:
-            rows = self._all("ORDER BY a.generation", wanted=frozenset(keys))
-        found: dict[str, list[Attempt]] = {}
+            rows = self._all("ORDER BY a.generation", keys=frozenset(keys))
+        by_key: dict[str, list[Attempt]] = {}
         for item in rows:
-            found.setdefault(item.key, []).append(item)
-        return found
+            by_key.setdefault(item.key, []).append(item)
+        return by_key
 
     def stored_digests(self, keys: Collection[str]) -> dict[str, set[str]]:
         """For each key of which a picture was stored: the digests. Quick, however long the ledger; rows are not judged."""
         among = frozenset(keys)
-        named = tuple(among) if len(among) <= ONE_QUERY else ()
-        where = f" AND key IN ({', '.join('?' * len(named))})" if named else ""
-        found: dict[str, set[str]] = {}
+        parameters = tuple(among) if len(among) <= ONE_QUERY else ()
+        where = f" AND key IN ({', '.join('?' * len(parameters))})" if parameters else ""
+        digests: dict[str, set[str]] = {}
         with self._file.reading() as db:
             if db is not None and among:
-                for key, digest in db.execute(f"SELECT key, digest FROM attempts WHERE state = 'stored'{where}", named):
+                for key, digest in db.execute(f"SELECT key, digest FROM attempts WHERE state = 'stored'{where}", parameters):
                     if key in among:
-                        found.setdefault(key, set()).add(digest)
-        return found
+                        digests.setdefault(key, set()).add(digest)
+        return digests
 
     def refused(self, keys: Collection[str]) -> dict[str, Attempt]:
         """For each key whose newest attempt was refused: that attempt."""
         newest = "(SELECT MAX(generation) FROM attempts c WHERE c.key = a.key)"
-        wanted = frozenset(keys)
-        return {item.key: item for item in self._all(f"WHERE a.state = 'refused' AND a.generation = {newest}", wanted=wanted)}
+        key_set = frozenset(keys)
+        return {item.key: item for item in self._all(f"WHERE a.state = 'refused' AND a.generation = {newest}", keys=key_set)}
 
     def attempts(self, project: str | None = None) -> Iterator[Attempt]:
         """The ledger: every attempt, oldest first."""
@@ -354,13 +354,13 @@ class Journal:
         row = db.execute(f"{_SELECT} {where}", values).fetchone()
         return None if row is None else attempt_of(row)
 
-    def _all(self, where: str, values: tuple[Any, ...] = (), wanted: frozenset[str] | None = None) -> list[Attempt]:
+    def _all(self, where: str, values: tuple[Any, ...] = (), keys: frozenset[str] | None = None) -> list[Attempt]:
         with self._file.reading() as db:
             if db is None:
                 return []
             key = COLUMNS.index("key")
             rows = db.execute(f"{_SELECT} {where}", values)
-            return [attempt_of(row) for row in rows if wanted is None or row[key] in wanted]
+            return [attempt_of(row) for row in rows if keys is None or row[key] in keys]
 
 
 def _billed(billed: Price | None) -> dict[str, str | None]:

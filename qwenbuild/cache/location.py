@@ -24,9 +24,9 @@ NETWORK_TYPES = frozenset((*_SERVERS, *_CLUSTERS, *(f"fuse.{name}" for name in _
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
     """The cache's folder, absolute; nothing is made. Raises InputError when there is no home directory to put it in."""
-    named = environ.get(VARIABLE)
-    if named:
-        return Path(os.path.abspath(os.path.expanduser(named)))
+    folder = environ.get(VARIABLE)
+    if folder:
+        return Path(os.path.abspath(os.path.expanduser(folder)))
     if environ.get("XDG_DATA_HOME") and sys.platform not in ("win32", "darwin"):
         return Path(os.path.abspath(environ["XDG_DATA_HOME"])) / "qwenbuild"
     home = environ.get("HOME") or environ.get("USERPROFILE") or ""

@@ -165,27 +165,27 @@ class Receipts:
         """
         if len(keys) < SWEEP_FROM:
             return {key: stamp for key in keys if (stamp := folder_stamp(self.of_key(key)))}
-        found = {}
+        stamps = {}
         for shard in folders_of(self.folder):
             with os.scandir(shard) as entries:
                 for entry in entries:
                     if entry.name in keys:
-                        found[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
-        return found
+                        stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+        return stamps
 
     def read(self, key: str) -> tuple[Stored, ...]:
         """Every readable result of a key, newest first; the others stand in `unreadable`, and are reported."""
-        found, unreadable = [], []
+        results, unreadable = [], []
         for path in self.files(key):
             item = self._result(path, key)
             if isinstance(item, Unreadable):
                 unreadable.append(item)
                 self._report(item)
             elif item is not None:
-                found.append(item)
+                results.append(item)
         if unreadable or key in self.unreadable:
             self.unreadable[key] = tuple(unreadable)
-        return newest_first(found)
+        return newest_first(results)
 
     def files(self, key: str, *, aside: bool = False) -> list[Path]:
         """A key's receipts, by name; with `aside` also those that were set aside because they could not be read."""

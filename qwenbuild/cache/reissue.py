@@ -32,7 +32,7 @@ def complete(
     blobs: Blobs,
     receipts: Receipts,
     keys: Collection[str],
-    found: dict[str, tuple[Stored, ...]],
+    results: dict[str, tuple[Stored, ...]],
 ) -> tuple[set[str], dict[str, str]]:
     """Add to the results what only the journal, None where nothing was ever bought, still knows. The keys that this
     concerns, and a sentence for each key of which something is there that cannot be read. Raises OSError.
@@ -40,16 +40,16 @@ def complete(
     added: set[str] = set()
     damaged: dict[str, str] = {}
     try:
-        for key, item in _reissued(journal, blobs, keys, found):
+        for key, item in _reissued(journal, blobs, keys, results):
             if isinstance(item, str):
                 damaged[key] = item
             else:
-                found[key] = newest_first([*found.get(key, ()), item])
+                results[key] = newest_first([*results.get(key, ()), item])
                 added.add(key)
     except CacheError as error:  # of the journal: what receipts name is at hand all the same
-        damaged |= {key: str(error) for key in keys if not found.get(key)}
+        damaged |= {key: str(error) for key in keys if not results.get(key)}
     for key in receipts.unreadable.keys() & set(keys):
-        names = {receipt_name(item.result) for item in found.get(key, ())}
+        names = {receipt_name(item.result) for item in results.get(key, ())}
         for receipt in receipts.unreadable[key]:
             if receipt.path.name not in names:
                 damaged[key] = _words(receipt)
@@ -66,12 +66,12 @@ def _reissued(
     """
     if journal is None:
         return
-    named = {key: {item.result.digest for item in items} for key, items in results.items()}
+    receipt_digests = {key: {item.result.digest for item in items} for key, items in results.items()}
     digests = journal.stored_digests(keys)
-    short = [key for key, bought in digests.items() if not bought <= named.get(key, set())]
-    for key, attempts in journal.by_key(short).items() if short else ():
+    incomplete = [key for key, bought in digests.items() if not bought <= receipt_digests.get(key, set())]
+    for key, attempts in journal.by_key(incomplete).items() if incomplete else ():
         for attempt in attempts:
-            if attempt.state == "stored" and attempt.digest not in named.get(key, ()):
+            if attempt.state == "stored" and attempt.digest not in receipt_digests.get(key, ()):
                 item = _from_row(blobs, attempt)
                 if item is not None:
                     yield key, item

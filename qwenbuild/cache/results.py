@@ -54,18 +54,18 @@ class Results:
         The index is believed where it is as new as the folder of receipts; elsewhere the receipts are read. A result
         whose receipts were lost is taken from the index.
         """
-        wanted = frozenset(keys)
-        stamps = self._receipts.stamps(wanted)
-        indexed = self._indexed(wanted)
-        found = {key: self._results_of(key, stamps.get(key, 0), indexed.get(key)) for key in stamps.keys() | indexed.keys()}
-        self._reissue(wanted, found)
-        return {key: tuple([item.result for item in items]) for key, items in found.items() if items}
+        key_set = frozenset(keys)
+        stamps = self._receipts.stamps(key_set)
+        indexed = self._indexed(key_set)
+        results = {key: self._results_of(key, stamps.get(key, 0), indexed.get(key)) for key in stamps.keys() | indexed.keys()}
+        self._reissue(key_set, results)
+        return {key: tuple([item.result for item in items]) for key, items in results.items() if items}
 
-    def _reissue(self, keys: Collection[str], found: dict[str, tuple[Stored, ...]]) -> None:
+    def _reissue(self, keys: Collection[str], results: dict[str, tuple[Stored, ...]]) -> None:
         """Add what only the journal still knows, and note of which keys something is there that cannot be read."""
-        reissued, damaged = reissue.complete(self._journal(), self._blobs, self._receipts, keys, found)
+        reissued, damaged = reissue.complete(self._journal(), self._blobs, self._receipts, keys, results)
         self._reissued |= reissued
-        self._to_mend |= {key: found[key] for key in reissued}
+        self._to_mend |= {key: results[key] for key in reissued}
         for key in keys:
             self._unreadable.pop(key, None)
         self._unreadable |= damaged
@@ -79,10 +79,10 @@ class Results:
 
         Index and journal are busy with others' writes. Raises CacheError when a receipt is there that cannot be read.
         """
-        found = {key: self._receipts.read(key)}
+        results = {key: self._receipts.read(key)}
         if self._receipts.unreadable.get(key):
-            self._reissue((key,), found)
-        result = next((item.result for item in found[key] if self._blobs.has(item.result.digest)), None)
+            self._reissue((key,), results)
+        result = next((item.result for item in results[key] if self._blobs.has(item.result.digest)), None)
         if result is None and key in self._unreadable:
             raise CacheError(self._unreadable[key], code="cache-unreadable")
         return result
@@ -91,9 +91,9 @@ class Results:
         if record is not None and record[1] and stamp and record[0] == stamp:
             return record[1]
         items = self._receipts.read(key) if stamp else ()
-        known = record[1] if record is not None else ()
+        indexed = record[1] if record is not None else ()
         names = {item.result.attempt for item in items}
-        items = (*items, *(item for item in known if item.result.attempt not in names))
+        items = (*items, *(item for item in indexed if item.result.attempt not in names))
         if items:
             self._to_mend[key] = items
         return items
@@ -102,17 +102,17 @@ class Results:
         index = self._existing_index()
         if index is None or not keys:
             return {}
-        found = {}
+        records = {}
         for key, value in index.get(keys).items():
             try:
                 record = unseal(value)
                 if record.get("kind") != "results" or record.get("key") != key:
                     raise BrokenSeal("of another key")
                 check_version(record, VERSION)
-                found[key] = (int(record["folder"]), tuple([indexed_of(item) for item in record["results"]]))
+                records[key] = (int(record["folder"]), tuple([indexed_of(item) for item in record["results"]]))
             except (BrokenSeal, KeyError, TypeError, ValueError) as error:
                 self._notices.append(f"the index entry of {key} is broken ({error}); its receipts are read")
-        return found
+        return records
 
     def index_result(self, key: str) -> None:
         """Bring the index to what the receipts of a key say: after the journal says stored. Raises CacheError."""
@@ -155,9 +155,9 @@ class Results:
 
     def _mend(self, mending: Mapping[str, tuple[Stored, ...]]) -> None:
         for key, items in mending.items():
-            there = {receipt_name(item.result) for item in self._receipts.read(key)}
+            names = {receipt_name(item.result) for item in self._receipts.read(key)}
             for item in items:
-                if item.result.attempt and receipt_name(item.result) not in there:
+                if item.result.attempt and receipt_name(item.result) not in names:
                     self._receipts.put_again(item)
             self._reissued.discard(key)
             self._index().set(key, self.index_record(key, items))

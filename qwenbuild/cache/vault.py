@@ -252,15 +252,15 @@ class Cache:
         """The digest of the file that each recipe made, where one is known."""
         index = self._existing_index()
         records = {} if index is None else index.get(recipes)
-        found = {}
+        digests = {}
         for recipe in recipes:
             digest = derived_digest(recipe, records.get(recipe))
             if not digest:
                 record = self.receipts.derived(recipe)
                 digest = "" if record is None else str(record["digest"])
             if digest:
-                found[recipe] = digest
-        return found
+                digests[recipe] = digest
+        return digests
 
     @told
     def put_derived(self, recipe: str, digest: str, facts: Mapping[str, Any]) -> None:

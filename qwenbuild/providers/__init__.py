@@ -57,24 +57,24 @@ def build_provider(
     more = tuple(environ.get("QWENBUILD_DOWNLOAD_HOSTS", "").split())
     hosts = (*family.download_hosts, *more)
     described = Site(settings, catalog, address, key, name, hosts, waits or Waits(), **site)
-    made: Provider = provider_class(family)(described)
-    return made
+    provider: Provider = provider_class(family)(described)
+    return provider
 
 
 def provider_class(family: Family) -> Any:
     """The class that a family's row names, imported now. Raises InputError for a plug-in's that is not there or not whole."""
     module, _, name = family.provider.partition(":")
     try:
-        found = getattr(import_module(module), name)
+        cls = getattr(import_module(module), name)
     except Exception as error:
         if not family.plugin:
             raise
-        said = f"cannot be loaded: {type(error).__name__}: {error}"
-        raise broken("provider", family.name, family.plugin, said) from error
-    missing = [member for member in MEMBERS if not hasattr(found, member)] if family.plugin else []
+        message = f"cannot be loaded: {type(error).__name__}: {error}"
+        raise broken("provider", family.name, family.plugin, message) from error
+    missing = [member for member in MEMBERS if not hasattr(cls, member)] if family.plugin else []
     if missing:
         raise broken("provider", family.name, family.plugin, f"lacks `{missing[0]}`, which every provider has")
-    return found
+    return cls
 
 
 def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, str]) -> str:
@@ -85,18 +85,18 @@ def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, s
     if not family.regions.get("", "x"):
         return ""
     from_env = f"QWENBUILD_{variable(settings.name)}_BASE_URL"
-    told = environ.get(from_env, "").strip()
-    if told:
-        return _sound(told, from_env, plain="*" in family.hosts)
+    override = environ.get(from_env, "").strip()
+    if override:
+        return _sound(override, from_env, plain="*" in family.hosts)
     if settings.base_url:
         if not host_allowed(settings.base_url, family):
-            said = f"providers.{settings.name}.base_url names a host that is not the vendor's; {from_env} may"
-            raise InputError(said, code="base-url")
+            message = f"providers.{settings.name}.base_url names a host that is not the vendor's; {from_env} may"
+            raise InputError(message, code="base-url")
         return settings.base_url.rstrip("/")
     vendor = family.regions.get(settings.region) or family.regions.get("")
     if vendor is None:
-        said = f"providers.{settings.name} needs a base_url: the address of your server, or {from_env}"
-        raise InputError(said, code="base-url")
+        message = f"providers.{settings.name} needs a base_url: the address of your server, or {from_env}"
+        raise InputError(message, code="base-url")
     return vendor
 
 
@@ -121,8 +121,8 @@ def _key(settings: ProviderSettings, family: Family, environ: Mapping[str, str],
     if "*" in family.hosts:
         return value if _may_have_key(settings, environ, address) else ""
     if not value:
-        said = f"{settings.name} needs a key: set {name} in the environment or in a file `.env` beside the manifest"
-        raise CredentialsError(said, code="key-missing")
+        message = f"{settings.name} needs a key: set {name} in the environment or in a file `.env` beside the manifest"
+        raise CredentialsError(message, code="key-missing")
     if any(letter.isspace() or not letter.isprintable() or not letter.isascii() for letter in value):
         raise CredentialsError(f"the key in {name} holds white space or other characters no key has", code="key-malformed")
     return value

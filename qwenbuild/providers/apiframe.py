@@ -79,10 +79,10 @@ class Apiframe(Hosted):
     async def _link(self, data: bytes, media_type: str) -> str:
         digest = hashlib.sha256(data).hexdigest()
         async with self._uploading:
-            known = self._links.get(digest)
-            if known is None or self.waits.steady() - known[1] > LINK_LIVES_S:
-                known = self._links[digest] = (await self._uploaded(data, media_type, digest), self.waits.steady())
-            return known[0]
+            link = self._links.get(digest)
+            if link is None or self.waits.steady() - link[1] > LINK_LIVES_S:
+                link = self._links[digest] = (await self._uploaded(data, media_type, digest), self.waits.steady())
+            return link[0]
 
     async def _uploaded(self, data: bytes, media_type: str, digest: str) -> str:
         boundary, name = f"qwenbuild-{digest[:32]}", f"{digest[:16]}.{media_type.rpartition('/')[2]}"
@@ -98,8 +98,8 @@ class Apiframe(Hosted):
             raise Unavailable(f"the upload got no answer ({error.message})", code=error.code) from error
         record, request = answered(answer), answer.headers.get("x-request-id", "")
         if answer.status >= 300:
-            told = self._error(answer, record, request)
-            raise Unavailable(told.message, code=told.code) if isinstance(told, Uncertain) else told
+            problem = self._error(answer, record, request)
+            raise Unavailable(problem.message, code=problem.code) if isinstance(problem, Uncertain) else problem
         if not isinstance(record.get("url"), str):
             raise Unavailable("the upload was answered without an address", request_id=request)
         return str(record["url"])
@@ -146,9 +146,9 @@ class Apiframe(Hosted):
             raise self._error(answer, record, request)
         if answer.status == 429:
             raise self.throttled(answer, request_id=request)
-        named = record.get("id", record.get("jobId"))
+        job_id = record.get("id", record.get("jobId"))
         ended = _status(record) in ENDED or record.get("expired") is True
-        if answer.status != 200 or (named is None and ended) or named not in (None, job):
+        if answer.status != 200 or (job_id is None and ended) or job_id not in (None, job):
             raise Unavailable(
                 f"Apiframe answered HTTP {answer.status} about a job", code=str(answer.status), request_id=request
             )
@@ -170,37 +170,39 @@ class Apiframe(Hosted):
         return None
 
     def _error(self, answer: Answer, record: Mapping[str, Any], request: str) -> ProviderError:
-        status, said = answer.status, _said(record)
+        status, message = answer.status, _said(record)
         code = str(status)
         if status == 429:
-            return self.throttled(answer, said, request_id=request)
-        if not said or status in (408, 504) or status < 400:
+            return self.throttled(answer, message, request_id=request)
+        if not message or status in (408, 504) or status < 400:
             return Uncertain(f"Apiframe answered HTTP {status} with nothing that settles it", code=code, request_id=request)
         if status in (401, 402, 403, 404, 501):
-            return self._stop(status, said, record, request)
+            return self._stop(status, message, record, request)
         if status == 409:
-            words = f"{said}: the idempotency key was used with another body; please report this"
+            words = f"{message}: the idempotency key was used with another body; please report this"
             return Refused(words, code=code, request_id=request)
         if status >= 500:
-            return FailedAtProvider(said, code=code, request_id=request)
-        return self._bad_request(said, record, request)
+            return FailedAtProvider(message, code=code, request_id=request)
+        return self._bad_request(message, record, request)
 
-    def _stop(self, status: int, said: str, record: Mapping[str, Any], request: str) -> AccountStop:
+    def _stop(self, status: int, message: str, record: Mapping[str, Any], request: str) -> AccountStop:
         kind = {402: "quota", 404: "endpoint", 501: "endpoint"}.get(status, "credentials")
-        words = f"Apiframe refused the key in {self.site.key_env}: {said}" if kind == "credentials" else f"Apiframe: {said}"
+        words = (
+            f"Apiframe refused the key in {self.site.key_env}: {message}" if kind == "credentials" else f"Apiframe: {message}"
+        )
         if kind == "quota" and "creditsRequired" in record:
             need, have = record.get("creditsRequired"), record.get("creditsAvailable")
             words += f" ({vendor_words(need, 20)} credits needed, {vendor_words(have, 20)} there)"
         return AccountStop(words, kind=kind, code=str(status), request_id=request)
 
-    def _bad_request(self, said: str, record: Mapping[str, Any], request: str) -> ProviderError:
+    def _bad_request(self, message: str, record: Mapping[str, Any], request: str) -> ProviderError:
         details = record.get("details")
-        named = " ".join(details).lower() if isinstance(details, dict) else said.lower()
-        words = f"{said} ({vendor_words(details)})" if details else said
-        if any(name in named for name in SPELLED):
+        text = " ".join(details).lower() if isinstance(details, dict) else message.lower()
+        words = f"{message} ({vendor_words(details)})" if details else message
+        if any(name in text for name in SPELLED):
             other = "docs" if self.settings.dialect == "openapi" else "openapi"
-            told = f"{words}. Apiframe speaks the other dialect here: write `dialect: {other}` in providers.{self.name}"
-            return AccountStop(told, kind="endpoint", code="400", request_id=request)
+            sentence = f"{words}. Apiframe speaks the other dialect here: write `dialect: {other}` in providers.{self.name}"
+            return AccountStop(sentence, kind="endpoint", code="400", request_id=request)
         return Refused(words, code="400", request_id=request)
 
     async def clock_difference(self) -> float | None:
@@ -220,10 +222,10 @@ class Apiframe(Hosted):
         answer = await self.wire.get(f"{self.base_url}/v2/me", self._headers())
         record = answered(answer)
         report = {200: "accepted", 401: "refused", 403: "refused"}.get(answer.status, "")
-        said = "" if answer.status == 200 else vendor_words(_said(record) or f"HTTP {answer.status}")
+        message = "" if answer.status == 200 else vendor_words(_said(record) or f"HTTP {answer.status}")
         credits = _decimal(record.get("team", {}).get("credits")) if isinstance(record.get("team"), dict) else None
         return AccountReport(
-            self.name, self.family, self.base_url, reachable=bool(report), key=report, credits=credits, message=said
+            self.name, self.family, self.base_url, reachable=bool(report), key=report, credits=credits, message=message
         )
 
 

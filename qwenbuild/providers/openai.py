@@ -50,12 +50,12 @@ class OpenAI(Hosted):
         """The exact bytes of the request: every value said, because the two servers' defaults differ."""
         action = order.action
         row = self.row(action.model)
-        said: dict[str, Any] = {"model": action.model, "prompt": action.prompt, "negative_prompt": action.negative_prompt}
-        said |= {"n": 1, "size": action.size.replace("*", "x")}
+        fields: dict[str, Any] = {"model": action.model, "prompt": action.prompt, "negative_prompt": action.negative_prompt}
+        fields |= {"n": 1, "size": action.size.replace("*", "x")}
         for name, value in action.extra:
-            said[name] = float(value) if row.extra.get(name, {}).get("type") == "number" else value
-        said |= {"seed": action.seed, "response_format": "b64_json", "output_format": action.output_format}
-        return compact(said)
+            fields[name] = float(value) if row.extra.get(name, {}).get("type") == "number" else value
+        fields |= {"seed": action.seed, "response_format": "b64_json", "output_format": action.output_format}
+        return compact(fields)
 
     async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once and wait for the picture itself."""
@@ -74,8 +74,8 @@ class OpenAI(Hosted):
                 return replace(ticket, data=data)
             if isinstance(link, str) and link:
                 return replace(ticket, url=urljoin(f"{self._v1}/", link))
-        said = _said(record)
-        words = f"the server answered without a picture that can be read{': ' if said else ''}{said}"
+        message = _said(record)
+        words = f"the server answered without a picture that can be read{': ' if message else ''}{message}"
         raise Uncertain(words, code="no-picture", data=answer.body)
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:
@@ -98,8 +98,8 @@ class OpenAI(Hosted):
 
     async def bytes_of(self, url: str) -> bytes:
         """What a link brings: asked of the server itself where it is the server's own, elsewhere as any other download."""
-        parts, here = urlsplit(url), urlsplit(self._v1)
-        if (parts.scheme, parts.netloc) != (here.scheme, here.netloc):
+        parts, server = urlsplit(url), urlsplit(self._v1)
+        if (parts.scheme, parts.netloc) != (server.scheme, server.netloc):
             return await super().bytes_of(url)
         try:
             answer = await self.wire.get(url, self._headers(), cap=PICTURE_CAP_BYTES)
@@ -111,29 +111,34 @@ class OpenAI(Hosted):
         return answer.body
 
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
-        status, said = answer.status, _said(record)
+        status, message = answer.status, _said(record)
         code = str(status)
         if status == 429:
-            return self.throttled(answer, said)
-        if not said or status in (408, 504) or status < 400:
+            return self.throttled(answer, message)
+        if not message or status in (408, 504) or status < 400:
             return Uncertain(f"the server answered HTTP {status} with nothing that settles it", code=code)
         if status in (401, 403):
-            return AccountStop(f"{self.name} refused the key: {said}", kind="credentials", code=code)
-        if status == 404 or _wrong_model(said):
-            return AccountStop(f"{self.name}: {said}", kind="model", code=code)
+            return AccountStop(f"{self.name} refused the key: {message}", kind="credentials", code=code)
+        if status == 404 or _wrong_model(message):
+            return AccountStop(f"{self.name}: {message}", kind="model", code=code)
         if status >= 500:
-            return FailedAtProvider(said, code=code)
-        return Refused(said, code=code)
+            return FailedAtProvider(message, code=code)
+        return Refused(message, code=code)
 
     async def account_report(self) -> AccountReport:
         """The models that the server names."""
         answer = await self.wire.get(f"{self._v1}/models", self._headers())
         served = [str(item.get("id")) for item in answered(answer).get("data") or () if isinstance(item, dict)]
         key = {401: "refused", 403: "refused"}.get(answer.status, "accepted" if self.site.key else "not needed")
-        said = f"serves {', '.join(served)}" if served else f"HTTP {answer.status}"
+        message = f"serves {', '.join(served)}" if served else f"HTTP {answer.status}"
         reachable = answer.status < 500
         return AccountReport(
-            self.name, self.family, self.base_url, reachable=reachable, key=key if reachable else "", message=vendor_words(said)
+            self.name,
+            self.family,
+            self.base_url,
+            reachable=reachable,
+            key=key if reachable else "",
+            message=vendor_words(message),
         )
 
 
@@ -170,10 +175,10 @@ def _revised(picture: Picture, ticket: Ticket) -> Picture:
 def _said(record: Mapping[str, Any]) -> str:
     """The message of `{"detail": ...}` or `{"error": {"message": ...}}`."""
     error = record.get("error")
-    said = error.get("message") if isinstance(error, dict) else error
-    return vendor_words(said or record.get("detail") or record.get("message") or "")
+    message = error.get("message") if isinstance(error, dict) else error
+    return vendor_words(message or record.get("detail") or record.get("message") or "")
 
 
-def _wrong_model(said: str) -> bool:
-    low = said.lower()
+def _wrong_model(message: str) -> bool:
+    low = message.lower()
     return "model" in low and ("does not exist" in low or "not found" in low or "mismatch" in low)

@@ -39,11 +39,11 @@ class Qwen2512(Hosted):
     def body(self, order: Order) -> bytes:
         """The exact bytes of the request."""
         action = order.action
-        said: dict[str, Any] = {"prompt": action.prompt, "size": action.size, "seed": action.seed}
-        said["output_format"] = action.output_format
+        fields: dict[str, Any] = {"prompt": action.prompt, "size": action.size, "seed": action.seed}
+        fields["output_format"] = action.output_format
         if self.settings.webhook:
-            said["callback_url"] = self.settings.webhook
-        return compact(said)
+            fields["callback_url"] = self.settings.webhook
+        return compact(fields)
 
     async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once."""
@@ -103,22 +103,22 @@ class Qwen2512(Hosted):
         return data if status == "SUCCESS" else None
 
     def _error(self, answer: Answer, record: Mapping[str, Any], code: int) -> ProviderError:
-        said = vendor_words(record.get("message") or "")
+        message = vendor_words(record.get("message") or "")
         if answer.status == 429 or code == 429:
-            return self.throttled(answer, said)
+            return self.throttled(answer, message)
         if not _own(record) or code in (408, 504) or not 400 <= code < 600:
             return Uncertain(f"qwen-image-2512.org answered HTTP {answer.status} with nothing that settles it", code=str(code))
         if code in (401, 403):
             return AccountStop(
-                f"qwen-image-2512.org refused the key in {self.site.key_env}: {said}", kind="credentials", code=str(code)
+                f"qwen-image-2512.org refused the key in {self.site.key_env}: {message}", kind="credentials", code=str(code)
             )
-        if code == 402 or any(word in said.lower() for word in MONEY):
-            return AccountStop(f"qwen-image-2512.org: {said}", kind="quota", code=str(code))
+        if code == 402 or any(word in message.lower() for word in MONEY):
+            return AccountStop(f"qwen-image-2512.org: {message}", kind="quota", code=str(code))
         if code == 404:
-            return AccountStop(f"qwen-image-2512.org: {said}", kind="endpoint", code="404")
+            return AccountStop(f"qwen-image-2512.org: {message}", kind="endpoint", code="404")
         if code >= 500:
-            return FailedAtProvider(said, code=str(code))
-        return Refused(said, code=str(code))
+            return FailedAtProvider(message, code=str(code))
+        return Refused(message, code=str(code))
 
     async def account_report(self) -> AccountReport:
         """Ask for a task that does not exist: 404 with a good key, 401 with a bad one. The API tells no credits."""
@@ -126,8 +126,8 @@ class Qwen2512(Hosted):
         record = answered(answer)
         code = _code(answer, record)
         key = {200: "accepted", 400: "accepted", 404: "accepted", 401: "refused", 403: "refused"}.get(code, "")
-        said = "" if key == "accepted" else vendor_words(record.get("message") or f"HTTP {answer.status}")
-        return AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, message=said)
+        message = "" if key == "accepted" else vendor_words(record.get("message") or f"HTTP {answer.status}")
+        return AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, message=message)
 
 
 def _code(answer: Answer, record: Mapping[str, Any]) -> int:
@@ -161,5 +161,5 @@ def _named(task: Mapping[str, Any]) -> str:
 
 def _credits(task: Mapping[str, Any]) -> dict[str, Decimal] | None:
     credits = task.get("consumed_credits")
-    known = isinstance(credits, int | float) and not isinstance(credits, bool)
-    return {"qwen2512": Decimal(str(credits))} if known else None
+    is_number = isinstance(credits, int | float) and not isinstance(credits, bool)
+    return {"qwen2512": Decimal(str(credits))} if is_number else None

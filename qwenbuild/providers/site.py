@@ -136,8 +136,8 @@ class Hosted:
     def own(self, ticket: Ticket) -> None:
         """Raises Waiting when the ticket was given at another address, where this key must not be sent."""
         if ticket.base_url != self.base_url:
-            told = f"accepted at {urlsplit(ticket.base_url).hostname}, and this build asks {self.site.host}"
-            raise Waiting(f"{told}; build with the settings it was sent with to fetch it", code="other-site")
+            message = f"accepted at {urlsplit(ticket.base_url).hostname}, and this build asks {self.site.host}"
+            raise Waiting(f"{message}; build with the settings it was sent with to fetch it", code="other-site")
 
     async def picture(
         self,
@@ -202,9 +202,9 @@ async def checked(data: bytes, action: Action, accept: Collection[str], facts: P
     """The bytes as a Picture with `facts` about it. Raises ValueError when their structure, type or size is wrong."""
     size = pixels(action.size)
     quick = len(data) <= QUICK and sniff(data) == "image/png"  # its checksums take less than the way to a thread and back
-    found = check(data, size, accept) if quick else await asyncio.to_thread(check, data, size, accept)
-    known = facts or Picture(b"", "", 0, 0)
-    return replace(known, data=data, media_type=found.media_type, width=found.width, height=found.height)
+    structure = check(data, size, accept) if quick else await asyncio.to_thread(check, data, size, accept)
+    base = facts or Picture(b"", "", 0, 0)
+    return replace(base, data=data, media_type=structure.media_type, width=structure.width, height=structure.height)
 
 
 def pixels(size: str) -> tuple[int, int] | None:
@@ -228,10 +228,10 @@ def answered(answer: Answer) -> Mapping[str, Any]:
     return answer.json() or {}
 
 
-def failure(said: str, request_id: str = "") -> ProviderError:
+def failure(message: str, request_id: str = "") -> ProviderError:
     """The error of a task that failed, from free text: refused for its content or its input, else the provider's own."""
-    words = vendor_words(said) or "the provider gives no reason"
-    low = said.lower()
+    words = vendor_words(message) or "the provider gives no reason"
+    low = message.lower()
     if any(word in low for word in CONTENT):
         return Refused(words, code="content", request_id=request_id)
     if any(word in low for word in INPUT):

@@ -68,21 +68,21 @@ def collect(cache: Cache, reachable: Reachable, *, apply: bool = False, now: flo
     now = cache.now() if now is None else now
     with cache.builds.none_running() if apply else contextlib.nullcontext():
         attempts = list(cache.journal.attempts())
-        found = _unreachable(cache, reachable, attempts, now)
-        cost, unknown = _cost(cache, found, attempts)
+        garbage = _unreachable(cache, reachable, attempts, now)
+        cost, unknown = _cost(cache, garbage, attempts)
         leftovers = tuple(_leftovers(cache, now))
         if apply:
-            _remove(cache, found, leftovers)
-    size = sum(found.blobs.values()) + sum(path.stat().st_size for path in leftovers if path.exists())
-    return GcReport(tuple(found.blobs), tuple(found.keys), size, cost, unknown, found.young, leftovers, apply)
+            _remove(cache, garbage, leftovers)
+    size = sum(garbage.blobs.values()) + sum(path.stat().st_size for path in leftovers if path.exists())
+    return GcReport(tuple(garbage.blobs), tuple(garbage.keys), size, cost, unknown, garbage.young, leftovers, apply)
 
 
 def _unreachable(cache: Cache, reachable: Reachable, attempts: Collection[Attempt], now: float) -> _Finding:
-    found = _Finding()
-    kept = set(reachable.digests)
+    garbage = _Finding()
+    needed = set(reachable.digests)
     for attempt in attempts:
         if attempt.live:
-            kept |= {attempt.digest, attempt.ticket.digest if attempt.ticket else ""}
+            needed |= {attempt.digest, attempt.ticket.digest if attempt.ticket else ""}
     others: dict[str, tuple[str, ...]] = {}
     everything = {*cache.receipts.keys(), *reachable.keys}
     results = cache.results(everything)
@@ -90,18 +90,18 @@ def _unreachable(cache: Cache, reachable: Reachable, attempts: Collection[Attemp
     for key in everything:
         digests = tuple(result.digest for result in results.get(key, ()))
         if key in reachable.keys or any(attempt.live for attempt in attempts if attempt.key == key):
-            kept.update(digests)
+            needed.update(digests)
         else:
             others[key] = digests
     for entry in cache.blobs.sweep():
         status = entry.stat(follow_symlinks=False)
-        if entry.name not in kept and now - status.st_mtime < YOUNG_SECONDS:
-            found.young += 1
-            kept.add(entry.name)
-        if entry.name not in kept:
-            found.blobs[entry.name] = status.st_size
-    found.keys = {key: digests for key, digests in others.items() if not kept.intersection(digests)}
-    return found
+        if entry.name not in needed and now - status.st_mtime < YOUNG_SECONDS:
+            garbage.young += 1
+            needed.add(entry.name)
+        if entry.name not in needed:
+            garbage.blobs[entry.name] = status.st_size
+    garbage.keys = {key: digests for key, digests in others.items() if not needed.intersection(digests)}
+    return garbage
 
 
 def _refuse_unreadable(cache: Cache, keys: Collection[str]) -> None:
@@ -116,11 +116,11 @@ def _refuse_unreadable(cache: Cache, keys: Collection[str]) -> None:
         raise CacheError(f"nothing is removed: {words}", code="cache-unreadable")
 
 
-def _cost(cache: Cache, found: _Finding, attempts: Collection[Attempt]) -> tuple[Price, int]:
+def _cost(cache: Cache, garbage: _Finding, attempts: Collection[Attempt]) -> tuple[Price, int]:
     prices = {attempt.id: attempt.billed if attempt.billed is not None else attempt.price for attempt in attempts}
     total: dict[str, Decimal] = {}
     unknown = 0
-    for key in found.keys:
+    for key in garbage.keys:
         for item in cache.receipts.read(key):
             price = item.result.billed if item.result.billed is not None else prices.get(item.result.attempt)
             unknown += price is None
@@ -131,24 +131,24 @@ def _cost(cache: Cache, found: _Finding, attempts: Collection[Attempt]) -> tuple
 
 def _leftovers(cache: Cache, now: float) -> list[Path]:
     """Temporary files of processes that died."""
-    found = []
+    leftovers = []
     for folder, _, names in os.walk(cache.root):
         for name in names:
             path = Path(folder) / name
             if name.startswith(".") and name.endswith(TEMP_SUFFIX) and now - path.lstat().st_mtime > YOUNG_SECONDS:
-                found.append(path)
-    return found
+                leftovers.append(path)
+    return leftovers
 
 
-def _remove(cache: Cache, found: _Finding, leftovers: Collection[Path]) -> None:
+def _remove(cache: Cache, garbage: _Finding, leftovers: Collection[Path]) -> None:
     ops = cache.writer.ops
-    cache.forget_index(found.keys)
-    for key in found.keys:
+    cache.forget_index(garbage.keys)
+    for key in garbage.keys:
         for path in cache.receipts.files(key, aside=True):
             ops.unlink(path)
         with contextlib.suppress(OSError):
             ops.rmdir(cache.receipts.of_key(key))
-    for digest in found.blobs:
+    for digest in garbage.blobs:
         ops.unlink(cache.blobs.path(digest))
     for path in leftovers:
         ops.unlink(path)

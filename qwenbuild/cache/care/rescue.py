@@ -67,13 +67,13 @@ def _rescued(project: Path) -> Iterator[tuple[Path, str, bytes]]:
 
 
 def _adopt_one(cache: Cache, path: Path, key: str, data: bytes) -> Adopted:
-    beside = path.with_name(f"{path.name}.json")
+    sidecar = path.with_name(f"{path.name}.json")
     digest = cache.put_blob(data)
-    result = _receipt(beside, key, digest)
+    result = _receipt(sidecar, key, digest)
     if result is not None:
         cache.put_result(result)
         _settle(cache, result)
-    for done in (path, beside):
+    for done in (path, sidecar):
         with contextlib.suppress(FileNotFoundError):
             cache.writer.ops.unlink(done)
     return Adopted(key, digest, result)

@@ -79,9 +79,9 @@ def verify(cache: Cache, *, full: bool = True) -> Report:
     named: set[str] = set()
     results = 0
     for key in cache.receipts.keys():  # noqa: SIM118 - a method of our own
-        found = cache.receipts.read(key)
-        results += len(found)
-        named.update(item.result.digest for item in found)
+        receipts = cache.receipts.read(key)
+        results += len(receipts)
+        named.update(item.result.digest for item in receipts)
     derived = [cache.receipts.derived(recipe) for recipe in cache.receipts.recipes()]
     notices = tuple(cache.notices)
     cache.notices[:0] = before
@@ -123,9 +123,9 @@ def salvage(cache: Cache) -> tuple[int, int]:
                 rows.append(row)
                 bodies.append((row[0], body))
     journal.start_over()
-    for beside in (path.with_name(f"{path.name}-journal"), path):
-        if beside.exists():
-            cache.writer.move_aside(beside, f"journal.corrupt{'-hot' if beside != path else ''}")
+    for file in (path.with_name(f"{path.name}-journal"), path):
+        if file.exists():
+            cache.writer.move_aside(file, f"journal.corrupt{'-hot' if file != path else ''}")
     with contextlib.suppress(FileNotFoundError):
         cache.writer.ops.unlink(journal.mark)
     _write_anew(cache, rows, [item for item in bodies if item[1] is not None])

@@ -77,11 +77,11 @@ SLOW = 30.0
 SENTENCES = {
     "credentials": "DashScope {region} refused the key in {key_env} ({code}). A key works in one region only: "
     "this build asks {region}; if the key is {other}'s, write `region: {other}`",
-    "arrears": "the DashScope account is not in good standing ({code}): {said}. Settle the bill, then build again",
-    "quota": "the quota of {model} is used up ({code}): {said}. "
+    "arrears": "the DashScope account is not in good standing ({code}): {message}. Settle the bill, then build again",
+    "quota": "the quota of {model} is used up ({code}): {message}. "
     "Switch off “free tier only” in the console or name another model",
-    "model": "DashScope {region} does not give {model} to this account ({code}): {said}",
-    "endpoint": "DashScope {region} does not take this call for {model} ({code}): {said}",
+    "model": "DashScope {region} does not give {model} to this account ({code}): {message}",
+    "endpoint": "DashScope {region} does not take this call for {model} ({code}): {message}",
 }
 OTHER = {"singapore": "beijing", "beijing": "singapore"}
 
@@ -94,11 +94,11 @@ def meaning_of(status: int, code: str, message: str) -> Meaning:
         return "model"
     if "free allocated quota exceeded" in message.lower():
         return "quota"
-    known = _known(code)
-    if status == 429 and known not in ON_429:
+    meaning = _known(code)
+    if status == 429 and meaning not in ON_429:
         return "throttled"
-    if known is not None:
-        return known
+    if meaning is not None:
+        return meaning
     if status >= 500 or status == 0:
         return "failed"
     return STATUSES.get(status, "refused")
@@ -120,7 +120,7 @@ def _known(code: str) -> Meaning | None:
 def error_of(
     status: int,
     code: str,
-    said: str,
+    message: str,
     *,
     request_id: str = "",
     retry_after: float | None = None,
@@ -129,8 +129,8 @@ def error_of(
     model: str = "the model",
 ) -> ProviderError:
     """The error of our tree. In a task (`status` 0) an error of pace or time is a failure: the task has ended."""
-    meaning = meaning_of(status, code, said)
-    words = f"{code}: {said}" if code else said
+    meaning = meaning_of(status, code, message)
+    words = f"{code}: {message}" if code else message
     if status == 0 and (meaning in PACE or meaning == "uncertain"):
         meaning = "failed"
     if meaning == "refused":
@@ -143,6 +143,11 @@ def error_of(
         pause = retry_after if retry_after is not None or meaning != "slow" else SLOW
         return Throttled(words, retry_after=pause, narrow=meaning == "narrow", code=code, request_id=request_id)
     sentence = SENTENCES[meaning].format(
-        region=region, other=OTHER.get(region, "another region"), key_env=key_env, code=code or status, said=said, model=model
+        region=region,
+        other=OTHER.get(region, "another region"),
+        key_env=key_env,
+        code=code or status,
+        message=message,
+        model=model,
     )
     return AccountStop(sentence, kind=meaning, code=code, request_id=request_id)

@@ -108,11 +108,11 @@ class DashScope(Hosted):
         return replace(ticket, task_id=task, facts={"call": "async", "accepted": self.waits.wall()})
 
     def _ready_ticket(self, ticket: Ticket, record: Mapping[str, Any]) -> Ticket:
-        found = items(mapping(record.get("output")))
-        urls = [item.url for item in found if item.url]
+        results = items(mapping(record.get("output")))
+        urls = [item.url for item in results if item.url]
         if urls:
             return replace(ticket, url=urls[0], facts={"call": "sync", "accepted": self.waits.wall(), "others": urls[1:]})
-        fault = next((item.fault for item in found if item.fault), None) or fault_of(record)
+        fault = next((item.fault for item in results if item.fault), None) or fault_of(record)
         if fault is None:
             raise Uncertain("DashScope answered without a picture and without an error", request_id=ticket.request_id)
         raise self._unproven(fault, ticket.request_id)
@@ -181,11 +181,11 @@ class DashScope(Hosted):
         return None
 
     def _result(self, output: Mapping[str, Any], ticket: Ticket, action: Action) -> tuple[list[str], str]:
-        found = items(output)
-        urls = [item.url for item in found if item.url]
+        results = items(output)
+        urls = [item.url for item in results if item.url]
         if urls:
-            return urls, next((item.actual_prompt for item in found if item.actual_prompt), "")
-        fault = next((item.fault for item in found if item.fault), None)
+            return urls, next((item.actual_prompt for item in results if item.actual_prompt), "")
+        fault = next((item.fault for item in results if item.fault), None)
         if fault is not None:
             raise self._said(0, fault.code, fault.message, ticket.request_id, action.model)
         raise NotFetched("DashScope says that the task succeeded, and names no picture", url="", gone=True)
@@ -329,19 +329,19 @@ def _message(order: Order) -> dict[str, Any]:
 
 def _parameters(row: Model, action: Action) -> dict[str, Any]:
     """Every parameter with its value said, so that a changed default of the server changes no picture."""
-    said: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if action.size and "size" in row.params:
-        said["size"] = action.size
+        parameters["size"] = action.size
     if row.n:
-        said["n"] = row.n
+        parameters["n"] = row.n
     for name in ("prompt_extend", "watermark"):
         if name in row.params:
-            said[name] = getattr(action, name)
-    said["seed"] = action.seed
+            parameters[name] = getattr(action, name)
+    parameters["seed"] = action.seed
     for name, value in action.extra:
         numeric = isinstance(value, str) and row.extra.get(name, {}).get("type") == "number"
-        said[name] = float(value) if numeric else value
-    return said
+        parameters[name] = float(value) if numeric else value
+    return parameters
 
 
 def _asked(body: bytes) -> str | None:

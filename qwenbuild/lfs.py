@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-LARGEST: Final = 1023
+POINTER_BYTES_MAX: Final = 1023
 """Bytes: the specification says that a pointer is smaller than 1024."""
 POINTER: Final = "pointer"
 """Reason of a file: a pointer to the very bytes that are wanted."""
@@ -25,7 +25,7 @@ _POINTER = re.compile(
 
 def pointer_oid(data: bytes) -> str:
     """The SHA-256 of the file that a pointer stands for, in hex; "" for anything that is no pointer."""
-    if len(data) > LARGEST:
+    if len(data) > POINTER_BYTES_MAX:
         return ""
     match = _POINTER.fullmatch(data)
     return match[1].decode() if match else ""

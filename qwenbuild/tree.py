@@ -25,10 +25,10 @@ Signature = tuple[int, int, int, int]
 Remembered = Mapping[str, tuple[Signature, str]]
 """Path to the signature under which its digest was known, and the digest."""
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 BATCH = 64
 SUFFIX = ".qwb-tmp"
-STALE = 600.0
+STALE_S = 600.0
 """Seconds after which a temporary file is nobody's: writing one takes milliseconds."""
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 DIRECTORY = getattr(os, "O_DIRECTORY", 0)
@@ -195,7 +195,7 @@ def sweep(root: Path, paths: Collection[str]) -> None:
 
 def _is_stale(item: os.DirEntry[str]) -> bool:
     status = item.stat(follow_symlinks=False)
-    return stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE
+    return stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE_S
 
 
 Place = tuple["int | str", str]

@@ -11,7 +11,7 @@ import pytest
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
-from qwenbuild.project.keyfile import LARGEST, Environment, ignored
+from qwenbuild.project.keyfile import KEYFILE_BYTES_MAX, Environment, ignored
 from tests.walking import Project
 
 PACKAGE = Path(__file__).parent.parent / "qwenbuild"
@@ -83,7 +83,7 @@ UNREADABLE: dict[str, Callable[[Path], object]] = {
     "NUL bytes": lambda path: path.write_bytes(b"DASHSCOPE_API_KEY=sk-\0\n"),
     "a folder": Path.mkdir,
     "a pipe": os.mkfifo,
-    "too large": lambda path: path.write_text("# x\n" * (LARGEST // 4 + 1)),
+    "too large": lambda path: path.write_text("# x\n" * (KEYFILE_BYTES_MAX // 4 + 1)),
     "a link to nothing": lambda path: path.symlink_to("gone"),
     "a loop of links": lambda path: path.symlink_to(".env"),
 }

@@ -9,7 +9,7 @@ import pytest
 
 from qwenbuild.run import waits as run_waits
 from qwenbuild.run.failures import STOP_AFTER, Failures
-from qwenbuild.run.waits import FORGETS, Flight, OpenWaits
+from qwenbuild.run.waits import FLIGHTS_KEPT, Flight, OpenWaits
 
 # ---------------------------------------------------------------- pausing
 
@@ -72,17 +72,17 @@ def flight(state: Any = "sent", maker: str = "maker m", entry: str = "a", since:
 
 def test_requests_that_are_over_are_remembered_up_to_256_and_those_on_their_way_always() -> None:
     told = OpenWaits(lambda: 0.0)
-    for number in range(FORGETS):
+    for number in range(FLIGHTS_KEPT):
         told.add(f"over{number}", flight("accepted"))
-    assert len(told.flights) == FORGETS == 256
+    assert len(told.flights) == FLIGHTS_KEPT == 256
     told.add("new", flight())
     assert set(told.flights) == {"new"}
-    assert told.room == FORGETS
-    for number in range(FORGETS - 1):
+    assert told.room == FLIGHTS_KEPT
+    for number in range(FLIGHTS_KEPT - 1):
         told.add(str(number), flight())
-    assert len(told.flights) == FORGETS
+    assert len(told.flights) == FLIGHTS_KEPT
     told.add("one more", flight())
-    assert (len(told.flights), told.room) == (FORGETS + 1, 2 * FORGETS)
+    assert (len(told.flights), told.room) == (FLIGHTS_KEPT + 1, 2 * FLIGHTS_KEPT)
 
 
 def test_what_is_accepted_counts_while_its_attempt_is_collected() -> None:

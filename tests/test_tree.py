@@ -97,7 +97,7 @@ def test_many_files_are_hashed_on_threads_with_the_same_result(tmp_path: Path) -
 
 
 def test_only_old_temporary_files_are_swept_away(tmp_path: Path) -> None:
-    for name, age in (("young", 0), ("old", 2 * tree.STALE)):
+    for name, age in (("young", 0), ("old", 2 * tree.STALE_S)):
         path = tmp_path / f".a.png.{name}{tree.SUFFIX}"
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age,) * 2)

@@ -58,10 +58,10 @@ def test_leaving_is_told_by_how_far_a_request_came_and_who_can_settle_it(state: 
 
 def test_what_is_over_is_not_in_flight_and_not_remembered_for_ever() -> None:
     flying = OpenWaits(lambda: 0.0, set())
-    for number in range(3 * waits.FORGETS):
+    for number in range(3 * waits.FLIGHTS_KEPT):
         flying.add(str(number), Flight("a", "maker", True, 0.0, "accepted"))
     assert (flying.leaving(), flying.flying()) == ([], {})
-    assert len(flying.flights) <= waits.FORGETS
+    assert len(flying.flights) <= waits.FLIGHTS_KEPT
 
 
 @pytest.mark.parametrize(

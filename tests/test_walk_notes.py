@@ -106,10 +106,10 @@ def test_a_note_to_what_is_not_made_yet_is_refused_and_nothing_is_written(shield
 
 
 def test_a_note_has_its_longest(built: Project) -> None:
-    note(built, "é" * notes.LONGEST)
+    note(built, "é" * notes.NOTE_LENGTH_MAX)
     with pytest.raises(InputError, match="4,001 characters; 4,000 is the most"):
-        note(built, "x" * (notes.LONGEST + 1))
-    assert noted(built) == "é" * notes.LONGEST
+        note(built, "x" * (notes.NOTE_LENGTH_MAX + 1))
+    assert noted(built) == "é" * notes.NOTE_LENGTH_MAX
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Intent:
     names_attempt: str = ""
 
 
-SAID = ("build", "project", "entry", "key", "provider", "family", "account", "base_url", "model", "names_attempt")
+PLAIN_FIELDS = ("build", "project", "entry", "key", "provider", "family", "account", "base_url", "model", "names_attempt")
 """The fields of an intent that stand in the journal as they are."""
 
 

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qwenbuild.cache.fsops import CHUNK, READ_ONLY, READING, Writer, read_file, same_bytes, write_all
+from qwenbuild.cache.fsops import CHUNK_BYTES, READ_ONLY_MODE, READING, Writer, read_file, same_bytes, write_all
 from qwenbuild.cache.seal import seal, sha256, without_query
 from qwenbuild.errors import CacheError
 
 FICLONE = 0x40049409
 """linux/fs.h: share the bytes of another file until one of the two is changed."""
 
-HELD = 64 << 20
+HELD_BYTES_MAX = 64 << 20
 """Bytes of pictures on their way from the network to the tree that are held in memory at most."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -105,23 +105,23 @@ class Blobs:
             if durable:
                 self._writer.settle(path)
             return digest
-        self._writer.write(path, data, mode=READ_ONLY, durable=durable)
+        self._writer.write(path, data, mode=READ_ONLY_MODE, durable=durable)
         if not same_bytes(path, data):
             raise self.set_aside(digest)
         return digest
 
     def hold(self, data: bytes, digest: str) -> None:
-        """Keep bytes that `put` has just stored in memory until `fill` asks for them, the newest `HELD` bytes of them."""
+        """Keep bytes that `put` has just stored in memory until `fill` asks for them; the oldest go first."""
         with self._holding:
             self._held[digest] = data
-            while sum(map(len, self._held.values())) > HELD:
+            while sum(map(len, self._held.values())) > HELD_BYTES_MAX:
                 del self._held[next(iter(self._held))]
 
     def put_again(self, data: bytes, digest: str) -> None:
         """Store bytes that were just verified and can be had again: nothing is synced, and nothing read back."""
         path = self.path(digest)
         if not self._holds(path, digest):
-            self._writer.write(path, data, mode=READ_ONLY, durable=False)
+            self._writer.write(path, data, mode=READ_ONLY_MODE, durable=False)
 
     def _holds(self, path: Path, digest: str) -> bool:
         try:
@@ -147,7 +147,7 @@ class Blobs:
         """Keep bytes that were paid for and failed a check, with a sealed note about them; the bytes' path."""
         digest = sha256(data)
         path = self.aside / digest
-        self._writer.write(path, data, mode=READ_ONLY)
+        self._writer.write(path, data, mode=READ_ONLY_MODE)
         record = {"kind": "quarantine", "v": 1, "digest": digest, "size": len(data), "note": without_query(note)}
         self._writer.write(path.with_name(f"{digest}.json"), seal(record))
         return path
@@ -193,7 +193,7 @@ class Blobs:
         with _copying():
             cloned = _clone(source, fd)
         hasher = hashlib.sha256()
-        while chunk := os.read(source, CHUNK):
+        while chunk := os.read(source, CHUNK_BYTES):
             hasher.update(chunk)
             if not cloned:
                 with _copying():

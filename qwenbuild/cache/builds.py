@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from qwenbuild.cache.fsops import PRIVATE, READING, Writer
+from qwenbuild.cache.fsops import PRIVATE_MODE, READING, Writer
 from qwenbuild.errors import CacheError
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -79,7 +79,7 @@ class Builds:
         try:
             build_id = uuid.uuid4().hex
             path = self.path(build_id)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), PRIVATE)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
             if not _lock(fd, shared=False, wait=False):
                 os.close(fd)
                 raise CacheError(f"{path} cannot be locked", code="cache-lock")
@@ -128,7 +128,7 @@ class Builds:
     def _gate(self, *, shared: bool, wait: bool) -> int | None:
         if sys.platform == "win32":  # pragma: no cover
             return self._windows_gate(shared=shared)
-        fd = os.open(self.folder / "gate", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE)
+        fd = os.open(self.folder / "gate", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
         if _lock(fd, shared=shared, wait=wait):
             return fd
         os.close(fd)
@@ -138,7 +138,7 @@ class Builds:
         """Without shared locks the gate is a look at who is alive."""
         if not shared and self.alive():
             return None
-        return os.open(self.folder / "gate", os.O_RDWR | os.O_CREAT, PRIVATE)
+        return os.open(self.folder / "gate", os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
 
     def _known(self) -> list[str]:
         try:

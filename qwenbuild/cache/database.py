@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from qwenbuild.cache import schema
 from qwenbuild.cache.attempts import COLUMNS, row_seal
-from qwenbuild.cache.fsops import PRIVATE, Writer
+from qwenbuild.cache.fsops import PRIVATE_MODE, Writer
 from qwenbuild.cache.seal import BrokenSeal
 from qwenbuild.errors import CacheError
 
@@ -141,7 +141,7 @@ class Database:
         if identity is None:
             self._writer.folder(self.path.parent)
             with contextlib.suppress(FileExistsError):
-                self._writer.ops.close(self._writer.ops.open_new(self.path, PRIVATE))
+                self._writer.ops.close(self._writer.ops.open_new(self.path, PRIVATE_MODE))
         db = schema.connect(self.path)
         try:
             usable = self._prepared(db, create=create, marked=marked)

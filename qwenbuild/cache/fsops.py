@@ -16,12 +16,12 @@ from pathlib import Path
 
 from qwenbuild.files import rename
 
-PRIVATE = 0o600
-READ_ONLY = 0o444
-PRIVATE_FOLDER = 0o700
+PRIVATE_MODE = 0o600
+READ_ONLY_MODE = 0o444
+PRIVATE_FOLDER_MODE = 0o700
 TEMP_SUFFIX = ".tmp"
-CHUNK = 1 << 20
-PIECE = 1 << 18
+CHUNK_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -82,7 +82,7 @@ class FileOps:
 
     def mkdir(self, path: Path) -> None:
         """Make one folder, for its owner only."""
-        os.mkdir(path, PRIVATE_FOLDER)
+        os.mkdir(path, PRIVATE_FOLDER_MODE)
 
     def unlink(self, path: Path) -> None:
         """Remove a file; Windows refuses read-only ones, so they are made writable first."""
@@ -108,13 +108,13 @@ def write_all(ops: FileOps, fd: int, data: bytes) -> None:
         rest = rest[count:]
 
 
-def create_file(ops: FileOps, path: Path, data: bytes, *, mode: int = PRIVATE, durable: bool = True) -> None:
+def create_file(ops: FileOps, path: Path, data: bytes, *, mode: int = PRIVATE_MODE, durable: bool = True) -> None:
     """A new file with these bytes. A failure leaves nothing under the name. Raises FileExistsError, OSError."""
-    fd = ops.open_new(path, PRIVATE)
+    fd = ops.open_new(path, PRIVATE_MODE)
     try:
         try:
             write_all(ops, fd, data)
-            if mode != PRIVATE:
+            if mode != PRIVATE_MODE:
                 ops.fchmod(fd, mode)
             if durable:
                 ops.fsync(fd)
@@ -186,7 +186,7 @@ class Writer:
                 self.ops.mkdir(folder)
             self.ops.fsync_folder(folder.parent)
 
-    def write(self, path: Path, data: bytes, *, mode: int = PRIVATE, durable: bool = True) -> None:
+    def write(self, path: Path, data: bytes, *, mode: int = PRIVATE_MODE, durable: bool = True) -> None:
         """Put `data` under `path` in one step: readers see the old bytes or the new ones. Raises OSError."""
         if durable:
             self.folder(path.parent)
@@ -244,7 +244,7 @@ def same_bytes(path: Path, data: bytes) -> bool:
     must be given fresh memory for the next one, which takes longer than the writing (4 ms for 1.5 MB, measured).
     """
     with os.fdopen(os.open(path, READING), "rb") as file:
-        pieces = (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        pieces = (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
         same = all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
         with contextlib.suppress(AttributeError, OSError):  # advice only, and not every system takes it
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

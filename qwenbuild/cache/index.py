@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import diskcache
 
-from qwenbuild.cache.fsops import PRIVATE, Writer
+from qwenbuild.cache.fsops import PRIVATE_MODE, Writer
 
-LARGEST = 64 * 1024
+RECORD_BYTES_MAX = 64 * 1024
 """Bytes; a longer record is not indexed, its receipt is read instead."""
 
 SETTINGS: Mapping[str, Any] = {
@@ -77,7 +77,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
     """The closed Disk: with diskcache's own, a row may ask for a pickle to be loaded or a foreign file to be deleted.
 
     That is CVE-2025-69872, also open under its JSONDisk; here such a row is corrupt. Keys are str, values are
-    bytes of at most `LARGEST`; no file is ever opened, made or removed."""
+    bytes of at most `RECORD_BYTES_MAX`; no file is ever opened, made or removed."""
 
     def put(self, key: Any) -> tuple[str, bool]:
         """A key as its column holds it."""
@@ -93,7 +93,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
     def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, sqlite3.Binary]:
         """A value as its columns hold it: size, mode, no file name, the bytes."""
-        if read or type(value) is not bytes or len(value) > LARGEST:
+        if read or type(value) is not bytes or len(value) > RECORD_BYTES_MAX:
             raise TypeError("an index value is short bytes")
         return 0, MODE_RAW, None, sqlite3.Binary(value)
 
@@ -112,7 +112,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 LOG_TRIES = 40
-LOG_PAUSE = 0.05
+LOG_PAUSE_S = 0.05
 """Seconds between tries to give a fresh index its log, which another process may be doing at the same moment."""
 
 
@@ -142,7 +142,7 @@ class Index:
 
     def set(self, key: str, value: bytes) -> None:
         """Note a record, soon: the thread does it, and trouble there only makes the next lookup slower."""
-        if not self._off and len(value) <= LARGEST:
+        if not self._off and len(value) <= RECORD_BYTES_MAX:
             self._on_thread(lambda: self._guarded(lambda: self._set(key, value), lambda: None))
 
     def drop(self, keys: Collection[str]) -> None:
@@ -250,7 +250,7 @@ class Index:
         """The folder and an empty database, both for the owner alone: diskcache would make them readable for all."""
         self._writer.folder(self.folder)
         try:
-            self._writer.ops.close(self._writer.ops.open_new(self.database, PRIVATE))
+            self._writer.ops.close(self._writer.ops.open_new(self.database, PRIVATE_MODE))
         except FileExistsError:
             return
 
@@ -308,7 +308,7 @@ def _use_log(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError:
             if left == 1:
                 raise
-            time.sleep(LOG_PAUSE)
+            time.sleep(LOG_PAUSE_S)
 
 
 def inspect(database: Path, settings: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from qwenbuild.cache import budget
 from qwenbuild.cache.attempts import (
     COLUMNS,
     LIVE,
-    SAID,
+    PLAIN_FIELDS,
     WIPED,
     Attempt,
     AttemptState,
@@ -40,7 +40,7 @@ from qwenbuild.cache.seal import without_query
 from qwenbuild.errors import CacheError
 from qwenbuild.model import Price, Ticket
 
-ONE_QUERY = 500
+QUERY_KEYS_MAX = 500
 """Up to this many keys are named in a query; beyond, the rows of interest are few and are all read."""
 
 _NAMES = ", ".join(f"a.{name}" for name in COLUMNS)
@@ -102,7 +102,7 @@ class Journal:
         now = self._clock()
         row: dict[str, Any] = {
             **dict.fromkeys(COLUMNS, ""),
-            **{name: getattr(intent, name) for name in SAID},
+            **{name: getattr(intent, name) for name in PLAIN_FIELDS},
             "id": uuid.uuid4().hex,
             "state": str(AttemptState.INTENT),
             "action": json.dumps(dict(intent.action), sort_keys=True, separators=(",", ":")),
@@ -209,7 +209,7 @@ class Journal:
     def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:
         """Open attempts, oldest first: of these keys, of this project, or all."""
         key_set = None if keys is None else frozenset(keys)
-        parameters = () if key_set is None or len(key_set) > ONE_QUERY else tuple(key_set)
+        parameters = () if key_set is None or len(key_set) > QUERY_KEYS_MAX else tuple(key_set)
         among = f" AND a.key IN ({', '.join('?' * len(parameters))})" if parameters else ""
         attempts = self._all(f"WHERE a.state IN ({_LIVE}){among} ORDER BY a.sent, a.rowid", parameters, key_set)
         return [item for item in attempts if project in (None, item.project)]
@@ -220,7 +220,7 @@ class Journal:
 
     def by_key(self, keys: Collection[str]) -> dict[str, list[Attempt]]:
         """Every attempt of these keys, by generation; one query however many keys."""
-        if len(keys) <= ONE_QUERY:
+        if len(keys) <= QUERY_KEYS_MAX:
             marks = ", ".join("?" * len(keys))
             rows = self._all(f"WHERE a.key IN ({marks}) ORDER BY a.generation", tuple(keys))
         else:
@@ -233,7 +233,7 @@ class Journal:
     def stored_digests(self, keys: Collection[str]) -> dict[str, set[str]]:
         """For each key of which a picture was stored: the digests. Quick, however long the ledger; rows are not judged."""
         among = frozenset(keys)
-        parameters = tuple(among) if len(among) <= ONE_QUERY else ()
+        parameters = tuple(among) if len(among) <= QUERY_KEYS_MAX else ()
         where = f" AND key IN ({', '.join('?' * len(parameters))})" if parameters else ""
         digests: dict[str, set[str]] = {}
         with self._file.reading() as db:

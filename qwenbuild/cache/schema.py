@@ -13,7 +13,7 @@ from pathlib import Path
 from qwenbuild.cache.attempts import COLUMNS, EDGES, LIVE, AttemptState
 
 USER_VERSION = 1
-BUSY_SECONDS = 30.0
+BUSY_S = 30.0
 EXTRA = 3
 
 
@@ -71,7 +71,7 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is never shortened'); END;
 def connect(path: Path) -> sqlite3.Connection:
     """An existing database, opened with every guard; never made. Raises sqlite3.Error."""
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
         settle(connection)

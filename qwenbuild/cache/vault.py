@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from qwenbuild.cache.builds import Build
 
 
-PLACE_IN_FLIGHT = 32 << 20
-PLACE_BESIDE = 256 << 20
+PLACE_IN_FLIGHT_BYTES = 32 << 20
+PLACE_BESIDE_BYTES = 256 << 20
 """Bytes: a picture in flight must find room, and the journal with it."""
 
 README = """\
@@ -351,7 +351,7 @@ class Cache:
 
     def room_for(self, in_flight: int) -> int:
         """Bytes that must be free before one more picture is submitted, with so many in flight."""
-        return in_flight * PLACE_IN_FLIGHT + PLACE_BESIDE
+        return in_flight * PLACE_IN_FLIGHT_BYTES + PLACE_BESIDE_BYTES
 
     def write_probe(self, in_flight: int = 2) -> None:
         """Before the first submit: can a picture be stored? Raises CacheError with the cause in one line."""
@@ -364,7 +364,7 @@ class Cache:
             raise CacheError(
                 f"the cache {self.root} cannot be written ({error}); nothing was sent", code="cache-write"
             ) from error
-        needed = in_flight * PLACE_IN_FLIGHT + PLACE_BESIDE
+        needed = in_flight * PLACE_IN_FLIGHT_BYTES + PLACE_BESIDE_BYTES
         free = self.free_bytes()
         if free < needed:
             text = f"{free >> 20} MB are free where the cache {self.root} is, {needed >> 20} MB are needed"

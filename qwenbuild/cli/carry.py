@@ -26,7 +26,7 @@ with later:
 if TYPE_CHECKING:
     from qwenbuild.engine.carry import StoreReport, Swept, TransferReport
 
-SHOWN = 20
+SHOWN_MAX = 20
 """So many names are listed; the rest is counted."""
 
 
@@ -78,11 +78,11 @@ def _carried(done: TransferReport, words: str, lacks: str, *, as_json: bool) -> 
 
 
 def _carried_lines(done: TransferReport, words: str, lacks: str) -> Iterator[str]:
-    for name, error in list(done.failed.items())[:SHOWN]:
+    for name, error in list(done.failed.items())[:SHOWN_MAX]:
         yield f"failed   {name[:12]}: {escape.visible(error)}"
-    yield from (f"missing  {digest}: {lacks}" for digest in done.missing[:SHOWN])
-    if len(done.missing) > SHOWN or len(done.failed) > SHOWN:
-        yield f"and {max(0, len(done.missing) - SHOWN) + max(0, len(done.failed) - SHOWN):,} more"
+    yield from (f"missing  {digest}: {lacks}" for digest in done.missing[:SHOWN_MAX])
+    if len(done.missing) > SHOWN_MAX or len(done.failed) > SHOWN_MAX:
+        yield f"and {max(0, len(done.missing) - SHOWN_MAX) + max(0, len(done.failed) - SHOWN_MAX):,} more"
     verb = ("would be " if done.dry else "") + words
     size = remote_pictures.size_words(done.bytes)
     yield f"{wording.count(done.moved, 'picture')} of {done.total:,} {verb} {escape.visible(done.url)} ({size})."
@@ -90,8 +90,8 @@ def _carried_lines(done: TransferReport, words: str, lacks: str) -> Iterator[str
 
 def _checked(found: StoreReport) -> Iterator[str]:
     yield from (f"corrupt  {digest}: other bytes than its name says" for digest in found.corrupt)
-    yield from (f"missing  {digest}: the lockfile names it" for digest in found.missing[:SHOWN])
-    yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(found.failed.items())[:SHOWN])
+    yield from (f"missing  {digest}: the lockfile names it" for digest in found.missing[:SHOWN_MAX])
+    yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(found.failed.items())[:SHOWN_MAX])
     state = "whole" if found.sound else "not whole"
     bad = f", {len(found.corrupt):,} corrupt, {len(found.missing):,} missing, {len(found.failed):,} not read"
     size = f"{wording.count(found.read, 'picture')} ({remote_pictures.size_words(found.bytes)})"
@@ -99,9 +99,9 @@ def _checked(found: StoreReport) -> Iterator[str]:
 
 
 def _swept(found: Swept) -> Iterator[str]:
-    yield from found.names[:SHOWN]
-    if len(found.names) > SHOWN:
-        yield f"and {len(found.names) - SHOWN:,} more"
+    yield from found.names[:SHOWN_MAX]
+    if len(found.names) > SHOWN_MAX:
+        yield f"and {len(found.names) - SHOWN_MAX:,} more"
     verb = "would be removed from" if found.dry else "removed from"
     size = remote_pictures.size_words(found.bytes)
     yield f"{wording.count(len(found.names), 'object')} ({size}) {verb} {escape.visible(found.url)}."

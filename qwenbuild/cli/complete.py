@@ -20,7 +20,7 @@ from qwenbuild.later import later
 with later:
     from qwenbuild import verbs
 
-MOST = 2000
+CANDIDATES_MAX = 2000
 """So many words are offered; a shell shows no more."""
 
 
@@ -40,7 +40,7 @@ def _first(words: Iterator[str], incomplete: str) -> list[str]:
         for word in words:
             if word.startswith(incomplete):
                 found[word] = None
-            if len(found) >= MOST:
+            if len(found) >= CANDIDATES_MAX:
                 break
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return list(found)

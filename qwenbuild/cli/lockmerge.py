@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS = 60
+TIMEOUT_S = 60
 """For one call of git."""
 
 
@@ -39,7 +39,7 @@ def _staged(path: Path, number: int) -> bytes | None:
 def git(folder: Path, *args: str) -> subprocess.CompletedProcess[bytes] | None:
     """Run git in a folder; None when there is no git, or it does not answer."""
     try:
-        return subprocess.run(["git", *args], cwd=folder, capture_output=True, check=False, timeout=SECONDS)
+        return subprocess.run(["git", *args], cwd=folder, capture_output=True, check=False, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
 

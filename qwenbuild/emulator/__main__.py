@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from qwenbuild.emulator.standalone import REALISTIC_LATENCY, run_emulator
+from qwenbuild.emulator.standalone import REALISTIC_LATENCY_S, run_emulator
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--region", choices=["singapore", "beijing"], default="singapore", help="which one DASHSCOPE_API_KEY means"
     )
-    parser.add_argument("--latency", type=float, default=REALISTIC_LATENCY, help="seconds from the start of a job to its end")
+    parser.add_argument("--latency", type=float, default=REALISTIC_LATENCY_S, help="seconds from the start of a job to its end")
     parser.add_argument("--export-file", help="write what to export here once the emulator is up")
     parser.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="any other setting")
     given = vars(parser.parse_args(arguments))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-DAY = 86400.0
+DAY_S = 86400.0
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Settings:
     """From acceptance to the start, when a place is free."""
     extend_delay: float = 0.0
     """Added when the prompt is rewritten (the real service takes 3 to 4 s)."""
-    retention: float = DAY
+    retention: float = DAY_S
     """How long tasks and links live."""
     unique: bool = True
     """Every job gives another picture. False: the same request gives the same picture."""

@@ -15,7 +15,7 @@ from typing import Any
 from qwenbuild import files
 from qwenbuild.emulator.serve import serve
 
-REALISTIC_LATENCY = 15.0
+REALISTIC_LATENCY_S = 15.0
 
 
 def exports(environment: Mapping[str, str]) -> str:
@@ -29,7 +29,7 @@ def run_emulator(
     *,
     host: str = "127.0.0.1",
     region: str = "singapore",
-    latency: float = REALISTIC_LATENCY,
+    latency: float = REALISTIC_LATENCY_S,
     export_file: str | None = None,
     say: Callable[[str], None] = print,
     **settings: Any,

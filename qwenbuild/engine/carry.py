@@ -28,7 +28,7 @@ from qwenbuild.remote.addresses import open_remote
 from qwenbuild.remote.store import Remote, RemoteError, StoredObject, blob_name, never_started, require_version
 from qwenbuild.remote.transfer import Moved, Named, each, fetch, fetch_receipts, look, push, verified
 
-YOUNG = 24 * 3600.0
+YOUNG_S = 24 * 3600.0
 """Seconds; what is younger may be of a branch whose lockfile nobody has yet."""
 Records = Mapping[str, LockEntry | None]
 
@@ -297,7 +297,7 @@ def sweep_remote(options: Options, keys: frozenset[str], digests: frozenset[str]
         items = [item for prefix in ("receipts", "claims", "blobs") for item in remote.list(prefix)]
         require_version(remote)
         loose = [item for item in items if not _is_named(item, keys, digests)]
-        old = _older(loose, (time.time() if dry else _time_there(remote)) - YOUNG)
+        old = _older(loose, (time.time() if dry else _time_there(remote)) - YOUNG_S)
         if not dry:
             for _, answer in (pair for part in _in_order(old) for pair in each(remote.delete, part)):
                 if isinstance(answer, RemoteError):

@@ -17,7 +17,7 @@ from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.key import judgement_key, short_document, unsuited_key
 from qwenbuild.later import later
-from qwenbuild.lfs import LARGEST, NOT_FETCHED, POINTER, pointer_oid
+from qwenbuild.lfs import NOT_FETCHED, POINTER, POINTER_BYTES_MAX, pointer_oid
 from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
 from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
 
@@ -294,7 +294,7 @@ class Publisher:
         """
         if self.cache.has_blob(existing.digest) or self.cache.is_ours([existing.digest]):
             return
-        if existing.signature[0] <= LARGEST and pointer_oid(tree.read(self.root, path)) == digest:
+        if existing.signature[0] <= POINTER_BYTES_MAX and pointer_oid(tree.read(self.root, path)) == digest:
             return
         if any(existing.digest == record.digest for record in self.lock.values()):
             self.cache.put_blob(tree.read(self.root, path))

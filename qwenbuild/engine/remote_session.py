@@ -26,7 +26,7 @@ from qwenbuild.remote.transfer import doubt_of, fetch, pictureless, receipt, sen
 with later:
     from qwenbuild import images
 
-TELL_EVERY = 5.0
+REPORT_INTERVAL_S = 5.0
 """Seconds between words on how far a transfer is."""
 
 
@@ -227,7 +227,7 @@ class TransferProgress:
     def __init__(self, reporter: Reporter, start: str, count: int, size: int = 0) -> None:
         self._reporter = reporter
         self._count, self._size = count, size
-        self._next = time.monotonic() + TELL_EVERY
+        self._next = time.monotonic() + REPORT_INTERVAL_S
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._say(start)
@@ -237,7 +237,7 @@ class TransferProgress:
         with self._lock:
             if time.monotonic() < self._next:
                 return
-            self._next = time.monotonic() + TELL_EVERY
+            self._next = time.monotonic() + REPORT_INTERVAL_S
         total = f" of {size_words(self._size)}" if self._size else ""
         self._say(f"shared cache: {count:,} of {self._count:,}, {size_words(size)}{total}")
 

@@ -41,7 +41,7 @@ STOP_CODES = {
     "budget": 4,
     "limit": 3,
 }
-NAMED = 10
+NAMES_MAX = 10
 """So many files that were left alone are named."""
 ORDER = (130, 70, 5, 4, 6, 1, 3, 0)
 """When several exit codes apply, the first of these."""
@@ -190,10 +190,10 @@ def _left_alone(planned: Planned) -> tuple[Problem, ...]:
     paths = [output.spec.path for output in outputs if output.reason != OTHER_POINTER]  # these have a sentence of their own
     if not paths:
         return ()
-    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    more = f" and {len(paths) - NAMES_MAX:,} more" if len(paths) > NAMES_MAX else ""
     what = "1 file was changed by hand and is" if len(paths) == 1 else f"{len(paths):,} files were changed by hand and are"
     hint = "`--overwrite` replaces them, and keeps them in the project's own folder"
-    return (Problem("modified", f"{what} left alone: {', '.join(paths[:NAMED])}{more}", hint=hint),)
+    return (Problem("modified", f"{what} left alone: {', '.join(paths[:NAMES_MAX])}{more}", hint=hint),)
 
 
 def _fresh_counts(planned: Planned) -> dict[str, int]:

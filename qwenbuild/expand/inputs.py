@@ -15,12 +15,12 @@ from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
 from qwenbuild.images import reference_type
-from qwenbuild.lfs import LARGEST, not_fetched, pointer_oid
+from qwenbuild.lfs import POINTER_BYTES_MAX, not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
 from qwenbuild.nearmiss import did_you_mean, near
 
-LARGEST_REFERENCE = 256 << 20
+REFERENCE_BYTES_MAX = 256 << 20
 """Bytes of a file that are read for its digest; far more than any API takes."""
 
 
@@ -61,7 +61,7 @@ class References:
             path = inside(self._folder, relative)
             self._refuse_no_picture(path, relative, where)
             with path.open("rb") as file:
-                head = file.read(LARGEST + 1)
+                head = file.read(POINTER_BYTES_MAX + 1)
                 if pointer_oid(head):
                     raise placed(Fault("lfs-pointer", not_fetched(relative)), where)
                 file.seek(0)
@@ -79,8 +79,8 @@ class References:
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
             raise placed(Fault("unreadable", f"`{relative}` is not a file"), where)
-        if state.st_size > LARGEST_REFERENCE:
-            raise placed(Fault("unreadable", f"`{relative}` is larger than {LARGEST_REFERENCE >> 20} MB"), where)
+        if state.st_size > REFERENCE_BYTES_MAX:
+            raise placed(Fault("unreadable", f"`{relative}` is larger than {REFERENCE_BYTES_MAX >> 20} MB"), where)
 
 
 def missing_file(folder: File, relative: str) -> Fault:

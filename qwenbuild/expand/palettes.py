@@ -15,7 +15,7 @@ from qwenbuild.images import read_palette
 from qwenbuild.lfs import not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 
-LARGEST = 1 << 20
+PALETTE_BYTES_MAX = 1 << 20
 """Bytes; the largest palette of 256 colours is a few kilobytes."""
 
 
@@ -45,8 +45,8 @@ class Palettes:
     def _read(self, relative: str, where: Path) -> bytes:
         try:
             path = inside(self._folder, relative)
-            if path.is_file() and path.stat().st_size > LARGEST:
-                raise ValueError(f"`{relative}` is larger than {LARGEST >> 20} MB, which no palette is")
+            if path.is_file() and path.stat().st_size > PALETTE_BYTES_MAX:
+                raise ValueError(f"`{relative}` is larger than {PALETTE_BYTES_MAX >> 20} MB, which no palette is")
             data = path.read_bytes()
         except ValueError as error:
             raise placed(Fault("bad-palette", str(error)), where) from None

@@ -15,7 +15,7 @@ from qwenbuild.errors import InputError, Problem
 from qwenbuild.lock import lockfile
 from qwenbuild.model import LockEntry
 
-SECONDS = 30
+TIMEOUT_S = 30
 """The longest that one call of git may take."""
 
 
@@ -57,7 +57,7 @@ def file_at(folder: Path, commit: str, path: str, digest: str) -> bytes | None:
 def _git(folder: Path, *words: str) -> bytes | None:
     """What git printed, None when it failed or is not there."""
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None

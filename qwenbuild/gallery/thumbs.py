@@ -24,9 +24,9 @@ with later:
 
 SMALL, LARGE = 480, 1024
 """Widths in pixels: in the grid, and when one picture fills the screen."""
-KEPT = 30 * 24 * 3600.0
+KEEP_S = 30 * 24 * 3600.0
 """Seconds; a thumbnail that was not shown for so long goes. It is made again from the picture."""
-TOUCHED = 24 * 3600.0
+TOUCH_INTERVAL_S = 24 * 3600.0
 """Seconds; how exactly it is known when one was shown last."""
 OURS = re.compile(r"\.?[0-9a-f]{64}-\d+\.webp(\.\d+\.\d+\.tmp)?").fullmatch
 _NUMBERS = count()
@@ -78,7 +78,7 @@ class Thumbnails:
     def prune(self) -> int:
         """Remove what no page has shown for KEPT seconds; how many files went. Raises OSError."""
         gone = 0
-        oldest = time.time() - KEPT
+        oldest = time.time() - KEEP_S
         for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
             if OURS(entry.name) and entry.stat().st_mtime < oldest:
                 Path(entry.path).unlink(missing_ok=True)
@@ -108,7 +108,7 @@ def _is_kept(path: Path) -> bool:
     """Whether the thumbnail is there; that somebody wanted it is noted at its time of change."""
     try:
         changed = path.stat().st_mtime
-        if changed < time.time() - TOUCHED:
+        if changed < time.time() - TOUCH_INTERVAL_S:
             os.utime(path)
     except FileNotFoundError:
         return False

@@ -25,7 +25,7 @@ with later:
 
 THUMBS, SHEETS = "thumbs", "sheets"
 OURS = re.compile(r"[0-9a-f]{64}-\d+\.webp").fullmatch
-A_SHEET = 48
+CARDS_PER_SHEET = 48
 """Pictures on one sheet: more could not be read on a screen or a page."""
 
 
@@ -125,7 +125,7 @@ def _sheets(
     """A labelled PNG for each asset, or several when it has many pictures."""
     folder.mkdir(exist_ok=True)
     for asset, items in _by_asset(cards, sizes).items():
-        pages = [items[start : start + A_SHEET] for start in range(0, len(items), A_SHEET)]
+        pages = [items[start : start + CARDS_PER_SHEET] for start in range(0, len(items), CARDS_PER_SHEET)]
         for number, part in enumerate(pages, 1):
             title = asset if len(pages) == 1 else f"{asset} ({number} of {len(pages)})"
             read = [(label, thumbnails.path(digest, SMALL).read_bytes()) for label, digest in part]

@@ -31,7 +31,7 @@ _SOURCE = re.compile(
 _LABEL = re.compile(r"""TC260:AIGC\s*(?:=\s*("[^"]*"|'[^']*')|>\s*([^<]+?)\s*<)""")
 
 
-UNPACKED = 64 * 1024
+UNPACKED_BYTES_MAX = 64 * 1024
 """Bytes of a compressed text that are unpacked at most."""
 
 
@@ -175,11 +175,11 @@ def _text(kind: str, body: bytes) -> tuple[str, str]:
     if packed:
         inflater = zlib.decompressobj()
         try:
-            rest = inflater.decompress(rest, UNPACKED)
+            rest = inflater.decompress(rest, UNPACKED_BYTES_MAX)
         except zlib.error:
             rest = b""
         if inflater.unconsumed_tail:
-            warning = f"unpacks to more than {UNPACKED // 1024} kB, which may be a bomb; the rest was not unpacked: "
+            warning = f"unpacks to more than {UNPACKED_BYTES_MAX // 1024} kB, which may be a bomb; the rest was not unpacked: "
     return name.decode("latin-1"), warning + rest.decode("utf-8" if kind == "iTXt" else "latin-1", "replace")
 
 

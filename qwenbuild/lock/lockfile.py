@@ -27,7 +27,7 @@ with later:
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SIZE_LIMIT = 256 * 1024 * 1024
+SIZE_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes; a lockfile of 100,000 entries stays under 60 MB."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
@@ -61,7 +61,7 @@ def read(path: Path) -> Lock:
         if path.exists() and not path.is_file():
             raise _error(path, "lockfile-unreadable", "the lockfile cannot be read: it is not a file")
         with open(path, "rb") as file:
-            raw = file.read(SIZE_LIMIT + 1)
+            raw = file.read(SIZE_LIMIT_BYTES + 1)
     except FileNotFoundError:
         return Lock()
     except OSError as error:
@@ -113,8 +113,8 @@ def parse_atlases(raw: bytes, path: Path) -> dict[str, LockAtlas]:
 
 
 def _parse(raw: bytes, path: Path) -> _Document:
-    if len(raw) > SIZE_LIMIT:
-        raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT >> 20} MB")
+    if len(raw) > SIZE_LIMIT_BYTES:
+        raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT_BYTES >> 20} MB")
     if pointer_oid(raw):
         raise _error(
             path, "lfs-pointer", "the lockfile is a git-LFS pointer and not the file itself; `git lfs pull` fetches it"

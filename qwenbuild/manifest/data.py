@@ -18,7 +18,7 @@ from qwenbuild.manifest.rows_json import json_lines, json_rows
 from qwenbuild.manifest.text import Text, read, stop
 from qwenbuild.nearmiss import did_you_mean, near
 
-LARGEST = 64_000_000
+DATA_BYTES_MAX = 64_000_000
 """Bytes of a data file."""
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -34,7 +34,7 @@ def read_data(path: Path, shown: str) -> tuple[list[Row], tuple[Problem, ...]]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise stop(_unknown_type(path.suffix.lower(), shown))
-    text = read(path, shown, LARGEST)
+    text = read(path, shown, DATA_BYTES_MAX)
     padding = Padding()
     with paused_collector():
         rows = reader(text, padding) if text.characters.strip() else []

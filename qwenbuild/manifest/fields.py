@@ -35,7 +35,7 @@ MOST_KNOWN = 1_000
 TYPES = tuple(FAMILIES.built_in())
 """The built-in providers."""
 
-_FAR = 1_000_000_000
+_DISTANCE_MAX = 1_000_000_000
 """Bounds of a number whose description has none."""
 
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")
@@ -205,9 +205,9 @@ Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
 SomeText = Annotated[str, PlainValidator(_some_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Seed = Annotated[int | str, PlainValidator(_or_template(_whole(0, HIGHEST_SEED))), WithJsonSchema(_SEED_SCHEMA)]
 Variants = Annotated[int | str, PlainValidator(_or_template(_whole(1, 100))), WithJsonSchema(_VARIANTS_SCHEMA)]
-Whole = Annotated[int, PlainValidator(_whole(-_FAR, _FAR)), WithJsonSchema({"type": "integer"})]
+Whole = Annotated[int, PlainValidator(_whole(-_DISTANCE_MAX, _DISTANCE_MAX)), WithJsonSchema({"type": "integer"})]
 Scalar = Annotated[Any, PlainValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Number = Annotated[float, PlainValidator(_number(-_FAR, _FAR)), WithJsonSchema({"type": "number"})]
+Number = Annotated[float, PlainValidator(_number(-_DISTANCE_MAX, _DISTANCE_MAX)), WithJsonSchema({"type": "number"})]
 Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema({"type": "boolean"})]
 Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
 Count = Annotated[
@@ -277,7 +277,7 @@ ParamScalar = Annotated[Any, _param(_scalar), WithJsonSchema({"type": ["string",
 
 def parameter(described: Mapping[str, Any]) -> Any:
     """The type of a drawing parameter, as its model's row describes it."""
-    low, high = described.get("min", -_FAR), described.get("max", _FAR)
+    low, high = described.get("min", -_DISTANCE_MAX), described.get("max", _DISTANCE_MAX)
     bounds = {"minimum": low, "maximum": high}
     if described["type"] == "integer":
         schema = _param_schema({"type": "integer", **bounds}, "|^-?[0-9]+$")

@@ -26,7 +26,7 @@ from qwenbuild.manifest.source import ManifestSource
 from qwenbuild.manifest.text import Text, read
 from qwenbuild.model import Manifest
 
-LARGEST = 2_000_000
+MANIFEST_BYTES_MAX = 2_000_000
 """Bytes of a manifest."""
 
 VERSION = 1
@@ -42,7 +42,7 @@ def load(path: Path) -> Manifest:
 
 
 def _load(path: Path) -> Manifest:
-    text = read(path, str(path), LARGEST)
+    text = read(path, str(path), MANIFEST_BYTES_MAX)
     tree = build(text)
     source = ManifestSource(text)
     problems = [*tree.problems, *_credentials(text)]

@@ -34,7 +34,7 @@ from qwenbuild.snapshot.statefile import Snapshot
 
 MOST_TOUCHED = 500
 """Of an asset with more entries of which a file was touched everything is looked at."""
-AT_ONCE = 1000
+BATCH = 1000
 """Files that are looked at one by one where any of them was touched."""
 
 
@@ -143,8 +143,8 @@ def _touched(asset: FreshRun, memory: Memory, state: Snapshot, root: str) -> Ite
     """The entries, counted from the asset's first, with a file that is not as it was."""
     start = state.inputs + asset.file
     ends = list(accumulate(memory.columns.numbers[3 * asset.first + 2 : 3 * (asset.first + asset.count) : 3]))
-    for first in range(start, start + asset.files, AT_ONCE):
-        last = min(first + AT_ONCE, start + asset.files)
+    for first in range(start, start + asset.files, BATCH):
+        last = min(first + BATCH, start + asset.files)
         paths = state.paths[first:last]
         if not statefile.same_files(root, paths, state.signatures[4 * first : 4 * last]):
             current = dict(tree.signatures(Path(root), paths))

@@ -103,7 +103,7 @@ class Pointers:
 
     def _oid(self, path: str) -> str:
         file = self._files.get(path)
-        if file is None or file.signature[0] > lfs.LARGEST:
+        if file is None or file.signature[0] > lfs.POINTER_BYTES_MAX:
             return ""
         try:
             data = tree.read(self._root, path)

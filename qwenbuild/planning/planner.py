@@ -30,7 +30,7 @@ from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
 from qwenbuild.select import pulled, select
 
-RETENTION = 23 * 3600.0
+RETENTION_S = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
 
 
@@ -184,7 +184,7 @@ def settles(manifest: Manifest, catalog: Catalog) -> Callable[[Attempt], bool]:
     def can(attempt: Attempt) -> bool:
         if attempt.price == {}:
             return True
-        if time.time() - attempt.sent > RETENTION:
+        if time.time() - attempt.sent > RETENTION_S:
             return False
         family = catalog.families.recorded(attempt.family)
         if family is None:

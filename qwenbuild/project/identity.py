@@ -14,7 +14,7 @@ from qwenbuild.errors import CacheError
 
 NAME = "projects.json"
 VERSION = 1
-LARGEST = 1 << 20
+IDENTITY_BYTES_MAX = 1 << 20
 """Bytes; a longer file is not read."""
 
 
@@ -48,7 +48,7 @@ def _names(path: Path) -> dict[str, str]:
     """Lockfile to name. What is there and cannot be read is no new project: its open requests would be lost sight of."""
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST)
+            data = file.read(IDENTITY_BYTES_MAX)
     except FileNotFoundError:
         return {}
     try:

@@ -16,7 +16,7 @@ from qwenbuild.manifest.text import Text, read
 
 ENDING = "_API_KEY"
 """The only names that are taken from the file: a folder that somebody cloned must not say where keys and pictures go."""
-LARGEST = 64_000
+KEYFILE_BYTES_MAX = 64_000
 """Bytes of a `.env`; more is an error."""
 NAMED = 3
 """So many of the variables that are ignored are named."""
@@ -67,7 +67,7 @@ def _text(folder: Path) -> Text | None:
     path = folder / ".env"
     if not os.path.lexists(path):
         return None
-    return read(path, os.path.relpath(path), LARGEST)
+    return read(path, os.path.relpath(path), KEYFILE_BYTES_MAX)
 
 
 def _lines(text: Text | None) -> Iterator[tuple[str, str, int]]:

@@ -25,7 +25,7 @@ from qwenbuild.transport.secret import vendor_words
 
 CADENCE = ((0.0, 2.0), (2.0, 3.0), (5.0, 4.5), (9.0, 5.0))
 """Two seconds, half as much again each time, five at most."""
-SUBMIT_READ = 120.0
+SUBMIT_READ_S = 120.0
 LINK_LIVES_S = 1800.0
 """Seconds for which an upload's address is used again; Apiframe keeps uploads for one to two hours (its OpenAPI document)."""
 IMAGE_SIZES = {
@@ -93,7 +93,7 @@ class Apiframe(Hosted):
         headers = {**self._headers(), "Content-Type": f"multipart/form-data; boundary={boundary}"}
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         try:
-            answer = await self.wire.post(f"{self.base_url}/v2/uploads", headers, body, Gate(), read=SUBMIT_READ)
+            answer = await self.wire.post(f"{self.base_url}/v2/uploads", headers, body, Gate(), read=SUBMIT_READ_S)
         except Uncertain as error:
             raise Unavailable(f"the upload got no answer ({error.message})", code=error.code) from error
         record, request = answered(answer), answer.headers.get("x-request-id", "")
@@ -108,7 +108,7 @@ class Apiframe(Hosted):
         """Send once; the same order and generation, sent again, gives the same job for 24 hours."""
         key = f"qwenbuild-{order.key[:48]}-{order.generation}"
         headers = {**self._headers(), "Content-Type": "application/json", "Idempotency-Key": key}
-        read = min(SUBMIT_READ, self.settings.timeout)
+        read = min(SUBMIT_READ_S, self.settings.timeout)
         answer = await self.wire.post(f"{self.base_url}/v2/images/generate", headers, body, gate, read=read)
         record, request = answered(answer), answer.headers.get("x-request-id", "")
         if answer.status >= 300:
@@ -140,9 +140,9 @@ class Apiframe(Hosted):
     async def _job(self, job: str, looks: Looks) -> Mapping[str, Any] | None:
         answer = await self.wire.get(f"{self.base_url}/v2/jobs/{quote(job, safe='')}", self._headers())
         record, request = answered(answer), answer.headers.get("x-request-id", "")
-        if answer.status == 404 and _said(record):
+        if answer.status == 404 and _error_message(record):
             raise Lost("Apiframe does not know the job any more; it may have been charged", code="404", request_id=request)
-        if answer.status in (401, 403) and _said(record):
+        if answer.status in (401, 403) and _error_message(record):
             raise self._error(answer, record, request)
         if answer.status == 429:
             raise self.throttled(answer, request_id=request)
@@ -170,7 +170,7 @@ class Apiframe(Hosted):
         return None
 
     def _error(self, answer: Answer, record: Mapping[str, Any], request: str) -> ProviderError:
-        status, message = answer.status, _said(record)
+        status, message = answer.status, _error_message(record)
         code = str(status)
         if status == 429:
             return self.throttled(answer, message, request_id=request)
@@ -211,7 +211,7 @@ class Apiframe(Hosted):
         record = answered(answer)
         if answer.status == 429:
             raise self.throttled(answer)
-        if answer.status in (401, 403) and _said(record):
+        if answer.status in (401, 403) and _error_message(record):
             raise self._error(answer, record, "")
         if answer.status != 200 or not record:
             raise Unavailable(f"Apiframe answered HTTP {answer.status} about the account", code=str(answer.status))
@@ -222,7 +222,7 @@ class Apiframe(Hosted):
         answer = await self.wire.get(f"{self.base_url}/v2/me", self._headers())
         record = answered(answer)
         report = {200: "accepted", 401: "refused", 403: "refused"}.get(answer.status, "")
-        message = "" if answer.status == 200 else vendor_words(_said(record) or f"HTTP {answer.status}")
+        message = "" if answer.status == 200 else vendor_words(_error_message(record) or f"HTTP {answer.status}")
         credits = _decimal(record.get("team", {}).get("credits")) if isinstance(record.get("team"), dict) else None
         return AccountReport(
             self.name, self.family, self.base_url, reachable=bool(report), key=report, credits=credits, message=message
@@ -235,7 +235,7 @@ def _status(record: Mapping[str, Any]) -> str:
     return status if isinstance(status, str) else ""
 
 
-def _said(record: Mapping[str, Any]) -> str:
+def _error_message(record: Mapping[str, Any]) -> str:
     error = record.get("error")
     if isinstance(error, dict):
         error = error.get("message")

@@ -74,7 +74,7 @@ class OpenAI(Hosted):
                 return replace(ticket, data=data)
             if isinstance(link, str) and link:
                 return replace(ticket, url=urljoin(f"{self._v1}/", link))
-        message = _said(record)
+        message = _error_message(record)
         words = f"the server answered without a picture that can be read{': ' if message else ''}{message}"
         raise Uncertain(words, code="no-picture", data=answer.body)
 
@@ -111,7 +111,7 @@ class OpenAI(Hosted):
         return answer.body
 
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
-        status, message = answer.status, _said(record)
+        status, message = answer.status, _error_message(record)
         code = str(status)
         if status == 429:
             return self.throttled(answer, message)
@@ -172,7 +172,7 @@ def _revised(picture: Picture, ticket: Ticket) -> Picture:
     return replace(picture, actual_prompt=str(ticket.facts.get("actual_prompt", "")))
 
 
-def _said(record: Mapping[str, Any]) -> str:
+def _error_message(record: Mapping[str, Any]) -> str:
     """The message of `{"detail": ...}` or `{"error": {"message": ...}}`."""
     error = record.get("error")
     message = error.get("message") if isinstance(error, dict) else error

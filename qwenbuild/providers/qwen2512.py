@@ -21,7 +21,7 @@ from qwenbuild.transport.secret import vendor_words
 
 CADENCE = ((0.0, 5.0), (30.0, 10.0))
 """The page: every 5 to 10 seconds."""
-SUBMIT_READ = 120.0
+SUBMIT_READ_S = 120.0
 MONEY = ("credit", "insufficient", "balance")
 NOBODY = "qwenbuild-check"
 
@@ -48,7 +48,7 @@ class Qwen2512(Hosted):
     async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Send once."""
         headers = {**self._headers(), "Content-Type": "application/json"}
-        read = min(SUBMIT_READ, self.settings.timeout)
+        read = min(SUBMIT_READ_S, self.settings.timeout)
         answer = await self.wire.post(f"{self.base_url}/api/generate", headers, body, gate, read=read)
         record = answered(answer)
         code = _code(answer, record)

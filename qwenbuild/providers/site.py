@@ -35,9 +35,9 @@ from qwenbuild.transport.http import Answer, DownloadLimits, LinkDead, Wire
 from qwenbuild.transport.routes import Resolve
 from qwenbuild.transport.secret import Secret, vendor_words
 
-YOUNG = (1.0, 3.0)
+YOUNG_PAUSES_S = (1.0, 3.0)
 """Pauses in seconds before a link is asked again within one `collect`: storage may know a new picture a moment late."""
-QUICK = 4 << 20
+QUICK_CHECK_BYTES = 4 << 20
 """Bytes of a PNG that is checked at once: a millisecond or two."""
 CONTENT = ("policy", "moderation", "nsfw", "unsafe", "sensitive")
 INPUT = ("invalid", "unsupported", "too long")
@@ -152,7 +152,7 @@ class Hosted:
 
         Raises NotFetched after a few tries, and BadPicture for a whole picture of another type or size.
         """
-        for pause in YOUNG:
+        for pause in YOUNG_PAUSES_S:
             try:
                 return await self._checked(url, action, accept, facts)
             except NotFetched as error:
@@ -201,7 +201,9 @@ async def _fresh(again: Callable[[], Awaitable[str]] | None, url: str) -> str:
 async def checked(data: bytes, action: Action, accept: Collection[str], facts: Picture | None = None) -> Picture:
     """The bytes as a Picture with `facts` about it. Raises ValueError when their structure, type or size is wrong."""
     size = pixels(action.size)
-    quick = len(data) <= QUICK and sniff(data) == "image/png"  # its checksums take less than the way to a thread and back
+    quick = (
+        len(data) <= QUICK_CHECK_BYTES and sniff(data) == "image/png"
+    )  # its checksums take less than the way to a thread and back
     structure = check(data, size, accept) if quick else await asyncio.to_thread(check, data, size, accept)
     base = facts or Picture(b"", "", 0, 0)
     return replace(base, data=data, media_type=structure.media_type, width=structure.width, height=structure.height)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 
 from qwenbuild import files
-from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject
+from qwenbuild.remote.store import OBJECT_BYTES_MAX, RemoteError, StoredObject
 
 SUFFIX = ".tmp"
 
@@ -39,7 +39,7 @@ class Folder:
         self._must_be_there()
         try:
             with open(self._path(name), "rb") as file:
-                if os.fstat(file.fileno()).st_size > LARGEST:
+                if os.fstat(file.fileno()).st_size > OBJECT_BYTES_MAX:
                     raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
                 return file.read()
         except FileNotFoundError:

@@ -21,7 +21,7 @@ from obstore.exceptions import (
 )
 from obstore.store import from_url
 
-from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject
+from qwenbuild.remote.store import OBJECT_BYTES_MAX, RemoteError, StoredObject
 
 RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
 """A store that answers nonsense is asked three times and not for minutes."""
@@ -51,7 +51,7 @@ class Objects:
         """The bytes of an object."""
         try:
             answer = obstore.get(self._store, name)
-            if answer.meta["size"] > LARGEST:
+            if answer.meta["size"] > OBJECT_BYTES_MAX:
                 raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
             return bytes(answer.bytes())
         except (NotFoundError, FileNotFoundError) as error:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from qwenbuild.errors import CacheError
 
-LARGEST = 256 * 1024 * 1024
+OBJECT_BYTES_MAX = 256 * 1024 * 1024
 """Bytes; nothing in a shared cache is larger."""
 VERSION = b"1\n"
 

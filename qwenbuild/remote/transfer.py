@@ -40,7 +40,7 @@ AT_ONCE = 24
 """Requests under way at a time."""
 LISTED_FROM = 512
 """From so many pictures on, listing the store's 256 folders is fewer requests than asking for each."""
-GIVE_UP = 2 * AT_ONCE
+FAILURES_MAX = 2 * AT_ONCE
 """After so many errors in a row the rest is not asked for: nobody waits for a dead host's timeouts, one by one."""
 Told = Callable[[int, int], None]
 """Called with pictures done and bytes moved so far."""
@@ -367,7 +367,7 @@ def each(work: Callable[[str], T], names: Collection[str]) -> Iterator[tuple[str
 
     def carried(name: str) -> T | RemoteError:
         nonlocal in_a_row
-        if in_a_row >= GIVE_UP:
+        if in_a_row >= FAILURES_MAX:
             return RemoteError("not asked for: the shared cache failed too often in a row", code="remote-io")
         try:
             answer = work(name)

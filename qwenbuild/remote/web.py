@@ -13,14 +13,14 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from qwenbuild.errors import InputError
-from qwenbuild.remote.store import LARGEST, RemoteError, StoredObject, Unlisted
+from qwenbuild.remote.store import OBJECT_BYTES_MAX, RemoteError, StoredObject, Unlisted
 from qwenbuild.transport.environment import checked_context, proxy_for
 
 TRIES = 3
-PAUSES = (0.2, 1.0)
+PAUSES_S = (0.2, 1.0)
 """Seconds before a request that failed on the server's side is made again."""
 AT_ONCE = 32
-DEADLINE = 300.0
+DEADLINE_S = 300.0
 """Seconds for one request as a whole, all tries: a server that sends a byte now and then would hold it for ever."""
 DONE = {"GET": (200,), "HEAD": (200,), "PUT": (200, 201, 204), "DELETE": (200, 202, 204)}
 """What counts as done; every other answer but "not there" is an error, half an answer (206) too."""
@@ -81,10 +81,10 @@ class Web:
     def _ask(self, method: str, name: str, data: bytes | None = None) -> httpx.Response | None:
         """The answer, None for "not there". Raises RemoteError."""
         error = RemoteError("never asked")
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + DEADLINE_S
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(PAUSES[attempt - 1])
+                time.sleep(PAUSES_S[attempt - 1])
             if attempt and time.monotonic() > until:
                 break
             try:
@@ -107,10 +107,10 @@ class Web:
             body = bytearray()
             for chunk in answer.iter_raw():
                 body += chunk
-                if len(body) > LARGEST:
+                if len(body) > OBJECT_BYTES_MAX:
                     raise RemoteError(f"{name} in {self.url} is too large", code="remote-size")
                 if time.monotonic() > until:
-                    raise httpx.ReadTimeout(f"not complete within {DEADLINE:.0f} seconds")
+                    raise httpx.ReadTimeout(f"not complete within {DEADLINE_S:.0f} seconds")
         return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body))
 
     def _refused(self, name: str, answer: httpx.Response) -> RemoteError:

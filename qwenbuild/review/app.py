@@ -23,9 +23,9 @@ from qwenbuild.images import sniff
 from qwenbuild.review.actions import ReviewRequest
 from qwenbuild.review.session import Session, SessionBusy, Stale
 
-LARGEST = 1_000_000
+BODY_BYTES_MAX = 1_000_000
 """Bytes of a request: the stamps of 10,000 entries."""
-HEARTBEAT = 15.0
+HEARTBEAT_S = 15.0
 """Seconds between two signs of life on a quiet stream."""
 PLACES = {"small": f"/thumbs/*-{SMALL}.webp", "large": "/pictures/*"}
 _THUMB = re.compile(rf"([0-9a-f]{{64}})-{SMALL}\.webp").fullmatch
@@ -125,7 +125,7 @@ async def _events(session: Session, request: Request) -> Response:
             yield _event({"type": "hello", "version": session.version, "building": session.building})
             while True:
                 try:
-                    said = await asyncio.wait_for(waiting.get(), HEARTBEAT)
+                    said = await asyncio.wait_for(waiting.get(), HEARTBEAT_S)
                 except TimeoutError:
                     yield ": alive\n\n"
                     continue
@@ -178,8 +178,8 @@ async def _said(request: Request) -> dict[str, Any]:
     data = bytearray()
     async for part in request.stream():
         data += part
-        if len(data) > LARGEST:
-            raise BadRequest(f"more than {LARGEST} bytes")
+        if len(data) > BODY_BYTES_MAX:
+            raise BadRequest(f"more than {BODY_BYTES_MAX} bytes")
     try:
         said = json.loads(bytes(data))
     except (ValueError, RecursionError) as error:

@@ -23,7 +23,7 @@ from qwenbuild.review.guard import RequestGuard
 from qwenbuild.review.session import Session
 
 HOST = "127.0.0.1"
-LOOK_EVERY = 1.0
+LOOK_INTERVAL_S = 1.0
 """Seconds between two looks at the files whose change makes another state."""
 
 
@@ -125,7 +125,7 @@ def _watching(session: Session) -> Iterator[None]:
 
     def watch() -> None:
         before = _signature(session.watched())
-        while not ended.wait(LOOK_EVERY):
+        while not ended.wait(LOOK_INTERVAL_S):
             now = _signature(session.watched())
             if now != before:
                 before = now

@@ -17,7 +17,7 @@ SILENCE_S = 2.0
 AGAIN_S = (15.0, 30.0, 60.0)
 """Seconds until that is said again, while nothing else happens; the last one for ever."""
 
-FORGETS = 256
+FLIGHTS_KEPT = 256
 """Requests that are remembered before those that are over are forgotten."""
 
 State = Literal["ready", "sent", "accepted"]
@@ -55,7 +55,7 @@ class OpenWaits:
     waits: dict[object, Wait] = field(default_factory=dict)
     messages: int = 0
     """How many messages were printed so far; `watch` sees by it that the run is not silent."""
-    room: int = FORGETS
+    room: int = FLIGHTS_KEPT
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     """For each reason when it began to be waited for, and when last: looks that follow each other are one wait."""
 
@@ -63,7 +63,7 @@ class OpenWaits:
         """A request is made ready to leave. Those that are over are forgotten now and then."""
         if len(self.flights) >= self.room:
             self.flights = self.flying()
-            self.room = max(FORGETS, 2 * len(self.flights))
+            self.room = max(FLIGHTS_KEPT, 2 * len(self.flights))
         self.flights[attempt] = flight
 
     def flying(self) -> dict[str, Flight]:

@@ -24,7 +24,7 @@ from qwenbuild import files
 from qwenbuild.expand.budget import Spent
 
 MAGIC = "qwenbuild-kept 2"
-LARGEST = 1 << 29
+FILE_BYTES_MAX = 1 << 29
 """Bytes; one of 200,000 entries with prompts of a hundred characters has about 50 MB."""
 DIGEST = 32
 
@@ -133,7 +133,7 @@ def write(path: str, memory: Memory) -> str:
 def read(path: str, stamp: str) -> Memory | None:
     """What the state of that stamp remembers; None when the file is absent, broken or another's."""
     try:
-        if not stamp or not os.path.isfile(path) or os.path.getsize(path) > LARGEST:
+        if not stamp or not os.path.isfile(path) or os.path.getsize(path) > FILE_BYTES_MAX:
             return None
         raw = Path(path).read_bytes()
         first, _, rest = raw.partition(b"\n")

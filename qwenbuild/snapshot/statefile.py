@@ -31,7 +31,7 @@ RACY_NS = 20_000_000
 """A file that changed later than this before it was looked at may change again with the same times: it is not trusted."""
 COARSE_NS = 2_100_000_000
 """The same where the file system counts whole milliseconds or seconds (FAT counts in twos)."""
-LARGEST = 1 << 28
+FILE_BYTES_MAX = 1 << 28
 """Bytes; a larger state is not read. One of 200,000 entries has about 30 MB."""
 LAST_DAY = "9999-12-31"
 ABSENT = (-1, 0, 0, 0)
@@ -212,7 +212,7 @@ def _bytes(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
-        if not modes.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+        if not modes.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES_MAX:
             raise ValueError("not a state")
         return file.read()
 

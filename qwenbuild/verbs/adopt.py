@@ -27,7 +27,7 @@ with later:
     from qwenbuild import images
 
 TYPES = ("image/png", "image/jpeg", "image/webp")
-LARGEST = 64 * 1024 * 1024
+PICTURE_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of a picture that is imported."""
 RATIO_SLACK = 0.02
 """A picture whose sides are this near to the wanted ratio has it."""
@@ -153,8 +153,8 @@ def _imported(step: Step, number: int, result: ActionResult, old: LockEntry) -> 
 
 def _read(file: Path) -> bytes:
     try:
-        if file.stat().st_size > LARGEST:
-            raise problem("too-large", f"{file} has {file.stat().st_size:,} bytes; {LARGEST:,} is the most")
+        if file.stat().st_size > PICTURE_BYTES_MAX:
+            raise problem("too-large", f"{file} has {file.stat().st_size:,} bytes; {PICTURE_BYTES_MAX:,} is the most")
         return file.read_bytes()
     except OSError as error:
         raise problem("unreadable", f"{file} cannot be read: {error.strerror or error}") from error

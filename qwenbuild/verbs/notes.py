@@ -11,7 +11,7 @@ from dataclasses import replace
 from qwenbuild.project.options import Options
 from qwenbuild.verbs.choices import Choice, one, problem, record_of, write
 
-LONGEST = 4000
+NOTE_LENGTH_MAX = 4000
 """Characters of one note."""
 
 
@@ -21,8 +21,8 @@ def note(options: Options, entry: str, text: str) -> Choice:
     Raises InputError when it is too long, or when the entry has no lock record yet that could hold it.
     """
     said = clean(text)
-    if len(said) > LONGEST:
-        raise problem("note-too-long", f"the note has {len(said):,} characters; {LONGEST:,} is the most")
+    if len(said) > NOTE_LENGTH_MAX:
+        raise problem("note-too-long", f"the note has {len(said):,} characters; {NOTE_LENGTH_MAX:,} is the most")
     planned, step = one(options, entry)
     old = record_of(planned, step)
     if not old.key:

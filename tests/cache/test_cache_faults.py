@@ -210,7 +210,7 @@ def run_until_failure(cache: Cache) -> int:
 
 
 def test_failing_at_every_operation_leaves_a_cache_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.cache.vault.PLACE_BESIDE", 0)
+    monkeypatch.setattr("qwenbuild.cache.vault.PLACE_BESIDE_BYTES", 0)
     clean = Failing(at=10**9)
     with Cache.open(tmp_path / "clean", clean) as cache:
         assert run_until_failure(cache) == len(steps(cache))

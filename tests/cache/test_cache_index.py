@@ -21,7 +21,7 @@ from cachelab import key, store
 import qwenbuild
 from qwenbuild.cache import Cache
 from qwenbuild.cache.fsops import Writer
-from qwenbuild.cache.index import LARGEST, SETTINGS, BytesDisk, CorruptIndex, Index
+from qwenbuild.cache.index import RECORD_BYTES_MAX, SETTINGS, BytesDisk, CorruptIndex, Index
 
 PACKAGE = Path(qwenbuild.__file__).parent
 FORBIDDEN = {
@@ -204,7 +204,7 @@ def test_the_disk_takes_only_text_and_short_bytes(tmp_path: Path) -> None:
     for wrong in (b"bytes", 1, None, ("a",)):
         with pytest.raises(TypeError):
             disk.put(wrong)
-    for wrong in ("text", 1, bytearray(b"x"), b"x" * (LARGEST + 1)):
+    for wrong in ("text", 1, bytearray(b"x"), b"x" * (RECORD_BYTES_MAX + 1)):
         with pytest.raises(TypeError):
             disk.store(wrong, False)
     with pytest.raises(TypeError):
@@ -407,7 +407,7 @@ class StandIn:
         return {name: self.rows[name] for name in keys if name in self.rows}
 
     def set(self, name: str, value: bytes) -> None:
-        if len(value) <= LARGEST:
+        if len(value) <= RECORD_BYTES_MAX:
             self.rows[name] = value
 
     def drop(self, keys: Any) -> None:
@@ -427,7 +427,7 @@ def test_the_contract_of_an_index(root: Path, make: Callable[[Path], Any]) -> No
     assert index.get([key(1)]) == {}
     index.set(key(1), b"one")
     index.set(key(2), b"")
-    index.set(key(3), b"x" * (LARGEST + 1))
+    index.set(key(3), b"x" * (RECORD_BYTES_MAX + 1))
     index.set(key(1), b"ONE")
     index.flush()
     assert index.get([key(n) for n in range(5)]) == {key(1): b"ONE", key(2): b""}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from qwenbuild.cache import Cache, Intent
 from qwenbuild.cache.attempts import COSTS, EDGES, Attempt, AttemptState, Busy, follow
 from qwenbuild.cache.care import rebuild
-from qwenbuild.cache.journal import ONE_QUERY
+from qwenbuild.cache.journal import QUERY_KEYS_MAX
 from qwenbuild.cache.schema import USER_VERSION
 from qwenbuild.errors import CacheError
 
@@ -389,7 +389,7 @@ def test_a_body_changed_behind_our_back_is_never_resent(cache: Cache) -> None:
 def test_a_writer_that_holds_the_journal_too_long_is_named(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(cache, 1)
     cache.close()
-    monkeypatch.setattr("qwenbuild.cache.schema.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("qwenbuild.cache.schema.BUSY_S", 0.05)
     holder = sqlite3.connect(cache.root / "journal.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     try:
@@ -486,7 +486,7 @@ def test_only_what_was_stored_counts_as_stored_by_key_and_by_project(cache: Cach
         cache.journal.ticket(attempt.id, ticket(number))
         if number < 3:
             cache.journal.stored(attempt.id, str(number) * 64)
-    many = [key(number) for number in range(ONE_QUERY + 2)]
+    many = [key(number) for number in range(QUERY_KEYS_MAX + 2)]
     for asked in ([key(1), key(3)], [k for k in many if k != key(2)]):
         assert cache.journal.stored_digests(asked) == {key(1): {"1" * 64}}
     assert cache.journal.stored_digests([]) == {}
@@ -519,7 +519,11 @@ def test_attempts_are_told_oldest_first_by_when_they_were_sent_and_not_by_when_t
             begun(cache, number)
         now[0] = 99.0
         oldest_first = ["e2", "e3", "e1"]
-        asked: tuple[list[str] | None, ...] = (None, [key(1), key(2), key(3)], [key(number) for number in range(ONE_QUERY + 1)])
+        asked: tuple[list[str] | None, ...] = (
+            None,
+            [key(1), key(2), key(3)],
+            [key(number) for number in range(QUERY_KEYS_MAX + 1)],
+        )
         for keys in asked:
             assert [attempt.entry for attempt in cache.journal.live(keys)] == oldest_first
         assert [attempt.entry for attempt in cache.journal.attempts()] == oldest_first
@@ -531,7 +535,7 @@ def test_attempts_are_told_oldest_first_by_when_they_were_sent_and_not_by_when_t
 def test_the_generations_of_a_key_are_told_in_their_order_however_many_keys_are_asked(cache: Cache) -> None:
     for _ in range(3):
         cache.journal.fail(begun(cache, 1).id, "failed", "not charged")
-    for keys in ([key(1)], [key(number) for number in range(ONE_QUERY + 1)]):
+    for keys in ([key(1)], [key(number) for number in range(QUERY_KEYS_MAX + 1)]):
         assert [attempt.generation for attempt in cache.journal.by_key(keys)[key(1)]] == [0, 1, 2]
 
 

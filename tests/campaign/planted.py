@@ -199,7 +199,7 @@ REMEMBERED = (
         "short: a palette is not one of what an asset reads",
         "planning/eligible.py",
         "return paths | {*loaded.read}",
-        "return found",
+        "return paths",
         SHORT,
     ),
     Bug("short: a young input is trusted", "planning/eligible.py", "read <= self.settled and ", "", SHORT),

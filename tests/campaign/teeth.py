@@ -182,7 +182,7 @@ BUGS = (
     Bug(
         "the page of something on the way loses a ticket",
         "providers/apiframe.py",
-        "        if answer.status == 404 and _said(record):",
+        "        if answer.status == 404 and _error_message(record):",
         "        if answer.status == 404:",
         SILENCE,
     ),
@@ -245,22 +245,22 @@ BUGS = (
     Bug(
         "an upload's address is used for ever",
         "providers/apiframe.py",
-        "if known is None or self.waits.steady() - known[1] > LINK_LIVES_S:",
-        "if known is None:",
+        "if link is None or self.waits.steady() - link[1] > LINK_LIVES_S:",
+        "if link is None:",
         ("tests/providers/test_apiframe.py",),
     ),
     *(
         Bug(f"a 429 of {name} is read by its body", f"{name}.py", old, new, ("tests/providers/test_throttled.py",))
         for name, old, new in (
             ("providers/dashscope/provider", "if fault is None and answer.status == 429:", "if False:"),
-            ("providers/dashscope/errors", "if status == 429 and known not in ON_429:", "if False:"),
-            ("providers/apiframe", "        if status == 429:\n", "        if status == 429 and said:\n"),
+            ("providers/dashscope/errors", "if status == 429 and meaning not in ON_429:", "if False:"),
+            ("providers/apiframe", "        if status == 429:\n", "        if status == 429 and message:\n"),
             (
                 "providers/qwen2512",
                 "        if answer.status == 429 or code == 429:\n            return",
                 "        if False:\n            return",
             ),
-            ("providers/openai", "        if status == 429:\n", "        if status == 429 and said:\n"),
+            ("providers/openai", "        if status == 429:\n", "        if status == 429 and message:\n"),
             ("transport/http", "            if status == 429:\n", "            if False:\n"),
         )
     ),
@@ -368,7 +368,7 @@ BUGS = (
     Bug(
         "young temporary files of another build are removed",
         "tree.py",
-        "stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE",
+        "stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > STALE_S",
         "stat.S_ISREG(status.st_mode)",
         ("tests/test_tree.py",),
     ),

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from qwenbuild.images import FoundMark, Marks, check, derive, find_marks, normalise, write_marks
 from qwenbuild.images.flatpng import chunk
-from qwenbuild.images.marks import TRAINED, UNPACKED, packet
+from qwenbuild.images.marks import TRAINED, UNPACKED_BYTES_MAX, packet
 from tests.images.pictures import opened, png, saved
 
 LABEL = '{"Label":"1","ContentProducer":"001191 & co","ProduceID":"x<1>"}'
@@ -194,7 +194,7 @@ def complaint(data: bytes) -> str:
 
 @pytest.mark.parametrize(("name", "head"), [(b"zTXt", b"Comment\0\0"), (b"iTXt", b"Comment\0\1\0\0\0"), (b"zTXt", b"AIGC\0\0")])
 def test_a_text_bomb_is_told_as_one_and_a_long_text_that_fits_is_not(name: bytes, head: bytes) -> None:
-    for size, told in ((UNPACKED + 1, True), (UNPACKED, False), (40 << 20, True)):
+    for size, told in ((UNPACKED_BYTES_MAX + 1, True), (UNPACKED_BYTES_MAX, False), (40 << 20, True)):
         (mark,) = find_marks(with_chunk(picture(), name, head + zlib.compress(b"A" * size, 9)))
         assert mark.text.startswith("unpacks to more than 64 kB") is told
-        assert len(mark.text) < UNPACKED + 200
+        assert len(mark.text) < UNPACKED_BYTES_MAX + 200

@@ -20,7 +20,7 @@ KINDS = ["folder", "web", "nginx", "s3", "rclone"]
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwenbuild.remote.web.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("qwenbuild.remote.web.PAUSES_S", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
         (r"younger than (\d+) seconds", claims.LEASE_S - claims.MARGIN_S),
         (r"waited for (\d+) minutes", claims.WAIT_LIMIT_S / 60),
         (r"write, wait (\d+) seconds, read back", claims.SETTLE_S),
-        (r"after (\d+) failures in a row", transfer.GIVE_UP),
+        (r"after (\d+) failures in a row", transfer.FAILURES_MAX),
         (r"from (\d+) on a\s+folder at a time", transfer.LISTED_FROM),
-        (r"has (\d+) minutes\s+for one request", web.DEADLINE / 60),
+        (r"has (\d+) minutes\s+for one request", web.DEADLINE_S / 60),
     ],
 )
 def test_the_page_names_the_numbers_that_the_program_uses(words: str, value: float) -> None:
@@ -135,7 +135,7 @@ def test_a_store_that_only_fails_is_not_asked_for_the_rest() -> None:
 
     place = Memory(before=fails)
     answers = dict(transfer.each(place.get, [str(number) for number in range(200)]))
-    assert len(place.calls) < transfer.GIVE_UP + transfer.AT_ONCE
+    assert len(place.calls) < transfer.FAILURES_MAX + transfer.AT_ONCE
     assert len([answer for answer in answers.values() if "not asked for" in str(answer)]) == 200 - len(place.calls)
 
 
@@ -468,7 +468,7 @@ def test_a_web_server_that_never_ends_its_answer_is_left_after_the_deadline(
 
     from qwenbuild.remote.addresses import open_remote
 
-    monkeypatch.setattr("qwenbuild.remote.web.DEADLINE", 0.2)
+    monkeypatch.setattr("qwenbuild.remote.web.DEADLINE_S", 0.2)
 
     def trickle(handler: object) -> bool:
         handler.send_response(200)  # type: ignore[attr-defined]

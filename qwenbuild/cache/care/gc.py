@@ -23,7 +23,7 @@ from qwenbuild.model import Price
 if TYPE_CHECKING:
     from qwenbuild.cache.vault import Cache
 
-YOUNG_SECONDS = 24 * 3600.0
+YOUNG_S = 24 * 3600.0
 """Files younger than a day are kept: a build may have stored them whose lockfile is not written yet."""
 
 
@@ -95,7 +95,7 @@ def _unreachable(cache: Cache, reachable: Reachable, attempts: Collection[Attemp
             others[key] = digests
     for entry in cache.blobs.sweep():
         status = entry.stat(follow_symlinks=False)
-        if entry.name not in needed and now - status.st_mtime < YOUNG_SECONDS:
+        if entry.name not in needed and now - status.st_mtime < YOUNG_S:
             garbage.young += 1
             needed.add(entry.name)
         if entry.name not in needed:
@@ -135,7 +135,7 @@ def _leftovers(cache: Cache, now: float) -> list[Path]:
     for folder, _, names in os.walk(cache.root):
         for name in names:
             path = Path(folder) / name
-            if name.startswith(".") and name.endswith(TEMP_SUFFIX) and now - path.lstat().st_mtime > YOUNG_SECONDS:
+            if name.startswith(".") and name.endswith(TEMP_SUFFIX) and now - path.lstat().st_mtime > YOUNG_S:
                 leftovers.append(path)
     return leftovers
 

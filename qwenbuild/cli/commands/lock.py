@@ -188,8 +188,8 @@ def _read(path: Path) -> bytes:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a file", code="lockfile-unreadable")
         with path.open("rb") as file:
-            data = file.read(lockfile.SIZE_LIMIT + 1)
-        if len(data) > lockfile.SIZE_LIMIT:
+            data = file.read(lockfile.SIZE_LIMIT_BYTES + 1)
+        if len(data) > lockfile.SIZE_LIMIT_BYTES:
             raise InputError(f"{path} is too large for a lockfile", code="lockfile-too-large")
         return lockfile.without_mark(data)
     except FileNotFoundError as error:

@@ -71,7 +71,7 @@ ALWAYS_UNCERTAIN = frozenset({408, 504})
 PACE = frozenset({"throttled", "narrow", "slow"})
 ON_429 = PACE | {"quota", "arrears"}
 """What a 429 may mean, whatever else its body says: nothing was accepted, and it was too much, or there is no money for it."""
-SLOW = 30.0
+SLOW_PAUSE_S = 30.0
 """Seconds to wait when an allocated quota is used up: it is given out anew about every minute."""
 
 SENTENCES = {
@@ -140,7 +140,7 @@ def error_of(
     if meaning == "uncertain":
         return Uncertain(words, code=code, request_id=request_id)
     if meaning in PACE:
-        pause = retry_after if retry_after is not None or meaning != "slow" else SLOW
+        pause = retry_after if retry_after is not None or meaning != "slow" else SLOW_PAUSE_S
         return Throttled(words, retry_after=pause, narrow=meaning == "narrow", code=code, request_id=request_id)
     sentence = SENTENCES[meaning].format(
         region=region,

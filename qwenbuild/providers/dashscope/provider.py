@@ -41,10 +41,10 @@ SYNC_PATH = "/services/aigc/multimodal-generation/generation"
 TEXT_PATH = "/services/aigc/text2image/image-synthesis"
 CADENCE = ((0.0, 3.0), (30.0, 5.0))
 """The page says about every 3 seconds, its samples 5."""
-ASYNC_READ = 120.0
+ASYNC_READ_S = 120.0
 """Seconds to wait for a task id; a synchronous call waits as long as the job may take."""
 WORKING = frozenset({"PENDING", "RUNNING", "SUSPENDED"})
-NEW = 10.0
+NEW_TASK_S = 10.0
 """Seconds after our own submit in which UNKNOWN may only mean that the id has not spread yet."""
 SETTLE_S = 300.0
 """Seconds to wait for a task that is still running: its prompt can be read only afterwards."""
@@ -92,7 +92,7 @@ class DashScope(Hosted):
         headers = {**self._headers(), "Content-Type": "application/json"}
         if path != SYNC_PATH:
             headers["X-DashScope-Async"] = "enable"
-        read = self.settings.timeout if path == SYNC_PATH else min(ASYNC_READ, self.settings.timeout)
+        read = self.settings.timeout if path == SYNC_PATH else min(ASYNC_READ_S, self.settings.timeout)
         answer = await self.wire.post(self.base_url + path, headers, body, gate, read=read)
         record = answer.json()
         output = mapping(mapping(record).get("output"))
@@ -127,7 +127,7 @@ class DashScope(Hosted):
             return await self._with_others(picture, list(ticket.facts.get("others", ())), action)
         self.own(ticket)
         age = max(0.0, self.waits.wall() - float(ticket.facts.get("accepted", 0.0)))
-        looks = Looks() if age < NEW else Looks(unknown=0)
+        looks = Looks() if age < NEW_TASK_S else Looks(unknown=0)
 
         async def ask() -> Mapping[str, Any] | None:
             return await self._task(ticket.task_id, looks)
@@ -172,7 +172,7 @@ class DashScope(Hosted):
                 raise Unavailable("DashScope says that the task succeeded, and names no picture", code="no-picture")
             return output
         if status == "FAILED":
-            raise self._said(0, text(output.get("code")), text(output.get("message")), request)
+            raise self._error_of(0, text(output.get("code")), text(output.get("message")), request)
         if status == "CANCELED":
             raise FailedAtProvider("the task was cancelled by somebody else", code="CANCELED", request_id=request)
         if status == "UNKNOWN" and not looks.spend("unknown"):
@@ -187,7 +187,7 @@ class DashScope(Hosted):
             return urls, next((item.actual_prompt for item in results if item.actual_prompt), "")
         fault = next((item.fault for item in results if item.fault), None)
         if fault is not None:
-            raise self._said(0, fault.code, fault.message, ticket.request_id, action.model)
+            raise self._error_of(0, fault.code, fault.message, ticket.request_id, action.model)
         raise NotFetched("DashScope says that the task succeeded, and names no picture", url="", gone=True)
 
     # ------------------------------------------------------------ errors
@@ -201,7 +201,7 @@ class DashScope(Hosted):
             return Uncertain(f"DashScope answered HTTP {answer.status} with nothing that can be read", request_id=request)
         if answer.status < 300:
             return self._unproven(fault, request)
-        return self._said(answer.status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
+        return self._error_of(answer.status, fault.code, fault.message, request, model, answer.retry_after(self.waits.wall()))
 
     def _unproven(self, fault: ErrorEnvelope, request: str) -> ProviderError:
         """An error under a status that says success: no document promises that nothing was accepted."""
@@ -209,7 +209,7 @@ class DashScope(Hosted):
         message = f"DashScope answered success and an error at once ({words})"
         return Uncertain(message, code="error-in-success", request_id=request)
 
-    def _said(
+    def _error_of(
         self, status: int, code: str, message: str, request: str, model: str = "the model", retry_after: float | None = None
     ) -> ProviderError:
         return error_of(
@@ -239,7 +239,7 @@ class DashScope(Hosted):
         if fault is not None and is_pace(answer.status, fault.code, fault.message):
             return self.throttled(answer, vendor_words(fault.message), code=fault.code, request_id=request)
         if fault is not None and answer.status in (401, 403):
-            return self._said(answer.status, fault.code, fault.message, request)
+            return self._error_of(answer.status, fault.code, fault.message, request)
         return Unavailable(f"DashScope answered HTTP {answer.status} about a task", code=str(answer.status), request_id=request)
 
     # ------------------------------------------------------------ recovery
@@ -304,7 +304,7 @@ class DashScope(Hosted):
         fault = fault_of(record)
         if fault is None:
             return replace(report, message=f"HTTP {answer.status}")
-        error = self._said(answer.status, fault.code, fault.message, request_id(answer, record))
+        error = self._error_of(answer.status, fault.code, fault.message, request_id(answer, record))
         return replace(report, reachable=True, key=_opens(error), message=error.message)
 
 

@@ -80,10 +80,10 @@ class Family:
         """Whether another version of the code may make other pixels of the same request."""
         return self.regions.get("") == "" if self.draws is None else self.draws
 
-    def settings_of(self, name: str, said: Mapping[str, Any]) -> ProviderSettings:
+    def settings_of(self, name: str, block: Mapping[str, Any]) -> ProviderSettings:
         """The settings of a provider of this family: what its block says, and the row's defaults."""
         described = {key: each["default"] for key, each in self.settings.items() if each.get("default") is not None}
-        values = {**described, **said}
+        values = {**described, **block}
         own = {key: values.pop(key) for key in list(values) if key not in _KNOWN}
         return ProviderSettings(**{**values, "name": name, "type": self.name, "own": own})
 

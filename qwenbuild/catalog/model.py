@@ -112,9 +112,9 @@ class Model:
     def _ratio_only(self, text: str, ratio: re.Match[str] | None, dialect: str) -> str:
         allowed = self.ratios + (self.ratios_openapi if dialect == "openapi" else ())
         name = reduced(*pair(ratio, text)) if ratio else text
-        known = {reduced(*pair(RATIO.fullmatch(item), item)): item for item in allowed}
-        if name in known:
-            return known[name]
+        by_ratio = {reduced(*pair(RATIO.fullmatch(item), item)): item for item in allowed}
+        if name in by_ratio:
+            return by_ratio[name]
         what = "the ratio" if ratio else "a pixel size;"
         raise ValueError(f"{self.id} of {self.family} cannot express {what} {text}: it takes {', '.join(allowed)}")
 
@@ -179,8 +179,8 @@ def _fraction(ratio: str) -> float:
 
 
 def _nearest(text: str, sizes: tuple[str, ...]) -> str:
-    meant = did_you_mean(near(text, sizes, alike=0.7), quote="")
-    return f" ({meant})" if meant else ""
+    suggestion = did_you_mean(near(text, sizes, alike=0.7), quote="")
+    return f" ({suggestion})" if suggestion else ""
 
 
 FIELDS = {item.name for item in fields(Model)} - {"any_param"}
@@ -195,12 +195,12 @@ def _price(value: Any) -> Price | None:
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a row as they stand in JSON, as a Model's fields."""
-    made: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in values.items():
         if name in PRICES:
-            made[name] = _price(value)
+            fields[name] = _price(value)
         elif name == "price_by_region":
-            made[name] = {region: _price(price) for region, price in value.items()}
+            fields[name] = {region: _price(price) for region, price in value.items()}
         else:
-            made[name] = tuple(value) if isinstance(value, list) else value
-    return made
+            fields[name] = tuple(value) if isinstance(value, list) else value
+    return fields

@@ -32,9 +32,9 @@ class Catalog:
     def rows(self) -> Iterator[Model]:
         """Every row of the table, corrected, and the rows that the manifest adds; family by family."""
         for family in self.families:
-            known = [row.id for row in self.families[family].models]
-            added = [name for name, values in self._overrides.items() if values.get("family") == family and name not in known]
-            for name in (*known, *added):
+            ids = [row.id for row in self.families[family].models]
+            added = [name for name, values in self._overrides.items() if values.get("family") == family and name not in ids]
+            for name in (*ids, *added):
                 row = self.find(family, name)
                 assert row is not None
                 yield row
@@ -94,8 +94,8 @@ def _sized(row: Model, bare: Model, values: Mapping[str, Any]) -> Model:
     own = {**bare.aliases, **values.get("aliases", {})}
     if not values.get("sizes"):
         return replace(row, aliases=own) if "aliases" in values else row
-    named = {reduced(*pair(SIZE.fullmatch(size), size)): size for size in reversed(row.sizes)}
-    aliases = {**named, **{ratio: size for ratio, size in own.items() if size in row.sizes}}
+    by_ratio = {reduced(*pair(SIZE.fullmatch(size), size)): size for size in reversed(row.sizes)}
+    aliases = {**by_ratio, **{ratio: size for ratio, size in own.items() if size in row.sizes}}
     return replace(row, aliases=aliases, default_size=row.default_size if row.default_size in row.sizes else row.sizes[0])
 
 
@@ -104,8 +104,8 @@ def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:
         values["in_flight"] = values.pop("concurrency")
     for key in values:
         if key not in OVERRIDABLE:
-            meant = did_you_mean(near(key, sorted(OVERRIDABLE)), quote="")
-            hint = f"; {meant}" if meant else ""
+            suggestion = did_you_mean(near(key, sorted(OVERRIDABLE)), quote="")
+            hint = f"; {suggestion}" if suggestion else ""
             raise InputError(f"models.{name}: the model table has no column {key!r}{hint}", code="models")
     if "price" in values:
         values = {"price_extended": None, "price_by_region": {}, "price_source": "the manifest", **values}

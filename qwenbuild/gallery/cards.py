@@ -38,8 +38,8 @@ class CardFacts:
 def cards(look: CardFacts) -> list[Card]:
     """A card for each entry in the manifest's order; after them those that only the earlier revision had."""
     keys = _gone_by_key(look)
-    made = [_card(look, step, keys) for step in look.steps]
-    return [*made, *_gone(look, made)]
+    current = [_card(look, step, keys) for step in look.steps]
+    return [*current, *_gone(look, current)]
 
 
 def digests(cards: Sequence[Card]) -> Iterator[str]:
@@ -50,11 +50,11 @@ def digests(cards: Sequence[Card]) -> Iterator[str]:
             yield card["before"]["digest"]
 
 
-def _card(look: CardFacts, step: Step, gone: Mapping[str, str]) -> Card:
+def _card(look: CardFacts, step: Step, old_ids: Mapping[str, str]) -> Card:
     entry, record = step.keyed.entry, look.record(step)
     used = step.candidates[step.used]
     candidates = [_candidate(look, step, number, record) for number in range(len(step.candidates))]
-    before = _before(look, step, gone)
+    before = _before(look, step, old_ids)
     action = used.candidate.action
     return {
         "id": entry.id,
@@ -114,8 +114,8 @@ def _pixels(size: str) -> list[int] | None:
 
 
 def _result(look: CardFacts, plan: CandidatePlan) -> ActionResult | None:
-    found = look.results.get(plan.candidate.key, ())
-    return next((result for result in found if result.digest == plan.digest), None)
+    results = look.results.get(plan.candidate.key, ())
+    return next((result for result in results if result.digest == plan.digest), None)
 
 
 def _paid(result: ActionResult | None, plan: CandidatePlan) -> str:
@@ -127,7 +127,7 @@ def _paid(result: ActionResult | None, plan: CandidatePlan) -> str:
 def _marks(look: CardFacts, step: Step, record: LockEntry, before: Card | None) -> list[str]:
     """What a person asks for in the filter, beside the verdict."""
     codes = {reason.code for reason in step.reasons}
-    said = {
+    marks = {
         "approved": step.approved,
         "held": step.held,
         "picked": bool(record.picked) and record.picked == record.key,
@@ -138,7 +138,7 @@ def _marks(look: CardFacts, step: Step, record: LockEntry, before: Card | None) 
         "changed": before is not None and before["digest"] != step.candidates[step.used].digest,
         "new": look.before is not None and before is None and not _was_there(look, step),
     }
-    return [name for name, holds in said.items() if holds]
+    return [name for name, holds in marks.items() if holds]
 
 
 def _stamp(step: Step, record: LockEntry) -> str:
@@ -150,12 +150,12 @@ def _stamp(step: Step, record: LockEntry) -> str:
 # ---------------------------------------------------------------- before
 
 
-def _before(look: CardFacts, step: Step, gone: Mapping[str, str]) -> Card | None:
+def _before(look: CardFacts, step: Step, old_ids: Mapping[str, str]) -> Card | None:
     """The picture of the earlier revision where it is not the one in use; None too when there was none."""
     if look.before is None:
         return None
     used = step.candidates[step.used]
-    id = step.id if step.id in look.before.entries else gone.get(used.candidate.key, "")
+    id = step.id if step.id in look.before.entries else old_ids.get(used.candidate.key, "")
     old = look.before.entries.get(id)
     if old is None or old.orphan or old.digest == used.digest:
         return None
@@ -187,18 +187,18 @@ def _gone_by_key(look: CardFacts) -> dict[str, str]:
     """Key to earlier id of what has another name now."""
     if look.before is None:
         return {}
-    here = {step.id for step in look.steps}
-    return {old.key: id for id, old in look.before.entries.items() if id not in here}
+    ids = {step.id for step in look.steps}
+    return {old.key: id for id, old in look.before.entries.items() if id not in ids}
 
 
-def _gone(look: CardFacts, made: Sequence[Card]) -> Iterator[Card]:
+def _gone(look: CardFacts, current: Sequence[Card]) -> Iterator[Card]:
     """Cards of the entries that were there and are no more; none when only a part of the entries is looked at."""
     if look.before is None:
         return
-    taken = {card["id"] for card in made} | {card["before"]["id"] for card in made if card["before"]}
-    keys = {candidate["key"] for card in made for candidate in card["candidates"]}
+    shown_ids = {card["id"] for card in current} | {card["before"]["id"] for card in current if card["before"]}
+    keys = {candidate["key"] for card in current for candidate in card["candidates"]}
     for id, old in look.before.entries.items():
-        if id not in taken and old.key not in keys and not old.orphan:
+        if id not in shown_ids and old.key not in keys and not old.orphan:
             yield _gone_card(id, old)
 
 

@@ -24,19 +24,19 @@ def page(cards: Sequence[Mapping[str, Any]], *, title: str, facts: Mapping[str, 
     style = _text("style.css")
     scripts = [_text(name) for name in (*SCRIPTS, *((LIVE,) if live else ()))]
     data = {**facts, "title": title, "cards": list(cards)}
-    made: str = _template().render(
+    html: str = _template().render(
         title=title,
         policy=policy(style, scripts, live=live),
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         data=Markup(safe_json(data)),
     )
-    return made
+    return html
 
 
 def policy(style: str, scripts: Sequence[str], *, live: bool = False) -> str:
     """The content security policy: this style and these scripts by their digests, pictures from beside the page."""
-    said = {
+    directives = {
         "default-src": "'none'",
         "img-src": "'self'" if live else "'self' file:",
         "style-src": _hash(style),
@@ -45,8 +45,8 @@ def policy(style: str, scripts: Sequence[str], *, live: bool = False) -> str:
         "form-action": "'none'",
     }
     if live:
-        said["connect-src"] = "'self'"
-    return "; ".join(f"{name} {value}" for name, value in said.items())
+        directives["connect-src"] = "'self'"
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
 def safe_json(value: Any) -> str:

@@ -35,13 +35,13 @@ def lock_at(lock_path: Path, revision: str) -> Before:
     Raises InputError for a revision that git does not know, and for a lockfile that cannot be read.
     """
     folder = lock_path.parent
-    told = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if told is None:
+    resolved = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if resolved is None:
         message = f"git knows no revision {revision!r} here"
         raise InputError(
             message, code="unknown-revision", problems=(Problem("unknown-revision", message, hint="such as main or HEAD~1"),)
         )
-    commit = told.decode("ascii", "replace").strip()
+    commit = resolved.decode("ascii", "replace").strip()
     raw = _git(folder, "show", f"{commit}:./{lock_path.name}")
     if raw is None:
         return Before(revision, commit, {}, False)

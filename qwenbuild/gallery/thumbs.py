@@ -58,15 +58,17 @@ class Thumbnails:
         """Where the thumbnail is, or will be."""
         return self.folder / name_of(digest, width)
 
-    def make_all(self, digests: Iterable[str], told: Callable[[int], None] = lambda done: None) -> dict[str, tuple[int, int]]:
-        """Make both widths for all; the size in pixels of each picture that could be shown. `told` hears how many are done."""
-        wanted = list(dict.fromkeys(digests))
+    def make_all(
+        self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None
+    ) -> dict[str, tuple[int, int]]:
+        """Make both widths for all; the size in pixels of each picture that could be shown. `progress` hears how many are done."""
+        pictures = list(dict.fromkeys(digests))
         sizes: dict[str, tuple[int, int]] = {}
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as workers:
-            for number, (digest, size) in enumerate(zip(wanted, workers.map(self._both, wanted), strict=True), 1):
+            for number, (digest, size) in enumerate(zip(pictures, workers.map(self._both, pictures), strict=True), 1):
                 if size is not None:
                     sizes[digest] = size
-                told(number)
+                progress(number)
         return sizes
 
     def _both(self, digest: str) -> tuple[int, int] | None:
@@ -77,13 +79,13 @@ class Thumbnails:
 
     def prune(self) -> int:
         """Remove what no page has shown for KEPT seconds; how many files went. Raises OSError."""
-        gone = 0
+        removed = 0
         oldest = time.time() - KEEP_S
         for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
             if OURS(entry.name) and entry.stat().st_mtime < oldest:
                 Path(entry.path).unlink(missing_ok=True)
-                gone += 1
-        return gone
+                removed += 1
+        return removed
 
     def _larger(self, digest: str, width: int) -> bytes | None:
         path = self.path(digest, LARGE)

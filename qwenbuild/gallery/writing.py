@@ -49,20 +49,20 @@ def write(
     title: str,
     facts: Mapping[str, Any],
     sheets: bool = False,
-    told: Callable[[int, int], None] = lambda done, all: None,
+    progress: Callable[[int, int], None] = lambda done, all: None,
 ) -> WrittenGallery:
-    """Write the folder anew. `told` hears pictures done and their number. Raises InputError, OSError."""
+    """Write the folder anew. `progress` hears pictures done and their number. Raises InputError, OSError."""
     refuse_foreign(folder)
-    wanted = list(dict.fromkeys(digests(cards)))
-    sizes = thumbnails.make_all(wanted, lambda done: told(done, len(wanted)))
+    pictures = list(dict.fromkeys(digests(cards)))
+    sizes = thumbnails.make_all(pictures, lambda done: progress(done, len(pictures)))
     names = {name_of(digest, width) for digest in sizes for width in (SMALL, LARGE)}
     place(thumbnails.folder, folder / THUMBS, names)
     thumbnails.prune()
     text = page(sized(cards, sizes), title=title, facts={**facts, **PLACES})
     files.replace(folder / "index.html", text.encode(), durable=False)
-    made = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()
+    sheet_paths = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return WrittenGallery(folder / "index.html", len(cards), len(sizes), len(wanted) - len(sizes), total, made)
+    return WrittenGallery(folder / "index.html", len(cards), len(sizes), len(pictures) - len(sizes), total, sheet_paths)
 
 
 PLACES = {"small": f"{THUMBS}/*-{SMALL}.webp", "large": f"{THUMBS}/*-{LARGE}.webp"}
@@ -101,19 +101,19 @@ def _is_gallery(index: Path) -> bool:
         return b'name="generator" content="qwenbuild"' in file.read(1000)
 
 
-def place(kept: Path, shown: Path, names: Iterable[str]) -> None:
+def place(store: Path, folder: Path, names: Iterable[str]) -> None:
     """Bring the kept thumbnails into the gallery's folder, as hard links where that can be; drop those of other pictures."""
-    shown.mkdir(parents=True, exist_ok=True)
-    wanted = set(names)
-    here = {entry.name for entry in os.scandir(shown)}
-    for name in here - wanted:
+    folder.mkdir(parents=True, exist_ok=True)
+    required = set(names)
+    present = {entry.name for entry in os.scandir(folder)}
+    for name in present - required:
         if OURS(name):
-            (shown / name).unlink()
-    for name in wanted - here:
+            (folder / name).unlink()
+    for name in required - present:
         try:
-            os.link(kept / name, shown / name)
+            os.link(store / name, folder / name)
         except OSError:
-            shutil.copyfile(kept / name, shown / name)
+            shutil.copyfile(store / name, folder / name)
 
 
 # ---------------------------------------------------------------- sheets
@@ -136,14 +136,14 @@ def _sheets(
 
 def _by_asset(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[str, str]]]:
     """Asset to label and digest of each picture; candidates are numbered where there are several."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    by_asset: dict[str, list[tuple[str, str]]] = {}
     for card in cards:
         several = len(card["candidates"]) > 1
         for number, one in enumerate(card["candidates"], 1):
             if one["digest"] in sizes and not one["rejected"]:
                 label = card["id"].removeprefix(card["asset"] + "/") + (f" · {number}" if several else "")
-                found.setdefault(card["asset"], []).append((label, one["digest"]))
-    return found
+                by_asset.setdefault(card["asset"], []).append((label, one["digest"]))
+    return by_asset
 
 
 def _plain(name: str) -> str:

@@ -36,10 +36,10 @@ class FileLanes:
 
     def lane(self, account: str, model: str, limits: Limits) -> FileLane:
         """The lane for an account and model."""
-        known = self._lanes.get((account, model))
-        if known is None:
-            known = self._lanes[account, model] = self._made(account, model, limits)
-        return known
+        lane = self._lanes.get((account, model))
+        if lane is None:
+            lane = self._lanes[account, model] = self._made(account, model, limits)
+        return lane
 
     def _made(self, account: str, model: str, limits: Limits) -> FileLane:
         if not account:

@@ -129,7 +129,7 @@ async def _asked(
 
 
 def _again(error: ProviderError, failures: int, waits: Waits) -> float:
-    told = error.retry_after if isinstance(error, Throttled) else None
-    if told is not None:
-        return min(told, 120.0)
+    asked_pause = error.retry_after if isinstance(error, Throttled) else None
+    if asked_pause is not None:
+        return min(asked_pause, 120.0)
     return float(min(30.0, 2.0 ** (failures - 1)) * (0.5 + waits.chance() / 2))

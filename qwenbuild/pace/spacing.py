@@ -118,9 +118,9 @@ class PaceState:
     def _near(self, steady: float, pace: Pace) -> list[tuple[float, float]]:
         """What counts at that time. What another boot's clock has left lies in the future, or is long over."""
         return [
-            (out, there)
-            for out, there in self.recent
-            if out <= steady + MAX_LEAD_S and there <= out + OVERDUE_S and there + pace.span + CLOCK_SLACK_S > steady
+            (out, arrived)
+            for out, arrived in self.recent
+            if out <= steady + MAX_LEAD_S and arrived <= out + OVERDUE_S and arrived + pace.span + CLOCK_SLACK_S > steady
         ]
 
     def left(self, steady: float, wall: float, pace: Pace) -> None:
@@ -151,10 +151,10 @@ class PaceState:
 
     def _taken_out(self, left: float) -> bool:
         """Take out the one that left at `left`, if it still counts."""
-        found = next((number for number, moments in enumerate(self.recent) if moments[0] == left), None)
-        if found is not None:
-            self.recent = [*self.recent[:found], *self.recent[found + 1 :]]
-        return found is not None
+        index = next((number for number, moments in enumerate(self.recent) if moments[0] == left), None)
+        if index is not None:
+            self.recent = [*self.recent[:index], *self.recent[index + 1 :]]
+        return index is not None
 
     def _add(self, left: float, arrived: float) -> None:
         self.recent = sorted([*self.recent, (left, arrived)], key=lambda moments: moments[1])

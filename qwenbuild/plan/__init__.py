@@ -48,13 +48,13 @@ def plan_one(keyed: Keyed, facts: Facts) -> Step:
 
 
 def make_plan(
-    wanted: Sequence[Keyed], seen: Observed, wishes: Wishes | None = None, everything: Iterable[Keyed] | None = None
+    selected: Sequence[Keyed], seen: Observed, wishes: Wishes | None = None, everything: Iterable[Keyed] | None = None
 ) -> Plan:
-    """The Plan for the `wanted` entries, in their order; `everything` are all entries of the manifest when that is more."""
-    whole = list(everything) if everything is not None else wanted
+    """The Plan for the `selected` entries, in their order; `everything` are all entries of the manifest when that is more."""
+    whole = list(everything) if everything is not None else selected
     facts = facts_of(seen, wishes or Wishes(), whole)
-    steps = priced(in_order(wanted, facts))
-    complete = len(whole) == len(wanted) and not seen.untouched.left
+    steps = priced(in_order(selected, facts))
+    complete = len(whole) == len(selected) and not seen.untouched.left
     orphans = tuple(find_orphans(whole, facts, {step.moved_from for step in steps})) if complete else ()
     cost, unknown = cost_of(steps)
     return Plan(

@@ -22,14 +22,14 @@ BLOCKED = (Verdict.REFUSED, Verdict.FAILED, Verdict.DOUBT, Verdict.MODIFIED)
 """An input with such a picture gets none in this build: nothing that builds on it can be made."""
 
 
-def in_order(wanted: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
+def in_order(selected: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
     """Plan each entry after its inputs; the result stands in the manifest's order.
 
     An input whose picture is lost is made again only when something that builds on it must be submitted.
     """
     needed: frozenset[str] = frozenset()
     while True:
-        steps = _in_order(wanted, replace(facts, needed=needed) if needed else facts)
+        steps = _in_order(selected, replace(facts, needed=needed) if needed else facts)
         more = _needed(steps, facts) - needed
         if not more:
             return steps
@@ -46,17 +46,17 @@ def _needed(steps: Sequence[Step], facts: Facts) -> frozenset[str]:
     return frozenset(lost)
 
 
-def _in_order(wanted: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
+def _in_order(selected: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
     done: dict[str, Step] = {}
-    by_id = {keyed.entry.id: keyed for keyed in wanted}
-    taken: set[str] = set()
-    for keyed in wanted:
+    by_id = {keyed.entry.id: keyed for keyed in selected}
+    moved_ids: set[str] = set()
+    for keyed in selected:
         for ready in _inputs_first(keyed, by_id, done):
-            step = plan_entry(ready, facts, done, taken)
+            step = plan_entry(ready, facts, done, moved_ids)
             done[ready.entry.id] = step
             if step.moved_from:
-                taken.add(step.moved_from)
-    return tuple(done[keyed.entry.id] for keyed in wanted)
+                moved_ids.add(step.moved_from)
+    return tuple(done[keyed.entry.id] for keyed in selected)
 
 
 def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, Step]) -> Iterator[Keyed]:
@@ -74,11 +74,11 @@ def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, S
             yield item
 
 
-def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Container[str]) -> Step:
-    """The entry's Step. `done` has its inputs' steps; `taken` the orphans that other entries took over."""
+def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], moved_ids: Container[str]) -> Step:
+    """The entry's Step. `done` has its inputs' steps; `moved_ids` the orphans that other entries took over."""
     keyed, causes = _with_known_inputs(keyed, done)
     blocked = next((done[id] for id in causes if id in done and done[id].candidates[done[id].used].verdict in BLOCKED), None)
-    record, moved_from = _lock_record(keyed, facts, taken)
+    record, moved_from = _lock_record(keyed, facts, moved_ids)
     candidates = keyed.candidates if record is None else offered(keyed, record)
     held = record is not None and record.approved and record.key not in {c.key for c in candidates}
     if held and record:
@@ -101,18 +101,18 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], taken: Cont
     if causes and not held:
         reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *_beside_inputs(reasons))
     verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
-    shown = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
+    planned = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
     approved = record is not None and record.approved
-    return Step(shown, verdict, reasons, pictures, outputs, used, held, moved_from, approved)
+    return Step(planned, verdict, reasons, pictures, outputs, used, held, moved_from, approved)
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """Each reason once; their values may be lists."""
-    found: list[Reason] = []
+    unique: list[Reason] = []
     for reason in reasons:
-        if reason not in found:
-            found.append(reason)
-    return tuple(found)
+        if reason not in unique:
+            unique.append(reason)
+    return tuple(unique)
 
 
 def _beside_inputs(reasons: Iterable[Reason]) -> Iterator[Reason]:
@@ -134,11 +134,11 @@ def _with_known_inputs(keyed: Keyed, done: Mapping[str, Step]) -> tuple[Keyed, t
     if not any(reference.entry for reference in keyed.entry.inputs):
         return keyed, ()
     names = [reference.entry for reference in keyed.entry.inputs if reference.entry]
-    known = {id: picture_digest(done[id]) for id in names if id in done}
-    unknown = tuple(ref.entry for ref in keyed.entry.inputs if ref.entry and not known.get(ref.entry))
+    digests = {id: picture_digest(done[id]) for id in names if id in done}
+    unknown = tuple(ref.entry for ref in keyed.entry.inputs if ref.entry and not digests.get(ref.entry))
     if unknown:
         return replace(keyed, candidates=tuple(replace(c, key="") for c in keyed.candidates)), unknown
-    return replace(keyed, candidates=tuple(substituted(candidate, known) for candidate in keyed.candidates)), ()
+    return replace(keyed, candidates=tuple(substituted(candidate, digests) for candidate in keyed.candidates)), ()
 
 
 def substituted(candidate: Candidate, digests: Mapping[str, str]) -> Candidate:
@@ -154,13 +154,13 @@ def picture_digest(step: Step) -> str:
     return "" if plan.verdict in (Verdict.REFUSED, Verdict.FAILED) else plan.digest
 
 
-def _lock_record(keyed: Keyed, facts: Facts, taken: Container[str]) -> tuple[LockEntry | None, str]:
+def _lock_record(keyed: Keyed, facts: Facts, moved_ids: Container[str]) -> tuple[LockEntry | None, str]:
     """The entry's lock record, or that of an orphan with the same key, with the orphan's id."""
     record = facts.seen.lock.get(keyed.entry.id)
     if record is not None:
         return record, ""
     for candidate in keyed.candidates:
         orphan = facts.orphan_keys.get(candidate.key)
-        if orphan is not None and orphan not in taken:
+        if orphan is not None and orphan not in moved_ids:
             return facts.seen.lock[orphan], orphan
     return None, ""

@@ -100,18 +100,18 @@ class Facts:
 
 def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:
     """Every digest that the lockfile names, for pictures and files at any path."""
-    found = {entry.digest for entry in lock.values()}
+    digests = {entry.digest for entry in lock.values()}
     for entry in lock.values():
         if entry.candidates:
-            found.update(entry.candidates.values())
+            digests.update(entry.candidates.values())
         for output in entry.outputs.values():
             if output.digest:
-                found.add(output.digest)
-    return found
+                digests.add(output.digest)
+    return digests
 
 
 def orphan_keys(lock: Mapping[str, LockEntry], ids: Container[str]) -> dict[str, str]:
     """Key to id of the lock entries that the manifest has no more; the pictures in use count before other candidates."""
-    gone = [(id, entry) for id, entry in lock.items() if id not in ids]
-    others = {key: id for id, entry in gone for key in entry.candidates}
-    return others | {entry.key: id for id, entry in gone}
+    orphans = [(id, entry) for id, entry in lock.items() if id not in ids]
+    others = {key: id for id, entry in orphans for key in entry.candidates}
+    return others | {entry.key: id for id, entry in orphans}

@@ -33,10 +33,10 @@ def media_type_for(action: Action) -> str:
 
 def implied_steps(spec: OutputSpec, media_type: str) -> tuple[ImageStep, ...]:
     """The file's steps with the conversion that its extension implies, when the picture is of another type."""
-    wanted = MEDIA_TYPES.get(spec.path.rpartition(".")[2].lower())
-    if wanted is None or any(step.kind == "format" for step in spec.steps) or (wanted == media_type):
+    target_type = MEDIA_TYPES.get(spec.path.rpartition(".")[2].lower())
+    if target_type is None or any(step.kind == "format" for step in spec.steps) or (target_type == media_type):
         return spec.steps
-    return (*spec.steps, images.normalise("format", {"type": wanted.removeprefix("image/")}))
+    return (*spec.steps, images.normalise("format", {"type": target_type.removeprefix("image/")}))
 
 
 def marks_of(candidate: Candidate, provenance: str) -> dict[str, str] | None:
@@ -70,25 +70,27 @@ def _output(
     recipe = output_recipe(spec, picture, media_type, candidate, facts.wishes.provenance)
     locked = record.outputs.get(spec.path) if record is not None else None
     digest = _wanted_digest(recipe, picture, locked, record, facts)
-    there = facts.seen.files.get(spec.path)
-    stranger = there is not None and there != digest and not facts.is_ours(there)
+    current = facts.seen.files.get(spec.path)
+    stranger = current is not None and current != digest and not facts.is_ours(current)
     oid = facts.seen.pointers.get(spec.path, "") if stranger else ""
     if oid and oid == digest and not facts.at_hand(digest) and not facts.at_hand(picture):
         return OutputPlan(spec, Verdict.REFUSED, digest, recipe, picture, POINTER)
     if stranger and (not oid or oid != digest) and not facts.wishes.overwrite:
         return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, OTHER_POINTER if oid else "modified")
-    if recipe and there is not None and there != digest and there == facts.seen.derived.get(recipe):
-        digest = there  # the same recipe made it, perhaps under another version of an encoder
+    if recipe and current is not None and current != digest and current == facts.seen.derived.get(recipe):
+        digest = current  # the same recipe made it, perhaps under another version of an encoder
     unfit = facts.unfit(spec.expect, digest)
     fails = unfit or (facts.seen.judgements.get(unsuited_key(recipe)) if recipe and not digest else "")
     if fails:
         return OutputPlan(spec, Verdict.FAILED, digest, recipe, picture, fails)
     agrees = locked is not None and not locked.orphan and locked.recipe == recipe
-    if there is not None and there == digest and agrees and unfit is None:
+    if current is not None and current == digest and agrees and unfit is None:
         return OutputPlan(spec, Verdict.RESTORE, digest, recipe, picture, "unjudged")
-    if there is not None and there == digest and agrees:
+    if current is not None and current == digest and agrees:
         return OutputPlan(spec, Verdict.FRESH, digest, recipe, picture)
-    reason = POINTER if oid and oid == digest else "missing" if there is None else "differs" if there != digest else "unlocked"
+    reason = (
+        POINTER if oid and oid == digest else "missing" if current is None else "differs" if current != digest else "unlocked"
+    )
     verdict = Verdict.RESTORE if digest and (not recipe or facts.at_hand(digest)) else Verdict.DERIVE
     return OutputPlan(spec, verdict, digest, recipe, picture, reason)
 
@@ -105,8 +107,8 @@ def _wanted_digest(recipe: str, picture: str, locked: LockOutput | None, record:
 
 def awaiting(spec: OutputSpec, record: LockEntry | None, facts: Facts) -> OutputPlan:
     """A file whose picture is not there yet."""
-    there = facts.seen.files.get(spec.path)
-    if there is not None and not facts.is_ours(there) and not facts.wishes.overwrite:
+    current = facts.seen.files.get(spec.path)
+    if current is not None and not facts.is_ours(current) and not facts.wishes.overwrite:
         return OutputPlan(spec, Verdict.MODIFIED, "", "", "", OTHER_POINTER if spec.path in facts.seen.pointers else "modified")
     derived = bool(spec.steps) or facts.wishes.provenance != "off"
     return OutputPlan(spec, Verdict.DERIVE if derived else Verdict.RESTORE, "", "", "", "no-picture")

@@ -98,9 +98,9 @@ def _known_digest(
     results = _results(candidate, record, facts)
     default = media_type_for(candidate.action)
     if record is not None and (moved or record.key == candidate.key):
-        named = next((r for r in results if r.digest == record.digest), None)
+        recorded = next((r for r in results if r.digest == record.digest), None)
         if facts.at_hand(record.digest) or not any(facts.at_hand(r.digest) for r in results):
-            return record.digest, named.media_type if named else record.media_type or default
+            return record.digest, recorded.media_type if recorded else record.media_type or default
     if record is not None and candidate.key in record.candidates:
         digest = record.candidates[candidate.key]
         return digest, next((result.media_type for result in results if result.digest == digest), default)
@@ -131,11 +131,11 @@ def _known_verdict(digest: str, outputs: Sequence[OutputPlan], agrees: bool, fac
 
 def _other_picture(keyed: Keyed, candidate: Candidate, record: LockEntry | None, facts: Facts) -> CandidatePlan:
     """A candidate that no file is made from: it only has to exist."""
-    known = record.candidates.get(candidate.key, "") if record is not None else ""
+    recorded = record.candidates.get(candidate.key, "") if record is not None else ""
     if record is not None and record.key == candidate.key:
-        known = record.digest
-    if known:
-        return CandidatePlan(candidate, Verdict.FRESH, known, {})
+        recorded = record.digest
+    if recorded:
+        return CandidatePlan(candidate, Verdict.FRESH, recorded, {})
     digest, media_type = _known_digest(candidate, (), record, facts, False)
     if digest:
         return CandidatePlan(candidate, Verdict.RESTORE, digest, {}, media_type)

@@ -24,39 +24,39 @@ class ReviewRequest:
     text: str = ""
 
 
-def carry_out(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
+def carry_out(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
     """Do it. Raises InputError for a verb that is none, and for what the verb itself refuses."""
-    if asked.verb not in VERBS:
-        raise InputError(f"there is no verb {asked.verb!r}", code="usage")
-    if not asked.ids:
+    if request.verb not in VERBS:
+        raise InputError(f"there is no verb {request.verb!r}", code="usage")
+    if not request.ids:
         raise InputError("no entry is named", code="usage")
-    return VERBS[asked.verb](options, asked)
+    return VERBS[request.verb](options, request)
 
 
-def _one(asked: ReviewRequest) -> str:
-    if len(asked.ids) != 1:
-        raise InputError(f"{asked.verb} takes one entry, not {len(asked.ids)}", code="usage")
-    return asked.ids[0]
+def _one(request: ReviewRequest) -> str:
+    if len(request.ids) != 1:
+        raise InputError(f"{request.verb} takes one entry, not {len(request.ids)}", code="usage")
+    return request.ids[0]
 
 
-def _pick(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
-    return (choices.pick(options, _one(asked), asked.number),)
+def _pick(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
+    return (choices.pick(options, _one(request), request.number),)
 
 
-def _reject(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
-    return choices.reject(options, [_one(asked)], _numbers(asked))
+def _reject(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
+    return choices.reject(options, [_one(request)], _numbers(request))
 
 
-def _admit(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
-    return choices.reject(options, [_one(asked)], _numbers(asked), undo=True)
+def _admit(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
+    return choices.reject(options, [_one(request)], _numbers(request), undo=True)
 
 
-def _numbers(asked: ReviewRequest) -> Sequence[int]:
-    return [asked.number] if asked.number else []
+def _numbers(request: ReviewRequest) -> Sequence[int]:
+    return [request.number] if request.number else []
 
 
-def _note(options: Options, asked: ReviewRequest) -> tuple[Choice, ...]:
-    return (notes.note(options, _one(asked), asked.text),)
+def _note(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
+    return (notes.note(options, _one(request), request.text),)
 
 
 VERBS: dict[str, Callable[[Options, ReviewRequest], tuple[Choice, ...]]] = {

@@ -58,7 +58,7 @@ def _bound(answer: Callable[[Session, Request], Any], session: Session) -> Calla
 
     async def endpoint(request: Request) -> Response:
         try:
-            made: Response = await answer(session, request)
+            response: Response = await answer(session, request)
         except BadRequest as error:
             return JSONResponse({"error": "bad", "words": str(error)}, 400)
         except Stale as error:
@@ -68,7 +68,7 @@ def _bound(answer: Callable[[Session, Request], Any], session: Session) -> Calla
             return JSONResponse({"error": "busy", "words": "A build runs already."}, 409)
         except (QwenbuildError, OSError) as error:
             return JSONResponse({"error": "refused", "words": _words(error)}, 422)
-        return made
+        return response
 
     return endpoint
 
@@ -99,14 +99,14 @@ async def _cards(session: Session, request: Request) -> Response:
 
 
 async def _thumb(session: Session, request: Request) -> Response:
-    named = _THUMB(request.path_params["name"])
-    path = await run_in_threadpool(session.thumbnail, named[1]) if named else None
+    match = _THUMB(request.path_params["name"])
+    path = await run_in_threadpool(session.thumbnail, match[1]) if match else None
     return _missing() if path is None else FileResponse(path, media_type="image/webp")
 
 
 async def _picture(session: Session, request: Request) -> Response:
-    named = _DIGEST(request.path_params["digest"])
-    data = await run_in_threadpool(session.picture, named[0]) if named else None
+    match = _DIGEST(request.path_params["digest"])
+    data = await run_in_threadpool(session.picture, match[0]) if match else None
     return _missing() if data is None else Response(data, media_type=sniff(data) or "application/octet-stream")
 
 
@@ -118,19 +118,19 @@ async def _events(session: Session, request: Request) -> Response:
     """Server-sent events, each one JSON object; the first tells the version, so that a tab that slept asks for the rest."""
     loop = asyncio.get_running_loop()
     waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
-    leave = session.listen(lambda said: _hand(loop, waiting, said))
+    leave = session.listen(lambda message: _hand(loop, waiting, message))
 
     async def stream() -> AsyncIterator[str]:
         try:
             yield _event({"type": "hello", "version": session.version, "building": session.building})
             while True:
                 try:
-                    said = await asyncio.wait_for(waiting.get(), HEARTBEAT_S)
+                    message = await asyncio.wait_for(waiting.get(), HEARTBEAT_S)
                 except TimeoutError:
                     yield ": alive\n\n"
                     continue
-                yield _event(said)
-                if said["type"] == "ended":
+                yield _event(message)
+                if message["type"] == "ended":
                     return
         finally:
             leave()
@@ -138,26 +138,26 @@ async def _events(session: Session, request: Request) -> Response:
     return StreamingResponse(stream(), media_type="text/event-stream")
 
 
-def _hand(loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[Mapping[str, Any]], said: Mapping[str, Any]) -> None:
+def _hand(loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[Mapping[str, Any]], message: Mapping[str, Any]) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(waiting.put_nowait, said)
+        loop.call_soon_threadsafe(waiting.put_nowait, message)
 
 
-def _event(said: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(said)}\n\n"
+def _event(message: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(message)}\n\n"
 
 
 # ---------------------------------------------------------------- choosing and building
 
 
 async def _choose(session: Session, request: Request) -> Response:
-    said = await _said(request)
-    stamps, number = _object(said, "entries"), said.get("number", 0)
-    verb, text = said.get("verb"), said.get("text", "")
+    body = await _said(request)
+    stamps, number = _object(body, "entries"), body.get("number", 0)
+    verb, text = body.get("verb"), body.get("text", "")
     if not isinstance(verb, str) or not isinstance(text, str) or type(number) is not int:
         raise BadRequest("expected verb, entries, number, text")
-    asked = ReviewRequest(verb, tuple(stamps), number, text)
-    return JSONResponse(await run_in_threadpool(session.choose, asked, stamps))
+    choice = ReviewRequest(verb, tuple(stamps), number, text)
+    return JSONResponse(await run_in_threadpool(session.choose, choice, stamps))
 
 
 async def _price(session: Session, request: Request) -> Response:
@@ -166,8 +166,8 @@ async def _price(session: Session, request: Request) -> Response:
 
 
 async def _build(session: Session, request: Request) -> Response:
-    said = await _said(request)
-    session.start_build(_ids(said), {"cost": said.get("cost"), "unknown": said.get("unknown")})
+    body = await _said(request)
+    session.start_build(_ids(body), {"cost": body.get("cost"), "unknown": body.get("unknown")})
     return JSONResponse({"building": True}, 202)
 
 
@@ -181,23 +181,23 @@ async def _said(request: Request) -> dict[str, Any]:
         if len(data) > BODY_BYTES_MAX:
             raise BadRequest(f"more than {BODY_BYTES_MAX} bytes")
     try:
-        said = json.loads(bytes(data))
+        body = json.loads(bytes(data))
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"no JSON: {error}") from error
-    if not isinstance(said, dict):
+    if not isinstance(body, dict):
         raise BadRequest("expected an object")
-    return said
+    return body
 
 
-def _object(said: Mapping[str, Any], name: str) -> dict[str, str]:
-    found = said.get(name)
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+def _object(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    value = body.get(name)
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise BadRequest(f"expected {name}, an object of texts")
-    return found
+    return value
 
 
-def _ids(said: Mapping[str, Any]) -> tuple[str, ...]:
-    found = said.get("ids")
-    if not isinstance(found, list) or not all(isinstance(id, str) for id in found):
+def _ids(body: Mapping[str, Any]) -> tuple[str, ...]:
+    ids = body.get("ids")
+    if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
         raise BadRequest("expected ids, a list of texts")
-    return tuple(found)
+    return tuple(ids)

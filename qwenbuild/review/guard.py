@@ -63,8 +63,8 @@ class RequestGuard:
 
     def _admission(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """The token in the address becomes a cookie; everything else needs the cookie."""
-        said = QueryParams(scope["query_string"]).get("token")
-        if scope["path"] == "/" and said is not None and self._is_token(said):
+        token = QueryParams(scope["query_string"]).get("token")
+        if scope["path"] == "/" and token is not None and self._is_token(token):
             entered = RedirectResponse("/", 303)
             entered.set_cookie(self._name, self._token, httponly=True, samesite="strict", path="/")
             return entered
@@ -79,13 +79,13 @@ class RequestGuard:
 
     def _cookie(self, text: str) -> str:
         try:
-            found = SimpleCookie(text).get(self._name)
+            morsel = SimpleCookie(text).get(self._name)
         except CookieError:
             return ""
-        return found.value if found is not None else ""
+        return morsel.value if morsel is not None else ""
 
-    def _is_token(self, said: str) -> bool:
-        return hmac.compare_digest(said.encode(), self._token.encode())
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(), self._token.encode())
 
 
 def _no(status: int, words: str) -> Response:

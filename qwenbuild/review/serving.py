@@ -46,15 +46,15 @@ class ServedReview:
         return f"{self.origin}/?token={self.token}"
 
 
-def review(options: Options, port: int, told: Callable[[ServedReview], None]) -> int:
-    """Serve until SIGINT or SIGTERM; `told` is called once it listens. A build that runs is waited for.
+def review(options: Options, port: int, on_ready: Callable[[ServedReview], None]) -> int:
+    """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. A build that runs is waited for.
 
     Raises InputError, CacheError before it serves; OSError when the port is taken.
     """
     session = Session(options)
     with _bound(port) as listening, _watching(session):
         served, server = _server(session, listening)
-        told(served)
+        on_ready(served)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
         session.wait()
@@ -154,7 +154,7 @@ def _signature(paths: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)

@@ -63,8 +63,8 @@ class Session:
             cards = {card["id"]: _shown(card, sources) for card in gallery.all_cards(planned)}
             due = bill(planned)
             changed = [card for id, card in cards.items() if self._cards.get(id) != card]
-            gone = [id for id in self._cards if id not in cards]
-            same = not changed and not gone and due == self._due
+            removed = [id for id in self._cards if id not in cards]
+            same = not changed and not removed and due == self._due
             order = {"order": list(cards)} if cards.keys() - self._cards.keys() else {}
             self._planned, self._cards, self._due = planned, cards, due
             self.title = gallery.title(planned)
@@ -72,7 +72,7 @@ class Session:
             planned.cache.close()
             if not same:
                 self.version += 1
-                self.tell({"type": "cards", "version": self.version, "cards": changed, "gone": gone, "due": due, **order})
+                self.tell({"type": "cards", "version": self.version, "cards": changed, "gone": removed, "due": due, **order})
 
     def state(self) -> dict[str, Any]:
         """Everything a tab needs to begin with."""
@@ -110,7 +110,7 @@ class Session:
 
     # ------------------------------------------------------------ choosing
 
-    def choose(self, asked: ReviewRequest, stamps: Mapping[str, str]) -> dict[str, Any]:
+    def choose(self, request: ReviewRequest, stamps: Mapping[str, str]) -> dict[str, Any]:
         """Carry a choice out where every entry still has its stamp; what became of it, and the cards as they are now.
 
         Raises Stale, InputError, CacheError, OSError.
@@ -118,10 +118,10 @@ class Session:
         with self._state:
             self.refresh()
             self._refuse_stale(stamps)
-            done = carry_out(self.options, asked)
+            done = carry_out(self.options, request)
             self.refresh()
             words = [f"{choice.id}: {choice.words}" for choice in done]
-            cards = [self._cards[id] for id in asked.ids if id in self._cards]
+            cards = [self._cards[id] for id in request.ids if id in self._cards]
             return {"version": self.version, "words": words, "cards": cards, "due": self._due}
 
     def _refuse_stale(self, stamps: Mapping[str, str]) -> None:
@@ -164,12 +164,12 @@ class Session:
         self.tell({"type": "building", "running": True})
         try:
             summary = build(options, SessionProgress(self.tell), lambda planned: agrees(planned, consent))
-            said = {"words": _ended(summary), "bad": bool(summary.exit_code)}
+            result = {"words": _ended(summary), "bad": bool(summary.exit_code)}
         except (QwenbuildError, OSError) as error:
-            said = {"words": str(error), "bad": True}
+            result = {"words": str(error), "bad": True}
         with suppress(QwenbuildError):
             self.refresh()
-        self.tell({"type": "building", "running": False, **said})
+        self.tell({"type": "building", "running": False, **result})
 
     # ------------------------------------------------------------ telling
 
@@ -178,10 +178,10 @@ class Session:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
-    def tell(self, said: Mapping[str, Any]) -> None:
+    def tell(self, message: Mapping[str, Any]) -> None:
         """Tell every listener."""
         for listener in tuple(self._listeners):
-            listener(said)
+            listener(message)
 
 
 class SessionProgress:
@@ -208,25 +208,25 @@ def _ended(summary: Summary) -> str:
         id, code, message = summary.failures[0]
         more = f" (and {len(summary.failures) - 1} more)" if len(summary.failures) > 1 else ""
         return f"{id + ': ' if id else ''}{message or code}{more}"
-    made = count(summary.counts.get("generated", 0), "entry made", "entries made")
+    entries = count(summary.counts.get("generated", 0), "entry made", "entries made")
     paid = price_words(summary.spent) if any(summary.spent.values()) else "nothing"
-    return f"Built: {made}, {paid} spent"
+    return f"Built: {entries}, {paid} spent"
 
 
 def bill(planned: Planned) -> dict[str, Any]:
     """What a build would do, in numbers and in words; `cost` and `unknown` are what consent is given to."""
-    made = planned.plan
+    plan = planned.plan
     idle = (Verdict.FRESH, Verdict.MODIFIED)
-    pictures = sum(one.verdict is Verdict.GENERATE for step in made.steps for one in step.candidates)
-    busy = sum(step.verdict not in idle for step in made.steps)
-    known = price_words(made.cost) if made.cost or not made.unknown_price else ""
-    unknown = f"{count(made.unknown_price, 'picture')} at an unknown price" if made.unknown_price else ""
+    pictures = sum(one.verdict is Verdict.GENERATE for step in plan.steps for one in step.candidates)
+    busy = sum(step.verdict not in idle for step in plan.steps)
+    price = price_words(plan.cost) if plan.cost or not plan.unknown_price else ""
+    unknown = f"{count(plan.unknown_price, 'picture')} at an unknown price" if plan.unknown_price else ""
     return {
         "entries": busy,
         "pictures": pictures,
-        "cost": price_json(made.cost),
-        "unknown": made.unknown_price,
-        "words": " + ".join(part for part in (known, unknown) if part) if pictures else "",
+        "cost": price_json(plan.cost),
+        "unknown": plan.unknown_price,
+        "words": " + ".join(part for part in (price, unknown) if part) if pictures else "",
     }
 
 
@@ -238,8 +238,8 @@ def agrees(planned: Planned, consent: Mapping[str, Any]) -> bool:
 
 def _shown(card: Card, sources: Sources) -> Card:
     """The card with the pictures that can be shown."""
-    found = []
+    candidates = []
     for one in card["candidates"]:
         lost = bool(one["digest"]) and not sources.has(one["digest"])
-        found.append({**one, "digest": "", "lost": True} if lost else one)
-    return {**card, "candidates": found}
+        candidates.append({**one, "digest": "", "lost": True} if lost else one)
+    return {**card, "candidates": candidates}

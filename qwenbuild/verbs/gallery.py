@@ -50,7 +50,7 @@ def gallery(
         title=title(planned),
         facts={"against": against or "", "live": False},
         sheets=sheets,
-        told=told,
+        progress=told,
     )
     return Shown(made, (*planned.notices, *_without_lockfile(planned, before)))
 

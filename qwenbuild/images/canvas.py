@@ -6,10 +6,12 @@ Knows no colours and no file format; whatever lies outside the sheet is cut off.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from math import isqrt
 
 from qwenbuild.images import letters
 
+_LINES = tuple(bytes([index]) for index in range(16))
 Ramp = tuple[int, int, int, int]
 """Palette indices from ground to full ink, for the letters' grey levels."""
 
@@ -24,10 +26,10 @@ class Canvas:
 
     def span(self, y: int, left: int, right: int, index: int) -> None:
         """Fill the pixels left ≤ x < right of one row."""
-        left, right = max(left, 0), min(right, self.width)
+        left, right = left if left > 0 else 0, right if right < self.width else self.width
         if 0 <= y < self.height and left < right:
             start = y * self.width
-            self.pixels[start + left : start + right] = bytes([index]) * (right - left)
+            self.pixels[start + left : start + right] = _LINES[index] * (right - left)
 
     def rectangle(self, left: int, top: int, right: int, bottom: int, index: int) -> None:
         """Fill a rectangle; right and bottom are outside of it."""
@@ -60,6 +62,7 @@ class Canvas:
 
     def polygon(self, corners: Sequence[tuple[int, int]], index: int) -> None:
         """Fill a convex polygon."""
+        top, bottom = max(min(y for _, y in corners), 0), min(max(y for _, y in corners) + 1, self.height)
         lefts, rights = [self.width] * self.height, [-1] * self.height
         for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
             if y0 == y1:
@@ -70,8 +73,8 @@ class Canvas:
                     lefts[y] = x
                 if x > rights[y]:
                     rights[y] = x
-        for y, (left, right) in enumerate(zip(lefts, rights, strict=True)):
-            self.span(y, left, right + 1, index)
+        for y in range(top, bottom):
+            self.span(y, lefts[y], rights[y] + 1, index)
 
     def text(self, words: str, x: int, baseline: int, size: int, ramp: Ramp) -> None:
         """Write one line from x; `size` is the em in pixels. The ground below must already be the ramp's first index."""
@@ -96,4 +99,4 @@ class Canvas:
 
 def text_width(words: str, size: int) -> int:
     """The width of a line in pixels."""
-    return sum(letters.width(letter, size) for letter in words)
+    return sum(map(letters.width, words, repeat(size)))

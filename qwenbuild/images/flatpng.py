@@ -16,6 +16,9 @@ Colour = tuple[int, int, int]
 
 _RUN = re.compile(rb"\x00{4,}|([^\x00])\1{3,}")
 _END = 256
+_NODES = 1000
+"""Symbols are below this, the tree's inner nodes are not."""
+_FOUR = tuple(format(length, "04b") for length in range(16))
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 
@@ -121,20 +124,25 @@ def _code(frequencies: Mapping[int, int]) -> dict[int, str]:
 
 
 def _depths(weights: Mapping[int, int]) -> dict[int, int]:
-    heap: list[tuple[int, int, tuple[int, ...]]] = [(weight, symbol, (symbol,)) for symbol, weight in weights.items()]
+    """How deep each symbol lies in the tree: of equal weights, what holds the smallest symbol is joined first."""
+    heap = [(weight, symbol, symbol) for symbol, weight in weights.items()]
     heapq.heapify(heap)
-    depth = dict.fromkeys(weights, 0)
+    pop, replace, above, node = heapq.heappop, heapq.heapreplace, dict[int, int](), _NODES
     while len(heap) > 1:
-        one, other = heapq.heappop(heap), heapq.heappop(heap)
-        for symbol in one[2] + other[2]:
-            depth[symbol] += 1
-        heapq.heappush(heap, (one[0] + other[0], min(one[1], other[1]), one[2] + other[2]))
-    return depth
+        weight, symbol, one = pop(heap)
+        more, least, other = heap[0]
+        above[one] = above[other] = node
+        replace(heap, (weight + more, symbol if symbol < least else least, node))
+        node += 1
+    depth = {node - 1: 0} if above else dict.fromkeys(weights, 0)
+    for below in sorted(above, reverse=True):  # whoever joins others is numbered after them
+        depth[below] = depth[above[below]] + 1
+    return {symbol: depth[symbol] for symbol in weights}
 
 
 def _header(code: Mapping[int, str]) -> str:
     """The block's header: the code's lengths written four bits each, and two distances of one bit, of which one is used."""
-    sent = "".join(format(len(code.get(symbol, "")), "04b") for symbol in range(286)) + "0001" * 2
+    sent = "".join([_FOUR[len(code.get(symbol, ""))] for symbol in range(286)]) + "0001" * 2
     lengths = "".join("001" if symbol < 16 else "000" for symbol in _ORDER)
     # The sixteen lengths are themselves sent as four-bit codes, so "001" (4, lowest bit first) for each of them.
     return "1" + "01" + _low(286 - 257, 5) + _low(2 - 1, 5) + _low(19 - 4, 4) + lengths + sent
@@ -151,8 +159,9 @@ def _body(tokens: Sequence[tuple[bytes, int]], code: Mapping[int, str], lengths:
         said[length] = code[symbol] + (_low(value, extra) if extra else "") + "0"
     runs = {run: "".join(said[piece] for piece in _pieces(run)) for run in {run for _, run in tokens}}
     parts: list[str] = []
+    bits = code.__getitem__
     for literals, run in tokens:
-        parts += [code[byte] for byte in literals]
+        parts += map(bits, literals)
         parts.append(runs[run])
     parts.append(code[_END])
     return "".join(parts)

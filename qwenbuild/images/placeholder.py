@@ -201,7 +201,7 @@ def _words(canvas: Canvas, action: Action) -> None:
 
 
 def _sizes(unit: int, sizes: tuple[int, ...]) -> list[int]:
-    return [max(size * unit // 1328, 8) for size in sizes]
+    return list(dict.fromkeys(max(size * unit // 1328, 8) for size in sizes))
 
 
 def _lines(canvas: Canvas, setting: Setting, x: int, top: int, ramp: Ramp, centre: int = 0) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from qwenbuild.catalog import Catalog, Model
 from qwenbuild.errors import InputError
 
 ROWS = tuple(Catalog.load().rows())
+DAY = re.compile(r"20\d\d-\d\d-\d\d")
+READ = json.loads(files("qwenbuild").joinpath("catalog.json").read_text(encoding="utf-8"))["read"]
 
 
 def row(family: str, model: str | None = None, **overrides: Any) -> Model:
@@ -22,6 +26,10 @@ def row(family: str, model: str | None = None, **overrides: Any) -> Model:
     found = catalog.find(family, model)
     assert found is not None
     return found
+
+
+def price(model: Model, region: str) -> Any:
+    return model.price_of(region, size="1328*1328", extended=True, inputs=0)
 
 
 def named(model: Model) -> str:
@@ -33,11 +41,14 @@ def test_every_row_is_complete(model: Model) -> None:
     assert model.calls
     assert ("async" in model.calls) == bool(model.async_path) or model.family != "dashscope"
     assert model.licence
-    assert model.rps > 0 or model.family == "placeholder"
+    assert model.rate() > 0 or model.family == "placeholder"
     assert model.in_flight >= 1
+    assert model.source
     assert model.price_source
-    assert model.price is None or model.price == {} or re.fullmatch(r"20\d\d-\d\d-\d\d", model.price_date)
-    assert not model.retires or model.retires_source
+    assert all(DAY.fullmatch(day) and day <= READ for day in (model.source_date, model.price_date))
+    assert not model.retires or (model.retires_source and DAY.fullmatch(model.retires))
+    assert bool(model.retires) == bool(model.replacement)
+    assert not model.replacement or row(model.family, model.replacement).retires == ""
     assert model.default_size == "" or model.size(model.default_size) == (model.default_size, "")
     for ratio, size in model.aliases.items():
         assert model.size(ratio) == (size, "")
@@ -49,7 +60,7 @@ NAMES = """
     qwen-image-2.0-2026-03-03 qwen-image-2.0-pro qwen-image-2.0-pro-2026-03-03 qwen-image-2.0-pro-2026-04-22
     qwen-image-2.0-pro-2026-06-22 qwen-image-2.1-pro qwen-image-2.1-turbo qwen-image-3.0 qwen-image-3.0-pro qwen-image-edit
     qwen-image-edit-plus qwen-image-edit-plus-2025-10-30 qwen-image-edit-plus-2025-12-15 qwen-image-edit-max
-    qwen-image-edit-max-2026-01-16 z-image-turbo
+    qwen-image-edit-max-2026-01-16 z-image-turbo wan2.7-image wan2.7-image-pro
 """
 
 
@@ -63,12 +74,44 @@ def test_the_two_documented_models_are_as_their_page_says() -> None:
     plus = row("dashscope", "qwen-image-plus")
     assert (plus.prompt_limit, plus.prompt_unit, plus.negative_limit, plus.over) == (800, "characters", 500, "cut")
     assert (plus.rps, plus.in_flight, plus.default_size, plus.prompt_extend, plus.watermark) == (2, 2, "1328*1328", True, False)
-    assert plus.price_of("singapore", True) == {"usd": Decimal("0.03")}
-    assert plus.price_of("beijing", True) == {"usd": Decimal("0.028671")}
+    assert price(plus, "singapore") == {"usd": Decimal("0.03")}
+    assert price(plus, "beijing") == {"usd": Decimal("0.028671")}
     older = row("dashscope", "qwen-image")
-    assert older.price_of("singapore", False) == older.price_of("beijing", False) == {"usd": Decimal("0.035")}
-    assert (plus.retires, older.retires, plus.retires_source) == ("2026-10-10", "2026-10-10", "third parties report")
+    assert price(older, "singapore") == price(older, "beijing") == {"usd": Decimal("0.035")}
     assert not plus.experimental
+
+
+RETIRED = """
+    qwen-image qwen-image-plus qwen-image-max qwen-image-max-2025-12-30 qwen-image-edit-plus qwen-image-edit-max
+"""
+
+
+def test_what_the_vendor_takes_away_is_announced_with_a_day_a_source_and_a_replacement() -> None:
+    assert {model.id for model in ROWS if model.retires} == set(RETIRED.split())
+    for name in RETIRED.split():
+        told = row("dashscope", name)
+        assert (told.retires, told.replacement) == ("2026-10-10", "qwen-image-2.0")
+        assert told.retires_source.startswith("announced by the vendor")
+
+
+def test_a_limit_by_the_minute_is_one_by_the_second_and_the_stricter_holds() -> None:
+    assert row("dashscope", "qwen-image-3.0").rate() == 5 / 60
+    assert row("dashscope", "qwen-image-3.0").rate(rps=2) == 2  # what the manifest says takes the row's place
+    assert row("dashscope", "qwen-image-3.0").rate(rpm=30) == 0.5
+    assert row("dashscope", "qwen-image-plus").rate(rps=2, rpm=30) == 0.5
+    assert row("dashscope", "qwen-image-2.0-pro", rps=3).rate() == 3
+    assert row("dashscope", "qwen-image-plus", rpm=30).rate() == 0.5
+    assert row("placeholder").rate() == 0
+
+
+def test_wan_takes_nine_references_and_draws_4k_only_without_them() -> None:
+    wan, pro = row("dashscope", "wan2.7-image"), row("dashscope", "wan2.7-image-pro")
+    assert (wan.inputs_max, wan.negative_limit, wan.call("auto")) == (9, None, "async")
+    assert pro.size("4096*4096") == ("4096*4096", "")
+    with pytest.raises(ValueError, match="589,824 to 4,194,304 pixels"):
+        wan.size("4096*4096")
+    assert pro.inputs_fault("2048*2048") == ""
+    assert "with reference images" in pro.inputs_fault("4096*4096")
 
 
 def test_how_a_lost_answer_is_settled_is_a_column_of_the_row() -> None:
@@ -91,12 +134,12 @@ def test_what_is_asynchronous_is_called_so_because_it_can_be_resumed() -> None:
 
 def test_a_manifest_corrects_the_table() -> None:
     cheap = row("dashscope", "qwen-image-plus", price={"usd": "0.01"}, concurrency=9)
-    assert cheap.price_of("beijing", True) == {"usd": Decimal("0.01")}
+    assert price(cheap, "beijing") == {"usd": Decimal("0.01")}
     assert (cheap.in_flight, cheap.price_source) == (9, "the manifest")
     free = row("dashscope", "qwen-image-plus", price={})
-    assert free.price_of("beijing", False) == {}
+    assert price(free, "beijing") == {}
     unknown = row("dashscope", "qwen-image-plus", price=None)
-    assert unknown.price_of("beijing", False) is None
+    assert price(unknown, "beijing") is None
 
 
 def test_a_corrected_ratio_leaves_the_others_as_they_are() -> None:
@@ -108,7 +151,7 @@ def test_a_manifest_can_describe_a_model_the_table_does_not_know() -> None:
     described = {"family": "dashscope", "price": {"usd": "0.5"}, "rps": 5}
     new = Catalog.load({"qwen-image-9": described}).find("dashscope", "qwen-image-9")
     assert new is not None
-    assert (new.price, new.rps) == ({"usd": Decimal("0.5")}, 5)
+    assert (new.price, new.rate()) == ({"usd": Decimal("0.5")}, 5)
     assert Catalog.load({"qwen-image-9": {"price": {"usd": "0.5"}}}).find("dashscope", "qwen-image-9") is None
 
 
@@ -124,7 +167,7 @@ def test_an_unknown_model_is_none_with_near_misses_or_gets_the_strictest_pace() 
     assert catalog.near("dashscope", "qwen-image-pluss")[0] == "qwen-image-plus"
     stranger = catalog.find("dashscope", "qwen-image-9", allow_unknown=True)
     assert stranger is not None
-    assert (stranger.price, stranger.experimental, round(stranger.rps * 60)) == (None, True, 2)
+    assert (stranger.price, stranger.experimental, round(stranger.rate() * 60)) == (None, True, 2)
     assert catalog.find("openai", "anybody/anything") is not None
     assert catalog.find("nobody", None) is None
 

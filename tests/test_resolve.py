@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qwenbuild.catalog import read_on
 from qwenbuild.key import action_key
 from qwenbuild.model import Asset, Entry, InputRef, Manifest, ProviderSettings
 from qwenbuild.resolve import Resolved, resolve
@@ -231,10 +233,29 @@ def test_too_many_or_too_few_reference_images_are_a_problem() -> None:
 def test_a_retired_model_is_said_and_stops_nothing() -> None:
     resolved = one(entry())
     assert [notice.code for notice in resolved.notices] == ["model-retired"]
-    assert "third parties report" in resolved.notices[0].message
+    assert "announced by the vendor" in resolved.notices[0].message
+    assert "take qwen-image-2.0" in resolved.notices[0].message
+    assert resolved.notices[0].hint == "`qwenbuild migrate --model qwen-image-plus=qwen-image-2.0` moves to it"
     assert len(resolved.keyed) == 1
     assert [notice.code for notice in one(entry(), today="2026-06-01").notices] == ["model-retires"]
     assert one(entry(), today="2025-06-01").notices == ()
+
+
+def old(days: int) -> str:
+    return (date.fromisoformat(read_on()) + timedelta(days)).isoformat()
+
+
+def test_the_model_tables_age_is_said_once_when_it_is_more_than_90_days() -> None:
+    given = [replace(entry(model=None), asset=name, id=name) for name in "ab"]
+    told = resolve(given, manifest(), today=old(91)).notices
+    assert [(notice.code, notice.path) for notice in told] == [("model-table", "")]
+    assert read_on() in told[0].message
+    assert resolve(given, manifest(), today=old(90)).notices == ()
+
+
+def test_where_nothing_is_sold_the_tables_age_is_nobodys_concern() -> None:
+    assert one(entry("openai", None), today=old(1000)).notices == ()
+    assert one(entry("placeholder", None), today=old(1000)).notices == ()
 
 
 def test_a_retired_model_is_said_once_however_many_assets_use_it() -> None:

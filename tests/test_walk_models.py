@@ -139,6 +139,6 @@ def test_an_unknown_model_that_is_allowed_has_no_price_and_the_strictest_pace(wa
     assert planned.plan.unknown_price == 1
     row = Catalog.load().find("dashscope", "qwen-image-9", allow_unknown=True)
     assert row is not None
-    assert (row.rps, row.in_flight, row.price) == (pytest.approx(2 / 60), 1, None)
+    assert (row.rate(), row.in_flight, row.price) == (pytest.approx(2 / 60), 1, None)
     assert walked.build(yes=True).exit_code == 1
     assert [request["phase"] for request in emulated.requests()] == ["submit"]

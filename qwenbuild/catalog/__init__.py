@@ -5,9 +5,10 @@ Knows no manifest and no network.
 
 from __future__ import annotations
 
-from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, is_free, units
+from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, is_free, read_on, units
 from qwenbuild.catalog.model import FIELDS, OVERRIDABLE, Model
 from qwenbuild.catalog.table import Catalog
+from qwenbuild.catalog.tariff import Tariff, Tier
 
 __all__ = [
     "FAMILIES",
@@ -18,7 +19,10 @@ __all__ = [
     "Families",
     "Family",
     "Model",
+    "Tariff",
+    "Tier",
     "example",
     "is_free",
+    "read_on",
     "units",
 ]

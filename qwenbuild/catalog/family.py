@@ -15,6 +15,7 @@ from typing import Any
 
 from qwenbuild import plugins
 from qwenbuild.catalog.model import Model, typed
+from qwenbuild.catalog.tariff import COLUMNS
 from qwenbuild.errors import InputError
 from qwenbuild.key import FIELDS as ACTION_FIELDS
 from qwenbuild.model import ProviderSettings
@@ -80,6 +81,10 @@ class Family:
         """Whether another version of the code may make other pixels of the same request."""
         return self.regions.get("") == "" if self.draws is None else self.draws
 
+    def sold_here(self) -> bool:
+        """Whether its pictures have a price, and this package is who says it."""
+        return bool(self.unit) and not self.plugin
+
     def settings_of(self, name: str, block: Mapping[str, Any]) -> ProviderSettings:
         """The settings of a provider of this family: what its block says, and the row's defaults."""
         described = {key: each["default"] for key, each in self.settings.items() if each.get("default") is not None}
@@ -129,8 +134,19 @@ FAMILIES = Families()
 
 
 @cache
+def _document() -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads(files("qwenbuild").joinpath("catalog.json").read_text(encoding="utf-8"))
+    return document
+
+
+def read_on() -> str:
+    """The day (ISO) on which the vendors' facts in the built-in rows were last read."""
+    return str(_document()["read"])
+
+
+@cache
 def _built_in() -> dict[str, Family]:
-    document = json.loads(files("qwenbuild").joinpath("catalog.json").read_text(encoding="utf-8"))
+    document = _document()
     rows = {name: Family(name, **typed(values)) for name, values in document["families"].items()}
     raw: dict[tuple[str, str], dict[str, Any]] = {}
     for record in document["models"]:
@@ -181,11 +197,15 @@ def _plugged(name: str) -> Family | None:
     return replace(row, plugin=plugin.stamp, models=tuple(_stamped(row, model, plugin) for model in row.models))
 
 
+def _priced(model: Model) -> Model:
+    """The model with its prices as they are reckoned with: a plug-in writes them as the catalog does."""
+    return replace(model, **typed({name: getattr(model, name) for name in (*COLUMNS, "price_by_region")}))
+
+
 def _stamped(row: Family, model: Model, plugin: Plugin) -> Model:
     """The model with its plug-in's version among its drawing parameters, where that is what draws."""
     stamp = {STAMP: {"type": "choice", "values": (plugin.stamp,), "default": plugin.stamp}} if row.draws_itself() else {}
-    prices = {"price": model.price, "price_extended": model.price_extended, "price_by_region": model.price_by_region}
-    return _model(row, replace(model, family=row.name, extra={**model.extra, **stamp}, **typed(prices)))
+    return _model(row, replace(_priced(model), family=row.name, extra={**model.extra, **stamp}))
 
 
 def _fault(row: Any, plugin: Plugin) -> str:
@@ -204,7 +224,8 @@ def _fault(row: Any, plugin: Plugin) -> str:
 
 
 def _unit_fault(row: Family) -> str:
-    units = {unit for model in row.models for price in (model.price, model.price_extended) for unit in price or {}}
+    tariffs = [model.tariff(region) for model in map(_priced, row.models) for region in ("", *model.price_by_region)]
+    units = {unit for tariff in tariffs for price in tariff.prices() for unit in price}
     wrong = sorted(units - {row.unit, "usd"})
     if row.unit and not UNIT.fullmatch(row.unit):
         return f"the unit `{row.unit}` is not of small letters and digits"

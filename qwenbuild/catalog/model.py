@@ -9,16 +9,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
+from qwenbuild.catalog.tariff import COLUMNS, Tariff, Tier, by_region, column
 from qwenbuild.model import Price
 from qwenbuild.nearmiss import did_you_mean, near
 
 SIZE = re.compile(r"\s*(\d{1,5})\s*[*xX×]\s*(\d{1,5})\s*")
 RATIO = re.compile(r"\s*(\d{1,4})\s*:\s*(\d{1,4})\s*")
-PRICES = {"price", "price_extended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,9 @@ class Model:
     `ratios` is for APIs that take no pixels. `default_size` is "" where the server chooses or the size cannot be set.
     `over` tells what the API does with a longer prompt: "cut" or "refuse". `negative_limit` None: cannot be expressed.
     `prompt_extend` is the server's default; `extra` describes the family's other drawing parameters.
+    `source` and `source_date` say where the row's facts are from and when they were read, `price_source` and `price_date` the
+    same of its prices. `replacement` is the model that its vendor names for the time after `retires`. `rpm`: submissions a
+    minute, 0 where the vendor counts by the second alone. `inputs_area`: as `area`, with reference images.
     `was` holds columns as earlier editions of the table had them, so that correcting the table moves no picture.
     """
 
@@ -38,6 +39,7 @@ class Model:
     async_path: str = ""
     sizes: tuple[str, ...] = ()
     area: tuple[int, int] | None = None
+    inputs_area: tuple[int, int] | None = None
     aspect: tuple[str, str] | None = None
     sides: tuple[int, int] | None = None
     multiple: int = 1
@@ -60,15 +62,22 @@ class Model:
     formats: tuple[str, ...] = ("png",)
     inputs_min: int = 0
     inputs_max: int = 0
+    inputs_types: tuple[str, ...] = ()
     price: Price | None = None
     price_extended: Price | None = None
-    price_by_region: Mapping[str, Price] = field(default_factory=dict)
+    price_tiers: tuple[Tier, ...] = ()
+    price_input: Price | None = field(default_factory=dict)
+    price_by_region: Mapping[str, Tariff] = field(default_factory=dict)
     price_source: str = ""
     price_date: str = ""
     rps: float = 1.0
+    rpm: float = 0.0
     in_flight: int = 1
     retires: str = ""
     retires_source: str = ""
+    replacement: str = ""
+    source: str = ""
+    source_date: str = ""
     licence: str = ""
     research_only: bool = False
     experimental: bool = False
@@ -84,11 +93,24 @@ class Model:
             return mode
         return "async" if "async" in self.calls else "sync"
 
-    def price_of(self, region: str, prompt_extend: bool) -> Price | None:
-        """The price of one picture; None when unknown."""
-        if prompt_extend and self.price_extended is not None:
-            return self.price_extended
-        return self.price_by_region.get(region, self.price)
+    def rate(self, rps: float | None = None, rpm: float | None = None) -> float:
+        """Submissions a second: what a manifest allows, else the row; the stricter of the two where both are said.
+
+        A limit by the minute is spaced evenly as well: servers that count by the minute refuse what comes at once.
+        """
+        if rps is None and rpm is None:
+            rps, rpm = self.rps, self.rpm or None
+        by_minute = math.inf if rpm is None else rpm / 60
+        return min(math.inf if rps is None else rps, by_minute)
+
+    def tariff(self, region: str) -> Tariff:
+        """The prices of a region: its own, else those of the row."""
+        own = self.price_by_region.get(region)
+        return own or Tariff(self.price, self.price_extended, self.price_tiers, self.price_input)
+
+    def price_of(self, region: str, *, size: str, extended: bool, inputs: int) -> Price | None:
+        """The price of one picture: what plan, gate, budget and ledger go by. None when unknown."""
+        return self.tariff(region).of(size, extended=extended, inputs=inputs)
 
     def length(self, prompt: str) -> int:
         """The prompt's length in this model's unit. Tokens are an estimate: wide characters one each, others three a token."""
@@ -148,6 +170,14 @@ class Model:
             return f"the aspect ratio is {self.aspect[0]} to {self.aspect[1]}"
         return ""
 
+    def inputs_fault(self, size: str) -> str:
+        """Why a size (W*H) cannot be drawn with reference images, "" when it can."""
+        width, star, height = size.partition("*")
+        if self.inputs_area is None or not star or self.inputs_area[0] <= int(width) * int(height) <= self.inputs_area[1]:
+            return ""
+        low, high = self.inputs_area
+        return f"{self.id} cannot draw {size} with reference images: width times height is then {low:,} to {high:,} pixels"
+
     def _from_ratio(self, across: int, down: int, unlisted: bool) -> str:
         name = reduced(across, down)
         if name in self.aliases:
@@ -187,20 +217,14 @@ FIELDS = {item.name for item in fields(Model)} - {"any_param"}
 OVERRIDABLE = FIELDS - {"id"}
 
 
-def _price(value: Any) -> Price | None:
-    if value is None:
-        return None
-    return MappingProxyType({str(unit): Decimal(str(amount)) for unit, amount in value.items()})
-
-
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a row as they stand in JSON, as a Model's fields."""
+    """The columns of a row as they stand in JSON or a manifest, as a Model's fields."""
     fields: dict[str, Any] = {}
     for name, value in values.items():
-        if name in PRICES:
-            fields[name] = _price(value)
+        if name in COLUMNS:
+            fields[name] = column(name, value)
         elif name == "price_by_region":
-            fields[name] = {region: _price(price) for region, price in value.items()}
+            fields[name] = by_region(value)
         else:
             fields[name] = tuple(value) if isinstance(value, list) else value
     return fields

@@ -12,8 +12,18 @@ from typing import Any
 
 from qwenbuild.catalog.family import FAMILIES, Families, Family
 from qwenbuild.catalog.model import OVERRIDABLE, SIZE, Model, pair, reduced, typed
+from qwenbuild.catalog.tariff import COLUMNS
 from qwenbuild.errors import InputError
 from qwenbuild.nearmiss import did_you_mean, near
+
+UNPRICED: Mapping[str, Any] = {
+    "price": None, "price_extended": None, "price_tiers": (), "price_input": {}, "price_by_region": {},
+}  # fmt: skip
+"""The columns of a row whose prices nobody knows."""
+
+
+STRANGERS_RPM = 2
+"""Submissions a minute to a model that nobody has described."""
 
 
 class Catalog:
@@ -78,15 +88,24 @@ class Catalog:
         assert base is not None
         template = {"experimental": True, **template}
         if not family.any_model:
-            template |= {"price": None, "price_extended": None, "price_by_region": {}, "price_source": "not in the table"}
-            template |= {"rps": 2 / 60, "in_flight": 1, "retires": "", "retires_source": ""}
+            template |= {**UNPRICED, "price_source": "not in the table", "price_date": ""}
+            template |= {"rpm": STRANGERS_RPM, "in_flight": 1, "retires": "", "retires_source": "", "replacement": ""}
+            template |= {"source": "not in the table", "source_date": ""}
         return replace(base, id=model_id, **typed(template))
 
     def _corrected(self, row: Model) -> Model:
         values = self._overrides.get(row.id)
         if not values or values.get("family", row.family) != row.family:
             return row
-        return _sized(replace(row, **values), row, values)
+        return _sized(_priced(replace(row, **values), values), row, values)
+
+
+def _priced(row: Model, values: Mapping[str, Any]) -> Model:
+    """The corrected row, in whose every region a corrected part of the price holds."""
+    parts = {name: values[name] for name in COLUMNS if name in values}
+    if not parts or "price_by_region" in values:
+        return row
+    return replace(row, price_by_region={region: replace(own, **parts) for region, own in row.price_by_region.items()})
 
 
 def _sized(row: Model, bare: Model, values: Mapping[str, Any]) -> Model:
@@ -107,13 +126,15 @@ def _correction(name: str, values: dict[str, Any]) -> dict[str, Any]:
             suggestion = did_you_mean(near(key, sorted(OVERRIDABLE)), quote="")
             hint = f"; {suggestion}" if suggestion else ""
             raise InputError(f"models.{name}: the model table has no column {key!r}{hint}", code="models")
-    if "price" in values:
-        values = {"price_extended": None, "price_by_region": {}, "price_source": "the manifest", **values}
+    if "rps" in values:
+        values = {"rpm": 0, **values}
+    if "price" in values or "price_tiers" in values:
+        values = {**UNPRICED, "price_source": "the manifest", "price_date": "", **values}
     try:
         columns = typed(values)
         _consistent(columns)
         return columns
-    except (TypeError, ValueError, InvalidOperation, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, InvalidOperation, AttributeError) as error:
         raise InputError(f"models.{name}: {error}", code="models") from error
 
 

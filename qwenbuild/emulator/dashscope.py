@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
+from qwenbuild.emulator import dashscope_answers as answers
 from qwenbuild.emulator.clock import vendor_time
+from qwenbuild.emulator.dashscope_bill import bill
 from qwenbuild.emulator.dashscope_rules import MODELS, EmulatedModel, RefusedField, ValidRequest, read_messages, read_prompt
 from qwenbuild.emulator.jobs import EmulatedJob, Fate, Stage, Wanted
 from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
@@ -157,16 +160,19 @@ class DashScopeFront:
     def _drawn(self, asked: ValidRequest, body: dict[str, Any], model: EmulatedModel, account: Account, call: str) -> Wanted:
         return Wanted(
             self.api, self.region, account.name, model.id, call, asked.sent, asked.negative, asked.seed, asked.size, body,
-            asked.effective(model), model.price(self.region) * asked.n, "usd", asked.n, watermark=asked.watermark,
+            asked.effective(model), self._bill(model, asked) * asked.n, "usd", asked.n, watermark=asked.watermark,
             extra_delay=self._world.settings.extend_delay if asked.extend else 0.0,
         )  # fmt: skip
+
+    def _bill(self, model: EmulatedModel, asked: ValidRequest) -> Decimal:
+        return bill(model.id, self.region, asked.size, rewritten=asked.extend, images=len(asked.images))
 
     def _doomed(self, body: dict[str, Any], model: EmulatedModel, account: Account, bad: RefusedField) -> Wanted:
         """Accepted, and then failed for a bad field, which is what the live service was seen to do."""
         prompt, fate = str(_dig(body, "input", "prompt")), Fate("failed", bad.code, bad.message)
         return Wanted(
             self.api, self.region, account.name, model.id, "async", prompt, "", None, (1, 1), body, {},
-            model.price(self.region), "usd", fate=fate,
+            Decimal(0), "usd", fate=fate,
         )  # fmt: skip
 
     def _accepted(self, job: EmulatedJob) -> Reply:
@@ -180,14 +186,11 @@ class DashScopeFront:
                 {"code": job.fate.code, "message": job.fate.message},
             )
             return Reply(reply.status, reply.body, reply.headers, job.end)
-        wanted = job.wanted
-        content = [] if job.fate.kind == "no_url" else [{"image": self._world.link(job, index)} for index in range(wanted.n)]
-        output: dict[str, Any] = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}]}
-        if not wanted.model.startswith(("qwen-image-2", "qwen-image-3")):
-            output["task_metric"] = {"TOTAL": wanted.n, "FAILED": 0, "SUCCEEDED": wanted.n}
-        if wanted.model == "z-image-turbo":
-            content.append({"text": wanted.prompt})
-        return json_reply(200, {"output": output, "usage": _usage(job), "request_id": job.request_id}, ready=job.end)
+        answer = {"output": answers.finished(job, self._urls(job)), "usage": answers.usage(job), "request_id": job.request_id}
+        return json_reply(200, answer, ready=job.end)
+
+    def _urls(self, job: EmulatedJob) -> list[str]:
+        return [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(job.wanted.n)]
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
@@ -233,15 +236,9 @@ class DashScopeFront:
     def _succeeded(self, job: EmulatedJob, output: dict[str, Any]) -> dict[str, Any]:
         wanted = job.wanted
         output["task_metrics"] = {"TOTAL": wanted.n, "SUCCEEDED": wanted.n, "FAILED": 0}
-        urls = [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(wanted.n)]
-        if wanted.model.startswith("qwen-image-3"):
-            content = [{"type": "image", "image": url} for url in urls]
-            output["choices"] = [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}]
-        elif job.fate.kind == "item_error":
-            output["results"] = [{"code": job.fate.code, "message": job.fate.message}]
-        else:
-            output["results"] = [_result(job, url) for url in urls or [""]]
-        return {"usage": _usage(job) if wanted.model.startswith("qwen-image-3") else {"image_count": wanted.n}}
+        more, usage = answers.succeeded(job, self._urls(job))
+        output |= more
+        return {"usage": usage}
 
     def _cancel(self, task: str, account: Account) -> Reply:
         job = self._known(task, account)
@@ -354,26 +351,6 @@ def _prompt_of(request: Request) -> str:
         parts = content if isinstance(content, list) else []
         prompt = next((item["text"] for item in parts if isinstance(item, dict) and isinstance(item.get("text"), str)), "")
     return prompt if isinstance(prompt, str) else ""
-
-
-def _result(job: EmulatedJob, url: str) -> dict[str, str]:
-    wanted = job.wanted
-    result = {"orig_prompt": wanted.prompt}
-    if wanted.effective.get("prompt_extend"):
-        result["actual_prompt"] = f"{wanted.effective['prompt']}, in rich detail and soft light"
-    return result | ({"url": url} if url else {})
-
-
-def _usage(job: EmulatedJob) -> dict[str, Any]:
-    width, height = job.wanted.size
-    if not job.wanted.model.startswith("qwen-image-3"):
-        return {"width": width, "height": height, "image_count": job.wanted.n}
-    tier = "qima_output_1k" if width * height <= 2_250_000 else "qima_output_2k"
-    images = len(job.wanted.effective.get("images", ()))
-    return {
-        "input_image_count": images, "output_image_count": job.wanted.n, "output_image_type": tier,
-        "output_width": width, "output_height": height,
-    }  # fmt: skip
 
 
 def _count(params: dict[str, str], name: str, default: int) -> int:

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from qwenbuild.emulator.lanes import EmulatedPace
@@ -35,29 +34,28 @@ class RefusedField(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EmulatedModel:
-    """One model: its calls (`sync`, `text2image`, `image-generation`), limits and price.
+    """One model: its calls (`sync`, `text2image`, `image-generation`) and limits.
 
-    `sizes` is the list of what it draws, empty for a free area; `images` the least and most input images.
+    `sizes` is the list of what it draws, empty for a free area; `images` the least and most input images; `never` are
+    parameters that its page does not have. That they are refused is ours: it shows a client that sends them.
     """
 
     id: str
     calls: tuple[str, ...]
-    usd: str
     pace: EmulatedPace = TWO_A_SECOND
     sizes: tuple[str, ...] = ()
     default_size: str = "1328*1328"
     max_n: int = 1
+    default_n: int = 1
     images: tuple[int, int] = (0, 0)
     cut_prompt: int | None = 800
     extend: bool = True
     negative: bool = True
     sides: bool = False
     """Edit models: each side 512 to 2048, rounded to a multiple of 16."""
-    beijing_usd: str = ""
-
-    def price(self, region: str) -> Decimal:
-        """USD for one picture."""
-        return Decimal(self.beijing_usd or self.usd) if region == "beijing" else Decimal(self.usd)
+    area: tuple[int, int] = (512 * 512, 2048 * 2048)
+    area_with_images: tuple[int, int] | None = None
+    never: tuple[str, ...] = ()
 
 
 FIRST = ("sync", "text2image")
@@ -68,43 +66,31 @@ THIRD = ("sync", "image-generation")
 def _models() -> list[EmulatedModel]:
     both = tuple(dict.fromkeys(FIVE + LATER))
     free = {"default_size": "2048*2048", "max_n": 6, "images": (0, 3), "cut_prompt": None}
-    return [
-        EmulatedModel("qwen-image-plus", FIRST, "0.03", sizes=both, beijing_usd="0.028671"),
-        EmulatedModel("qwen-image", FIRST, "0.035", sizes=both),
-        EmulatedModel("qwen-image-plus-2026-01-09", SYNC, "0.03", sizes=LATER, default_size="1664*928", cut_prompt=None),
-        *(
-            EmulatedModel(name, SYNC, "0.075", TWO_A_MINUTE, sizes=LATER, default_size="1664*928", cut_prompt=None)
-            for name in ("qwen-image-max", "qwen-image-max-2025-12-30")
-        ),
-        *(EmulatedModel(name, SYNC, "0.035", **free) for name in ("qwen-image-2.0", "qwen-image-2.0-2026-03-03")),  # type: ignore[arg-type]
-        *(
-            EmulatedModel(f"qwen-image-2.0-pro{day}", SYNC, "0.075", TWO_A_MINUTE, **free)  # type: ignore[arg-type]
-            for day in ("", "-2026-03-03", "-2026-04-22", "-2026-06-22")
-        ),
-        EmulatedModel("qwen-image-3.0", THIRD, "0.03", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
-        EmulatedModel("qwen-image-3.0-pro", THIRD, "0.075", FIVE_A_MINUTE, **free),  # type: ignore[arg-type]
-        EmulatedModel("qwen-image-edit", SYNC, "0.045", images=(1, 3), default_size="1024*1024", beijing_usd="0.043"),
-        *(
-            EmulatedModel(
-                f"qwen-image-edit-plus{day}", SYNC, "0.03", images=(1, 3), max_n=6, default_size="1024*1024", sides=True
-            )
-            for day in ("", "-2025-10-30", "-2025-12-15")
-        ),
-        *(
-            EmulatedModel(
-                f"qwen-image-edit-max{day}",
-                SYNC,
-                "0.075",
-                TWO_A_MINUTE,
-                images=(1, 3),
-                max_n=6,
-                default_size="1024*1024",
-                sides=True,
-            )
-            for day in ("", "-2026-01-16")
-        ),
-        EmulatedModel("z-image-turbo", SYNC, "0.015", default_size="1024*1536", extend=False, negative=False),
+    later = {"sizes": LATER, "default_size": "1664*928", "cut_prompt": None}
+    edit = {"images": (1, 3), "default_size": "1024*1024"}
+    wan = {
+        **free, "max_n": 4, "default_n": 4, "images": (0, 9), "cut_prompt": 5000, "area": (768**2, 2048**2),
+        "area_with_images": (768**2, 2048**2), "extend": False, "never": ("negative_prompt", "prompt_extend"),
+    }  # fmt: skip
+    groups: list[tuple[str, tuple[str, ...], EmulatedPace, dict[str, Any]]] = [
+        ("qwen-image-plus qwen-image", FIRST, TWO_A_SECOND, {"sizes": both}),
+        ("qwen-image-plus-2026-01-09", SYNC, TWO_A_SECOND, later),
+        ("qwen-image-max qwen-image-max-2025-12-30", SYNC, TWO_A_MINUTE, later),
+        ("qwen-image-2.0 qwen-image-2.0-2026-03-03", SYNC, TWO_A_SECOND, free),
+        ("qwen-image-2.0-pro qwen-image-2.0-pro-2026-03-03", SYNC, TWO_A_MINUTE, free),
+        ("qwen-image-2.0-pro-2026-04-22 qwen-image-2.0-pro-2026-06-22", SYNC, TWO_A_MINUTE, free),
+        ("qwen-image-2.1-pro qwen-image-2.1-turbo", SYNC, TWO_A_MINUTE, {**free, "images": (0, 10), "negative": False}),
+        ("qwen-image-3.0 qwen-image-3.0-pro", THIRD, FIVE_A_MINUTE, free),
+        ("qwen-image-edit", SYNC, TWO_A_SECOND, edit),
+        ("qwen-image-edit-plus", SYNC, TWO_A_SECOND, {**edit, "max_n": 6, "sides": True}),
+        ("qwen-image-edit-plus-2025-10-30", SYNC, TWO_A_SECOND, {**edit, "max_n": 6, "sides": True}),
+        ("qwen-image-edit-plus-2025-12-15", SYNC, TWO_A_SECOND, {**edit, "max_n": 6, "sides": True}),
+        ("qwen-image-edit-max qwen-image-edit-max-2026-01-16", SYNC, TWO_A_MINUTE, {**edit, "max_n": 6, "sides": True}),
+        ("wan2.7-image", THIRD, TWO_A_MINUTE, wan),
+        ("wan2.7-image-pro", THIRD, TWO_A_MINUTE, {**wan, "area": (768**2, 4096**2)}),
+        ("z-image-turbo", SYNC, TWO_A_SECOND, {"default_size": "1024*1536", "extend": False, "negative": False}),
     ]
+    return [EmulatedModel(name, calls, pace=pace, **more) for names, calls, pace, more in groups for name in names.split()]
 
 
 MODELS = {model.id: model for model in _models()}
@@ -169,10 +155,13 @@ def _asked(
         raise RefusedField("Field required: the prompt must be a text that is not empty")
     if not (negative is None or isinstance(negative, str)):
         raise RefusedField("negative_prompt must be a string")
-    n = _integer(parameters, "n", 1, 1, model.max_n, f"num_images_per_prompt must be {_range(model.max_n)}")
+    if wrong := next((name for name in model.never if name in parameters), ""):
+        raise RefusedField(f"{wrong} is not supported by {model.id}")
+    _truth(parameters, "thinking_mode", True)
+    n = _integer(parameters, "n", model.default_n, 1, model.max_n, f"num_images_per_prompt must be {_range(model.max_n)}")
     return ValidRequest(
         text, text[: model.cut_prompt], (negative or "")[:500] if model.negative else "",
-        _size(model, parameters.get("size")), _seed(parameters), n or 1,
+        _size(model, parameters.get("size"), bool(images)), _seed(parameters), n or 1,
         _truth(parameters, "prompt_extend", model.extend), _truth(parameters, "watermark", False), images,
     )  # fmt: skip
 
@@ -227,8 +216,13 @@ def image_digest(address: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _size(model: EmulatedModel, value: object) -> tuple[int, int]:
+SHORT = {"1K": "1024*1024", "2K": "2048*2048", "4K": "4096*4096"}
+"""Sizes that the wan models know by a word."""
+
+
+def _size(model: EmulatedModel, value: object, with_images: bool) -> tuple[int, int]:
     text = model.default_size if value is None else value
+    text = SHORT.get(text, text) if isinstance(text, str) and model.id.startswith("wan") else text
     found = SIZE.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise RefusedField("size must be a string such as 1328*1328")
@@ -240,7 +234,7 @@ def _size(model: EmulatedModel, value: object) -> tuple[int, int]:
     if model.sides:
         return _sides(width, height)
     if not model.sizes and model.id != "qwen-image-edit":
-        _area(width, height)
+        _area(width, height, (with_images and model.area_with_images) or model.area)
     return width, height
 
 
@@ -250,8 +244,9 @@ def _sides(width: int, height: int) -> tuple[int, int]:
     return (round(width / 16) * 16, round(height / 16) * 16)
 
 
-def _area(width: int, height: int) -> None:
-    if not 512 * 512 <= width * height <= 2048 * 2048:
-        raise RefusedField("the total number of pixels must be between 512*512 and 2048*2048")
+def _area(width: int, height: int, bounds: tuple[int, int]) -> None:
+    if not bounds[0] <= width * height <= bounds[1]:
+        low, high = (f"{int(pixels**0.5)}*{int(pixels**0.5)}" for pixels in bounds)
+        raise RefusedField(f"the total number of pixels must be between {low} and {high}")
     if not 1 / 8 <= width / height <= 8:
         raise RefusedField("the aspect ratio must be between 1:8 and 8:1")

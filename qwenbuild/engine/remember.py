@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from qwenbuild.cache import cache_dir
+from qwenbuild.catalog import read_on
 from qwenbuild.errors import Problem
 from qwenbuild.model import LockEntry, Step, Verdict
 from qwenbuild.planning.drift import drift
@@ -21,7 +22,7 @@ from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
 from qwenbuild.project.options import Options
 from qwenbuild.report.problems import NOTICES, format_problem
-from qwenbuild.resolve import RETIRES_SOON
+from qwenbuild.resolve import RETIRES_SOON, TABLE_OLD
 from qwenbuild.snapshot import entryfile, quick_answer, statefile
 from qwenbuild.snapshot.entryfile import FreshRun
 from qwenbuild.tree import TreeFile
@@ -251,11 +252,12 @@ def _said(notices: Collection[Problem]) -> dict[str, str]:
 
 
 def _until(loaded: Loaded, today: str) -> str:
-    """The first day on which a notice about some model's retirement will be another."""
+    """The first day on which a notice about some model's retirement, or the table's age, will be another."""
     corrected = {str(values.get("retires", "")) for values in loaded.manifest.models.values()}
     retired = {day for day in {model.retires for model in loaded.catalog.rows()} | corrected if day}
     soon = {(date.fromisoformat(day) - timedelta(days=RETIRES_SOON)).isoformat() for day in retired}
-    return min((day for day in retired | soon if day > today), default=statefile.LAST_DAY)
+    old = (date.fromisoformat(read_on()) + timedelta(days=TABLE_OLD + 1)).isoformat()
+    return min((day for day in {*retired, *soon, old} if day > today), default=statefile.LAST_DAY)
 
 
 def _settled_time() -> int:

@@ -213,6 +213,9 @@ Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHE
 Count = Annotated[
     int, PlainValidator(_whole(0, 1_000_000_000)), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 1_000_000_000})
 ]
+AtLeastOnePixel = Annotated[
+    int, PlainValidator(_whole(1, 1_000_000_000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
+]
 AtLeastOne = Annotated[
     int, PlainValidator(_whole(1, 100_000)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100_000})
 ]
@@ -225,6 +228,11 @@ Rate = Annotated[
     float,
     PlainValidator(_number(0, 1000, above=True)),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1000}),
+]
+RateByMinute = Annotated[
+    float,
+    PlainValidator(_number(0, 60_000, above=True)),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 60_000}),
 ]
 Seconds = Annotated[
     float,
@@ -272,6 +280,16 @@ ParamScale = Annotated[
 ]
 ParamFormat = Annotated[str | None, _param(_one_of("png", "jpeg", "webp")), _words_schema("png", "jpeg", "webp")]
 ParamExtendMode = Annotated[str | None, _param(_one_of("direct", "agent")), _words_schema("direct", "agent")]
+ParamShare = Annotated[
+    float | str | None, _param(_number(0, 1)), _param_schema({"type": "number", "minimum": 0, "maximum": 1}, "|^[0-9.]+$")
+]
+ParamDevice = Annotated[str | None, _param(_one_of("cpu", "cuda")), _words_schema("cpu", "cuda")]
+ParamAcceleration = Annotated[str | None, _param(_one_of("none", "regular", "high")), _words_schema("none", "regular", "high")]
+ParamTask = Annotated[
+    str | None,
+    _param(_one_of("text-to-image", "image-to-image", "image-edit")),
+    _words_schema("text-to-image", "image-to-image", "image-edit"),
+]
 ParamScalar = Annotated[Any, _param(_scalar), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 
 

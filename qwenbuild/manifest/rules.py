@@ -72,12 +72,20 @@ def _output_root(output: Any) -> Iterator[Finding]:
 
 def _budget(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A unit that no price has would bound nothing, silently."""
-    priced = {unit for _, block in _blocks(data, "models") for unit in _mapping(block.get("price"))}
-    known = dict.fromkeys([*units(), *priced])
+    known = dict.fromkeys([*units(), *(unit for _, block in _blocks(data, "models") for unit in _priced(block))])
     for unit in _mapping(data.get("budget")):
         if unit not in known:
             message = f"no price is in the unit {fields.kind(unit)}"
             yield Finding("unit", message, ("budget", unit), fields.near(unit, list(known)), True)
+
+
+def _priced(block: Mapping[str, Any]) -> Iterator[str]:
+    """The units of every price in a block of `models:`."""
+    for name, value in block.items():
+        if name in ("price", "price_extended", "price_input"):
+            yield from _mapping(value)
+    for inner in (*_list(block.get("price_tiers")), *_mapping(block.get("price_by_region")).values()):
+        yield from _priced(_mapping(inner))
 
 
 def _provider_known(provider: Any, path: Path, known: Mapping[str, Any]) -> Iterator[Finding]:

@@ -157,6 +157,12 @@ class Params(TypedDict, total=False):
     guidance_scale: Annotated[fields.ParamScale, doc("guidance of distilled weights")]
     prompt_extend_mode: Annotated[fields.ParamExtendMode, doc("direct or agent (qwen-image-3.0)")]
     enable_thinking: Annotated[fields.ParamTruth, doc("thinking while the prompt is rewritten (qwen-image-3.0)")]
+    thinking_mode: Annotated[fields.ParamTruth, doc("thinking before a picture is drawn from words alone (wan2.7-image)")]
+    flow_shift: Annotated[fields.ParamScale, doc("shift of the noise schedule of a self-hosted model")]
+    generator_device: Annotated[fields.ParamDevice, doc("cpu or cuda: where a self-hosted model makes its noise")]
+    acceleration: Annotated[fields.ParamAcceleration, doc("none, regular or high (qwen-image)")]
+    strength: Annotated[fields.ParamShare, doc("how much of a reference image is drawn anew, 0 to 1 (qwen-image)")]
+    task_type: Annotated[fields.ParamTask, doc("text-to-image, image-to-image or image-edit (qwen-image)")]
 
 
 @with_config(STRICT)
@@ -164,6 +170,7 @@ class LimitsBlock(TypedDict, total=False):
     """A provider's pace."""
 
     rps: Annotated[fields.Rate, doc("submissions a second; default: the model table's")]
+    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; with rps the stricter of both")]
     concurrency: Annotated[fields.AtLeastOne, doc("jobs in flight; default: the model table's")]
 
 
@@ -175,12 +182,31 @@ class ProviderBlock(TypedDict, total=False):
     model: Annotated[SomeText, doc("used by assets that name none; wins over defaults.model")]
     params: Annotated[Params, doc("between defaults.params and the asset's")]
     api_key_env: Annotated[SomeText, doc("the NAME of a variable ending in _API_KEY, never a key itself")]
-    limits: Annotated[LimitsBlock, doc("pace: rps and concurrency")]
+    limits: Annotated[LimitsBlock, doc("pace: rps or rpm, and concurrency")]
     timeout: Annotated[fields.Seconds, doc("seconds for one job; default 300")]
     webhook: Annotated[SomeText, doc("https address that the API calls, where it takes one")]
     base_url: Annotated[SomeText, doc("the vendor's own host or loopback; any host for type openai")]
     allow_unknown_model: Annotated[Truth, doc("take a model that the model table does not know; default false")]
     allow_unlisted_size: Annotated[Truth, doc("send a size that the model table does not list; default false")]
+
+
+@with_config(STRICT)
+class TierBlock(TypedDict, total=False):
+    """The price of pictures up to a size."""
+
+    pixels: Required[Annotated[fields.AtLeastOnePixel, doc("up to so many pixels, width times height")]]
+    price: Required[Annotated[Price, doc("one picture of at most that size, by unit")]]
+    price_extended: Annotated[Price, doc("the same with prompt_extend, where that costs more")]
+
+
+@with_config(STRICT)
+class RegionPricesBlock(TypedDict, total=False):
+    """The prices of one region, all of them: nothing is taken from the row's."""
+
+    price: Annotated[Price, doc("one picture, by unit")]
+    price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
+    price_tiers: Annotated[list[TierBlock], doc("prices by size; a larger picture costs `price`")]
+    price_input: Annotated[Price, doc("each reference image, on top")]
 
 
 @with_config(STRICT)
@@ -190,6 +216,11 @@ class ModelBlock(TypedDict, total=False):
     family: Annotated[str, doc("the API that has this model; needed for a model the table does not know")]
     price: Annotated[Price, doc('one picture, by unit: {usd: "0.03"}; {} is free')]
     price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
+    price_tiers: Annotated[
+        list[TierBlock], doc('prices by size, such as {pixels: 2250000, price: {usd: "0.04"}}; a larger picture costs `price`')
+    ]
+    price_input: Annotated[Price, doc("each reference image, on top of the picture")]
+    price_by_region: Annotated[dict[str, RegionPricesBlock], doc("regions with prices of their own")]
     sizes: Annotated[list[SomeText], doc("W*H in pixels: the only sizes it draws")]
     ratios: Annotated[list[SomeText], doc("ratios, for an API that takes no pixels")]
     aliases: Annotated[dict[str, SomeText], doc("ratio to W*H")]
@@ -202,8 +233,10 @@ class ModelBlock(TypedDict, total=False):
     negative_limit: Annotated[fields.Count, doc("longest negative prompt in characters")]
     inputs_max: Annotated[fields.Count, doc("most reference images")]
     rps: Annotated[fields.Rate, doc("submissions a second")]
+    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; with rps the stricter of both")]
     in_flight: Annotated[fields.AtLeastOne, doc("jobs in flight")]
     retires: Annotated[Text, doc('day it retires, such as 2026-10-10; "" for never')]
+    replacement: Annotated[Text, doc("the model that is to be taken instead of one that retires")]
     licence: Annotated[Text, doc("licence of the pictures or the weights")]
     research_only: Annotated[Truth, doc("whether the licence forbids commercial use")]
     experimental: Annotated[Truth, doc("whether only third parties describe it")]

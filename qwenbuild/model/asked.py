@@ -35,6 +35,7 @@ class ProviderSettings:
     params: Mapping[str, Any] = field(default_factory=dict)
     api_key_env: str | None = None
     rps: float | None = None
+    rpm: float | None = None
     concurrency: int | None = None
     timeout: float = 300.0
     webhook: str | None = None

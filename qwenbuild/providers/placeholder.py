@@ -26,7 +26,7 @@ class Placeholder(Hosted):
     def limits(self, model: str) -> Limits:
         """No pace, and as many drawings at a time as the manifest says."""
         given = super().limits(model)
-        return Limits(self.settings.rps or float("inf"), given.concurrency)
+        return Limits(given.rps or float("inf"), given.concurrency)
 
     def price(self, action: Action) -> Price | None:
         """Free."""

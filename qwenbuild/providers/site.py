@@ -99,7 +99,7 @@ class Hosted:
     def limits(self, model: str) -> Limits:
         """The pace: the manifest's, else the table's."""
         row, settings = self.row(model), self.settings
-        rps = settings.rps if settings.rps is not None else row.rps
+        rps = row.rate(settings.rps, settings.rpm)
         places = settings.concurrency if settings.concurrency is not None else row.in_flight
         return Limits(rps, places, settings.timeout)
 
@@ -109,7 +109,8 @@ class Hosted:
 
     def price(self, action: Action) -> Price | None:
         """The estimate for one picture."""
-        return self.row(action.model).price_of(self.settings.region, action.prompt_extend)
+        extended, inputs = action.prompt_extend, len(action.inputs)
+        return self.row(action.model).price_of(self.settings.region, size=action.size, extended=extended, inputs=inputs)
 
     async def prepare(self, order: Order) -> Order:
         """Nothing has to be there before a request of this API: reference images travel inside of it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from qwenbuild.catalog import FAMILIES, Catalog, Family, Model
+from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, read_on
 from qwenbuild.errors import Problem
 from qwenbuild.key import action_key
 from qwenbuild.later import later
@@ -25,11 +25,14 @@ with later:
 
 __all__ = ["MODEL_NOTICES", "Resolved", "host_allowed", "resolve", "settings_of", "unsaid", "variable"]
 
-MODEL_NOTICES = frozenset({"model-retired", "model-retires", "model-licence", "size-rounded"})
+MODEL_NOTICES = frozenset({"model-retired", "model-retires", "model-licence", "model-table", "size-rounded"})
 """Notices about models, which `--strict` leaves alone; every other notice is a warning about the manifest."""
 
 SEED_MAX = 2147483647
 RETIRES_SOON = 180
+"""Days before a model's retirement from which on it is said."""
+TABLE_OLD = 90
+"""Days after which the model table's age is said: prices, limits and models change in less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Pattern:
 
     model: Model
     base: Mapping[str, Any]
+    region: str
     price: Price | None
     watch: int
     rps: float
@@ -59,6 +63,11 @@ class Pattern:
     def action(self, prompt: str, seed: int, inputs: tuple[str, ...]) -> Action:
         """The Action of one candidate."""
         return Action(prompt=prompt, seed=seed, inputs=inputs, **self.base)
+
+    def price_of(self, inputs: int) -> Price | None:
+        """The price of one picture with so many reference images."""
+        size, extended = self.base["size"], self.base["prompt_extend"]
+        return self.model.price_of(self.region, size=size, extended=extended, inputs=inputs) if inputs else self.price
 
 
 def resolve(
@@ -153,7 +162,8 @@ class _Resolver:
             wanted = dict.fromkeys([*range(entry.seed, entry.seed + entry.variants), *added])
             drawn = [(seed, action(prompt, seed, inputs)) for seed in wanted]
             candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn)
-        return Keyed(entry, candidates, pattern.price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
+        price = pattern.price_of(len(inputs))
+        return Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
 
     def sound(self, entry: Entry, pattern: Pattern) -> bool:
         good = True
@@ -201,6 +211,9 @@ class _Resolver:
             message = f"{model.id} of {model.family} takes {_count(model)} reference images; {entry.id} has {len(entry.inputs)}"
             self.say("inputs", entry, message, "inputs")
             return False
+        if entry.inputs and (wrong := model.inputs_fault(pattern.base["size"])):
+            self.say_param("size", entry, "size", wrong)
+            return False
         if not all(self.input_fits(entry, at, ref, model) for at, ref in enumerate(entry.inputs) if ref.file):
             return False
         for name, value in pattern.base["extra"]:
@@ -217,8 +230,9 @@ class _Resolver:
         if not ref.size:
             return True  # nobody looked at the file
         message = ""
-        if ref.media_type not in family.inputs_types:
-            known = ", ".join(kind.removeprefix("image/") for kind in family.inputs_types)
+        types = model.inputs_types or family.inputs_types
+        if ref.media_type not in types:
+            known = ", ".join(kind.removeprefix("image/") for kind in types)
             what = f"is {ref.media_type.removeprefix('image/')}" if ref.media_type else "is no picture"
             message = f"the reference image `{ref.file}` {what}; {model.id} takes {known}"
         elif family.inputs_bytes and ref.size > family.inputs_bytes:
@@ -263,11 +277,11 @@ class _Resolver:
             self.say_setting("mode", settings, f"{model.id} has no {settings.mode} call; it has {', '.join(model.calls)}")
             return None
         watch = model.prompt_limit if model.prompt_limit is not None else 1 << 60
-        rps = settings.rps if settings.rps is not None else model.rps
+        rps = model.rate(settings.rps, settings.rpm)
         in_flight = settings.concurrency if settings.concurrency is not None else model.in_flight
         before = earlier(entry.params, settings, model, self.catalog) if self.catalog.editions(model) else {}
-        price = model.price_of(settings.region, base["prompt_extend"])
-        return Pattern(model, base, price, watch, rps, in_flight, before)
+        price = model.price_of(settings.region, size=base["size"], extended=base["prompt_extend"], inputs=0)
+        return Pattern(model, base, settings.region, price, watch, rps, in_flight, before)
 
     def model(self, entry: Entry, settings: ProviderSettings) -> Model | None:
         wanted = entry.model or settings.model
@@ -287,12 +301,17 @@ class _Resolver:
         return model
 
     def notices(self, entry: Entry, model: Model) -> None:
+        hint = f"`qwenbuild migrate --model {model.id}={model.replacement}` moves to it" if model.replacement else ""
+        instead = f"; take {model.replacement}" if model.replacement else ""
         if model.retires and self.today >= model.retires:
-            message = f"{model.id} retired on {model.retires} ({model.retires_source}); pictures that exist stay"
-            self.say("model-retired", entry, message, "model", notice=True)
+            message = f"{model.id} retired on {model.retires} ({model.retires_source}){instead}; pictures that exist stay"
+            self.say("model-retired", entry, message, "model", hint=hint, notice=True)
         elif model.retires and _days(self.today, model.retires) <= RETIRES_SOON:
-            message = f"{model.id} retires on {model.retires} ({model.retires_source})"
-            self.say("model-retires", entry, message, "model", notice=True)
+            message = f"{model.id} retires on {model.retires} ({model.retires_source}){instead}"
+            self.say("model-retires", entry, message, "model", hint=hint, notice=True)
+        if self.catalog.families[model.family].sold_here() and _days(read_on(), self.today) > TABLE_OLD:
+            message = f"the model table is of {read_on()}, more than {TABLE_OLD} days old: prices and models may have changed"
+            self.findings.add("model-table", message, (), hint="a newer qwenbuild may know more", notice=True)
         if model.research_only:
             message = f"{model.id} is under the {model.licence}: not for commercial use"
             self.say("model-licence", entry, message, "model", notice=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qwenbuild.catalog import Catalog
+from qwenbuild.expand import expand
 from qwenbuild.manifest import events, json_schema, load, rules, schema_text
+from qwenbuild.manifest.schema import Params
 from qwenbuild.manifest.text import Text
+from qwenbuild.resolve import resolve
+from qwenbuild.resolve.params import COMMON
 
 ROOT = Path(__file__).parent.parent.parent
 COMMITTED = ROOT / "schemas" / "manifest.v1.schema.json"
 PAGE = ROOT / "docs" / "manifest.md"
+KEYS = ROOT / "docs" / "keys.md"
 
 EXAMPLE = """\
 version: 1
@@ -174,3 +181,50 @@ def test_every_manifest_on_the_reference_page_loads(tmp_path: Path, monkeypatch:
     for text in found:
         path.write_text(text, encoding="utf-8")
         load(path)
+
+
+# ---------------------------------------------------------------- drawing parameters
+
+EXTRAS = sorted({(row.family, row.id, name) for row in Catalog.load().rows() for name in row.extra})
+
+
+def values(described: Mapping[str, Any]) -> list[Any]:
+    """Every value of a parameter that is one of a few, else both ends of its range."""
+    if described["type"] == "boolean":
+        return [True, False]
+    return list(described.get("values", ())) or [described["min"], described["max"]]
+
+
+def drawn(model: str, family: str, name: str, value: Any, path: Path) -> tuple[Any, ...]:
+    """The parameter as it stands in the Action of a manifest that sets it."""
+    shown = json.dumps(value)
+    settings = {"apiframe": "{dialect: openapi}", "openai": "{base_url: 'http://127.0.0.1:9'}"}.get(family, "{}")
+    text = f"version: 1\nprovider: {family}\nproviders: {{{family}: {settings}}}\n"
+    path.write_text(f"{text}assets: {{a: {{prompt: x, model: {model}, params: {{{name}: {shown}}}}}}}\n", encoding="utf-8")
+    asked = load(path)
+    resolved = resolve(expand(asked).entries, asked, today="2026-11-29")
+    assert resolved.problems == ()
+    return dict(resolved.keyed[0].candidates[0].action.extra)[name]
+
+
+@pytest.mark.parametrize(("family", "model", "name"), EXTRAS, ids="-".join)
+def test_a_manifest_may_set_every_parameter_of_every_model_to_all_that_its_row_says(
+    family: str, model: str, name: str, tmp_path: Path
+) -> None:
+    row = Catalog.load().find(family, model)
+    assert row is not None
+    assert f"`{name}`" in KEYS.read_text(encoding="utf-8")
+    for value in values(row.extra[name]):
+        found = drawn(model, family, name, value, tmp_path / "qwenbuild.yaml")
+        assert found == (str(value) if row.extra[name]["type"] == "number" else value)
+
+
+def test_no_parameter_of_the_grammar_is_one_that_no_model_takes() -> None:
+    assert set(Params.__annotations__) == {*COMMON, *(name for _, _, name in EXTRAS)}
+
+
+@pytest.mark.parametrize("name", sorted({name for _, _, name in EXTRAS}))
+def test_the_placeholder_takes_every_parameter_for_it_stands_in_for_every_model(name: str, tmp_path: Path) -> None:
+    row = next(row for row in Catalog.load().rows() if name in row.extra)
+    value = values(row.extra[name])[-1]
+    assert str(drawn("placeholder", "placeholder", name, value, tmp_path / "qwenbuild.yaml")) == str(value)

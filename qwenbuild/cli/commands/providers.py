@@ -22,7 +22,8 @@ with later:
     from qwenbuild.report import escape, terminal, words
 
 if TYPE_CHECKING:
-    from qwenbuild.catalog import Model
+    from qwenbuild.catalog import Model, Tariff
+    from qwenbuild.model import Price
 
 
 @click.group("providers", cls=Group)
@@ -110,10 +111,47 @@ def _lines(rows: Sequence[Model]) -> Iterable[str]:
             yield from () if not family else ("",)
             family = row.family
             yield out.style(family, "bold")
-        price = "free" if row.price == {} else words.price_words(row.price)
-        pace = f"{_rate(row.rps)}, {row.in_flight} at once"
-        yield f"  {row.id:<{widest}}  {price:<13}  {pace:<16}  {'resumable' if row.resumable else 'no resume'}"
+        pace = f"{_rate(row.rate())}, {row.in_flight} at once"
+        price, resumes = _price(row) + _hearsay(row), "resumable" if row.resumable else "no resume"
+        yield f"  {row.id:<{widest}}  {price:<13}  {pace:<16}  {resumes}"
         yield from (out.style(f"      {line}", "dim") for line in _details(row, out.width - 6, out.verbose))
+    if any(map(_hearsay, rows)):
+        yield from ("", out.style("* by third parties' word, not on a page of the vendor's; -v names them", "dim"))
+
+
+def _price(row: Model) -> str:
+    """What a picture costs; the cheapest of several prices."""
+    if row.price == {}:
+        return "free"
+    dearer = len({repr(words.price_json(price)) for price in _by_size(row).values()}) > 1
+    return ("from " if dearer else "") + words.price_words(next(iter(_by_size(row).values())))
+
+
+def _hearsay(row: Model) -> str:
+    """A mark at a price that is not the vendor's own."""
+    return "*" if row.price and "third part" in row.price_source else ""
+
+
+def _by_size(row: Model) -> dict[int | None, Price | None]:
+    """The prices of a picture by its pixels, up to so many; None: any larger one."""
+    tiers: dict[int | None, Price | None] = {tier.pixels: tier.price for tier in row.price_tiers}
+    return tiers | {None: row.price}
+
+
+def _prices(row: Model) -> str:
+    """Every price of a row that has more than one."""
+    sized = [
+        f"{words.price_words(price)} " + ("above" if pixels is None else f"up to {pixels:,} pixels")
+        for pixels, price in _by_size(row).items()
+    ]
+    parts = sized if row.price_tiers else []
+    parts += [f"{words.price_words(row.price_extended)} with prompt_extend"] if row.price_extended is not None else []
+    parts += [f"{words.price_words(row.price_input)} for each reference image"] if row.price_input else []
+    parts += [
+        f"{region} {words.price_words(tariff.of(row.default_size, extended=False, inputs=0))}"
+        for region, tariff in row.price_by_region.items()
+    ]
+    return f"prices: {', '.join(parts)}" if parts else ""
 
 
 def _rate(rps: float) -> str:
@@ -122,15 +160,18 @@ def _rate(rps: float) -> str:
 
 
 def _details(row: Model, width: int, verbose: int) -> Iterable[str]:
-    facts = [_sizes(row), _limits(row), _references(row)]
+    facts = [_sizes(row), _limits(row), _references(row), _prices(row)]
     yield from (fact if verbose else terminal.cut(fact, width) for fact in facts if fact)
     if row.retires:
         source = f" ({row.retires_source})" if row.retires_source and verbose else ""
-        yield f"retires {row.retires}{source}"
+        instead = f", take {row.replacement} instead" if row.replacement else ""
+        yield f"retires {row.retires}{source}{instead}"
     if row.licence:
         yield f"licence: {row.licence}" + (" (research only)" if row.research_only else "")
     if verbose and row.price_source:
-        yield f"price from {row.price_source}"
+        yield f"price from {row.price_source}" + (f", read {row.price_date}" if row.price_date else "")
+    if verbose and row.source:
+        yield f"described by {row.source}" + (f", read {row.source_date}" if row.source_date else "")
 
 
 def _sizes(row: Model) -> str:
@@ -158,6 +199,15 @@ def _references(row: Model) -> str:
     return f"reference images: {row.inputs_min} to {row.inputs_max}"
 
 
+def _tariff_json(tariff: Tariff) -> dict[str, Any]:
+    return {
+        "price": words.price_json(tariff.price),
+        "price_extended": words.price_json(tariff.price_extended),
+        "price_tiers": [{"pixels": tier.pixels, "price": words.price_json(tier.price)} for tier in tariff.price_tiers],
+        "price_input": words.price_json(tariff.price_input),
+    }
+
+
 def _json(row: Model) -> dict[str, Any]:
     return {
         "provider": row.family,
@@ -171,12 +221,18 @@ def _json(row: Model) -> dict[str, Any]:
         "prompt_unit": row.prompt_unit,
         "negative_limit": row.negative_limit,
         "inputs": [row.inputs_min, row.inputs_max],
-        "price": words.price_json(row.price),
+        **_tariff_json(row.tariff("")),
+        "price_by_region": {region: _tariff_json(tariff) for region, tariff in row.price_by_region.items()},
         "price_source": row.price_source or None,
-        "rps": row.rps,
+        "price_date": row.price_date or None,
+        "source": row.source or None,
+        "source_date": row.source_date or None,
+        "rps": row.rate(),
+        "rpm": row.rpm or None,
         "in_flight": row.in_flight,
         "resumable": row.resumable,
         "retires": row.retires or None,
+        "replacement": row.replacement or None,
         "licence": row.licence or None,
         "research_only": row.research_only,
         "experimental": row.experimental,

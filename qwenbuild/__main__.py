@@ -23,7 +23,7 @@ def main() -> None:
         code = None
     if code is not None:
         sys.exit(finish(code))
-    from qwenbuild.cli.ending import leave, run
+    from qwenbuild.cli.exits import leave, run
 
     leave(run(sys.argv[1:]))
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from qwenbuild.cli.changes import as_json, markdown_lines, text_lines
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.lock.diff import Change, ChangeKind, compare
 from qwenbuild.model import LockEntry, LockOutput
 from qwenbuild.report.terminal import Terminal

@@ -96,7 +96,7 @@ def test_no_modules_import_each_other_around_corners_either() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     """`Remote` is the store of a team, and in the emulator's documented interface an emulator of another process."""
-    assert house.doubled_classes() == {"Remote": ["qwenbuild.emulator.serve", "qwenbuild.remote.store"]}
+    assert house.doubled_classes() == {"Remote": ["qwenbuild.emulator.server", "qwenbuild.remote.store"]}
 
 
 def test_no_module_is_longer_than_somebody_reads_in_one_sitting() -> None:

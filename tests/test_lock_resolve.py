@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.errors import InputError
 from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockAtlas, LockEntry, LockOutput

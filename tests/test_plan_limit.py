@@ -10,7 +10,7 @@ import pytest
 
 from qwenbuild.key import short_document
 from qwenbuild.model import InputRef, Keyed, LockEntry, Plan
-from qwenbuild.plan import Observed, UntouchedEntries, Wishes, limited
+from qwenbuild.plan import Observed, UntouchedEntries, Wishes, limit_plan
 from tests.test_plan import ACTION, FRESH, KEY, LOCK, OTHER, PICTURE, PRICE, STRANGER, keyed, plan, record, result
 from tests.test_plan_choices import OLD, THIRD, wanted
 from tests.test_plan_inputs import FILE, built, mixed
@@ -24,7 +24,7 @@ def many(*ids: str) -> list[Keyed]:
 
 def bought(made: Plan, limit: int, seen: Observed | None = None) -> list[tuple[str, int]]:
     """Entry and seed of what a limited build may buy."""
-    cut = limited(made, limit, seen or Observed())
+    cut = limit_plan(made, limit, seen or Observed())
     assert cut.allowed is not None
     return [(s.id, c.candidate.seed) for s in cut.steps for c in s.candidates if s.name_of(c.candidate) in cut.allowed]
 
@@ -93,7 +93,7 @@ def test_what_builds_on_a_picture_that_is_there_or_not_planned_may_be_bought() -
 def test_a_picture_that_two_entries_share_counts_once() -> None:
     made = plan(Observed(), None, keyed("a"), keyed("b"), keyed("c", replace(ACTION, seed=8)))
     assert ids(made, 2) == ["a", "b", "c"]
-    assert limited(made, 2, Observed()).cost == {"usd": 2 * PRICE["usd"]}
+    assert limit_plan(made, 2, Observed()).cost == {"usd": 2 * PRICE["usd"]}
 
 
 # ---------------------------------------------------------------- what it costs, and what is left
@@ -101,18 +101,18 @@ def test_a_picture_that_two_entries_share_counts_once() -> None:
 
 def test_a_limited_plan_costs_only_what_it_buys_and_counts_what_it_leaves() -> None:
     seen = Observed(once={"x"})
-    made = limited(plan(seen, None, *many("a/1", "a/2", "a/3")), 1, seen)
+    made = limit_plan(plan(seen, None, *many("a/1", "a/2", "a/3")), 1, seen)
     assert (made.cost, made.unknown_price, made.seconds) == (PRICE, 0, 15.0)
     assert (made.counts["generate"], made.counts["left"]) == (1, 2)
     assert [[each.price for each in one.candidates] for one in made.steps] == [[PRICE], [{}], [{}]]
     assert [[code for code, *_ in why(one)] for one in made.steps] == [["new"], ["limit", "new"], ["limit", "new"]]
-    everything = limited(plan(seen, None, *many("a/1", "a/2", "a/3")), 3, seen)
+    everything = limit_plan(plan(seen, None, *many("a/1", "a/2", "a/3")), 3, seen)
     assert (everything.cost, everything.counts["generate"], everything.counts["left"]) == ({"usd": 3 * PRICE["usd"]}, 3, 0)
     assert [code for one in everything.steps for code, *_ in why(one)] == ["new"] * 3
 
 
 def test_an_entry_some_of_whose_pictures_are_bought_is_not_left() -> None:
-    made = limited(plan(Observed(), None, wanted(7, 8)), 1, Observed())
+    made = limit_plan(plan(Observed(), None, wanted(7, 8)), 1, Observed())
     assert (made.counts["generate"], made.counts["left"], made.cost) == (1, 0, PRICE)
     assert [each.price for each in made.steps[0].candidates] == [PRICE, {}]
     assert "limit" not in [code for code, *_ in why(made.steps[0])]
@@ -120,19 +120,19 @@ def test_an_entry_some_of_whose_pictures_are_bought_is_not_left() -> None:
 
 def test_an_entry_is_left_though_another_one_buys_the_picture_again_that_it_has() -> None:
     again = plan(FRESH, Wishes(forced={"b"}), keyed("b"), wanted(7, 8))
-    made = limited(again, 1, FRESH)
+    made = limit_plan(again, 1, FRESH)
     assert (made.allowed, made.counts["generate"], made.counts["left"]) == (frozenset({KEY}), 1, 1)
 
 
 def test_what_is_fresh_or_restored_is_not_left_by_a_limit() -> None:
-    made = limited(plan(FRESH, None, keyed(), *many("b")), 0, FRESH)
+    made = limit_plan(plan(FRESH, None, keyed(), *many("b")), 0, FRESH)
     assert (made.counts["fresh"], made.counts["generate"], made.counts["left"], made.cost) == (1, 0, 1, {})
     assert why(made.steps[0]) == []
 
 
 def test_a_picture_of_unknown_price_that_is_left_is_not_unknown() -> None:
     items = [replace(one, price=None) for one in many("a/1", "a/2")]
-    made = limited(plan(Observed(), None, *items), 1, Observed())
+    made = limit_plan(plan(Observed(), None, *items), 1, Observed())
     assert (made.unknown_price, made.cost) == (1, {})
 
 
@@ -140,7 +140,7 @@ def test_a_limit_brakes_only_on_what_it_buys() -> None:
     lock = {id: record(replace(ACTION, seed=at), outputs={}) for at, id in enumerate(("a/1", "a/2", "a/3"))}
     seen = Observed(lock=lock)
     made = plan(seen, None, *many("a/1", "a/2", "a/3"))
-    assert (made.unexplained, limited(made, 2, seen).unexplained) == (3, 2)
+    assert (made.unexplained, limit_plan(made, 2, seen).unexplained) == (3, 2)
 
 
 # ---------------------------------------------------------------- what explains a purchase
@@ -257,5 +257,5 @@ def test_a_changed_file_or_a_picture_with_a_receipt_explains_what_builds_on_it(
 
 def test_the_time_of_a_limited_plan_is_of_what_it_buys() -> None:
     made = plan(Observed(), None, *many(*(f"a/{at}" for at in range(9))))
-    assert (made.seconds, limited(made, 2, Observed()).seconds, limited(made, 0, Observed()).seconds) == (75.0, 15.5, 0.0)
-    assert limited(made, 2, Observed()).cost == {"usd": Decimal("0.06")}
+    assert (made.seconds, limit_plan(made, 2, Observed()).seconds, limit_plan(made, 0, Observed()).seconds) == (75.0, 15.5, 0.0)
+    assert limit_plan(made, 2, Observed()).cost == {"usd": Decimal("0.06")}

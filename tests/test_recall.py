@@ -18,7 +18,7 @@ import pytest
 
 from qwenbuild import tree
 from qwenbuild.cache import Attempt, Intent
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.engine import remember
 from qwenbuild.images import flatpng
 from qwenbuild.key import document

@@ -17,7 +17,7 @@ from qwenbuild.errors import InputError
 from qwenbuild.images import flatpng
 from qwenbuild.lock import lockfile
 from qwenbuild.planning import incremental
-from qwenbuild.planning.eligible import MOST_KINDS
+from qwenbuild.planning.eligibility import MOST_KINDS
 from qwenbuild.planning.holdings import only_here
 from qwenbuild.report.plan_json import step_text
 from qwenbuild.snapshot import entryfile, statefile

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.emulator import Served
 from qwenbuild.errors import InputError
 from tests.walking import Project

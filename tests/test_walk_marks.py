@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from qwenbuild.catalog import Catalog
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.images import Marks, find_marks, placeholder_png, write_marks
 from qwenbuild.key import action_key
 from qwenbuild.lock import layout, lockfile

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.errors import InputError
 from qwenbuild.lock import layout, lockfile
 from qwenbuild.model import LockEntry

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.emulator import Served
 from tests.campaign.part_http import hurried
 from tests.walking import Project

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qwenbuild.cli.call import current
-from qwenbuild.cli.complete import selectors
+from qwenbuild.cli.completion import selectors
 from qwenbuild.later import later
 from qwenbuild.project.options import Options
 

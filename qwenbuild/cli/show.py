@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> int:
     """Print a plan; the exit code is 0, or 3 under `--check` when something is to do."""
-    say.notices(planned.notices)
+    console.notices(planned.notices)
     if as_json:
-        say.pieces(plan_json.plan_json(planned.plan))
+        console.pieces(plan_json.plan_json(planned.plan))
     else:
         out = current().out()
-        say.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
-        say.result(plan_text.plan_summary(planned.plan, out))
+        console.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
+        console.result(plan_text.plan_summary(planned.plan, out))
         _gate(planned, options)
     return 3 if check and not up_to_date(planned.plan) else 0
 
 
 def status(planned: Planned, *, as_json: bool, check: bool) -> int:
     """Print the state: the same value as a plan, and the same judgement."""
-    say.notices(planned.notices)
+    console.notices(planned.notices)
     if as_json:
-        say.pieces(plan_json.plan_json(planned.plan))
+        console.pieces(plan_json.plan_json(planned.plan))
     else:
         out = current().out()
-        say.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
-        say.result(plan_text.status_summary(planned.plan, out))
+        console.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
+        console.result(plan_text.status_summary(planned.plan, out))
     return 3 if check and not up_to_date(planned.plan) else 0
 
 
@@ -56,7 +56,7 @@ def _gate(planned: Planned, options: Options) -> None:
     """Say what would stop a build, and what it would ask."""
     stop = planned.gate(options)
     if stop is not None and stop.code != "consent":
-        say.message(current().err().style(f"`build` would stop here: {stop}", "red"))
+        console.message(current().err().style(f"`build` would stop here: {stop}", "red"))
 
 
 def may_ask(*, as_json: bool) -> bool:
@@ -68,10 +68,10 @@ def ask(planned: Planned) -> bool:
     """The question at the gate: the plan, its price, and y or N."""
     err = current().err()
     for line in (*plan_text.plan_lines(planned.plan, err), *plan_text.plan_summary(planned.plan, err)):
-        say.problem_text(line)
+        console.problem_text(line)
     sys.stderr.write(f"Pay {plan_text.cost_words(planned.plan.cost, planned.plan.unknown_price)}? [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        say.problem_text("")
+        console.problem_text("")
     return answer.strip().lower() in ("y", "yes")

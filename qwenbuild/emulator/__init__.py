@@ -6,7 +6,7 @@ Knows nothing of qwenbuild's own clients. Needs the extra `emulator` (starlette,
 from __future__ import annotations
 
 from qwenbuild.emulator.core import Emulator
-from qwenbuild.emulator.serve import Remote, Served, serve
+from qwenbuild.emulator.server import Remote, Served, serve
 from qwenbuild.emulator.standalone import run_emulator
 
 __all__ = ["Emulator", "Remote", "Served", "run_emulator", "serve"]

@@ -28,7 +28,7 @@ from qwenbuild.later import later
 
 with later:
     from qwenbuild import images
-    from qwenbuild.emulator import control, faults, fronts, serving
+    from qwenbuild.emulator import control, faults, fronts, web
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -66,7 +66,7 @@ class Emulator:
 
     def app(self) -> Starlette:
         """A starlette application that answers every path."""
-        return serving.application(self)
+        return web.application(self)
 
     def listen(self, api: tuple[str, int], storage: tuple[str, int]) -> None:
         """Tell where the two sockets are; links and redirects name them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbuild import files
-from qwenbuild.emulator.serve import serve
+from qwenbuild.emulator.server import serve
 
 REALISTIC_LATENCY_S = 15.0
 

@@ -16,7 +16,7 @@ from qwenbuild.catalog import read_on
 from qwenbuild.errors import Problem
 from qwenbuild.model import LockEntry, Step, Verdict
 from qwenbuild.planning.drift import drift
-from qwenbuild.planning.eligible import ListedFiles, memory_of
+from qwenbuild.planning.eligibility import ListedFiles, memory_of
 from qwenbuild.planning.holdings import only_in_tree
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from qwenbuild.engine.carry import share_built
 from qwenbuild.engine.context import families, make_world
 from qwenbuild.engine.preflight import bring_home
 from qwenbuild.engine.prune import orphan_changes, remove_orphans
 from qwenbuild.engine.remember import InputsSeen, remember_idle, remember_made
+from qwenbuild.engine.shared_cache import share_built
 from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.lfs import OTHER_POINTER

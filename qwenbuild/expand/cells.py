@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qwenbuild.expand.faults import Fault
-from qwenbuild.expand.plain import Render
+from qwenbuild.expand.plain_templates import Render
 from qwenbuild.expand.templates import Templates, has_markup, tidy
 from qwenbuild.expand.values import kind_of
 from qwenbuild.manifest.scalars import scalar

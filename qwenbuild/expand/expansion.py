@@ -17,9 +17,9 @@ from qwenbuild.expand.columns import reached_as
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
-from qwenbuild.expand.idle import idle_axes
+from qwenbuild.expand.idle_axes import idle_axes
 from qwenbuild.expand.inputs import References, check_graph
-from qwenbuild.expand.occupied import Occupied, Origin
+from qwenbuild.expand.occupancy import Occupied, Origin
 from qwenbuild.expand.outputs import place_of
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.expand.budget import MOST_TEXT, Budget, BudgetExceeded
 from qwenbuild.expand.faults import WHOLE_FILE, Fault, fault_of, near, of_whole_file
-from qwenbuild.expand.plain import Render, plain_template
+from qwenbuild.expand.plain_templates import Render, plain_template
 from qwenbuild.manifest.paths import inside, not_below
 from qwenbuild.manifest.text import Text, read
 from qwenbuild.model import Manifest

@@ -61,7 +61,7 @@ class Thumbnails:
     def make_all(
         self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None
     ) -> dict[str, tuple[int, int]]:
-        """Make both widths for all; each picture's size in pixels where it could be shown. `progress` hears the number done."""
+        """Make both widths for all; the size in pixels of each picture that could be shown. `progress` gets the number done."""
         pictures = list(dict.fromkeys(digests))
         sizes: dict[str, tuple[int, int]] = {}
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as workers:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild.images.integrity import Checked, NotWhole, check
 from qwenbuild.images.structure import extension_of, media_type_of, reference_type, sniff
-from qwenbuild.images.whole import Checked, NotWhole, check
 
 if TYPE_CHECKING:
     from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks
-    from qwenbuild.images.measuring import Measures, check_expect, judge, measure
+    from qwenbuild.images.measures import Measures, check_expect, judge, measure
     from qwenbuild.images.palettes import read_palette
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
-    from qwenbuild.images.plugged import PictureCheck, PipelineStep, PluginFailed, step_of
+    from qwenbuild.images.plugin_steps import PictureCheck, PipelineStep, PluginFailed, step_of
     from qwenbuild.images.sheets import contact_sheet, difference, thumbnail
     from qwenbuild.images.sizes import SizeFault, final_size
     from qwenbuild.images.steps import normalise, step_schemas
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 _LATER = {
     "FoundMark": "marks",
     "Marks": "marks",
-    "Measures": "measuring",
-    "PictureCheck": "plugged",
-    "PipelineStep": "plugged",
-    "PluginFailed": "plugged",
+    "Measures": "measures",
+    "PictureCheck": "plugin_steps",
+    "PipelineStep": "plugin_steps",
+    "PluginFailed": "plugin_steps",
     "SizeFault": "sizes",
-    "check_expect": "measuring",
+    "check_expect": "measures",
     "contact_sheet": "sheets",
     "convert": "pipeline",
     "derive": "pipeline",
     "difference": "sheets",
     "final_size": "sizes",
     "find_marks": "marks",
-    "judge": "measuring",
+    "judge": "measures",
     "mark_lines": "marks",
-    "measure": "measuring",
+    "measure": "measures",
     "normalise": "steps",
     "placeholder_png": "placeholder",
     "read_palette": "palettes",
     "signed": "marks",
-    "step_of": "plugged",
+    "step_of": "plugin_steps",
     "step_schemas": "steps",
     "thumbnail": "sheets",
     "write_marks": "marks",
@@ -103,4 +103,4 @@ def load_all() -> None:
     for module in sorted(set(_LATER.values())):
         import_module(f"qwenbuild.images.{module}")
     Image.init()
-    import_module("qwenbuild.images.plugged").load_used()
+    import_module("qwenbuild.images.plugin_steps").load_used()

@@ -102,7 +102,7 @@ def pack(items: Sequence[tuple[str, bytes]], options: Mapping[str, Any], image: 
 
 
 def _opened(name: str, data: bytes) -> Image.Image:
-    from qwenbuild.images.opening import decode
+    from qwenbuild.images.decoder import decode
     from qwenbuild.images.pixels import plain
 
     try:

@@ -55,7 +55,7 @@ def _hexadecimal(line: str) -> tuple[int, int, int]:
 
 
 def _from_png(data: bytes) -> list[tuple[int, int, int]]:
-    from qwenbuild.images.opening import decode
+    from qwenbuild.images.decoder import decode
 
     image = decode(data).convert("RGB")
     counted = image.getcolors(4096)

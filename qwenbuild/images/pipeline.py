@@ -10,8 +10,8 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
+from qwenbuild.images.decoder import decode
 from qwenbuild.images.marks import Marks, carried, packet, write_marks
-from qwenbuild.images.opening import decode
 from qwenbuild.images.pixels import apply, flattened, plain
 from qwenbuild.images.steps import QUALITY, TYPES, normalise
 from qwenbuild.images.structure import sniff

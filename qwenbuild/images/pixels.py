@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from qwenbuild.images import plugged
+from qwenbuild.images import plugin_steps
 from qwenbuild.images.arguments import MAX_SIDE, rgba
 from qwenbuild.images.palettes import read_palette
 from qwenbuild.images.structure import MAX_PIXELS
@@ -70,7 +70,7 @@ def apply(image: Image.Image, kind: str, args: Args, palettes: Palettes) -> Imag
         return _quantize(image, args, palettes)
     if kind in _STEPS:
         return _STEPS[kind](image, args)
-    made = plain(plugged.apply(image, kind, args))
+    made = plain(plugin_steps.apply(image, kind, args))
     _bounded(kind, made.width, made.height)
     return made
 

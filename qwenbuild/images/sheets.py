@@ -11,7 +11,7 @@ from io import BytesIO
 from PIL import Image, ImageChops, ImageStat
 
 from qwenbuild.images import letters
-from qwenbuild.images.opening import decode
+from qwenbuild.images.decoder import decode
 from qwenbuild.images.pipeline import derive
 from qwenbuild.images.pixels import flattened, plain
 from qwenbuild.images.steps import normalise

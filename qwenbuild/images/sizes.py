@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qwenbuild.images import plugged
+from qwenbuild.images import plugin_steps
 from qwenbuild.model import ImageStep
 
 Size = tuple[int, int] | None
@@ -37,7 +37,7 @@ def final_size(steps: Sequence[ImageStep], size: Size) -> Size:
 
 def _plugged(step: ImageStep) -> Callable[[Args, Size], Size] | None:
     """What a plug-in's step makes of a size: the same where it says so, else only the picture can tell."""
-    row = plugged.step_of(step.kind, ()) if plugged.STAMP in step.args else None
+    row = plugin_steps.step_of(step.kind, ()) if plugin_steps.STAMP in step.args else None
     return None if row is None or row.keeps_size else lambda args, size: None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qwenbuild.errors import InputError
-from qwenbuild.images import plugged
+from qwenbuild.images import plugin_steps
 from qwenbuild.images.arguments import (
     MAX_SIDE,
     Argument,
@@ -135,7 +135,7 @@ def normalise(kind: str, args: Any = None) -> ImageStep:
 def _added(kind: str, args: Any) -> ImageStep | None:
     """A plug-in's step; None when none has the name. Raises ValueError."""
     try:
-        return plugged.read_step(kind, args, STEPS)
+        return plugin_steps.read_step(kind, args, STEPS)
     except InputError as error:
         raise ValueError(str(error)) from None
 

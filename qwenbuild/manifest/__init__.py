@@ -37,13 +37,13 @@ def read_data(path: Path, shown: str) -> tuple[list[dict[str, Any]], tuple[Probl
 
 def json_schema() -> dict[str, Any]:
     """The manifest's JSON Schema (draft 2020-12), for editors and for continuous integration."""
-    from qwenbuild.manifest import published
+    from qwenbuild.manifest import editor_schema
 
-    return published.json_schema()
+    return editor_schema.json_schema()
 
 
 def schema_text() -> str:
     """The JSON Schema as the text of `schemas/manifest.v1.schema.json`."""
-    from qwenbuild.manifest import published
+    from qwenbuild.manifest import editor_schema
 
-    return published.schema_text()
+    return editor_schema.schema_text()

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from qwenbuild import nearmiss
 from qwenbuild.catalog import FAMILIES
-from qwenbuild.manifest.masking import masked
+from qwenbuild.manifest.credentials import masked
 from qwenbuild.manifest.scalars import is_template, scalar
 from qwenbuild.nearmiss import did_you_mean
 

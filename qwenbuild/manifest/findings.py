@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from qwenbuild.catalog import example
+from qwenbuild.manifest.credentials import SECRET_NAME
 from qwenbuild.manifest.fields import kind, listed
 from qwenbuild.manifest.grammar import BUILT_IN, Types, grammar
-from qwenbuild.manifest.masking import SECRET_NAME
 from qwenbuild.nearmiss import did_you_mean, near
 
 Path = tuple[str | int, ...]

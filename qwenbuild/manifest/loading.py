@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.manifest.blocks import manifest
+from qwenbuild.manifest.credentials import credentials
 from qwenbuild.manifest.events import build, paused_collector
 from qwenbuild.manifest.fields import QUOTE, kind
 from qwenbuild.manifest.findings import MOST_FINDINGS, Finding, findings
 from qwenbuild.manifest.grammar import BUILT_IN, broken_plugins, grammar, types_of
-from qwenbuild.manifest.masking import credentials
 from qwenbuild.manifest.notices import notices
 from qwenbuild.manifest.rules import broken
 from qwenbuild.manifest.schema import ManifestBlock

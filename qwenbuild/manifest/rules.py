@@ -11,9 +11,9 @@ from typing import Any
 from qwenbuild.catalog import Family, example, units
 from qwenbuild.manifest import fields
 from qwenbuild.manifest.addresses import base_url_problem, remote_problem, webhook_problem
+from qwenbuild.manifest.credentials import looks_secret
 from qwenbuild.manifest.findings import Finding, Path
 from qwenbuild.manifest.grammar import BUILT_IN, Types
-from qwenbuild.manifest.masking import looks_secret
 from qwenbuild.manifest.names import KEY_VARIABLE, NOT_BUILT, RESERVED
 from qwenbuild.manifest.paths import not_below
 

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from qwenbuild.errors import Mark, Problem
+from qwenbuild.manifest.credentials import SECRET_NAME, masked_value
 from qwenbuild.manifest.events import Parser, paused_collector
-from qwenbuild.manifest.masking import SECRET_NAME, masked_value
 from qwenbuild.manifest.text import Text
 from qwenbuild.model import Source
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.lfs import pointer_oid
-from qwenbuild.manifest.masking import masked
+from qwenbuild.manifest.credentials import masked
 
 LONGEST_SNIPPET = 2_000
 """A line is shown with a problem when the caret stands within this many characters."""

@@ -4,11 +4,11 @@ Knows only the standard library: no file, no clock, no network, and no rule abou
 """
 
 from qwenbuild.model.actions import Action, ActionResult, Candidate, Entry, ImageStep, InputRef, Keyed, OutputSpec
-from qwenbuild.model.asked import Asset, Atlas, Limits, Manifest, ProviderSettings, Source
-from qwenbuild.model.carried import Failure, Order, Outcome, OutcomeKind, Picture, Ticket
-from qwenbuild.model.locked import STRICT, LockAtlas, LockEntry, LockOutput
+from qwenbuild.model.lock import STRICT, LockAtlas, LockEntry, LockOutput
+from qwenbuild.model.manifest import Asset, Atlas, Limits, Manifest, ProviderSettings, Source
 from qwenbuild.model.money import Price
-from qwenbuild.model.planned import AtlasPlan, CandidatePlan, Orphan, OutputPlan, Plan, Reason, Step, Verdict
+from qwenbuild.model.orders import Failure, Order, Outcome, OutcomeKind, Picture, Ticket
+from qwenbuild.model.plan import AtlasPlan, CandidatePlan, Orphan, OutputPlan, Plan, Reason, Step, Verdict
 
 __all__ = [
     "STRICT",

@@ -12,7 +12,7 @@ from qwenbuild.plan.choices import same_request
 from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
 from qwenbuild.plan.facts import Facts, Observed, UntouchedEntries, Wishes, lock_digests, orphan_keys
 from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
-from qwenbuild.plan.limited import limited
+from qwenbuild.plan.limit import limit_plan
 from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
 
@@ -22,7 +22,7 @@ __all__ = [
     "Wishes",
     "facts_of",
     "implied_steps",
-    "limited",
+    "limit_plan",
     "make_plan",
     "marks_of",
     "media_type_for",

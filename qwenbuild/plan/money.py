@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from qwenbuild.model import CandidatePlan, Keyed, Orphan, Price, Step, Verdict
-from qwenbuild.plan.explained import unexplained
+from qwenbuild.plan.explanations import unexplained
 from qwenbuild.plan.facts import Observed
 
 LOCAL_S = 0.07

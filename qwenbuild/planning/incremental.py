@@ -22,7 +22,7 @@ from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
 from qwenbuild.planning import planner
-from qwenbuild.planning.eligible import prints
+from qwenbuild.planning.eligibility import prints
 from qwenbuild.planning.fresh_assets import FreshAssets
 from qwenbuild.planning.holdings import only_here, only_in_tree
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected

@@ -18,7 +18,7 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import Manifest, Plan, Verdict
-from qwenbuild.plan import Wishes, limited, make_plan
+from qwenbuild.plan import Wishes, limit_plan, make_plan
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
 from qwenbuild.planning.fresh_assets import FreshAssets, Part, parts_of
@@ -139,7 +139,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
     notes = (*_pulled_in(plan, extra), *_left_pointers(plan), *lost, *elsewhere, *cached)
     plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
-        plan = limited(plan, options.limit, seen.facts)
+        plan = limit_plan(plan, options.limit, seen.facts)
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh)

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.manifest.masking import masked
+from qwenbuild.manifest.credentials import masked
 from qwenbuild.manifest.text import Text, read
 
 ENDING = "_API_KEY"

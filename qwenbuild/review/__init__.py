@@ -3,6 +3,6 @@
 Knows no rule about choices or money: the walk's own verbs and its gate decide.
 """
 
-from qwenbuild.review.serving import ServedReview, review, serve
+from qwenbuild.review.server import ServedReview, review, serve
 
 __all__ = ["ServedReview", "review", "serve"]

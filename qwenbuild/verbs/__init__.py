@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qwenbuild.engine.carry import carry_in, carry_out, sweep_remote, verify_remote
     from qwenbuild.engine.prune import clean
+    from qwenbuild.engine.shared_cache import pull_pictures, push_pictures, sweep_remote, verify_remote
     from qwenbuild.engine.walk import Summary, build
     from qwenbuild.planning.incremental import shown, status
     from qwenbuild.planning.loading import Loaded, load
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
 
 _HOMES = {
-    "engine.carry": ("carry_in", "carry_out", "sweep_remote", "verify_remote"),
+    "engine.shared_cache": ("pull_pictures", "push_pictures", "sweep_remote", "verify_remote"),
     "engine.walk": ("Summary", "build"),
     "planning.incremental": ("shown", "status"),
     "planning.loading": ("Loaded", "load"),
@@ -39,8 +39,6 @@ __all__ = [
     "Planned",
     "Summary",
     "build",
-    "carry_in",
-    "carry_out",
     "check_provider",
     "clean",
     "doubts",
@@ -48,6 +46,8 @@ __all__ = [
     "load",
     "models",
     "plan",
+    "pull_pictures",
+    "push_pictures",
     "resolve_doubt",
     "shown",
     "spend",

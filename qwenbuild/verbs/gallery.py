@@ -12,8 +12,8 @@ from pathlib import Path
 from qwenbuild.errors import Problem
 from qwenbuild.gallery import Before, CardFacts, Sources, Thumbnails, WrittenGallery, cards, lock_at, write
 from qwenbuild.gallery.cards import Card
+from qwenbuild.gallery.folder import refuse_foreign
 from qwenbuild.gallery.standins import stand_in
-from qwenbuild.gallery.writing import refuse_foreign
 from qwenbuild.model import Step
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options

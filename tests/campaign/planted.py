@@ -102,7 +102,7 @@ REMEMBERED = (
     Bug("short: an asset's own block is not compared", "planning/incremental.py", "asset.print != word", "False", SHORT),
     Bug(
         "short: what all assets share is not compared",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         'start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)',
         "start = blake2b(digest_size=32)",
         SHORT,
@@ -170,40 +170,46 @@ REMEMBERED = (
         "if False:",
         SHORT,
     ),
-    Bug("short: an entry that others build on is kept", "planning/eligible.py", "entry.id in self.referenced or ", "", SHORT),
+    Bug(
+        "short: an entry that others build on is kept", "planning/eligibility.py", "entry.id in self.referenced or ", "", SHORT
+    ),
     Bug(
         "short: an entry that builds on another is kept",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         "any(ref.entry for ref in entry.inputs) or ",
         "",
         SHORT,
     ),
     Bug(
         "short: a template is not one of what an asset reads",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         "paths.update(_templates(loaded))",
         "pass",
         SHORT,
     ),
     Bug(
-        "short: a reference image is not one of what an asset reads", "planning/eligible.py", "if ref.file}", "if False}", SHORT
+        "short: a reference image is not one of what an asset reads",
+        "planning/eligibility.py",
+        "if ref.file}",
+        "if False}",
+        SHORT,
     ),
     Bug(
         "short: rows are not one of what an asset reads",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         "if isinstance(rows, str))",
         "if False)",
         SHORT,
     ),
     Bug(
         "short: a palette is not one of what an asset reads",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         "return paths | {*loaded.read}",
         "return paths",
         SHORT,
     ),
-    Bug("short: a young input is trusted", "planning/eligible.py", "read <= self.settled and ", "", SHORT),
-    Bug("short: paid pictures are not counted", "planning/eligible.py", "paid = sum(", "paid = 0 * sum(", SHORT),
+    Bug("short: a young input is trusted", "planning/eligibility.py", "read <= self.settled and ", "", SHORT),
+    Bug("short: paid pictures are not counted", "planning/eligibility.py", "paid = sum(", "paid = 0 * sum(", SHORT),
     Bug(
         "short: tags are mixed up",
         "planning/fresh_assets.py",
@@ -242,7 +248,7 @@ REMEMBERED = (
     Bug("short: a record is put in the wrong place", "lock/layout.py", "_id_at(raw, at) < id", "False", BUILDS),
     Bug(
         "short: kinds are mixed up",
-        "planning/eligible.py",
+        "planning/eligibility.py",
         "identity = (entry.provider, entry.model, id(entry.params))",
         "identity = ()",
         SHORT,

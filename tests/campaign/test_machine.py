@@ -28,7 +28,7 @@ from qwenbuild.cache.care import rebuild
 from qwenbuild.cache.care.gc import collect
 from qwenbuild.cache.fsops import FileOps
 from qwenbuild.cache.journal import Journal
-from qwenbuild.cli.reach import reachable
+from qwenbuild.cli.reachability import reachable
 from qwenbuild.emulator import Served, serve
 from qwenbuild.errors import CacheError, GateStop, QwenbuildError
 from tests.campaign.part_http import hurried

@@ -20,7 +20,7 @@ GIGABYTE = 1 << 30
 def main(folder: Path) -> None:
     import qwenbuild.expand
     import qwenbuild.manifest  # noqa: F401 - imported before the clock runs
-    from qwenbuild.cli.ending import run
+    from qwenbuild.cli.exits import run
 
     resource.setrlimit(resource.RLIMIT_AS, (GIGABYTE, GIGABYTE))
     found = {}

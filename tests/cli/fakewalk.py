@@ -14,7 +14,7 @@ import pytest
 
 from qwenbuild import verbs
 from qwenbuild.catalog import Catalog
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.model import (
     Action,
     Candidate,

@@ -126,7 +126,7 @@ def test_without_a_terminal_nobody_is_asked(call: Call, walk: Walk) -> None:
 def test_the_question_shows_the_plan_and_its_price(
     walk: Walk, monkeypatch: pytest.MonkeyPatch, answer: str, consent: bool
 ) -> None:
-    from qwenbuild.cli.ending import run
+    from qwenbuild.cli.exits import run
 
     err = Terminalish()
     walk.plan = make_plan(make_step("potions/red", "generate", Reason("new")))
@@ -141,7 +141,7 @@ def test_the_question_shows_the_plan_and_its_price(
 
 
 def test_under_json_nobody_is_asked(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qwenbuild.cli.ending import run
+    from qwenbuild.cli.exits import run
 
     monkeypatch.setattr(sys, "stdin", Terminalish("y\n"))
     monkeypatch.setattr(sys, "stderr", Terminalish())

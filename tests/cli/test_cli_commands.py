@@ -17,7 +17,7 @@ import pytest
 from fakewalk import KEY, Ended, Walk
 
 from qwenbuild.cache import Cache
-from qwenbuild.cli.reach import reachable
+from qwenbuild.cli.reachability import reachable
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.lock import layout
 from qwenbuild.model import ActionResult, LockEntry, LockOutput, OutputPlan, OutputSpec, Reason, Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from tests.images.pictures import png
 from tests.walking import Project
 

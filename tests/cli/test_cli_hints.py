@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.cli.group import COMMANDS, SPEND_OR_DESTROY, LazyGroup, one_apart
 from qwenbuild.cli.program import program
 from qwenbuild.select import nearest

@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_removed_is_named_and_the_others_are_removed(
     walked: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qwenbuild import tree
-    from qwenbuild.cli.ending import run
+    from qwenbuild.cli.exits import run
 
     walked.manifest(MANIFEST.replace("é", "a"))
     assert walked.build().exit_code == 0

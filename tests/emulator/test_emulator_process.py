@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from qwenbuild.emulator import Remote, Served, serve
-from qwenbuild.emulator.serve import bind
+from qwenbuild.emulator.server import bind
 from qwenbuild.emulator.standalone import exports
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.expand import templates
 from qwenbuild.expand.expansion import expand
-from qwenbuild.expand.plain import plain_template
+from qwenbuild.expand.plain_templates import plain_template
 from qwenbuild.expand.slugs import EmptySlug, slug
 from qwenbuild.model import Source
 

@@ -12,7 +12,7 @@ from test_gallery_pages import committed
 from xss import HOSTILE
 
 from qwenbuild.gallery import LARGE, SMALL, Thumbnails, page, write
-from qwenbuild.gallery.writing import PLACES
+from qwenbuild.gallery.folder import PLACES
 from qwenbuild.images import thumbnail
 from qwenbuild.verbs import choices, gallery
 from tests.walking import Project

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from tests.walking import Project
 
 

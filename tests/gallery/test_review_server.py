@@ -16,7 +16,7 @@ import pytest
 from qwenbuild import review
 from qwenbuild.emulator import Served as Emulated
 from qwenbuild.review import session as reviewing
-from qwenbuild.review.serving import look_again
+from qwenbuild.review.server import look_again
 from qwenbuild.verbs import choices, notes
 from tests.walking import Project
 

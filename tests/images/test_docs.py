@@ -8,7 +8,7 @@ import yaml
 
 from qwenbuild.images import check, normalise, step_schemas
 from qwenbuild.images.atlas import check_options
-from qwenbuild.images.measuring import check_expect
+from qwenbuild.images.measures import check_expect
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "steps.md").read_text(encoding="utf-8")

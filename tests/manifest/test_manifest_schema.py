@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.catalog import Catalog
-from qwenbuild.expand import expand
+from qwenbuild.expand.expansion import expand
 from qwenbuild.manifest import events, json_schema, load, rules, schema_text
 from qwenbuild.manifest.schema import Params
 from qwenbuild.manifest.text import Text

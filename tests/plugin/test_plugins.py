@@ -22,7 +22,7 @@ from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family, units
 from qwenbuild.errors import InputError
 from qwenbuild.expand.expansion import expand
-from qwenbuild.images import check_expect, plugged
+from qwenbuild.images import check_expect, plugin_steps
 from qwenbuild.key import judgement_key, recipe_key
 from qwenbuild.manifest import grammar, load
 from qwenbuild.planning.planner import settles
@@ -69,8 +69,8 @@ def forget() -> None:
         family.is_free,
         grammar._with,
         grammar.grammar,
-        plugged._step,
-        plugged._check,
+        plugin_steps._step,
+        plugin_steps._check,
     ):
         known.cache_clear()
     plugins._used.clear()
@@ -456,10 +456,10 @@ def test_a_check_of_a_plug_in_judges_and_its_word_is_remembered_for_its_version(
 
 def test_what_a_step_and_a_check_are_known_by_holds_their_version(here: Path) -> None:
     install(here)
-    first = (plugged.read_step("sepia", None, ()), check_expect({"darkest": 3}))
+    first = (plugin_steps.read_step("sepia", None, ()), check_expect({"darkest": 3}))
     forget()
     install(here, version="2.0")
-    second = (plugged.read_step("sepia", None, ()), check_expect({"darkest": 3}))
+    second = (plugin_steps.read_step("sepia", None, ()), check_expect({"darkest": 3}))
     assert first[0] is not None
     assert second[0] is not None
     assert dict(first[0].args) == {"percent": 100, "shade": "warm", "plugin": "qwenbuild-sketch 1.0"}
@@ -530,10 +530,10 @@ def test_a_steps_code_that_cannot_be_imported_stops_the_build_before_anything_is
 
 def test_what_a_plug_in_raises_is_its_failure_and_not_the_pictures(here: Path) -> None:
     install(here)
-    step = plugged.read_step("sepia", {"percent": 3}, ())
+    step = plugin_steps.read_step("sepia", {"percent": 3}, ())
     assert step is not None
-    with pytest.raises(plugged.PluginFailed, match=r"the step `sepia` of qwenbuild-sketch 1.0 failed: AttributeError"):
-        plugged.apply("no picture", "sepia", step.args)
+    with pytest.raises(plugin_steps.PluginFailed, match=r"the step `sepia` of qwenbuild-sketch 1.0 failed: AttributeError"):
+        plugin_steps.apply("no picture", "sepia", step.args)
 
 
 # ---------------------------------------------------------------- the page

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbuild.cli.ending import run
+from qwenbuild.cli.exits import run
 from qwenbuild.remote.addresses import open_remote
 from qwenbuild.remote.store import Remote
 from tests.remote import servers

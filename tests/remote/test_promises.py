@@ -360,7 +360,7 @@ def test_gc_judges_age_by_the_stores_clock_and_not_by_ours(
     make_loose(team, 23 * 3600)
     before = stored(team)
     now = time.time
-    monkeypatch.setattr("qwenbuild.engine.carry.time.time", lambda: now() + days * 86_400)
+    monkeypatch.setattr("qwenbuild.engine.shared_cache.time.time", lambda: now() + days * 86_400)
     assert call(ann, "cache", "gc", "--remote", "--yes")[0] == 0
     assert stored(team) == before
     make_loose(team, 25 * 3600)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from qwenbuild.engine.carry import carry_out
+from qwenbuild.engine.shared_cache import push_pictures
 from tests.remote.teams import Machine, Team
 from tests.walking import Recorder
 
@@ -38,7 +38,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     team = Team(tmp_path, (tmp_path / "share").as_uri(), monkeypatch, MANIFEST)
     first = team.machine("ann")
     assert first.build().exit_code == 0
-    carry_out(first.options(), Recorder())
+    push_pictures(first.options(), Recorder())
     return team.clone("runner")
 
 

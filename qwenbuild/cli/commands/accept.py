@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
-from qwenbuild.cli.chosen import agreed, confirm_options
-from qwenbuild.cli.complete import selectors
+from qwenbuild.cli.choices import agreed, confirm_options
+from qwenbuild.cli.completion import selectors
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
@@ -43,12 +43,12 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
     options = opt.walk()
     told = adopt.accept(options, select, dry=True)
     number = sum(bool(item.fields) for item in told)
-    say.result(_lines(told))
+    console.result(_lines(told))
     if number and not dry:
         if not agreed("Keep these pictures?", yes=yes):
             return 4
         adopt.accept(options, select)
-    say.result([f"{words.count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
+    console.result([f"{words.count(number, 'entry', 'entries')} {'would be ' if dry else ''}accepted."])
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from qwenbuild.cli import options as opt
-from qwenbuild.cli.chosen import show
+from qwenbuild.cli.choices import show
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 

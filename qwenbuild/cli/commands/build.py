@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.cli import console, show
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say, show
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -64,12 +64,12 @@ def _text(options: Options) -> int:
         summary = verbs.build(options, told, ask if asks else None)
     finally:
         told.close()
-    say.notices(summary.problems)
+    console.notices(summary.problems)
     for line in closing.failure_lines(summary, current().err(), told.told):
-        say.problem_text(line)
-    say.result(closing.summary_lines(summary, current().out()))
+        console.problem_text(line)
+    console.result(closing.summary_lines(summary, current().out()))
     if getattr(summary, "first", False):
-        say.message("`qwenbuild gallery` shows all pictures on one page.")
+        console.message("`qwenbuild gallery` shows all pictures on one page.")
     return summary.exit_code
 
 
@@ -78,7 +78,7 @@ def _json(options: Options) -> int:
     try:
         summary = verbs.build(options, told, None)
         told.summary(closing.summary_json(summary))
-        say.notices(summary.problems)
+        console.notices(summary.problems)
     finally:
         told.close()
     return summary.exit_code

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
 from qwenbuild.errors import CacheError, GateStop, InputError, Problem
@@ -23,7 +23,7 @@ from qwenbuild.later import later
 
 with later:
     from qwenbuild import cache as vault
-    from qwenbuild.cli import carry, reach
+    from qwenbuild.cli import reachability, shared_cache
     from qwenbuild.report import escape, terminal, words
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def folder() -> int:
       qwenbuild cache dir
       du -sh "$(qwenbuild cache dir)"
     """
-    say.result([str(vault.cache_dir(os.environ))])
+    console.result([str(vault.cache_dir(os.environ))])
     return 0
 
 
@@ -67,10 +67,10 @@ def stats(as_json: bool) -> int:
     cache = _open()
     found = checking.stats(cache)
     if as_json:
-        say.as_json({"v": 1, "dir": str(cache.root), **asdict(found)})
+        console.as_json({"v": 1, "dir": str(cache.root), **asdict(found)})
         return 0
     attempts = ", ".join(f"{number:,} {state}" for state, number in sorted(found.attempts.items())) or "none"
-    say.result(
+    console.result(
         [
             f"folder     {cache.root}",
             f"pictures   {found.blobs:,} ({_size(found.size)})",
@@ -98,7 +98,7 @@ def verify(remote: bool, as_json: bool) -> int:
     from qwenbuild.cache.care import verify as checking
 
     if remote:
-        return carry.verify(as_json=as_json)
+        return shared_cache.verify(as_json=as_json)
     cache = _open()
     return _report(checking.verify(cache, full=True), as_json)
 
@@ -139,16 +139,16 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
     from qwenbuild.cache.care import gc as collecting
 
     if remote:
-        return carry.sweep([Path(path) for path in lockfiles], dry=dry or not yes, as_json=as_json)
+        return shared_cache.sweep([Path(path) for path in lockfiles], dry=dry or not yes, as_json=as_json)
     if lockfiles:
         raise click.UsageError("LOCKFILEs go with --remote; this machine's cache knows its own.")
     cache = _open()
-    keep = reach.reachable(_roots(cache, forget))
+    keep = reachability.reachable(_roots(cache, forget))
     report = collecting.collect(cache, keep)
     if as_json:
-        say.as_json(_gc_json(report))
+        console.as_json(_gc_json(report))
     else:
-        say.result(_gc_lines(report))
+        console.result(_gc_lines(report))
     if dry or not (report.blobs or report.keys or report.leftovers):
         return 0
     if not yes and not _agreed():
@@ -156,7 +156,7 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
     collecting.collect(cache, keep, apply=True)
     for path in forget:
         cache.roots.forget(Path(path).absolute())
-    say.message("removed")
+    console.message("removed")
     return 0
 
 
@@ -174,7 +174,7 @@ def push(select: tuple[str, ...], dry: bool, as_json: bool) -> int:
       qwenbuild cache push -n
       qwenbuild cache push 'potions/*'
     """
-    return carry.push(select, dry=dry, as_json=as_json)
+    return shared_cache.push(select, dry=dry, as_json=as_json)
 
 
 @command.command("pull", short_help="Fetch what the lockfile names from the shared cache.")
@@ -192,13 +192,13 @@ def pull(select: tuple[str, ...], dry: bool, receipts: bool, as_json: bool) -> i
       qwenbuild cache pull
       qwenbuild cache pull -n tag:ui
     """
-    return carry.pull(select, dry=dry, receipts=receipts, as_json=as_json)
+    return shared_cache.pull(select, dry=dry, receipts=receipts, as_json=as_json)
 
 
 def _open() -> vault.Cache:
     cache = vault.Cache.open(vault.cache_dir(os.environ))
     for notice in cache.notices:
-        say.message(f"note: {notice}")
+        console.message(f"note: {notice}")
     return cache
 
 
@@ -252,9 +252,9 @@ def _gc_json(report: GcReport) -> dict[str, Any]:
 
 def _report(report: Report, as_json: bool) -> int:
     if as_json:
-        say.as_json({"v": 1, "sound": report.sound, **asdict(report)})
+        console.as_json({"v": 1, "sound": report.sound, **asdict(report)})
     else:
-        say.result(_report_lines(report))
+        console.result(_report_lines(report))
     return 0 if report.sound else 1
 
 

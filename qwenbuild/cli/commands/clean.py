@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -32,10 +32,10 @@ def command(everything: bool, dry: bool) -> int:
     cleaned = verbs.clean(opt.walk(), everything, dry)
     out = current().out()
     if not out.quiet:
-        say.result(f"{'would remove' if dry else 'removed'}  {escape.visible(path)}" for path in cleaned.removed)
-        say.result(
+        console.result(f"{'would remove' if dry else 'removed'}  {escape.visible(path)}" for path in cleaned.removed)
+        console.result(
             f"{out.style('kept', 'yellow')}  {escape.visible(path)}: {escape.visible(why)}" for path, why in cleaned.kept
         )
     kept = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
-    say.result([f"{words.count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
+    console.result([f"{words.count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
     return 1 if cleaned.failed else 0

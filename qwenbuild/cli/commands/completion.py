@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
@@ -51,10 +51,10 @@ def command(shell: str) -> int:
       qwenbuild completion fish > ~/.config/fish/completions/qwenbuild.fish
     """
     if shell == "bash":
-        say.pieces([BASH])
+        console.pieces([BASH])
         return 0
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"click knows no shell {shell!r}")
-    say.result([found(program.program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
+    console.result([found(program.program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
     return 0

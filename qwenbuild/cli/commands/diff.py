@@ -14,8 +14,8 @@ from urllib.parse import quote
 import click
 
 from qwenbuild.cli import changes as words
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -62,12 +62,12 @@ def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, 
     found = diff.compare(before.entries, now)
     names = (old, new or HERE)
     if as_json:
-        say.as_json(words.as_json(found, names))
+        console.as_json(words.as_json(found, names))
     elif markdown:
         made = _thumbnails(found, now, before, manifest.load(source), thumbnails, width) if thumbnails else {}
-        say.result(words.markdown_lines(found, names, made))
+        console.result(words.markdown_lines(found, names, made))
     else:
-        say.result(words.text_lines(found, names, call.out()))
+        console.result(words.text_lines(found, names, call.out()))
     return 0
 
 
@@ -87,7 +87,7 @@ def _thumbnails(
         try:
             target.write_bytes(images.thumbnail(data, width))
         except ValueError as error:
-            say.message(f"note: no thumbnail of {record.digest[:12]}: {error}")
+            console.message(f"note: no thumbnail of {record.digest[:12]}: {error}")
             continue
         made[record.digest] = quote(target.as_posix())
     return made

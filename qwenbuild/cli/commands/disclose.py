@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -48,9 +48,9 @@ def command(style: str, as_json: bool) -> int:
 
     rows = disclosure.disclosed(lock.entries, lock.atlases, licence, generative)
     if as_json or style == "json":
-        say.as_json(disclosure.as_json(rows))
+        console.as_json(disclosure.as_json(rows))
     elif style == "csv":
-        say.pieces([disclosure.as_csv(rows)])
+        console.pieces([disclosure.as_csv(rows)])
     else:
-        say.result(disclosure.as_markdown(rows))
+        console.result(disclosure.as_markdown(rows))
     return 0

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
-from qwenbuild.cli.complete import entries
+from qwenbuild.cli.completion import entries
 from qwenbuild.cli.group import Group
 from qwenbuild.later import later
 
@@ -41,13 +41,13 @@ def listing(as_json: bool) -> int:
     """
     doubts = list(verbs.doubts(opt.walk()))
     if as_json:
-        say.as_json({"v": 1, "doubts": [_json(doubt) for doubt in doubts]})
+        console.as_json({"v": 1, "doubts": [_json(doubt) for doubt in doubts]})
         return 0
     if doubts and not current().quiet:
-        say.result(_table(doubts))
-    say.result([f"{words.count(len(doubts), 'request')} in doubt." if doubts else "Nothing is in doubt."])
+        console.result(_table(doubts))
+    console.result([f"{words.count(len(doubts), 'request')} in doubt." if doubts else "Nothing is in doubt."])
     if doubts:
-        say.message("settle with: qwenbuild doubt claim ID --task TASK | retry ID (may pay again) | drop ID")
+        console.message("settle with: qwenbuild doubt claim ID --task TASK | retry ID (may pay again) | drop ID")
     return 0
 
 
@@ -92,7 +92,7 @@ def _settled(verb: str, ids: tuple[str, ...], task: str | None) -> int:
     verbs.resolve_doubt(opt.walk(), verb, ids, task)
     done = {"claim": "claimed; the next build collects it", "retry": "the next build sends it again", "drop": "dropped"}
     for identity in ids:
-        say.message(f"{identity}: {done[verb]}")
+        console.message(f"{identity}: {done[verb]}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli.group import Verb
 from qwenbuild.errors import InputError
 
@@ -64,7 +64,7 @@ def command(
             region=region,
             latency=latency,
             export_file=export_file,
-            say=lambda text: say.result(text.splitlines()),
+            say=lambda text: console.result(text.splitlines()),
             **settings,
         )
     except (OSError, ValueError, TypeError) as error:

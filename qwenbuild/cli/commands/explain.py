@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
-from qwenbuild.cli.complete import entries
+from qwenbuild.cli.completion import entries
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
 with later:
     from qwenbuild import verbs
-    from qwenbuild.cli import explaining
+    from qwenbuild.cli import explanation
     from qwenbuild.report import explain_text
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def command(entry: str, as_json: bool) -> int:
       qwenbuild explain potions/red-small
       qwenbuild explain potions/red-small --json
     """
-    explained = explaining.explain(entry) or _walked(entry)
+    explained = explanation.explain(entry) or _walked(entry)
     if as_json:
-        say.as_json(explain_text.explain_json(explained))
+        console.as_json(explain_text.explain_json(explained))
     else:
-        say.result(explain_text.explain_lines(explained, current().out()))
+        console.result(explain_text.explain_lines(explained, current().out()))
     return 0
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -40,13 +40,13 @@ def command(select: tuple[str, ...], output: str | None, against: str | None, sh
     """
     folder = current().folder / output if output else None
     written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
-    say.notices(written.notices)
+    console.notices(written.notices)
     made = written.made
     counts = f"{words.count(made.cards, 'entry', 'entries')}, {words.count(made.pictures, 'picture')}"
-    say.result([f"{made.index} ({counts}, {_bytes(made.size)})"])
-    say.result(map(str, made.sheets))
+    console.result([f"{made.index} ({counts}, {_bytes(made.size)})"])
+    console.result(map(str, made.sheets))
     if made.lacking:
-        say.message(
+        console.message(
             f"{words.count(made.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
         )
     if opens:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
-from qwenbuild.cli.chosen import agreed, confirm_options
-from qwenbuild.cli.complete import entries
+from qwenbuild.cli.choices import agreed, confirm_options
+from qwenbuild.cli.completion import entries
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
@@ -42,7 +42,7 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
     found = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
     what = f"{found.media_type.removeprefix('image/').upper()}, {found.width}*{found.height}, {found.size:,} bytes"
     old = f"in the place of {found.replaces[:12]}" if found.replaces else "where no picture is yet"
-    say.result(
+    console.result(
         [f"{escape.visible(found.id)}: {escape.visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"]
     )
     if dry:
@@ -50,5 +50,5 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
     if not agreed("Use it?", yes=yes):
         return 4
     adopt.import_picture(options, picture, entry, number or 0, any_size=any_size)
-    say.result([f"imported ({found.digest[:12]}); the next build makes its files"])
+    console.result([f"imported ({found.digest[:12]}); the next build makes its files"])
     return 0

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.manifest import published
+    from qwenbuild.manifest import editor_schema
 
 KINDS = ("game", "marketing")
 SCHEMA = "schemas/manifest.v1.schema.json"
@@ -37,14 +37,14 @@ def command(kind: str) -> int:
       qwenbuild init marketing && qwenbuild build
     """
     folder = current().here
-    files = {**dict(_starter(kind)), SCHEMA: published.schema_text(), ".env.example": _read("common", "env.example")}
+    files = {**dict(_starter(kind)), SCHEMA: editor_schema.schema_text(), ".env.example": _read("common", "env.example")}
     _refuse_what_is_there(folder, list(files))
     for path, text in files.items():
         _write(folder / path, text)
-        say.message(f"{'wrote':<9}{path}")
+        console.message(f"{'wrote':<9}{path}")
     added = _ignore(folder / ".gitignore", _read("common", "gitignore"))
-    say.message(f"{added:<9}.gitignore")
-    say.result(["Ready: `qwenbuild plan` says what a build would do, `qwenbuild build` does it."])
+    console.message(f"{added:<9}.gitignore")
+    console.result(["Ready: `qwenbuild plan` says what a build would do, `qwenbuild build` does it."])
     return 0
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwenbuild.cli import console, show
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say, show
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
 from qwenbuild.errors import InputError, Problem
@@ -68,7 +68,7 @@ def _by_hand(side: str) -> int:
     raw = _read(path)
     if not any(marker in raw for marker in lockfile.CONFLICT):
         entries = lockfile.parse(raw, path)
-        say.result([f"{path.name} holds no conflict ({words.count(len(entries), 'entry', 'entries')})."])
+        console.result([f"{path.name} holds no conflict ({words.count(len(entries), 'entry', 'entries')})."])
         return 0
     sides = lockmerge.sides_of(path, raw)
     base, mine, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
@@ -85,9 +85,9 @@ def _tell(merged: Merged, mine: Entries, other: Entries, name: str) -> None:
     for id in merged.both:
         taken = "ours" if merged.entries[id].key == mine[id].key else "theirs"
         noted = "" if merged.entries[id].note in (mine[id].note, other[id].note) else "; the notes of both are kept"
-        say.result([f"both changed  {escape.visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
+        console.result([f"both changed  {escape.visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
     entries = words.count(len(merged.entries), "entry", "entries")
-    say.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
+    console.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
 
 
 def _parsed(raw: bytes | None, path: Path) -> Lock | None:
@@ -144,7 +144,7 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
         for lock in (mine, base, other)
     ]
     our_path.write_bytes(lockmerge.marked(*texts))
-    say.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
+    console.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
     return 1
 
 
@@ -174,7 +174,7 @@ def install_driver() -> int:
     pattern = f"{_lock_name()} merge=qwenbuild"
     if pattern not in text.splitlines():
         path.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{pattern}\n", encoding="utf-8")
-    say.result([f"wrote    {path.name}: {pattern}", "git's settings of this clone: merge.qwenbuild.driver"])
+    console.result([f"wrote    {path.name}: {pattern}", "git's settings of this clone: merge.qwenbuild.driver"])
     return 0
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from qwenbuild.cli import console, show
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say, show
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
@@ -43,6 +43,6 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
     if graph:
-        say.result(graphs.graph_lines(verbs.plan(options).plan, graph))
+        console.result(graphs.graph_lines(verbs.plan(options).plan, graph))
         return 0
     return show.plan(verbs.shown(options), options, as_json=as_json, check=check)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Group
 from qwenbuild.later import later
@@ -44,9 +44,9 @@ def command(ctx: click.Context, as_json: bool) -> int:
         return 0
     rows = verbs.models(opt.walk())
     if as_json:
-        say.as_json({"v": 1, "models": [_json(row) for row in rows]})
+        console.as_json({"v": 1, "models": [_json(row) for row in rows]})
     else:
-        say.result(_lines(rows))
+        console.result(_lines(rows))
     return 0
 
 
@@ -66,9 +66,9 @@ def check(name: str | None, as_json: bool) -> int:
     said: Any = verbs.check_provider(opt.walk(), name)
     reports = said if isinstance(said, (list, tuple)) else [said]
     if as_json:
-        say.as_json({"v": 1, "providers": [_account_json(report) for report in reports]})
+        console.as_json({"v": 1, "providers": [_account_json(report) for report in reports]})
     else:
-        say.result(line for report in reports for line in _account_lines(report))
+        console.result(line for report in reports for line in _account_lines(report))
     return max((_account_code(report) for report in reports), default=0)
 
 

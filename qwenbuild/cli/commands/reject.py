@@ -8,8 +8,8 @@ from __future__ import annotations
 import click
 
 from qwenbuild.cli import options as opt
-from qwenbuild.cli.chosen import show
-from qwenbuild.cli.complete import entries
+from qwenbuild.cli.choices import show
+from qwenbuild.cli.completion import entries
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 

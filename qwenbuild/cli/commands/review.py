@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.group import Verb
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(port: int, opens: bool) -> int:
     serve = _server()
 
     def told(served: ServedReview) -> None:
-        say.result([served.url])
+        console.result([served.url])
         if opens:
             click.launch(served.url)
 

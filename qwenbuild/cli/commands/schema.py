@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import click
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.manifest import grammar, published
+    from qwenbuild.manifest import editor_schema, grammar
 
 
 @click.command("schema", cls=Verb)
@@ -23,5 +23,5 @@ def command() -> int:
     Examples:
       qwenbuild schema > manifest.v1.schema.json
     """
-    say.pieces([published.schema_text(grammar.all_types())])
+    console.pieces([editor_schema.schema_text(grammar.all_types())])
     return 0

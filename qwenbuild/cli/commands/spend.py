@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.errors import NOT_FETCHED
@@ -36,10 +36,10 @@ def command(as_json: bool) -> int:
     ledger = verbs.spend(opt.walk())
     if as_json:
         attempts = [_plain(attempt) for attempt in ledger.attempts]
-        say.as_json({"v": 1, "attempts": attempts, "total": words.price_json(ledger.total) or {}})
+        console.as_json({"v": 1, "attempts": attempts, "total": words.price_json(ledger.total) or {}})
         return 0
     if ledger.attempts and not current().quiet:
-        say.result(_table(ledger.attempts))
+        console.result(_table(ledger.attempts))
     spent = words.price_words(ledger.total) if any(ledger.total.values()) else "nothing"
     both = any(ledger.billed.values()) and any(ledger.estimated.values())
     parts = (
@@ -47,7 +47,7 @@ def command(as_json: bool) -> int:
         if both
         else ""
     )
-    say.result([f"{words.count(len(ledger.attempts), 'attempt')}, {spent} spent{parts}."])
+    console.result([f"{words.count(len(ledger.attempts), 'attempt')}, {spent} spent{parts}."])
     return 0
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import click
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
-from qwenbuild.cli.ending import problem_json
+from qwenbuild.cli.exits import problem_json
 from qwenbuild.cli.group import Verb
 from qwenbuild.errors import InputError
 from qwenbuild.later import later
@@ -35,11 +35,11 @@ def command(strict: bool, as_json: bool) -> int:
     except InputError as error:
         if not as_json:
             raise
-        say.as_json({"v": 1, "entries": 0, "errors": [problem_json(problem) for problem in error.problems]})
+        console.as_json({"v": 1, "entries": 0, "errors": [problem_json(problem) for problem in error.problems]})
         return error.exit_code
-    say.notices(loaded.notices)
+    console.notices(loaded.notices)
     if as_json:
-        say.as_json({"v": 1, "entries": len(loaded.entries), "errors": []})
+        console.as_json({"v": 1, "entries": len(loaded.entries), "errors": []})
     else:
-        say.result([f"{loaded.manifest.file}: {words.count(len(loaded.entries), 'entry', 'entries')}, no errors."])
+        console.result([f"{loaded.manifest.file}: {words.count(len(loaded.entries), 'entry', 'entries')}, no errors."])
     return 0

@@ -18,7 +18,7 @@ LEFT = "left"
 Queue = list[tuple[Step, CandidatePlan]]
 
 
-def limited(plan: Plan, limit: int, seen: Observed) -> Plan:
+def limit_plan(plan: Plan, limit: int, seen: Observed) -> Plan:
     """`plan` as a run that buys at most `limit` pictures carries it out: cost, time and brake are of these alone."""
     allowed = spread(plan, limit)
     steps = tuple(_limited(step, allowed) for step in plan.steps)

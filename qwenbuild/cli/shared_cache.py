@@ -11,20 +11,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
-from qwenbuild.cli import say
 from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
 with later:
     from qwenbuild import verbs
-    from qwenbuild.cli import reach
+    from qwenbuild.cli import reachability
     from qwenbuild.planning import remote_pictures
     from qwenbuild.report import escape, progress
     from qwenbuild.report import words as wording
 
 if TYPE_CHECKING:
-    from qwenbuild.engine.carry import StoreReport, Swept, TransferReport
+    from qwenbuild.engine.shared_cache import StoreReport, Swept, TransferReport
 
 SHOWN_MAX = 20
 """So many names are listed; the rest is counted."""
@@ -32,13 +32,13 @@ SHOWN_MAX = 20
 
 def push(select: tuple[str, ...], *, dry: bool, as_json: bool) -> int:
     """`cache push`."""
-    done = verbs.carry_out(opt.walk(select=select), _reporter(), dry=dry)
+    done = verbs.push_pictures(opt.walk(select=select), _reporter(), dry=dry)
     return _carried(done, "put into", "not in this machine's cache", as_json=as_json)
 
 
 def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -> int:
     """`cache pull`."""
-    done = verbs.carry_in(opt.walk(select=select), _reporter(), dry=dry, receipts=receipts)
+    done = verbs.pull_pictures(opt.walk(select=select), _reporter(), dry=dry, receipts=receipts)
     code = _carried(done, "fetched from", "not in the shared cache", as_json=as_json)
     return code or (1 if done.missing else 0)
 
@@ -47,21 +47,21 @@ def verify(*, as_json: bool) -> int:
     """`cache verify --remote`."""
     found = verbs.verify_remote(opt.walk(), _reporter())
     if as_json:
-        say.as_json({"v": 1, "sound": found.sound, **asdict(found)})
+        console.as_json({"v": 1, "sound": found.sound, **asdict(found)})
     else:
-        say.result(_checked(found))
+        console.result(_checked(found))
     return 0 if found.sound else 1
 
 
 def sweep(lockfiles: Sequence[Path], *, dry: bool, as_json: bool) -> int:
     """`cache gc --remote`, over the lockfiles given, else over this project's."""
     options = opt.walk()
-    keep = reach.reachable(lockfiles or [verbs.load(options).lock_path])
+    keep = reachability.reachable(lockfiles or [verbs.load(options).lock_path])
     found = verbs.sweep_remote(options, keep.keys, keep.digests, dry=dry)
     if as_json:
-        say.as_json({"v": 1, **asdict(found)})
+        console.as_json({"v": 1, **asdict(found)})
     else:
-        say.result(_swept(found))
+        console.result(_swept(found))
     return 0
 
 
@@ -71,9 +71,9 @@ def _reporter() -> Any:
 
 def _carried(done: TransferReport, words: str, lacks: str, *, as_json: bool) -> int:
     if as_json:
-        say.as_json({"v": 1, **asdict(done)})
+        console.as_json({"v": 1, **asdict(done)})
     else:
-        say.result(_carried_lines(done, words, lacks))
+        console.result(_carried_lines(done, words, lacks))
     return 1 if done.failed else 0
 
 

@@ -87,7 +87,7 @@ def _whole(data: bytes, media_type: str) -> None:
     if media_type == "image/jpeg" and not data.endswith(b"\xff\xd9"):
         raise ValueError(f"the JPEG is cut off: its {len(data)} bytes do not end with an end marker")
 
-    from qwenbuild.images.opening import decode  # Pillow: a PNG passes without it
+    from qwenbuild.images.decoder import decode  # Pillow: a PNG passes without it
 
     decode(data)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwenbuild import plugins
 from qwenbuild.errors import InputError
-from qwenbuild.images import plugged
+from qwenbuild.images import plugin_steps
 from qwenbuild.images.arguments import MAX_SIDE, bounds, choice, listed, near, truth, whole
 
 MODES = ("L", "LA", "RGB", "RGBA")
@@ -37,7 +37,7 @@ class Measures:
 
 def measure(data: bytes) -> Measures:
     """Decode and measure a picture. Raises ValueError with one sentence when it cannot be decoded."""
-    from qwenbuild.images.opening import decode  # Pillow; many threads come here first, so not put off by `later`
+    from qwenbuild.images.decoder import decode  # Pillow; many threads come here first, so not put off by `later`
     from qwenbuild.images.pixels import alpha_share, plain
 
     image = plain(decode(data))
@@ -70,7 +70,7 @@ def check_expect(expect: Mapping[str, Any]) -> Mapping[str, Any]:
 def _added(name: Any) -> Callable[[Any], Any]:
     """How the value of a plug-in's check is read. Raises ValueError when none has the name, or it cannot be used."""
     try:
-        reader = plugged.check_reader(str(name), _KEYS)
+        reader = plugin_steps.check_reader(str(name), _KEYS)
     except InputError as error:
         raise ValueError(f"expect: {error}") from None
     if reader is None:
@@ -121,7 +121,7 @@ def judge(data: bytes, expect: Mapping[str, Any]) -> tuple[str, ...]:
     except ValueError as error:
         return (str(error),)
     sentences = (
-        _sentence(name, value, found) if name in _READERS else plugged.judge(data, name, value)
+        _sentence(name, value, found) if name in _READERS else plugin_steps.judge(data, name, value)
         for name, value in expect.items()
     )
     return tuple(sentence for sentence in sentences if sentence)

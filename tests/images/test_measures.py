@@ -93,7 +93,7 @@ import sys, threading
 from qwenbuild.images import placeholder_png
 from qwenbuild.model import Action
 picture = placeholder_png(Action("placeholder", "placeholder", "a", "64*64", seed=1))
-for name in ("measuring", "opening", "pixels"):
+for name in ("measures", "decoder", "pixels"):
     sys.modules.pop(f"qwenbuild.images.{name}", None)
 from qwenbuild.images import judge
 start, said = threading.Barrier(8), []

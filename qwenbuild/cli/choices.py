@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qwenbuild.cli import say
+from qwenbuild.cli import console
 from qwenbuild.cli import show as shown
 from qwenbuild.cli.call import current
 from qwenbuild.later import later
@@ -43,9 +43,9 @@ def agreed(question: str, *, yes: bool) -> bool:
 def show(choices: Sequence[Choice], done: str) -> int:
     """A line an entry, what it will cost where it does, and how many were `done`; nobody asks, for nothing is paid."""
     if not current().quiet:
-        say.result(f"{escape.visible(choice.id)}: {escape.visible(choice.words)}{_price(choice)}" for choice in choices)
+        console.result(f"{escape.visible(choice.id)}: {escape.visible(choice.words)}{_price(choice)}" for choice in choices)
     if len(choices) != 1:
-        say.result([f"{words.count(sum(choice.changed for choice in choices), 'entry', 'entries')} {done}."])
+        console.result([f"{words.count(sum(choice.changed for choice in choices), 'entry', 'entries')} {done}."])
     return 0
 
 

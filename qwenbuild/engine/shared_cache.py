@@ -87,7 +87,7 @@ def _opened(loaded: Loaded) -> Iterator[Remote]:
 # ---------------------------------------------------------------- out
 
 
-def carry_out(options: Options, reporter: Reporter, *, dry: bool = False) -> TransferReport:
+def push_pictures(options: Options, reporter: Reporter, *, dry: bool = False) -> TransferReport:
     """`cache push`: everything that the lockfile names of the selected entries. Raises InputError, CacheError."""
     planned = make(loaded := load(options), replace(options, offline=True))
     with _opened(loaded) as remote:
@@ -191,7 +191,7 @@ def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
 # ---------------------------------------------------------------- in
 
 
-def carry_in(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> TransferReport:
+def pull_pictures(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> TransferReport:
     """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError.
 
     `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.

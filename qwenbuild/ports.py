@@ -103,6 +103,16 @@ class RecoversByModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Draws(Provider, Protocol):
+    """A provider that is this machine itself. Nothing leaves it, and the same order gives the same picture at any time: so
+    many are drawn together, and what a kill left undone is drawn again."""
+
+    def draw(self, order: Order) -> Picture:
+        """The picture, checked in structure. Blocks; called in a thread."""
+        ...
+
+
 def recovery_of(provider: Provider, model: str) -> Recovery:
     """How the fate of a request of this provider and model can be settled after its answer was lost."""
     return provider.recovery_of(model) if isinstance(provider, RecoversByModel) else provider.recovery

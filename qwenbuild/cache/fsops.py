@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from qwenbuild.files import rename
@@ -202,6 +202,42 @@ class Writer:
             raise
         if durable:
             self.ops.fsync_folder(path.parent)
+
+    def write_many(self, files: Sequence[tuple[Path, bytes]], *, mode: int = PRIVATE_MODE) -> None:
+        """Put bytes under each path as `write` does, all durable when this returns; a folder is synced once for all of them.
+
+        Each file is whole and synced before it gets its name. A failure leaves some under their names, and no other trace.
+        Raises OSError.
+        """
+        self._folders({path.parent for path, _ in files})
+        temps = [(temp_beside(path), path) for path, _ in files]
+        try:
+            for (temp, _), (_, data) in zip(temps, files, strict=True):
+                create_file(self.ops, temp, data, mode=mode)
+            for temp, path in temps:
+                self.ops.replace(temp, path)
+        except BaseException:
+            for temp, _ in temps:
+                with contextlib.suppress(OSError):
+                    self.ops.unlink(temp)
+            raise
+        for folder in sorted({path.parent for path, _ in files}):
+            self.ops.fsync_folder(folder)
+
+    def _folders(self, paths: Collection[Path]) -> None:
+        """`folder` for each of them, all as deep below the root: those of one parent share its sync."""
+        missing = sorted(path for path in paths if path not in self._settled)
+        if self.root in missing:
+            return self.folder(self.root)
+        parents = sorted({path.parent for path in missing})
+        if parents:
+            self._folders(parents)
+        for path in missing:
+            with contextlib.suppress(FileExistsError):
+                self.ops.mkdir(path)
+        for parent in parents:
+            self.ops.fsync_folder(parent)
+        self._settled.update(missing)
 
     def probe(self, folder: Path) -> None:
         """Write a file into a folder, rename it, and remove it. Raises OSError where one of these cannot be done."""

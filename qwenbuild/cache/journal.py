@@ -99,8 +99,17 @@ class Journal:
         A doubt that `names_attempt` names is given up in the same transaction. Raises CacheError when the journal cannot
         be trusted or written.
         """
+        row = self._intent_row(intent)
+        return self._file.change(lambda db: self._begin(db, row, intent.body))
+
+    def begin_many(self, intents: Sequence[Intent]) -> list[Attempt | Busy]:
+        """`begin` for several keys in one transaction: all of them are written down, or none."""
+        rows = [(self._intent_row(intent), intent.body) for intent in intents]
+        return self._file.change(lambda db: [self._begin(db, row, body) for row, body in rows])
+
+    def _intent_row(self, intent: Intent) -> dict[str, Any]:
         now = self._clock()
-        row: dict[str, Any] = {
+        return {
             **dict.fromkeys(COLUMNS, ""),
             **{name: getattr(intent, name) for name in PLAIN_FIELDS},
             "id": uuid.uuid4().hex,
@@ -113,7 +122,6 @@ class Journal:
             "updated": now,
             "billed": None,
         }
-        return self._file.change(lambda db: self._begin(db, row, intent.body))
 
     def _begin(self, db: sqlite3.Connection, row: dict[str, Any], body: bytes | Callable[[int], bytes]) -> Attempt | Busy:
         key, build = row["key"], row["build"]
@@ -131,8 +139,12 @@ class Journal:
 
     def ticket(self, attempt: str, ticket: Ticket) -> Attempt:
         """The provider accepted. Its bytes, where it brought some, must be a blob by now: only the digest is kept."""
-        changes = {"ticket": ticket_column(ticket), "task_id": ticket.task_id, "url": ticket.url, "digest": ticket.digest}
-        return self._move(attempt, AttemptState.TICKET, **changes, code="", message="")
+        return self._move(attempt, AttemptState.TICKET, **_ticketed(ticket))
+
+    def ticket_many(self, tickets: Mapping[str, Ticket]) -> None:
+        """`ticket` for several attempts in one transaction: all of them, or none."""
+        changes = {attempt: _ticketed(ticket) for attempt, ticket in tickets.items()}
+        self._file.change(lambda db: [self._change(db, id, AttemptState.TICKET, **new) for id, new in changes.items()])
 
     def ready(self, attempt: str, url: str, code: str = "", message: str = "") -> Attempt:
         """The picture is made and waits at `url`, for a day at most; `code` and `message` tell why it is not here yet."""
@@ -140,15 +152,18 @@ class Journal:
 
     def stored(self, attempt: str, digest: str, billed: Price | None = None) -> Attempt:
         """The blob and the receipt are durable. Signed links are wiped. Saying it twice is harmless."""
+        return self._file.change(lambda db: self._stored(db, attempt, digest, billed))
+
+    def stored_many(self, pictures: Mapping[str, tuple[str, Price | None]]) -> None:
+        """`stored` for several attempts in one transaction, each with its digest and what was billed: all, or none."""
+        self._file.change(lambda db: [self._stored(db, attempt, *made) for attempt, made in pictures.items()])
+
+    def _stored(self, db: sqlite3.Connection, attempt: str, digest: str, billed: Price | None) -> Attempt:
+        values, now = self._row(db, attempt)
+        if now.state is AttemptState.STORED and now.digest == digest:
+            return now
         changes = {"digest": digest, "code": "", "message": "", **_billed(billed)}
-
-        def work(db: sqlite3.Connection) -> Attempt:
-            values, now = self._row(db, attempt)
-            if now.state is AttemptState.STORED and now.digest == digest:
-                return now
-            return self._changed(db, values, now, AttemptState.STORED, changes)
-
-        return self._file.change(work)
+        return self._changed(db, values, now, AttemptState.STORED, changes)
 
     def fail(self, attempt: str, code: str, message: str, billed: Price | None = None) -> Attempt:
         """It is known that no picture comes; its price is given back, unless `billed` says that something was charged."""
@@ -361,6 +376,11 @@ class Journal:
             key = COLUMNS.index("key")
             rows = db.execute(f"{_SELECT} {where}", values)
             return [attempt_of(row) for row in rows if keys is None or row[key] in keys]
+
+
+def _ticketed(ticket: Ticket) -> dict[str, str]:
+    named = {"task_id": ticket.task_id, "url": ticket.url, "digest": ticket.digest}
+    return {"ticket": ticket_column(ticket), **named, "code": "", "message": ""}
 
 
 def _billed(billed: Price | None) -> dict[str, str | None]:

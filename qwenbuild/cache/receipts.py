@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -212,16 +212,26 @@ class Receipts:
 
     def put(self, result: ActionResult, *, durable: bool = True) -> tuple[Stored, ...]:
         """Add a result durably, or not, where it can be had again; everything known of its key, newest first."""
+        path, item, others = self._placed(result)
+        if self._cleared(path, result.key):
+            self._writer.write(path, seal(result_record(item)) + b"\n", durable=durable)
+        return newest_first([item, *others])
+
+    def put_many(self, results: Sequence[ActionResult]) -> None:
+        """Add several results durably, of different keys; they share the syncs of folders."""
+        placed = [self._placed(result) for result in results]
+        fresh = [(path, item) for path, item, _ in placed if self._cleared(path, item.result.key)]
+        self._writer.write_many([(path, seal(result_record(item)) + b"\n") for path, item in fresh])
+
+    def _placed(self, result: ActionResult) -> tuple[Path, Stored, list[Stored]]:
+        """Where a result's receipt goes, the result as stored now, and what else is known of its key. Raises CacheError."""
         name = receipt_name(result)
         if _ATTEMPT.match(name[:-5]) is None:
             raise CacheError(f"not an attempt's id: {name[:80]!r}", code="cache-receipt")
         others = self.read(result.key)
         stored = max([self._clock(), *(item.stored + 0.001 for item in others)])
-        path = self.of_key(result.key) / name
-        item = Stored(result, stored)
-        if self._cleared(path, result.key):
-            self._writer.write(path, seal(result_record(item)) + b"\n", durable=durable)
-        return newest_first([item, *(other for other in others if other.result.attempt != result.attempt)])
+        rest = [other for other in others if other.result.attempt != result.attempt]
+        return self.of_key(result.key) / name, Stored(result, stored), rest
 
     def put_again(self, item: Stored) -> None:
         """Write a lost receipt anew, under its own name and time."""

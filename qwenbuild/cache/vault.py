@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,12 @@ class Cache:
         self._prepare()
         return self.blobs.put(data, durable=durable)
 
+    @told
+    def put_blobs(self, pictures: Sequence[bytes]) -> list[str]:
+        """`put_blob` for several pictures, which share syncs; their digests, in order. Raises CacheError."""
+        self._prepare()
+        return self.blobs.put_many(pictures)
+
     def hold(self, data: bytes, digest: str) -> None:
         """Bytes that `put_blob` has just stored and that are copied into the tree in a moment: spares reading them again."""
         self.blobs.hold(data, digest)
@@ -219,6 +225,12 @@ class Cache:
         """Write a result's receipt durably. Raises CacheError."""
         self._prepare()
         self.receipts.put(result)
+
+    @told
+    def put_receipts(self, results: Sequence[ActionResult]) -> None:
+        """`put_receipt` for results of different keys, which share syncs. Raises CacheError."""
+        self._prepare()
+        self.receipts.put_many(results)
 
     @told
     def index_result(self, key: str) -> None:

@@ -100,7 +100,7 @@ def keep(progress: Progress, attempt: Attempt, action: Action, picture: Picture)
         cache.put_blob(other)
     digest = cache.put_blob(picture.data)
     cache.hold(picture.data, digest)
-    result = _result(progress, attempt, action, picture, digest)
+    result = result_of(progress, attempt, action, picture, digest)
     cache.put_receipt(result)
     close_attempt(progress, attempt, result)
     with contextlib.suppress(CacheError):  # an accelerator only: the next look-up reads the receipt and mends it
@@ -122,7 +122,8 @@ def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult, *,
     journal.stored(attempt.id, result.digest, result.billed)
 
 
-def _result(progress: Progress, attempt: Attempt, action: Action, picture: Picture, digest: str) -> ActionResult:
+def result_of(progress: Progress, attempt: Attempt, action: Action, picture: Picture, digest: str) -> ActionResult:
+    """What is kept of a picture beside its bytes."""
     return ActionResult(
         key=attempt.key,
         digest=digest,
@@ -147,7 +148,7 @@ async def _rescued(
 ) -> Outcome:
     """The cache refuses the bytes of a paid picture: keep them in the project, and submit nothing more."""
     progress.stop_all("cache", f"the cache could not be written ({error}); nothing more is submitted")
-    result = _result(progress, attempt, action, picture, hashlib.sha256(picture.data).hexdigest())
+    result = result_of(progress, attempt, action, picture, hashlib.sha256(picture.data).hexdigest())
     try:
         where = await progress.off_loop(progress.world.rescue, picture.data, result)
         words = f"the cache could not be written ({error}); the picture was saved as {where}"

@@ -15,7 +15,7 @@ from qwenbuild.cache import Attempt, AttemptState, Busy, Intent
 from qwenbuild.errors import CacheError
 from qwenbuild.key import document
 from qwenbuild.model import ActionResult, Order, Outcome, OutcomeKind, Ticket
-from qwenbuild.ports import Turn
+from qwenbuild.ports import Provider, Turn
 from qwenbuild.run.collect import collect
 from qwenbuild.run.prepare import prepared
 from qwenbuild.run.recover import after_lost_answer, carry_on, taken_over
@@ -29,7 +29,7 @@ from qwenbuild.run.submit import (
     send,
     skipped,
 )
-from qwenbuild.run.world import Progress, Stopped
+from qwenbuild.run.world import Progress, Stopped, World
 
 
 class DrawnElsewhere(Exception):
@@ -95,7 +95,7 @@ async def _attempt(job: Job) -> Outcome | Unanswered | None:
         with job.progress.until_stopped(job.provider, job.purchase.action.model):
             await place.enter_async_context(job.lane.slot())
         job.retries.restart()
-        outcome = _made_meanwhile(job)
+        outcome = made_meanwhile(job.progress, job.purchase)
         if outcome is None:
             outcome = await _made_elsewhere(job)
         return outcome if outcome is not None else await _submit(job)
@@ -125,7 +125,7 @@ def _made_since(job: Job, begun: Attempt) -> Outcome | None:
     """Another build's picture, stored while this attempt was begun, which then is over. Raises CacheError, OSError."""
     journal = job.progress.world.cache.journal
     try:
-        outcome = _made_meanwhile(job)
+        outcome = made_meanwhile(job.progress, job.purchase)
     except (CacheError, OSError):
         journal.fail(begun.id, "not-sent", "the cache could not be read, and nothing was sent")
         raise
@@ -166,7 +166,7 @@ def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
     if not world.reserve(purchase.price):
         return skipped(purchase, NO_ROOM)
     try:
-        begun = _intent(job, body)
+        begun = world.cache.journal.begin(intent_of(world, job.provider, purchase, body))
     except BaseException:
         world.give_back(purchase.price)
         raise
@@ -177,9 +177,9 @@ def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
     return begun
 
 
-def _intent(job: Job, body: bytes) -> Attempt | Busy:
-    world, purchase, provider = job.progress.world, job.purchase, job.provider
-    intent = Intent(
+def intent_of(world: World, provider: Provider, purchase: Purchase, body: bytes) -> Intent:
+    """What the journal says of a purchase before anything is sent."""
+    return Intent(
         key=purchase.key,
         build=world.build,
         project=world.project,
@@ -194,13 +194,12 @@ def _intent(job: Job, body: bytes) -> Attempt | Busy:
         price=purchase.price,
         names_attempt=purchase.names,
     )
-    return world.cache.journal.begin(intent)
 
 
-def _made_meanwhile(job: Job, how: str = "restored") -> Outcome | None:
-    """A miss never pays by itself: another build may have stored the picture since the plan was made."""
-    key, world = job.purchase.key, job.progress.world
-    if not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
+def made_meanwhile(progress: Progress, purchase: Purchase, how: str = "restored") -> Outcome | None:
+    """A miss never pays by itself: another build may have stored the picture since the plan was made. Raises CacheError."""
+    key, world = purchase.key, progress.world
+    if not world.forced.isdisjoint((key, f"entry:{purchase.entry}")):
         return None
     result = world.cache.made(key)  # raises CacheError where something is there that cannot be read
     return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
@@ -257,7 +256,7 @@ async def _after(job: Job, other: Attempt) -> Outcome | None:
         await job.pause(world.times.patience, "for another build on this machine that makes the same picture")
     if now.state is AttemptState.REFUSED:
         return Outcome(OutcomeKind.REFUSED, now.key, code=now.code, message=now.message)
-    return _made_meanwhile(job, "resumed") if now.state is AttemptState.STORED else None
+    return made_meanwhile(job.progress, job.purchase, "resumed") if now.state is AttemptState.STORED else None
 
 
 def _now(job: Job, attempt: Attempt) -> Attempt:

@@ -13,22 +13,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from qwenbuild.errors import CacheError, CredentialsError, InputError, QwenbuildError
-from qwenbuild.model import ActionResult, Candidate, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
+from qwenbuild.errors import CacheError, CredentialsError, InputError
+from qwenbuild.model import Candidate, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
 from qwenbuild.plan import picture_digest
+from qwenbuild.run.drawings import batches, draw, drawer
+from qwenbuild.run.endings import NETWORK, Endings, outcome_at_hand
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import finish
 from qwenbuild.run.signals import listening
 from qwenbuild.run.submit import Purchase, submits
 from qwenbuild.run.waits import watch
-from qwenbuild.run.world import Progress, Published, RunResult, StepOutcome, World
+from qwenbuild.run.world import Progress, RunResult, StepOutcome, World
 
-AT_HAND = (Verdict.FRESH, Verdict.RESTORE)
 IDLE = (Verdict.FRESH, Verdict.MODIFIED)
-NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
-WASTED = ("bad-picture", "not-fetched")
-"""Codes of failures after which a picture was paid for, and cannot be used."""
 LOCAL_AT_ONCE = 64
+BATCHES_AT_ONCE = 2
+"""Batches of pictures that this machine draws itself: one is drawn while the other waits for the disk."""
 COLLECTOR = (3_000, 8, 40)
 """New objects between two looks of the collector at the young, and how often it looks at the older ones too. Python's own 700
 is too often for hundreds of jobs in flight; at 10,000 it takes up to 50 ms, for which the loop waits.
@@ -46,7 +46,12 @@ def run(plan: Plan, world: World) -> RunResult:
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_run(progress, schedule))
     return RunResult(
-        schedule.outcomes, progress.stops(), progress.interrupted, progress.spent, progress.bought, tuple(progress.doubts)
+        schedule.endings.outcomes,
+        progress.stops(),
+        progress.interrupted,
+        progress.spent,
+        progress.bought,
+        tuple(progress.doubts),
     )
 
 
@@ -117,17 +122,21 @@ class _Schedule:
         self.progress = progress
         self.world = progress.world
         self.steps = {step.id: step for step in plan.busy}
-        self.outcomes: dict[str, StepOutcome] = {}
+        self.endings = Endings(progress)
         self.ready: dict[str, asyncio.Future[str]] = {}
 
     async def carry_out(self) -> None:
         work = [step for step in self.steps.values() if step.verdict not in IDLE]
-        names = self._bound(work)
-        bound = [step for step in work if step.id in names]
-        self.ready = {id: asyncio.get_running_loop().create_future() for id in names}
+        linked = self._linked(work)
+        drawn = [step for step in work if step.id not in linked and self._is_drawn(step)]
+        together = {step.id for step in drawn}
+        bound = [step for step in work if step.id in linked or (_needs_network(step) and step.id not in together)]
+        self.ready = {step.id: asyncio.get_running_loop().create_future() for step in bound}
         tasks = [asyncio.ensure_future(self._entry(step)) for step in bound]
+        drawing = iter(list(batches(drawn)))
+        tasks += [asyncio.ensure_future(self._draw(drawing)) for _ in range(BATCHES_AT_ONCE if drawn else 0)]
         try:
-            await self._locals(step for step in work if step.id not in names)
+            await self._locals(step for step in work if step.id not in self.ready and step.id not in together)
             await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
@@ -135,14 +144,50 @@ class _Schedule:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    def _bound(self, work: Sequence[Step]) -> frozenset[str]:
-        """The entries that need the network, that wait for others with something to do, or that others wait for."""
+    def _linked(self, work: Sequence[Step]) -> frozenset[str]:
+        """The entries that wait for others with something to do, or that others wait for."""
         busy = {step.id for step in work}
-        names = {step.id for step in work if _needs_network(step)}
+        names: set[str] = set()
         for step in work:
             inputs = {ref.entry for ref in step.keyed.entry.inputs if ref.entry in busy}
             names |= {step.id, *inputs} if inputs else set()
         return frozenset(name for name in names if name)
+
+    # ------------------------------------------------ pictures that this machine draws, many at a time
+
+    def _is_drawn(self, step: Step) -> bool:
+        """Whether each picture that the entry lacks is drawn by this machine, together with others'."""
+        lacking = [plan for plan in step.candidates if plan.verdict in NETWORK]
+        if self.world.offline or not lacking or any(plan.verdict is not Verdict.GENERATE for plan in lacking):
+            return False
+        return all(drawer(self.progress, self._purchase(step, plan)) is not None for plan in lacking)
+
+    async def _draw(self, drawing: Iterator[list[Step]]) -> None:
+        for steps in drawing:
+            await self._drawn(steps)
+            ended = [(step, [await self._candidate(step, plan) for plan in step.candidates]) for step in steps]
+            await self.endings.finish(*ended)
+
+    async def _drawn(self, steps: Sequence[Step]) -> None:
+        """Draw what a batch of entries lacks; each picture's outcome is noted under its key."""
+        jobs, lacking = self.progress.jobs, dict[str, tuple[Step, CandidatePlan]]()
+        for one in ((step, plan) for step in steps for plan in step.candidates):
+            key = one[1].candidate.key
+            if key not in jobs and self._unbought(*one) is None:
+                lacking.setdefault(key, one)
+        jobs.update((key, asyncio.get_running_loop().create_future()) for key in lacking)
+        try:
+            outcomes = await draw(self.progress, [self._purchase(*one) for one in lacking.values()]) if lacking else ()
+            pairs = zip(lacking.items(), outcomes, strict=True)
+            await asyncio.gather(*(self._settle(jobs[key], outcome, *one) for (key, one), outcome in pairs))
+        finally:
+            for key in lacking:
+                jobs[key].cancel()
+
+    async def _settle(self, job: asyncio.Future[Outcome], outcome: Outcome | None, step: Step, plan: CandidatePlan) -> None:
+        job.set_result(outcome if outcome is not None else await self._bought(step, plan))
+
+    # ------------------------------------------------ one entry
 
     async def _locals(self, steps: Iterable[Step]) -> None:
         """Entries whose bytes are at hand, a few at a time: there may be 100,000 of them."""
@@ -163,8 +208,8 @@ class _Schedule:
             raise
 
     async def _local(self, step: Step) -> None:
-        outcomes = [_known(step, plan) for plan in step.candidates]
-        await self._finish(step, outcomes)
+        outcomes = [outcome_at_hand(step, plan) for plan in step.candidates]
+        await self.endings.finish((step, outcomes))
 
     async def _entry(self, step: Step) -> None:
         """One entry from its inputs to its files; its dependants wait for its picture's digest."""
@@ -172,16 +217,16 @@ class _Schedule:
         try:
             settled = await self._with_inputs(step)
             if isinstance(settled, StepOutcome):
-                self.outcomes[step.id] = settled
+                self.endings.outcomes[step.id] = settled
                 return
             if settled.verdict in IDLE:
                 digest = picture_digest(settled)
-                self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, settled.verdict.value)
+                self.endings.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, settled.verdict.value)
                 return
             outcomes = await asyncio.gather(*(self._candidate(settled, plan) for plan in settled.candidates))
-            await self._finish(settled, outcomes)
+            await self.endings.finish((settled, outcomes))
             main = outcomes[settled.used]
-            if self._is_fit(step.id):
+            if self.endings.is_fit(step.id):
                 digest = main.result.digest if main.result else picture_digest(settled)
         finally:
             if not self.ready[step.id].done():
@@ -195,31 +240,32 @@ class _Schedule:
         for id in entries:
             digests[id] = await self.ready[id] if id in self.ready else picture_digest(self.steps[id])
             if not digests[id]:
-                return self._skipped(step, id)
+                return self.endings.skip(step, id)
         if all(plan.candidate.key for plan in step.candidates):
             return step
         settled: Step = await self.progress.off_loop(self.world.settle, step, digests)
         return settled
 
-    def _is_fit(self, id: str) -> bool:
-        """Whether the entry's picture is what is expected of it, so that others may build on it."""
-        outcome = self.outcomes.get(id)
-        return outcome is None or outcome.published is None or outcome.published.record is not None
-
     async def _candidate(self, step: Step, plan: CandidatePlan) -> Outcome:
+        if outcome := self._unbought(step, plan):
+            return outcome
+        job = self.progress.jobs.get(plan.candidate.key)
+        if job is None:
+            job = self.progress.jobs[plan.candidate.key] = asyncio.ensure_future(self._bought(step, plan))
+        return await asyncio.shield(job)
+
+    def _unbought(self, step: Step, plan: CandidatePlan) -> Outcome | None:
+        """The Outcome of a candidate for which nothing is asked of a provider; None for one that is."""
         key = plan.candidate.key
         if plan.verdict not in NETWORK:
-            return _known(step, plan)
+            return outcome_at_hand(step, plan)
         if key in self.progress.drained:
             return self.progress.drained[key]
         if self.world.offline:
             return Outcome(OutcomeKind.SKIPPED, key, code="offline", message="not in the cache, and --offline sends nothing")
         if plan.verdict is Verdict.GENERATE and not self._may_buy(step, plan.candidate):
             return Outcome(OutcomeKind.SKIPPED, key, code="limit", message="left for a later build by --limit", stop="limit")
-        task = self.progress.jobs.get(key)
-        if task is None:
-            task = self.progress.jobs[key] = asyncio.ensure_future(self._bought(step, plan))
-        return await asyncio.shield(task)
+        return None
 
     def _may_buy(self, step: Step, candidate: Candidate) -> bool:
         """By its key, or as it was named while its inputs were not known."""
@@ -227,8 +273,7 @@ class _Schedule:
         return self.world.allowed is None or not self.world.allowed.isdisjoint(names)
 
     async def _bought(self, step: Step, plan: CandidatePlan) -> Outcome:
-        names = self.world.names(plan.candidate.key)
-        purchase = Purchase(step.id, step.keyed.entry.provider, plan.candidate, step.keyed.price, names)
+        purchase = self._purchase(step, plan)
         try:
             return await buy(self.progress, purchase)
         except CredentialsError as error:
@@ -238,100 +283,10 @@ class _Schedule:
             self.progress.tell("failed", step.id, code="cache", message=str(error))
             return Outcome(OutcomeKind.FAILED, purchase.key, code="cannot-tell", message=str(error))
 
-    async def _finish(self, step: Step, outcomes: Sequence[Outcome]) -> None:
-        """Publish the entry's files when its used picture is there, and note how it ended."""
-        await self._end(step, outcomes)
-        for plan, outcome in zip(step.candidates, outcomes, strict=True):
-            if plan.verdict in NETWORK and step.keyed.price != {}:
-                self._note(step, outcome, used=plan is step.candidates[step.used])
-
-    def _note(self, step: Step, outcome: Outcome, *, used: bool) -> None:
-        """Count what was paid for, or may have been, and gave no picture that is fit; after several the asset is paused."""
-        ended = self.outcomes[step.id]
-        why = outcome.message if outcome.kind is OutcomeKind.DOUBT or outcome.code in WASTED else ""
-        if used and ended.code == "expect":
-            why = ended.message
-        if why or outcome.kind is OutcomeKind.DONE:
-            self.progress.note_picture(step.keyed.entry.asset, why)
-
-    async def _end(self, step: Step, outcomes: Sequence[Outcome]) -> None:
-        main = outcomes[step.used]
-        worst = next((outcome for outcome in outcomes if outcome.kind is not OutcomeKind.DONE), None)
-        if main.kind is not OutcomeKind.DONE:
-            self.outcomes[step.id] = StepOutcome(step.id, main.kind, code=main.code or main.stop, message=main.message)
-            self._after_failure(main)
-            return
-        results = {outcome.key: outcome.result for outcome in outcomes if outcome.result is not None}
-        try:
-            published = await self.progress.off_loop(self.world.publish, step, results)
-        except (QwenbuildError, OSError, ValueError) as error:
-            self.progress.tell("failed", step.id, code="not-written", message=str(error))
-            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, code="not-written", message=str(error))
-            return
-        self._published(step, outcomes, published, worst)
-
-    def _published(self, step: Step, outcomes: Sequence[Outcome], published: Published, worst: Outcome | None) -> None:
-        how = _how(step, outcomes)
-        for path in published.written:
-            self.progress.tell("written", step.id, path=path, how="resumed" if how == "recovered" else how)
-        for path, why in published.failures:
-            self.progress.tell("failed", step.id, code="not-written", message=f"{path}: {why}")
-        for path, why in published.unfit:
-            self.progress.tell("failed", step.id, code="expect", message=_unfit_words(path, why))
-        if published.unfit:
-            message = "; ".join(_unfit_words(path, why) for path, why in published.unfit)
-            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "expect", message, published)
-            self._after_failure(Outcome(OutcomeKind.FAILED, ""))
-        elif published.failures:
-            message = "; ".join(f"{path}: {why}" for path, why in published.failures)
-            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.FAILED, how, "not-written", message, published)
-        elif worst is not None:
-            self.outcomes[step.id] = StepOutcome(step.id, worst.kind, how, worst.code or worst.stop, worst.message, published)
-        else:
-            self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, how, published=published)
-
-    def _after_failure(self, outcome: Outcome) -> None:
-        if self.world.fail_fast and outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
-            self.progress.stop_all("fail-fast", "stopped at the first failure by --fail-fast")
-
-    def _skipped(self, step: Step, input: str) -> StepOutcome:
-        """An entry whose input has no picture; what stopped the input, such as --limit, stopped this one too."""
-        cause = self.outcomes.get(input)
-        code = cause.code if cause is not None and cause.kind is OutcomeKind.SKIPPED else "input"
-        why = f": {cause.message}" if cause is not None and cause.code != "input" else ""
-        message = f"its input {input} has no picture{why}"
-        self.progress.tell("failed", step.id, code=code, message=message)
-        return StepOutcome(step.id, OutcomeKind.SKIPPED, code=code, message=message)
-
-
-def _unfit_words(path: str, why: str) -> str:
-    return f"{path}: {why}" if path else f"the picture is not what is expected: {why}"
+    def _purchase(self, step: Step, plan: CandidatePlan) -> Purchase:
+        names = self.world.names(plan.candidate.key)
+        return Purchase(step.id, step.keyed.entry.provider, plan.candidate, step.keyed.price, names)
 
 
 def _needs_network(step: Step) -> bool:
     return any(plan.verdict in NETWORK for plan in step.candidates)
-
-
-def _known(step: Step, plan: CandidatePlan) -> Outcome:
-    """The Outcome of a candidate that needs no network."""
-    key = plan.candidate.key
-    if plan.verdict in AT_HAND or plan.verdict is Verdict.DERIVE:
-        result = ActionResult(key, plan.digest, plan.media_type, 0, 0, 0, "") if plan.digest else None
-        return Outcome(OutcomeKind.DONE, key, result, "restored")
-    words = next((reason for reason in step.reasons if reason.code in (plan.verdict.value, "lost", "pointer")), None)
-    message = str(words.new or words.code) if words else plan.verdict.value
-    if plan.verdict is Verdict.FAILED:
-        return Outcome(OutcomeKind.FAILED, key, code="expect", message=f"the picture is not what is expected: {message}")
-    kind = OutcomeKind.DOUBT if plan.verdict is Verdict.DOUBT else OutcomeKind.REFUSED
-    if plan.verdict is Verdict.MODIFIED:
-        kind, message = OutcomeKind.SKIPPED, "its only file was changed by a person; --overwrite replaces it"
-    return Outcome(kind, key, code=plan.verdict.value, message=message)
-
-
-def _how(step: Step, outcomes: Sequence[Outcome]) -> str:
-    ways = {outcome.how for outcome in outcomes}
-    for way in ("generated", "recovered", "resumed"):
-        if way in ways:
-            return way
-    derived = any(output.verdict is Verdict.DERIVE for output in step.outputs)
-    return "derived" if derived and step.candidates[step.used].verdict is not Verdict.GENERATE else "restored"

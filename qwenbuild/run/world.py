@@ -165,7 +165,7 @@ class Progress:
         self.world = world
         self.executor = executor
         self.writers = writers
-        self.jobs: dict[str, asyncio.Task[Outcome]] = {}
+        self.jobs: dict[str, asyncio.Future[Outcome]] = {}
         self.drained: dict[str, Outcome] = {}
         self.contested: set[str] = set()
         self.due = 0

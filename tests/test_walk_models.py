@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -16,8 +17,6 @@ from tests.campaign.part_http import hurried
 from tests.walking import Project
 
 ROWS = {family: [row for row in Catalog.load().rows() if row.family == family] for family in ("dashscope", "apiframe")}
-UNPLAYED = {"qwen-image-2.1-pro", "qwen-image-2.1-turbo"}
-"""Named by third parties without sizes, parameters or prices: the emulator plays nothing that nobody describes."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def test_every_model_of_the_table_is_drawn_by_its_own_call(
     walked: Project, emulated: Served, family: str, settings: str
 ) -> None:
     emulated.configure(dialect="openapi")
-    rows = [row for row in ROWS[family] if row.id not in UNPLAYED]
+    rows = ROWS[family]
     reference = Action("placeholder", "placeholder", "a reference", "512*512", 1)
     (walked.folder / "reference.png").write_bytes(placeholder_png(reference))
     walked.manifest(
@@ -57,6 +56,38 @@ def test_every_model_of_the_table_is_drawn_by_its_own_call(
     sent = len(emulated.ledger())
     assert walked.build().counts == {"fresh": len(rows), "modified": 0}
     assert len(emulated.ledger()) == sent
+
+
+WAN = """\
+version: 1
+provider: dashscope
+providers: {dashscope: {limits: {rps: 200, concurrency: 4}}}
+assets:
+  lamp: {prompt: a lamp, model: wan2.7-image-pro, params: {size: "4096*4096"}}
+  shelf: {prompt: "nine lamps on a shelf", model: wan2.7-image, inputs: [%s]}
+"""
+
+
+def test_wan_draws_4k_and_takes_nine_references_and_the_bill_is_the_plans_price(walked: Project, emulated: Served) -> None:
+    walked.manifest(WAN % ", ".join(["{entry: lamp}"] * 9))
+    planned = walked.plan().plan.cost
+    assert walked.build().exit_code == 0
+    lamp, shelf = emulated.ledger()
+    assert [len(lamp["pictures"]), lamp["size"], lamp["call"]] == [1, "4096*4096", "async"]
+    assert [part.keys() for part in shelf["fields"]["input"]["messages"][0]["content"]] == [{"image"}] * 9 + [{"text"}]
+    parameters = {"size": "2048*2048", "n": 1, "watermark": False, "seed": 0, "thinking_mode": True}
+    assert shelf["fields"]["parameters"] == parameters
+    assert {unit: Decimal(amount) for unit, amount in emulated.spent().items()} == planned == {"usd": Decimal("0.11")}
+
+
+def test_what_wan_cannot_do_is_said_before_anything_is_sent(walked: Project, emulated: Served) -> None:
+    walked.manifest(WAN.replace("wan2.7-image,", "wan2.7-image-pro, params: {size: 4096*4096}, ") % "{entry: lamp}")
+    with pytest.raises(InputError, match="with reference images"):
+        walked.build()
+    walked.manifest(WAN.replace("wan2.7-image,", "wan2.7-image, params: {negative_prompt: blur}, ") % "{entry: lamp}")
+    with pytest.raises(InputError, match="cannot express negative_prompt"):
+        walked.build()
+    assert emulated.ledger() == []
 
 
 LANTERNS = """\

@@ -122,6 +122,8 @@ def _unsaid(model: Model, action: Action) -> Iterable[str]:
             yield f"{cannot} {name}"
     if not model.inputs_min <= len(action.inputs) <= model.inputs_max:
         yield f"{model.id} takes {_count(model)} reference images, not {len(action.inputs)}"
+    if action.inputs and (fault := model.inputs_fault(action.size)):
+        yield fault
     if not model.any_param:
         yield from (f"{cannot} {name}" for name, _ in action.extra if name not in model.extra)
 

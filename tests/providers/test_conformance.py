@@ -90,7 +90,7 @@ async def test_checking_and_pricing_need_no_network(kind: str) -> None:
 
 async def test_what_cannot_be_expressed_is_said_offline(hosted: str) -> None:
     provider = at(hosted, "http://127.0.0.1:9")
-    told = provider.check(action(hosted, output_format="gif", inputs=("a" * 64,) * 5, extra=(("acceleration", "high"),)))
+    told = provider.check(action(hosted, output_format="gif", inputs=("a" * 64,) * 11, extra=(("acceleration", "high"),)))
     assert len(told) == 3
     await provider.close()
 

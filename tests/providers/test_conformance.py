@@ -101,6 +101,12 @@ async def test_the_manifests_limits_win_over_the_tables(kind: str) -> None:
     await provider.close()
 
 
+async def test_a_manifests_limit_by_the_minute_takes_the_place_of_the_tables_pace(kind: str) -> None:
+    provider = at(kind, "http://127.0.0.1:9", rpm=30.0)
+    assert provider.limits(action(kind).model).rps == 0.5
+    await provider.close()
+
+
 # ---------------------------------------------------------------- what may have been paid
 
 

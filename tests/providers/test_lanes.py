@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from qwenbuild.catalog import Catalog
 from qwenbuild.model import Limits
 from qwenbuild.pace import lanefiles
 from qwenbuild.pace.clock import FakeTime, Waits
@@ -68,6 +69,24 @@ async def test_many_who_wait_leave_one_after_the_other(tmp_path: Path) -> None:
     await asyncio.gather(*(one() for _ in range(50)))
     assert min(gaps(times)) >= 0.5 / 20
     assert times[-1] <= 1.1 * 50 / 20
+
+
+async def test_a_limit_by_the_minute_is_kept_in_every_minute_and_nothing_is_lost_to_it(tmp_path: Path) -> None:
+    clock, row = FakeTime(), Catalog.load().find("dashscope", "qwen-image-3.0")
+    assert row is not None
+    way = lane(tmp_path, clock, rps=row.rate())
+    times = await departures(way, clock, 30)
+    assert min(later - earlier for earlier, later in zip(times, times[5:], strict=False)) >= 60
+    assert times[-1] - times[0] <= 1.03 * 29 * 12
+
+
+async def test_a_limit_by_the_minute_outlives_the_build_that_kept_it(tmp_path: Path) -> None:
+    clock, times = FakeTime(), []
+    for _ in range(8):
+        way = lane(tmp_path, clock, rps=5 / 60)
+        await pass_up(way)
+        times.append(clock.now)
+    assert min(gaps(times)) >= 12
 
 
 async def test_two_builds_share_the_spacing(tmp_path: Path) -> None:
@@ -222,6 +241,7 @@ async def hold(way: FileLane) -> None:
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
+from qwenbuild.catalog import Catalog
 from qwenbuild.model import Limits
 from qwenbuild.pace.lanes import FileLanes
 async def main():

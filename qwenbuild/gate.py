@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 
 from qwenbuild.model import Plan, Price
@@ -57,6 +57,26 @@ def _ceiling(plan: Plan, budget: Price, yes: bool, max_cost: Price | None) -> Ga
             text = f"the plan costs {money(unit, amount)}, more than {name} of {money(unit, limit)}"
             return GateDecision("stop", "budget", f"{text}; build a part of it with --limit N or a selection")
     return None
+
+
+def decide_whole(cost: Price, shards: int, budget: Price, max_cost: Price | None) -> GateDecision | None:
+    """What the price of all shards of a build comes to against the limits of the whole; None where it is within them."""
+    for name, limits in (("the manifest's budget", budget), ("--max-cost", max_cost or {})):
+        over = _over(cost, limits)
+        if over:
+            unit, amount, limit = over
+            text = f"the {shards} shards together cost {money(unit, amount)}, more than {name} of {money(unit, limit)}"
+            return GateDecision("stop", "budget", text)
+    return None
+
+
+def part_of(limits: Price, own: Price, whole: Price, shards: int) -> dict[str, Decimal]:
+    """A shard's part of limits: as its price is to that of all; an equal part where nothing is to be bought. Rounded down."""
+    parts = {}
+    for unit, limit in limits.items():
+        share = own.get(unit, Decimal(0)) / whole[unit] if whole.get(unit) else 1 / Decimal(shards)
+        parts[unit] = (limit * share).quantize(Decimal("0.000001"), ROUND_DOWN)
+    return parts
 
 
 def _over(cost: Price, limits: Price) -> tuple[str, Decimal, Decimal] | None:

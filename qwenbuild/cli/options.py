@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+SHARDS_MAX = 1000
 COST = re.compile(r"(?:(?P<unit>[a-z][a-z0-9_-]*)=)?\$?(?P<amount>\d{1,12}(?:\.\d{1,6})?)", re.ASCII)
 
 
@@ -41,6 +42,29 @@ class Cost(click.ParamType[tuple[str, Decimal]]):
         if match is None:
             self.fail(f"{value!r} is not an amount such as 5.00 or {catalog.units()[1]}=60.", param, ctx)
         return match["unit"] or "usd", Decimal(match["amount"])
+
+
+class ShardName(click.ParamType[tuple[int, int]]):
+    """`K/N`: the part K of N."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read one part."""
+        if isinstance(value, tuple):
+            return value
+        number, slash, count = str(value).strip().partition("/")
+        if not (slash and number.isascii() and count.isascii() and number.isdecimal() and count.isdecimal()):
+            self.fail(f"{value!r} is not a part such as 3/8.", param, ctx)
+        if not 1 <= int(number) <= int(count) <= SHARDS_MAX:
+            self.fail(f"{value!r} is no part: K goes from 1 to N, and N to {SHARDS_MAX}.", param, ctx)
+        return int(number), int(count)
+
+
+def shard_option(command: Decorated) -> Decorated:
+    """`--shard K/N`: one part of the entries."""
+    text = "Only the part K of N, as `plan --shards N` cuts them."
+    return _option("--shard", type=ShardName(), metavar="K/N", help=text)(command)
 
 
 def json_option(command: Decorated) -> Decorated:

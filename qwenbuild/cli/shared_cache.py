@@ -85,7 +85,7 @@ def _carried_lines(done: TransferReport, words: str, lacks: str) -> Iterator[str
         yield f"and {max(0, len(done.missing) - SHOWN_MAX) + max(0, len(done.failed) - SHOWN_MAX):,} more"
     verb = ("would be " if done.dry else "") + words
     size = remote_pictures.size_words(done.bytes)
-    yield f"{wording.count(done.moved, 'picture')} of {done.total:,} {verb} {escape.visible(done.url)} ({size})."
+    yield f"{wording.count(done.moved, 'picture')} of {done.wanted:,} {verb} {escape.visible(done.url)} ({size})."
 
 
 def _checked(found: StoreReport) -> Iterator[str]:

@@ -6,6 +6,7 @@ Decides nothing; what is up to date is read off the verdicts.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qwenbuild.cli import console
@@ -13,10 +14,11 @@ from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.report import plan_json, plan_text, terminal
+    from qwenbuild.report import plan_json, plan_text, shard_text, terminal
 
 if TYPE_CHECKING:
     from qwenbuild.model import Plan
+    from qwenbuild.plan.shards import Shard
     from qwenbuild.verbs import Options, Planned
 
 
@@ -43,6 +45,15 @@ def status(planned: Planned, *, as_json: bool, check: bool) -> int:
         console.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
         console.result(plan_text.status_summary(planned.plan, out))
     return 3 if check and not up_to_date(planned.plan) else 0
+
+
+def shards(parts: Sequence[Shard], *, as_json: bool) -> int:
+    """Print the parts of a build."""
+    if as_json:
+        console.as_json(shard_text.shards_json(parts))
+    else:
+        console.result(shard_text.shard_lines(parts))
+    return 0
 
 
 def up_to_date(plan: Plan) -> bool:

@@ -66,8 +66,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         cache.keep_reissued()
         publisher = replace(make_publisher(planned, placed), fetch=link.fetch)
         link.bring()
-        if planned.manifest.budget and buying:
-            cache.journal.open_budget(build, planned.manifest.budget, project)
+        if planned.budget and buying:
+            cache.journal.open_budget(build, planned.budget, project)
         yield World(
             cache=cache,
             provider=providers,
@@ -76,8 +76,8 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             publish=lambda step, results: _published(publisher, step, results),
             settle=settler,
             inputs=lambda action: _inputs(publisher, files, action),
-            reserve=lambda price: cache.journal.reserve(build, price) if planned.manifest.budget else True,
-            give_back=lambda price: cache.journal.settle(build, price) if planned.manifest.budget else None,
+            reserve=lambda price: cache.journal.reserve(build, price) if planned.budget else True,
+            give_back=lambda price: cache.journal.settle(build, price) if planned.budget else None,
             rescue=lambda data, result: rescue.rescue(cache, data, result.key, planned.manifest.folder, result),
             names=lambda key: retried(cache, key) if key in given_up else "",
             today=today,
@@ -92,7 +92,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             stop_after=_stop_after(planned),
             elsewhere=link if link.concerned else None,
         )
-        if planned.manifest.budget and buying:
+        if planned.budget and buying:
             cache.journal.close_budget(build)
 
 

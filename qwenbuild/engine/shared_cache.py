@@ -21,7 +21,7 @@ from qwenbuild.key import action_key, document, from_document
 from qwenbuild.model import ActionResult, Failure, LockEntry
 from qwenbuild.planning.loading import Loaded, load
 from qwenbuild.planning.planner import Planned, make
-from qwenbuild.planning.remote_pictures import address, environ_of, pushes, team_key
+from qwenbuild.planning.remote_pictures import address, environ_of, needed, pushes, team_key
 from qwenbuild.ports import Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.remote.addresses import open_remote
@@ -39,7 +39,7 @@ class TransferReport:
 
     url: str
     dry: bool
-    total: int
+    wanted: int
     moved: int
     bytes: int
     missing: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def share_built(
     except CacheError as error:
         return [Failure("", "not-pushed", f"the shared cache took nothing: {error}")]
     words = sorted(set(done.failed.values()))
-    count = f"{len(done.failed):,} of {done.total:,} could not be put into the shared cache"
+    count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
     return [Failure("", "not-pushed", f"{count}: {words[0]}")] if words else []
 
 
@@ -194,17 +194,19 @@ def _of_tree(planned: Planned, path: str, digest: str) -> Callable[[], bytes]:
 def pull_pictures(options: Options, reporter: Reporter, *, dry: bool = False, receipts: bool = False) -> TransferReport:
     """`cache pull`: what the lockfile names of the selected entries and the vault lacks. Raises InputError, CacheError.
 
-    `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
+    Under `trust: keys` also what the team drew for keys that the lockfile does not name yet: a build with --offline takes it
+    from there. `receipts`: the store's own receipts, too; they say what a picture cost and how its prompt was rewritten.
     """
     planned = make(loaded := load(options), replace(options, offline=True))
     blobs = planned.cache.known_blobs()
-    named = dict(_named(planned))
+    drawn, untold = _drawn_by_the_team(loaded, options)
+    named = {**dict(_named(planned)), **drawn}
     missing = {digest: item for digest, item in named.items() if digest not in blobs}
     with _opened(loaded) as remote:
         if dry:
             return _would_bring(remote, missing)
         if not named:
-            return TransferReport(remote.url, False, 0, 0, 0)
+            return TransferReport(remote.url, False, 0, 0, 0, failed={key: str(error) for key, error in untold.items()})
         require_version(remote)
         keys = {item.key: digest for digest, item in named.items() if item is not None} if receipts else {}
         unread = fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))).failed
@@ -214,7 +216,18 @@ def pull_pictures(options: Options, reporter: Reporter, *, dry: bool = False, re
         planned.cache.add_root(loaded.lock_path)
         if moved.absent:
             require_version(remote)
-        return _carried(remote, len(missing), replace(moved, failed={**unread, **moved.failed}), moved.absent)
+        return _carried(remote, len(missing), replace(moved, failed={**untold, **unread, **moved.failed}), moved.absent)
+
+
+def _drawn_by_the_team(loaded: Loaded, options: Options) -> tuple[dict[str, Named | None], dict[str, RemoteError]]:
+    """Pictures by signed receipts of keys that the lockfile does not name; and of which keys it could not be told, with why."""
+    if loaded.manifest.trust != "keys":
+        return {}, {}
+    planned = make(loaded, options)
+    imported = {result.digest for result in planned.shared.imported.values()}
+    return {name: item for name, item in needed(planned.plan, planned.shared).items() if name in imported}, dict(
+        planned.shared.blocked
+    )
 
 
 def _would_bring(remote: Remote, digests: Collection[str]) -> TransferReport:

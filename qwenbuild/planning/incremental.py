@@ -72,7 +72,7 @@ def load(options: Options) -> Loaded | None:
 
     Raises InputError for a manifest that is none.
     """
-    if options.provider or options.output or options.force or options.strict:
+    if options.provider or options.output or options.force or options.strict or options.shard:
         return None
     path = manifest.find(options.folder, options.file)
     place = statefile.path_of(str(path))

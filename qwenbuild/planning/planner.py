@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,8 +17,9 @@ from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.lfs import OTHER_POINTER
-from qwenbuild.model import Manifest, Plan, Verdict
+from qwenbuild.model import Manifest, Plan, Price, Verdict
 from qwenbuild.plan import Wishes, limit_plan, make_plan
+from qwenbuild.plan.shards import Shard, split, total_cost
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
 from qwenbuild.planning.fresh_assets import FreshAssets, Part, parts_of
@@ -47,6 +48,9 @@ class Planned:
     extra: frozenset[str] = field(default_factory=frozenset)
     shared: remote_pictures.RemotePictures = field(default_factory=remote_pictures.RemotePictures)
     fresh_assets: FreshAssets | None = None
+    shards: tuple[Shard, ...] = ()
+    """All parts, where this plan is one of them: `shard`."""
+    shard: Shard | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -70,9 +74,23 @@ class Planned:
     def _wanted(self) -> frozenset[str]:
         return frozenset(spec.path for keyed in self.loaded.keyed for spec in keyed.entry.outputs)
 
+    @property
+    def budget(self) -> Price:
+        """The manifest's budget, or this shard's part of it."""
+        return self._part(self.manifest.budget)
+
+    def _part(self, limits: Price) -> Price:
+        if self.shard is None:
+            return limits
+        return gate.part_of(limits, self.shard.cost, total_cost(self.shards), len(self.shards))
+
     def decide(self, options: Options) -> gate.GateDecision:
-        """What the gate says under these options."""
-        return gate.decide(self.plan, self.manifest.budget, yes=options.yes, max_cost=options.max_cost)
+        """What the gate says under these options; of a shard, whether all of them are within the limits, then its part."""
+        whole = self.shard and gate.decide_whole(
+            total_cost(self.shards), len(self.shards), self.manifest.budget, options.max_cost
+        )
+        max_cost = options.max_cost and self._part(options.max_cost)
+        return whole or gate.decide(self.plan, self.budget, yes=options.yes, max_cost=max_cost)
 
     def gate(self, options: Options) -> GateStop | None:
         """What would stop a build without a terminal, or None."""
@@ -92,7 +110,9 @@ def plan(options: Options) -> Planned:
 def make(loaded: Loaded, options: Options) -> Planned:
     """The Plan for what was loaded."""
     cache = Cache.open(cache_dir(os.environ))
-    chosen, extra = _chosen(loaded, options)
+    parts = _shards(loaded, options)
+    shard = parts[options.shard[0] - 1] if options.shard else None
+    chosen, extra = _chosen(loaded, options, shard)
     fresh = loaded.fresh_assets and replace(loaded.fresh_assets, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
     with uncollected():
@@ -136,13 +156,20 @@ def make(loaded: Loaded, options: Options) -> Planned:
     )
     elsewhere = notices(cache, loaded.project)
     cached = (Problem("cache", notice) for notice in cache.notices)
-    notes = (*_pulled_in(plan, extra), *_left_pointers(plan), *lost, *elsewhere, *cached)
+    notes = (
+        *_shard_notes(parts, shard, loaded.manifest, options),
+        *_pulled_in(plan, extra),
+        *_left_pointers(plan),
+        *lost,
+        *elsewhere,
+        *cached,
+    )
     plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
         plan = limit_plan(plan, options.limit, seen.facts)
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
-    return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh)
+    return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh, parts, shard)
 
 
 def _left_pointers(plan: Plan) -> tuple[Problem, ...]:
@@ -164,13 +191,38 @@ def _pulled_in(plan: Plan, extra: frozenset[str]) -> tuple[Problem, ...]:
     return (Problem("pulled-in", f"what was selected builds on {shown}, pulled in"),)
 
 
-def _chosen(loaded: Loaded, options: Options) -> tuple[frozenset[str] | None, frozenset[str]]:
+def _chosen(loaded: Loaded, options: Options, shard: Shard | None) -> tuple[frozenset[str] | None, frozenset[str]]:
     """The selected ids (None: all) and the inputs pulled in with them."""
     if not options.select:
-        return None, frozenset()
+        return (shard.ids if shard else None), frozenset()
     entries = loaded.entries if loaded.fresh_assets is None else (*loaded.entries, *loaded.fresh_assets.entries())
     chosen = select(entries, options.select, loaded.manifest.atlases)
+    if shard:
+        chosen &= shard.ids
     return chosen, pulled(loaded.entries, chosen)
+
+
+def _shards(loaded: Loaded, options: Options) -> tuple[Shard, ...]:
+    return split(loaded.keyed, loaded.lock.entries, options.shard[1]) if options.shard else ()
+
+
+def _shard_notes(parts: Sequence[Shard], shard: Shard | None, manifest: Manifest, options: Options) -> Iterator[Problem]:
+    """What a shard is, and how the limits of the whole are split."""
+    if shard is None:
+        return
+    entries = sum(len(part.ids) for part in parts)
+    yield Problem("shard", f"shard {shard.name}: {len(shard.ids):,} of {entries:,} entries")
+    for name, limits in (("--max-cost", options.max_cost or {}), ("the manifest's budget", manifest.budget)):
+        if limits:
+            part = gate.part_of(limits, shard.cost, total_cost(parts), len(parts))
+            words = f"{name} of {gate.total(limits)} is split by price over the shards: {gate.total(part)} here"
+            yield Problem("shard", words)
+
+
+def shards(options: Options, count: int) -> tuple[Shard, ...]:
+    """The parts of a build, as `build --shard` takes them. Raises InputError; nothing is asked and nothing is written."""
+    loaded = load(options)
+    return split(loaded.keyed, loaded.lock.entries, count)
 
 
 def recoverable(loaded: Loaded) -> Callable[[Attempt], bool]:

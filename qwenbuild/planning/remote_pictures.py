@@ -227,13 +227,15 @@ def needed(plan: Plan, shared: RemotePictures) -> dict[str, Named | None]:
         outputs = [output for output in step.outputs if output.verdict in (Verdict.RESTORE, Verdict.DERIVE)]
         copied = {output.digest for output in outputs if output.recipe and output.digest in shared.sizes}
         if len(copied) < len(outputs) or not outputs:
-            pictures.update((picture.digest, _named(step, picture)) for picture in plans if picture.digest in shared)
+            pictures.update((picture.digest, _named(step, picture, shared)) for picture in plans if picture.digest in shared)
         pictures.update(dict.fromkeys(copied))
     return pictures
 
 
-def _named(step: Step, plan: CandidatePlan) -> Named:
-    return Named(plan.candidate.key, document(plan.candidate.action), provider=step.keyed.entry.provider)
+def _named(step: Step, plan: CandidatePlan, shared: RemotePictures) -> Named:
+    imported = shared.imported.get(plan.candidate.key)
+    made = imported.made if imported else ""
+    return Named(plan.candidate.key, document(plan.candidate.action), made, step.keyed.entry.provider)
 
 
 def _notices(plan: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ STATE = ".qwenbuild"
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user said on the command line. `max_cost` is by unit; `limit` counts pictures to buy; `keep_modified` goes with
-    `locked`.
+    `locked`; `shard` is (number, count), from 1.
     """
 
     folder: Path
@@ -40,3 +40,4 @@ class Options:
     provider: str | None = None
     output: str | None = None
     push: bool = False
+    shard: tuple[int, int] | None = None

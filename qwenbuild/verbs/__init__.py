@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qwenbuild.engine.walk import Summary, build
     from qwenbuild.planning.incremental import shown, status
     from qwenbuild.planning.loading import Loaded, load
-    from qwenbuild.planning.planner import Planned, plan
+    from qwenbuild.planning.planner import Planned, plan, shards
     from qwenbuild.project.options import Options
     from qwenbuild.verbs.explanation import explain
     from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
@@ -25,7 +25,7 @@ _HOMES = {
     "engine.walk": ("Summary", "build"),
     "planning.incremental": ("shown", "status"),
     "planning.loading": ("Loaded", "load"),
-    "planning.planner": ("Planned", "plan"),
+    "planning.planner": ("Planned", "plan", "shards"),
     "project.options": ("Options",),
     "engine.prune": ("clean",),
     "verbs.explanation": ("explain",),
@@ -49,6 +49,7 @@ __all__ = [
     "pull_pictures",
     "push_pictures",
     "resolve_doubt",
+    "shards",
     "shown",
     "spend",
     "status",

@@ -118,3 +118,31 @@ def test_the_image_holds_no_key_and_runs_as_nobody_special() -> None:
     assert "API_KEY" not in text
     assert text.index("USER builder") < text.index("ENTRYPOINT")
     assert shutil.which("docker") is None or "VOLUME /cache" in text
+
+
+@pytest.mark.parametrize("recipe", ["github-shards.yml", "gitlab-shards.yml"])
+def test_eight_runners_and_a_last_job_write_the_lockfile_of_one_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    (tmp_path / "share").mkdir()
+    monkeypatch.setenv("QWENBUILD_TEAM_KEY", "the team's secret")
+    team = Team(tmp_path, "", monkeypatch, MANIFEST.replace("version: 1", "version: 1\ntrust: keys"))
+    alone = team.machine("alone")
+    alone.build()
+    team.share((tmp_path / "share").as_uri())
+    for number in range(1, 9):
+        environ = {"SHARD": f"{number}/8", "CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": "8", "MAX_COST": "1"}
+        ran = shell(job_script(recipe, "shard"), team.machine(f"runner{number}"), **environ)
+        assert ran.returncode == 0, ran.stderr
+    last = team.machine("last")
+    ran = shell(job_script(recipe, "lockfile"), last)
+    assert ran.returncode == 0, ran.stderr
+    assert last.lock.read_bytes() == alone.lock.read_bytes()
+    assert PAYING.search(job_script(recipe, "lockfile")) is None
+
+
+def job_script(recipe: str, job: str) -> str:
+    """What a job runs, without the installation."""
+    jobs = loaded(recipe)
+    steps = jobs[job]["script"] if job in jobs else [step["run"] for step in jobs["jobs"][job]["steps"] if "run" in step]
+    return "\n".join(step for step in steps if "pip install" not in step)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @opt.select_argument
 @opt.build_options
 @opt.walk_options
+@opt.shard_option
 @opt.json_option
 def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> int:
     """Make what is missing: restore what was paid for, generate the rest, write the output tree and the lockfile.

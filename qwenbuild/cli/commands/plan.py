@@ -25,11 +25,15 @@ FORMATS = ("mermaid", "dot")
 @opt.select_argument
 @opt.check_option
 @opt.walk_options
+@opt.shard_option
+@click.option(
+    "--shards", type=click.IntRange(1, opt.SHARDS_MAX), metavar="N", help="Cut the build into N parts of equal price."
+)
 @opt.json_option
 @click.option(
     "--graph", type=click.Choice(FORMATS), is_flag=False, flag_value="mermaid", help="Print what builds on what, and no plan."
 )
-def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, **said: Any) -> int:
+def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, shards: int | None, **said: Any) -> int:
     """Say for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
 
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
@@ -39,9 +43,12 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
       qwenbuild plan
       qwenbuild plan 'potions/*' --check
       qwenbuild plan --graph=dot
+      qwenbuild plan --shards 8 --json     for CI: who builds what
     """
     opt.force_needs_a_choice(said["force"], select, said["all"])
     options = opt.walk(select=select, **said)
+    if shards:
+        return show.shards(verbs.shards(options, shards), as_json=as_json)
     if graph:
         console.result(graphs.graph_lines(verbs.plan(options).plan, graph))
         return 0

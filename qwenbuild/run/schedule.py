@@ -158,7 +158,7 @@ class _Schedule:
     def _is_drawn(self, step: Step) -> bool:
         """Whether each picture that the entry lacks is drawn by this machine, together with others'."""
         lacking = [plan for plan in step.candidates if plan.verdict in NETWORK]
-        if self.world.offline or not lacking or any(plan.verdict is not Verdict.GENERATE for plan in lacking):
+        if self.world.offline or not lacking or not all(plan.candidate.key for plan in lacking):
             return False
         return all(drawer(self.progress, self._purchase(step, plan)) is not None for plan in lacking)
 

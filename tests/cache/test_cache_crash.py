@@ -42,6 +42,19 @@ def as_designed(cache: Cache, log: Recording) -> None:
         log.event("stored", str(number).encode())
 
 
+def in_a_batch(cache: Cache, log: Recording) -> None:
+    """The same for several entries at once: all of one kind are durable before the next."""
+    attempts = [begun(cache, number) for number in range(ENTRIES)]
+    cache.put_blobs([picture(number) for number in range(ENTRIES)])
+    cache.journal.ticket_many({attempt.id: ticket(number) for number, attempt in enumerate(attempts)})
+    cache.put_receipts([result(number) for number in range(ENTRIES)])
+    for number in range(ENTRIES):
+        log.event("ack", str(number).encode())
+    cache.journal.stored_many({attempt.id: (digest_of(picture(number)), None) for number, attempt in enumerate(attempts)})
+    for number in range(ENTRIES):
+        log.event("stored", str(number).encode())
+
+
 def journal_first(cache: Cache, log: Recording) -> None:
     for number in range(ENTRIES):
         log.event("stored", str(number).encode())
@@ -99,8 +112,11 @@ def _served(cache: Cache, digest: str) -> bytes | None:
         return None
 
 
-def test_no_legal_disk_loses_an_acknowledged_picture_or_shows_a_hollow_one(tmp_path: Path) -> None:
-    *_, found = tallies(tmp_path, as_designed)
+@pytest.mark.parametrize("protocol", [as_designed, in_a_batch])
+def test_no_legal_disk_loses_an_acknowledged_picture_or_shows_a_hollow_one(
+    tmp_path: Path, protocol: Callable[[Cache, Recording], None]
+) -> None:
+    *_, found = tallies(tmp_path, protocol)
     assert found.states > 50
     assert found.violations == (0, 0, 0)
 
@@ -111,10 +127,20 @@ def test_no_legal_disk_loses_an_acknowledged_picture_or_shows_a_hollow_one(tmp_p
         (as_designed, ("fsync",)),
         (as_designed, ("fsync_folder",)),
         (as_designed, ("fsync", "fsync_folder")),
+        (in_a_batch, ("fsync",)),
+        (in_a_batch, ("fsync_folder",)),
         (journal_first, ()),
         (receipt_first, ()),
     ],
-    ids=["no file sync", "no folder sync", "no sync", "journal before blob", "receipt before blob"],
+    ids=[
+        "no file sync",
+        "no folder sync",
+        "no sync",
+        "batch, no file sync",
+        "batch, no folder sync",
+        "journal before blob",
+        "receipt before blob",
+    ],
 )
 def test_the_enumeration_finds_what_is_wrong_with_every_other_order(
     tmp_path: Path, protocol: Callable[[Cache, Recording], None], forget: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

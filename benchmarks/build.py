@@ -8,6 +8,7 @@ Rows:
               unavoidable part over the same httpx; longest step of the event loop
     paced     20 submissions a second, 40 in flight: the share of what the limits allow, and refusals
     waiting   50 in flight, 15 s latency: the share of one core
+    cold      --cold distinct placeholder pictures of 64 x 64 into an empty cache, in each folder of --disks
     restore   --restored pictures of 2 MB from the cache into the tree, beside cp and sha256sum of the same files
 Does not know what a good figure is.
 """
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import hosted
 import measure
+import workload
 from measure import Contender
 from noop import command_beside_python
 
@@ -140,6 +142,37 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def cold(options: argparse.Namespace) -> list[str]:
+    """Where everything is new, our own work is all there is: nothing is waited for but the disk."""
+    lines = ["| disk | pictures | user s | system s | wall s | load before |", "|---|---:|---:|---:|---:|---:|"]
+    for disk in options.disks or [options.work]:
+        with tempfile.TemporaryDirectory(prefix="cold-", dir=disk) as folder:
+            runs = [cold_build(options, Path(folder)) for _ in range(options.runs)]
+        user, system, wall = (f"{statistics.median(figures):.1f}" for figures in zip(*(run[:3] for run in runs), strict=True))
+        loads = ", ".join(f"{run[3]:.1f}" for run in runs)
+        lines.append(f"| {kind_of(disk)} | {options.cold:,} | {user} | {system} | {wall} | {loads} |")
+    return lines
+
+
+def cold_build(options: argparse.Namespace, disk: Path) -> tuple[float, float, float, float]:
+    """Seconds of user and of system time, and by the wall; and the machine's load before."""
+    folder, cache = fresh(disk, "cold")
+    workload.project(folder, options.cold, size="64*64")
+    load, started, before = os.getloadavg()[0], time.perf_counter(), os.times()
+    argv, env = [options.command, "build", "--yes", "-q"], {**os.environ, **cache}
+    subprocess.run(argv, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = os.times()
+    user, system = after.children_user - before.children_user, after.children_system - before.children_system
+    return user, system, time.perf_counter() - started, load
+
+
+def kind_of(folder: Path) -> str:
+    """The type of the file system that a folder is on, as the kernel names it."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    above = [(len(point), kind) for point, kind in mounts if folder.resolve().is_relative_to(point)]
+    return max(above)[1]
+
+
 def restore(options: argparse.Namespace) -> list[str]:
     folder, cache = fresh(options.work, "restore")
     hosted.project(folder, options.restored, mode="sync", rps=MOST, concurrency=50)
@@ -162,6 +195,7 @@ ROWS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "free": free,
     "paced": paced,
     "waiting": waiting,
+    "cold": cold,
     "restore": restore,
 }
 
@@ -192,6 +226,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=7, help="builds a row (default 7)")
     parser.add_argument("--count", type=int, default=2_000, help="entries of the row `free`")
     parser.add_argument("--paced", type=int, default=400, help="entries of the row `paced`")
+    parser.add_argument("--cold", type=int, default=10_000, help="entries of the row `cold`")
+    parser.add_argument("--disks", nargs="+", type=Path, help="folders for the row `cold` (default: that of --work)")
     parser.add_argument("--restored", type=int, default=1_000, help="pictures of the row `restore`")
     parser.add_argument("--bytes", type=int, default=1_500_000, help="size of a picture in the row `free`")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "qwenbuild-benchmarks")

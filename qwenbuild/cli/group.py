@@ -49,6 +49,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "Use a picture made elsewhere.",
     },
     "Keep": {
+        "migrate": "Move the manifest to another model, and say what that would cost.",
         "clean": "Remove orphans from the output tree.",
         "cache": "Where paid pictures are kept, and whether they are whole.",
         "doubt": "Requests that perhaps were charged: settle them.",

@@ -15,7 +15,18 @@ from qwenbuild.manifest.paths import find, inside
 from qwenbuild.manifest.scalars import is_template, scalar
 from qwenbuild.model import Manifest
 
-__all__ = ["NOT_BUILT", "find", "inside", "is_template", "json_schema", "load", "read_data", "scalar", "schema_text"]
+__all__ = [
+    "NOT_BUILT",
+    "find",
+    "inside",
+    "is_template",
+    "json_schema",
+    "load",
+    "load_text",
+    "read_data",
+    "scalar",
+    "schema_text",
+]
 
 
 def load(path: Path) -> Manifest:
@@ -23,6 +34,13 @@ def load(path: Path) -> Manifest:
     from qwenbuild.manifest import loading
 
     return loading.load(path)
+
+
+def load_text(path: Path, characters: str) -> Manifest:
+    """The manifest that these characters would make at `path`. Raises InputError with every problem found."""
+    from qwenbuild.manifest import loading
+
+    return loading.load_text(path, characters)
 
 
 def read_data(path: Path, shown: str) -> tuple[list[dict[str, Any]], tuple[Problem, ...]]:

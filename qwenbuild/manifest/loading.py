@@ -41,8 +41,17 @@ def load(path: Path) -> Manifest:
         return _load(path)
 
 
+def load_text(path: Path, characters: str) -> Manifest:
+    """The manifest that these characters would make at `path`. Raises InputError as `load` does."""
+    with paused_collector():
+        return _manifest(path, Text(str(path), characters))
+
+
 def _load(path: Path) -> Manifest:
-    text = read(path, str(path), MANIFEST_BYTES_MAX)
+    return _manifest(path, read(path, str(path), MANIFEST_BYTES_MAX))
+
+
+def _manifest(path: Path, text: Text) -> Manifest:
     tree = build(text)
     source = ManifestSource(text)
     problems = [*tree.problems, *_credentials(text)]

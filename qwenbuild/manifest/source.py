@@ -43,6 +43,16 @@ class ManifestSource(Source):
             return self.at(path)
         return self.text.mark(key.start_mark.index)
 
+    def node(self, path: Path) -> Any:
+        """What was written at `path`; None where only an ancestor was."""
+        node, _, depth = self._nearest(path)
+        return node if depth == len(path) else None
+
+    def key_node(self, path: Path) -> Any:
+        """The key that `path` ends with; None where it has none."""
+        _, key, depth = self._nearest(path)
+        return key if depth == len(path) else None
+
     def problem(
         self, code: str, message: str, path: Path, *, hint: str = "", line: int = 0, column: int = 0, at_key: bool = False
     ) -> Problem:

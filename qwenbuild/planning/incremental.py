@@ -26,6 +26,7 @@ from qwenbuild.planning.eligibility import prints
 from qwenbuild.planning.fresh_assets import FreshAssets
 from qwenbuild.planning.holdings import only_here, only_in_tree
 from qwenbuild.planning.loading import Loaded, refuse_links, uncollected
+from qwenbuild.planning.moves import moves
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import entryfile, statefile
@@ -50,8 +51,8 @@ def status(options: Options) -> Planned:
 
 
 def shown(options: Options) -> Planned:
-    """The plan as `plan` shows it, with a word on pictures that exist on this machine alone."""
-    return _noting(plan(options) or planner.plan(options), only_here)
+    """The plan as `plan` shows it, with a word on pictures that exist on this machine alone, and on models that retire."""
+    return _noting(_noting(plan(options) or planner.plan(options), moves), only_here)
 
 
 def _noting(planned: Planned, look: Callable[[Planned], Iterator[Problem]]) -> Planned:

@@ -76,11 +76,11 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def load(options: Options) -> Loaded:
-    """Load, expand and key. Raises InputError with every problem found."""
+def load(options: Options, instead: Manifest | None = None) -> Loaded:
+    """Load, expand and key; `instead` stands for what the manifest's file says. Raises InputError with every problem found."""
     with uncollected():
         path = find_manifest(options.folder, options.file)
-        manifest = _overridden(load_manifest(path), options)
+        manifest = _overridden(instead or load_manifest(path), options)
         lock_path = lockfile.path_of(_lock_beside(path, manifest, options))
         lock = lockfile.read(lock_path)
         expansion = expand(manifest)

@@ -6,7 +6,7 @@ Knows no network, no clock (`today` is given) and no lockfile; what it cannot ex
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -23,7 +23,7 @@ from qwenbuild.resolve.params import RequestParams, earlier
 with later:
     from qwenbuild import images
 
-__all__ = ["MODEL_NOTICES", "Resolved", "host_allowed", "resolve", "settings_of", "unsaid", "variable"]
+__all__ = ["MODEL_NOTICES", "Resolved", "host_allowed", "price_under", "resolve", "settings_of", "unsaid", "variable"]
 
 MODEL_NOTICES = frozenset({"model-retired", "model-retires", "model-licence", "model-table", "size-rounded"})
 """Notices about models, which `--strict` leaves alone; every other notice is a warning about the manifest."""
@@ -102,6 +102,13 @@ def settings_of(manifest: Manifest, provider: str) -> ProviderSettings:
         return said
     row = FAMILIES.get(provider)
     return ProviderSettings(provider, provider) if row is None else row.settings_of(provider, {})
+
+
+def price_under(model: str, entry: Entry, inputs: int, manifest: Manifest, catalog: Catalog) -> Price | None:
+    """What a picture of an entry would cost under another model; None when nobody knows, or that model cannot draw it."""
+    worker = _Resolver(manifest, catalog, read_on())
+    pattern = worker.pattern(replace(entry, model=model))
+    return None if pattern is None else pattern.price_of(inputs)
 
 
 def unsaid(model: Model, action: Action) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwenbuild.project.options import Options
     from qwenbuild.verbs.explanation import explain
     from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
+    from qwenbuild.verbs.migration import migrate
 
 _HOMES = {
     "engine.shared_cache": ("pull_pictures", "push_pictures", "sweep_remote", "verify_remote"),
@@ -30,6 +31,7 @@ _HOMES = {
     "engine.prune": ("clean",),
     "verbs.explanation": ("explain",),
     "verbs.ledger": ("check_provider", "doubts", "models", "resolve_doubt", "spend"),
+    "verbs.migration": ("migrate",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -44,6 +46,7 @@ __all__ = [
     "doubts",
     "explain",
     "load",
+    "migrate",
     "models",
     "plan",
     "pull_pictures",

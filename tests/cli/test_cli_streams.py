@@ -29,6 +29,7 @@ WORDS: dict[str, Sequence[str]] = dict.fromkeys(HELPED, ("--help",)) | {
     "cache": ("dir",),
     "doubt": ("list",),
     "clean": ("--dry-run",),
+    "migrate": ("--model", "placeholder=flat", "-n"),
 }
 """What each command is given here; a command of which nothing is said is called alone."""
 LINES = [(name, *WORDS.get(name, ())) for name in COMMANDS] + [("--version",), ("--help",), ("plan", "--json")]

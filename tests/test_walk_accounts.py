@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,6 +28,33 @@ assets:
 """
 HOSTED = {"dashscope": "DASHSCOPE", "apiframe": "APIFRAME", "qwen2512": "QWEN2512"}
 NOWHERE = "http://127.0.0.1:9"
+
+
+@contextmanager
+def page_server(status: int) -> Iterator[str]:
+    """A server that answers everything with a web page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b"<!DOCTYPE html><title>Log in</title>"
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture
@@ -50,6 +81,105 @@ def test_a_good_account_is_0_and_says_what_the_api_tells(checked: Any, emulated:
     assert report["region"] == {"dashscope": "singapore", "beijing": "beijing"}.get(name, "")
     assert report["credits"] == ("7" if name == "apiframe" else None)
     assert (emulated.ledger(), emulated.leaks()) == ([], [])
+
+
+MANY = """\
+version: 1
+provider: dashscope
+providers:
+  beijing: {type: dashscope, region: beijing, api_key_env: DASHSCOPE_BEIJING_API_KEY}
+  spare: {type: dashscope, api_key_env: SPARE_API_KEY}
+  gpu: {type: openai}
+assets:
+  lantern: {prompt: a lantern, model: wan2.7-image}
+  boat: {prompt: a boat, provider: beijing}
+  idea: {prompt: a sketch, provider: placeholder}
+"""
+
+
+def test_each_provider_that_is_used_or_configured_is_checked_and_only_those_in_use_decide(
+    checked: Any, emulated: Served, walked: Project
+) -> None:
+    walked.manifest(MANY)
+    code, out, _ = checked("providers", "check", "--json")
+    reports = {report["name"]: report for report in json.loads(out)["providers"]}
+    assert list(reports) == ["dashscope", "beijing", "placeholder", "spare", "gpu"]
+    assert {name: report["key"] for name, report in reports.items()} == {
+        "dashscope": "accepted", "beijing": "accepted", "placeholder": "not needed", "spare": "missing", "gpu": "",
+    }  # fmt: skip
+    assert [name for name, report in reports.items() if not report["used"]] == ["spare", "gpu"]
+    assert {name: report["region_is_right"] for name, report in reports.items()} == {
+        "dashscope": True, "beijing": True, "placeholder": None, "spare": None, "gpu": None,
+    }  # fmt: skip
+    assert reports["dashscope"]["models"] == {"wan2.7-image": True}
+    assert abs(reports["dashscope"]["clock_difference_s"]) < 60
+    assert code == 0
+    assert (emulated.ledger(), emulated.leaks()) == ([], [])
+
+
+def test_a_missing_key_of_a_provider_in_use_is_5_and_the_others_are_still_checked(
+    checked: Any, emulated: Served, walked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked.manifest(MANY)
+    monkeypatch.delenv("DASHSCOPE_BEIJING_API_KEY")
+    code, out, _ = checked("providers", "check")
+    assert code == 5
+    assert "key: missing" in out
+    assert "set DASHSCOPE_BEIJING_API_KEY" in out
+    assert "model wan2.7-image: named by the API" in out
+
+
+def test_a_model_that_the_api_does_not_name_is_said(checked: Any, walked: Project) -> None:
+    row = "models: {qwen-image-next: {family: dashscope, price: {usd: '0.2'}}}\n"
+    walked.manifest(MANIFEST.replace("prompt: a lantern", "prompt: a lantern, model: qwen-image-next") + row)
+    code, out, _ = checked("providers", "check", "dashscope")
+    assert (code, "model qwen-image-next: not in the API's list" in out) == (0, True)
+    assert json.loads(checked("providers", "check", "dashscope", "--json")[1])["providers"][0]["models"] == {
+        "qwen-image-next": False
+    }
+
+
+@pytest.mark.parametrize("answer", [{"status": 404, "code": "NotFound", "message": "no list"}, {"status": 500}])
+def test_where_there_is_no_list_nothing_is_said_of_a_model(checked: Any, emulated: Served, answer: dict[str, Any]) -> None:
+    emulated.fault("info", "refuse", **answer)
+    code, out, _ = checked("providers", "check", "dashscope")
+    assert (code, "model qwen-image-2.0: the API keeps no list" in out) == (0, True)
+
+
+@pytest.mark.parametrize("name", HOSTED)
+def test_a_clock_that_is_off_is_said_with_its_direction(checked: Any, emulated: Served, name: str) -> None:
+    for skew, words in ((7200.0, "2 h ahead of this machine's"), (-600.0, "10 min behind this machine's")):
+        emulated.configure(date_skew=skew)
+        _, out, _ = checked("providers", "check", name)
+        assert f"clock: the server's is {words}" in out
+    emulated.configure(date_skew=0.0)
+    assert "clock: as this machine's" in checked("providers", "check", name)[1]
+    emulated.configure(date_header=False)
+    assert "clock:" not in checked("providers", "check", name)[1]
+
+
+@pytest.mark.parametrize("name", [*HOSTED, "openai"])
+@pytest.mark.parametrize("status", [200, 302, 403, 407, 511])
+def test_the_login_page_of_a_proxy_is_no_account_and_no_refused_key(
+    checked: Any, monkeypatch: pytest.MonkeyPatch, name: str, status: int
+) -> None:
+    with page_server(status) as address:
+        monkeypatch.setenv(f"QWENBUILD_{name.upper()}_BASE_URL", address)
+        code, out, _ = checked("providers", "check", name)
+    assert code == 1
+    assert "does not answer" in out
+    assert f"HTTP {status}: a web page and no answer of the API came" in out
+    assert "key:" not in out
+
+
+def test_the_proxy_on_the_way_is_named_without_its_password(
+    checked: Any, walked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QWENBUILD_DASHSCOPE_BASE_URL")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary@127.0.0.1:9")
+    code, out, err = checked("providers", "check", "dashscope")
+    assert (code, "proxy: http://127.0.0.1:9" in out) == (1, True)
+    assert "canary" not in out + err
 
 
 @pytest.mark.parametrize("name", HOSTED)

@@ -111,7 +111,7 @@ class DashScopeFront:
             self._queried(account, "list")
             return self._list(request, account)
         if path == "/models" and request.method == "GET":
-            return _with_id(200, {"output": {"total": len(MODELS), "models": [{"model": name} for name in MODELS]}})
+            return _models(request.params())
         raise DashScopeError(404, "NotFound", "Not found.")
 
     # -- submissions ---------------------------------------------------------------------------------------------------
@@ -300,6 +300,14 @@ class DashScopeFront:
         if job.end <= now:
             line["end_time"] = int(job.end * 1000)
         return line
+
+
+def _models(params: dict[str, str]) -> Reply:
+    """The list of models, as third parties saw it: a page of those whose name holds a word."""
+    names = [name for name in MODELS if params.get("name", "") in name]
+    page, size = _count(params, "page_no", 1), _count(params, "page_size", 10)
+    shown = names[(page - 1) * size : page * size]
+    return _with_id(200, {"output": {"total": len(names), "models": [{"model": name} for name in shown]}})
 
 
 def _with_id(status: int, value: dict[str, Any]) -> Reply:

@@ -18,7 +18,7 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure, strange
 from qwenbuild.transport.clocks import clock_difference_s
 from qwenbuild.transport.http import Answer
 from qwenbuild.transport.secret import vendor_words
@@ -221,12 +221,12 @@ class Apiframe(Hosted):
         """The team's credits from `GET /v2/me`."""
         answer = await self.wire.get(f"{self.base_url}/v2/me", self._headers())
         record = answered(answer)
-        report = {200: "accepted", 401: "refused", 403: "refused"}.get(answer.status, "")
-        message = "" if answer.status == 200 else vendor_words(_error_message(record) or f"HTTP {answer.status}")
+        key = {200: "accepted", 401: "refused", 403: "refused"}.get(answer.status, "") if record else ""
+        message = "" if key == "accepted" else vendor_words(_error_message(record) or strange(answer))
         credits = _decimal(record.get("team", {}).get("credits")) if isinstance(record.get("team"), dict) else None
-        return AccountReport(
-            self.name, self.family, self.base_url, reachable=bool(report), key=report, credits=credits, message=message
-        )
+        ahead = clock_difference_s(answer, self.waits.wall()) if key else None
+        report = AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, credits=credits)
+        return replace(report, message=message, clock_difference_s=ahead)
 
 
 def _status(record: Mapping[str, Any]) -> str:

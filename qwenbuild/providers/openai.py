@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -28,7 +28,8 @@ from qwenbuild.images import NotWhole
 from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, checked, compact, is_page, strange
+from qwenbuild.transport.clocks import clock_difference_s
 from qwenbuild.transport.http import PICTURE_CAP_BYTES, Answer
 from qwenbuild.transport.secret import vendor_words, without_keys
 
@@ -128,18 +129,24 @@ class OpenAI(Hosted):
     async def account_report(self) -> AccountReport:
         """The models that the server names."""
         answer = await self.wire.get(f"{self._v1}/models", self._headers())
-        served = [str(item.get("id")) for item in answered(answer).get("data") or () if isinstance(item, dict)]
+        served = _served(answer)
         key = {401: "refused", 403: "refused"}.get(answer.status, "accepted" if self.site.key else "not needed")
-        message = f"serves {', '.join(served)}" if served else f"HTTP {answer.status}"
-        reachable = answer.status < 500
-        return AccountReport(
-            self.name,
-            self.family,
-            self.base_url,
-            reachable=reachable,
-            key=key if reachable else "",
-            message=vendor_words(message),
-        )
+        reachable = answer.status < 500 and not is_page(answer)
+        report = AccountReport(self.name, self.family, self.base_url, reachable=reachable, key=key if reachable else "")
+        message = vendor_words(f"serves {', '.join(served)}" if served else strange(answer))
+        ahead = clock_difference_s(answer, self.waits.wall()) if reachable else None
+        return replace(report, message=message, clock_difference_s=ahead)
+
+    async def names(self, models: Sequence[str]) -> Mapping[str, bool | None]:
+        """Whether the server names each of these models."""
+        served = _served(await self.wire.get(f"{self._v1}/models", self._headers()))
+        return {model: model in served if served else None for model in models}
+
+
+def _served(answer: Answer) -> list[str]:
+    """The ids of the models that a server names."""
+    data = answered(answer).get("data")
+    return [str(item.get("id")) for item in (data if isinstance(data, list) else ()) if isinstance(item, dict)]
 
 
 def _items(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

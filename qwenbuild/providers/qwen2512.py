@@ -6,6 +6,7 @@ Knows no cache, no journal and no pace. Facts are the site's own page; it is a r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,8 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.ports import Gate
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure
+from qwenbuild.providers.site import MEDIA, Hosted, Site, answered, compact, failure, strange
+from qwenbuild.transport.clocks import clock_difference_s
 from qwenbuild.transport.http import Answer
 from qwenbuild.transport.secret import vendor_words
 
@@ -126,8 +128,11 @@ class Qwen2512(Hosted):
         record = answered(answer)
         code = _code(answer, record)
         key = {200: "accepted", 400: "accepted", 404: "accepted", 401: "refused", 403: "refused"}.get(code, "")
-        message = "" if key == "accepted" else vendor_words(record.get("message") or f"HTTP {answer.status}")
-        return AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, message=message)
+        key = key if _own(record) else ""
+        message = "" if key == "accepted" else vendor_words(record.get("message") or strange(answer))
+        ahead = clock_difference_s(answer, self.waits.wall()) if key else None
+        report = AccountReport(self.name, self.family, self.base_url, reachable=bool(key), key=key, message=message)
+        return replace(report, clock_difference_s=ahead)
 
 
 def _code(answer: Answer, record: Mapping[str, Any]) -> int:

@@ -231,6 +231,17 @@ def answered(answer: Answer) -> Mapping[str, Any]:
     return answer.json() or {}
 
 
+def strange(answer: Answer) -> str:
+    """What to say of an answer that is not the API's: its status, and that a page came where one did."""
+    words = ": a web page and no answer of the API came, as from a proxy or a network that wants a login"
+    return f"HTTP {answer.status}{words if is_page(answer) else ''}"
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether an answer is a page for people."""
+    return "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
+
+
 def failure(message: str, request_id: str = "") -> ProviderError:
     """The error of a task that failed, from free text: refused for its content or its input, else the provider's own."""
     words = vendor_words(message) or "the provider gives no reason"

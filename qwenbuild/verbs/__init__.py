@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from qwenbuild.planning.loading import Loaded, load
     from qwenbuild.planning.planner import Planned, plan, shards
     from qwenbuild.project.options import Options
+    from qwenbuild.verbs.accounts import check_provider, models
     from qwenbuild.verbs.explanation import explain
-    from qwenbuild.verbs.ledger import check_provider, doubts, models, resolve_doubt, spend
+    from qwenbuild.verbs.ledger import doubts, resolve_doubt, spend
     from qwenbuild.verbs.migration import migrate
 
 _HOMES = {
@@ -30,7 +31,8 @@ _HOMES = {
     "project.options": ("Options",),
     "engine.prune": ("clean",),
     "verbs.explanation": ("explain",),
-    "verbs.ledger": ("check_provider", "doubts", "models", "resolve_doubt", "spend"),
+    "verbs.accounts": ("check_provider", "models"),
+    "verbs.ledger": ("doubts", "resolve_doubt", "spend"),
     "verbs.migration": ("migrate",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -1,38 +1,27 @@
-"""What was paid and what may have been: the ledger, requests in doubt, and whether an account answers.
+"""What was paid and what may have been: the ledger, and requests in doubt.
 
 Spends nothing; a doubt is only ever settled by what a person says of it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qwenbuild import manifest, resolve
+from qwenbuild import manifest
 from qwenbuild.cache import Attempt, AttemptState, Cache, cache_dir
-from qwenbuild.catalog import FAMILIES, Catalog, Model
+from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.errors import InputError, Problem
-from qwenbuild.later import later
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Manifest, Price, Ticket
-from qwenbuild.planning.loading import known_provider, load
 from qwenbuild.planning.planner import settles
 from qwenbuild.project.identity import project_of
-from qwenbuild.project.keyfile import Environment
 from qwenbuild.project.options import STATE, Options
 from qwenbuild.project.strays import is_gone
-
-with later:
-    from qwenbuild import providers
-
-if TYPE_CHECKING:
-    from qwenbuild.providers.account import AccountReport
-
 
 NO_ANSWER = "the request left this machine and no answer was stored; it may have been charged"
 
@@ -183,44 +172,3 @@ def _claim(cache: Cache, attempt: Attempt, task: str) -> None:
     if task in cache.journal.claimed_tasks(attempt.account):
         raise InputError(f"task {task} already belongs to another picture", code="task-claimed")
     cache.journal.ticket(attempt.id, Ticket(attempt.provider, attempt.base_url, task))
-
-
-# ---------------------------------------------------------------- accounts
-
-
-def models(options: Options) -> tuple[Model, ...]:
-    """The model table with the manifest's `models:`; as it is shipped where there is no manifest. Raises InputError."""
-    try:
-        path = manifest.find(options.folder, options.file)
-    except InputError as error:
-        if options.file or error.code != "no-manifest":
-            raise
-        return _table({})
-    return _table(manifest.load(path).models)
-
-
-def _table(corrections: Mapping[str, Any]) -> tuple[Model, ...]:
-    """Every row, those of installed plug-ins among them. Raises InputError for a plug-in that is broken."""
-    FAMILIES.with_all_plugins()
-    return tuple(Catalog.load(corrections).rows())
-
-
-def check_provider(options: Options, name: str | None) -> list[AccountReport]:
-    """Whether a provider's key is there and its account answers; nothing is spent.
-
-    Raises CredentialsError when the key is missing, InputError for a provider that does not exist.
-    """
-    loaded = load(options)
-    known_provider(loaded.manifest, name or loaded.manifest.provider)
-    settings = resolve.settings_of(loaded.manifest, name or loaded.manifest.provider)
-    provider = providers.build_provider(settings, loaded.catalog, Environment(loaded.manifest.folder))
-
-    async def asked() -> AccountReport:
-        try:
-            assert isinstance(provider, providers.Reports), f"{provider.name} tells nothing of its account"
-            return await providers.check_account(provider)
-        finally:
-            await provider.close()
-
-    report = asyncio.run(asked())
-    return [report]

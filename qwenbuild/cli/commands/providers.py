@@ -6,7 +6,7 @@ Does not know the providers; rows are data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +24,11 @@ with later:
 if TYPE_CHECKING:
     from qwenbuild.catalog import Model, Tariff
     from qwenbuild.model import Price
+    from qwenbuild.providers import AccountReport
+
+
+CLOCK_ALIKE_S = 5.0
+"""Seconds that two clocks may differ without a word."""
 
 
 @click.group("providers", cls=Group)
@@ -38,7 +43,7 @@ def command(ctx: click.Context, as_json: bool) -> int:
     Examples:
       qwenbuild providers
       qwenbuild providers -v        sources of prices and dates too
-      qwenbuild providers check     is the key there, does it open the account
+      qwenbuild providers check     do the APIs answer, do the keys open the accounts
     """
     if ctx.invoked_subcommand is not None:
         return 0
@@ -50,21 +55,21 @@ def command(ctx: click.Context, as_json: bool) -> int:
     return 0
 
 
-@command.command("check", short_help="Is the key there, and does it open the account?")
+@command.command("check", short_help="Do the APIs answer, and do the keys open the accounts?")
 @click.argument("name", required=False, metavar="[NAME]")
 @opt.json_option
 def check(name: str | None, as_json: bool) -> int:
-    """Check a provider of the manifest (default: the manifest's own): is its key there, does it open the account.
+    """Check each provider that the manifest uses or configures, or the one named: does the API answer, does the key open the
+    account in this region, does the API name the manifest's models, how far is its clock off, which proxy leads there.
 
-    Pays nothing. Exit 5 when the key is refused, 1 when the API does not answer.
+    Pays nothing. Exit 5 when a key is missing or refused, 1 when an API does not answer; what no asset uses is only said.
 
     \b
     Examples:
       qwenbuild providers check
       qwenbuild providers check studio
     """
-    said: Any = verbs.check_provider(opt.walk(), name)
-    reports = said if isinstance(said, (list, tuple)) else [said]
+    reports = verbs.check_provider(opt.walk(), name)
     if as_json:
         console.as_json({"v": 1, "providers": [_account_json(report) for report in reports]})
     else:
@@ -72,34 +77,45 @@ def check(name: str | None, as_json: bool) -> int:
     return max((_account_code(report) for report in reports), default=0)
 
 
-def _account_lines(report: Any) -> Iterable[str]:
-    if isinstance(report, str):
-        yield escape.visible(report)
-        return
+def _account_lines(report: AccountReport) -> Iterable[str]:
     out = current().out()
-    state = "answers" if report.reachable else "does not answer"
+    state = "answers" if report.reachable else "was not asked" if report.key == "missing" else "does not answer"
     where = ", ".join(escape.visible(part) for part in (report.type, report.region, report.base_url) if part)
     yield f"{escape.visible(report.name)} ({where}): {out.style(state, 'green' if report.reachable else 'red')}"
     if report.key:
         yield f"  key: {report.key}"
+    if report.region_is_right:
+        yield f"  region: {escape.visible(report.region)} is this key's"
+    yield from (f"  model {escape.visible(model)}: {_NAMED[named]}" for model, named in report.models.items() if report.good)
+    if report.clock_difference_s is not None:
+        yield f"  clock: {_clock(report.clock_difference_s)}"
+    if report.proxy:
+        yield f"  proxy: {escape.visible(report.proxy)}"
     if report.credits is not None:
         yield f"  credits: {report.credits}"
     if report.message:
         yield f"  {escape.visible(report.message)}"
 
 
-def _account_json(report: Any) -> Any:
-    if not is_dataclass(report) or isinstance(report, type):
-        return str(report)
-    return {
-        name: value if value is None or isinstance(value, (bool, str)) else str(value) for name, value in asdict(report).items()
-    }
+_NAMED = {True: "named by the API", False: "not in the API's list", None: "the API keeps no list that can be read"}
 
 
-def _account_code(report: Any) -> int:
-    if isinstance(report, str) or report.good:
+def _clock(ahead_s: float) -> str:
+    """How far the server's clock is ahead of this machine's; `Date` has no fractions, and answers take a while."""
+    if abs(ahead_s) <= CLOCK_ALIKE_S:
+        return "as this machine's"
+    return f"the server's is {words.duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} this machine's"
+
+
+def _account_json(report: AccountReport) -> Any:
+    said = {name: str(value) if name == "credits" and value is not None else value for name, value in asdict(report).items()}
+    return said | {"region_is_right": report.region_is_right}
+
+
+def _account_code(report: AccountReport) -> int:
+    if report.good or not report.used:
         return 0
-    return 5 if report.key == "refused" else 1
+    return 5 if report.key in ("refused", "missing") else 1
 
 
 def _lines(rows: Sequence[Model]) -> Iterable[str]:

@@ -40,7 +40,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """A list as it is, everything else as an empty one."""
     return value if isinstance(value, list) else []
 
 
@@ -66,7 +67,7 @@ def items(output: Mapping[str, Any]) -> tuple[ResultItem, ...]:
 
 
 def _results(output: Mapping[str, Any]) -> Iterator[ResultItem]:
-    for raw in _list(output.get("results")):
+    for raw in as_list(output.get("results")):
         record = mapping(raw)
         if text(record.get("url")):
             yield ResultItem(_https(record["url"]), text(record.get("actual_prompt")), text(record.get("orig_prompt")))
@@ -75,8 +76,8 @@ def _results(output: Mapping[str, Any]) -> Iterator[ResultItem]:
 
 
 def _choices(output: Mapping[str, Any]) -> Iterator[ResultItem]:
-    for choice in _list(output.get("choices")):
-        for part in _list(mapping(mapping(choice).get("message")).get("content")):
+    for choice in as_list(output.get("choices")):
+        for part in as_list(mapping(mapping(choice).get("message")).get("content")):
             url = text(mapping(part).get("image"))
             if url:
                 yield ResultItem(_https(url))

@@ -6,7 +6,7 @@ Knows no cache, no journal and no pace. Facts are the vendor's Qwen-Image page u
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -28,11 +28,11 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.ports import Gate, Recovery
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.dashscope.answers import ErrorEnvelope, fault_of, items, mapping, request_id, text
+from qwenbuild.providers.dashscope.answers import ErrorEnvelope, as_list, fault_of, items, mapping, request_id, text
 from qwenbuild.providers.dashscope.errors import error_of, is_pace
 from qwenbuild.providers.dashscope.lookup import TaskLookup
 from qwenbuild.providers.dashscope.tasks import FREE, TaskPage, page_of
-from qwenbuild.providers.site import Hosted, Site, compact, data_url
+from qwenbuild.providers.site import Hosted, Site, compact, data_url, strange
 from qwenbuild.transport.clocks import clock_difference_s
 from qwenbuild.transport.http import Answer
 from qwenbuild.transport.secret import vendor_words, without_keys
@@ -298,14 +298,30 @@ class DashScope(Hosted):
         """Ask for a task that does not exist: free, and refused when the key is not this region's."""
         answer = await self.wire.get(f"{self.base_url}/tasks/{NOBODY}", self._headers())
         record = answer.json()
-        report = AccountReport(self.name, self.family, self.base_url, self.region)
-        if answer.status == 200 and record is not None:
+        ahead = clock_difference_s(answer, self.waits.wall())
+        report = AccountReport(self.name, self.family, self.base_url, self.region, clock_difference_s=ahead)
+        if answer.status == 200 and text(mapping(mapping(record).get("output")).get("task_id")):
             return replace(report, reachable=True, key="accepted")
         fault = fault_of(record)
         if fault is None:
-            return replace(report, message=f"HTTP {answer.status}")
+            return replace(report, message=strange(answer), clock_difference_s=None)
         error = self._error_of(answer.status, fault.code, fault.message, request_id(answer, record))
         return replace(report, reachable=True, key=_opens(error), message=error.message)
+
+    async def names(self, models: Sequence[str]) -> Mapping[str, bool | None]:
+        """Whether the list of models has each of these. That there is such a list is third parties' word: what is not in the
+        form that they saw says nothing.
+        """
+        return {model: await self._names(model) for model in models}
+
+    async def _names(self, model: str) -> bool | None:
+        answer = await self.wire.get(f"{self.base_url}/models?page_no=1&page_size=100&name={quote(model)}", self._headers())
+        output = mapping(mapping(answer.json()).get("output"))
+        listed = [text(mapping(item).get("model")) for item in as_list(output.get("models"))]
+        if model in listed:
+            return True
+        whole = answer.status == 200 and output.get("total") == len(listed)
+        return False if whole and all(listed) else None
 
 
 def _opens(error: ProviderError) -> str:

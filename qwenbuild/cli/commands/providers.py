@@ -43,7 +43,7 @@ def command(ctx: click.Context, as_json: bool) -> int:
     Examples:
       qwenbuild providers
       qwenbuild providers -v        sources of prices and dates too
-      qwenbuild providers check     do the APIs answer, do the keys open the accounts
+      qwenbuild providers check     do the APIs answer, do the keys fit
     """
     if ctx.invoked_subcommand is not None:
         return 0
@@ -55,7 +55,7 @@ def command(ctx: click.Context, as_json: bool) -> int:
     return 0
 
 
-@command.command("check", short_help="Do the APIs answer, and do the keys open the accounts?")
+@command.command("check", short_help="Do the APIs answer, and do the keys fit?")
 @click.argument("name", required=False, metavar="[NAME]")
 @opt.json_option
 def check(name: str | None, as_json: bool) -> int:

@@ -1,16 +1,18 @@
-"""What the page shows of each entry, as JSON values: its pictures by digest, its choices, its facts in words.
+"""What the page shows of each entry, as JSON values: its files and pictures by digest, its choices, its facts in words.
 
-Knows no HTML and no file: digests stand for pictures.
+Knows no HTML and reads no file: digests stand for pictures.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbuild.gallery import shipped_files
 from qwenbuild.gallery.revision import Before
 from qwenbuild.key import differences, document
 from qwenbuild.lock import layout
@@ -23,12 +25,16 @@ NOTHING = LockEntry("", "", {})
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the cards are made of. `results` maps keys to what they gave."""
+    """What the cards are made of. `results` maps keys to what they gave, `tree` paths to the digests of what lies there,
+    `places` an entry's id to the numbers of its values on its asset's axes.
+    """
 
     steps: Sequence[Step]
     lock: Mapping[str, LockEntry]
     results: Mapping[str, Sequence[ActionResult]] = field(default_factory=dict)
     before: Before | None = None
+    tree: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def record(self, step: Step) -> LockEntry:
         """The entry's lock record."""
@@ -43,18 +49,28 @@ def cards(look: CardFacts) -> list[Card]:
 
 
 def digests(cards: Sequence[Card]) -> Iterator[str]:
-    """Every picture that the cards show."""
+    """Every picture and every file that the cards show."""
     for card in cards:
-        yield from (candidate["digest"] for candidate in card["candidates"] if candidate["digest"])
-        if card["before"] and card["before"]["digest"]:
-            yield card["before"]["digest"]
+        yield from (shown["digest"] for shown in (*card["candidates"], *card["files"]) if shown["digest"])
+        if card["before"]:
+            yield from (digest for digest in (card["before"]["digest"], *card["before"]["files"].values()) if digest)
+
+
+_TILE = re.compile(r"\b(seamless|tileable|tiling)\b", re.IGNORECASE)
+
+
+def _is_tile(step: Step) -> bool:
+    """Whether the picture is meant to be repeated: its asset, its tags or its prompt say so."""
+    entry = step.keyed.entry
+    return bool({entry.asset, *entry.tags} & {"tile", "tiles", "texture", "textures"} or _TILE.search(entry.prompt))
 
 
 def _card(look: CardFacts, step: Step, old_ids: Mapping[str, str]) -> Card:
     entry, record = step.keyed.entry, look.record(step)
     used = step.candidates[step.used]
     candidates = [_candidate(look, step, number, record) for number in range(len(step.candidates))]
-    before = _before(look, step, old_ids)
+    files = shipped_files.files(step, record, look.tree)
+    before = _before(look, step, old_ids, files)
     action = used.candidate.action
     return {
         "id": entry.id,
@@ -69,7 +85,9 @@ def _card(look: CardFacts, step: Step, old_ids: Mapping[str, str]) -> Card:
         "model": action.model,
         "size": action.size.replace("*", " × "),
         "ratio": ratio(action.size),
-        "files": [[output.spec.path, output.verdict.value] for output in step.outputs],
+        "files": files,
+        "place": list(look.places.get(entry.id, ())),
+        "tile": _is_tile(step),
         "used": step.used,
         "candidates": candidates,
         "before": before,
@@ -135,7 +153,7 @@ def _marks(look: CardFacts, step: Step, record: LockEntry, before: Card | None) 
         "pick void": "pick-void" in codes,
         "rejected": "rejected" in codes,
         "noted": bool(record.note),
-        "changed": before is not None and before["digest"] != step.candidates[step.used].digest,
+        "changed": before is not None,
         "new": look.before is not None and before is None and not _was_there(look, step),
     }
     return [name for name, holds in marks.items() if holds]
@@ -150,16 +168,30 @@ def _stamp(step: Step, record: LockEntry) -> str:
 # ---------------------------------------------------------------- before
 
 
-def _before(look: CardFacts, step: Step, old_ids: Mapping[str, str]) -> Card | None:
-    """The picture of the earlier revision where it is not the one in use; None too when there was none."""
+def _before(look: CardFacts, step: Step, old_ids: Mapping[str, str], files: Sequence[Card]) -> Card | None:
+    """What the earlier revision had where its picture or one of its files was another; None too when there was none."""
     if look.before is None:
         return None
     used = step.candidates[step.used]
     id = step.id if step.id in look.before.entries else old_ids.get(used.candidate.key, "")
     old = look.before.entries.get(id)
-    if old is None or old.orphan or old.digest == used.digest:
+    if old is None or old.orphan:
         return None
-    return _earlier(id, old, document(used.candidate.action))
+    earlier = _earlier(id, old, document(used.candidate.action))
+    remade = [
+        file["path"]
+        for file in files
+        if file["digest"] and earlier["files"].get(file["path"], file["digest"]) != file["digest"]
+    ]
+    if old.digest == used.digest and not remade:
+        return None
+    if old.digest == used.digest:
+        earlier["changes"] += [[path, "made by other steps, or changed by hand"] for path in remade]
+    return earlier
+
+
+def _is_other(file: Card, earlier: str) -> bool:
+    return bool(file["digest"] and earlier and file["digest"] != earlier)
 
 
 def _was_there(look: CardFacts, step: Step) -> bool:
@@ -173,6 +205,7 @@ def _earlier(id: str, old: LockEntry, now: Mapping[str, Any]) -> Card:
     return {
         "id": id,
         "digest": old.digest,
+        "files": {path: output.digest or old.digest for path, output in old.outputs.items() if not output.orphan},
         "key": old.key,
         "prompt": str(old.action.get("prompt", "")),
         "seed": old.action.get("seed"),
@@ -218,6 +251,8 @@ def _gone_card(id: str, old: LockEntry) -> Card:
         "size": str(old.action.get("size", "")).replace("*", " × "),
         "ratio": before["ratio"],
         "files": [],
+        "place": [],
+        "tile": False,
         "used": 0,
         "candidates": [],
         "before": before,

@@ -1,4 +1,4 @@
-"""Write the gallery's folder: the page, the thumbnails it shows, and labelled sheets for print.
+"""Write the gallery's folder: the page, the thumbnails it shows, small files as they ship, and labelled sheets for print.
 
 Touches only what it wrote itself: a folder that holds anything else is refused.
 """
@@ -9,24 +9,39 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from qwenbuild import files
 from qwenbuild.errors import InputError, Problem
+from qwenbuild.gallery import atlas_sheets
 from qwenbuild.gallery.cards import Card, digests
+from qwenbuild.gallery.differences import Differences, pairs
 from qwenbuild.gallery.page import page
-from qwenbuild.gallery.thumbs import LARGE, SMALL, Thumbnails, name_of
+from qwenbuild.gallery.sources import Sources
+from qwenbuild.gallery.thumbs import LARGE, SMALL, TINY, Stages, Thumbnails, name_of
 from qwenbuild.later import later
 
 with later:
     from qwenbuild import images
 
-THUMBS, SHEETS = "thumbs", "sheets"
-OURS = re.compile(r"[0-9a-f]{64}-\d+\.webp").fullmatch
+THUMBS, FILES, SHEETS = "thumbs", "files", "sheets"
+OURS = re.compile(r"[0-9a-f]{64}(-\d+\.webp|\.[a-z]{3,4})").fullmatch
 CARDS_PER_SHEET = 48
 """Pictures on one sheet: more could not be read on a screen or a page."""
+EXACT, EXACT_SHEET = 200_000, 16_000_000
+"""Bytes of a file, and of an atlas's sheet, up to which it is in the folder as it ships; larger ones are made smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageContents:
+    """What the page shows: its cards, the atlases, and the pictures between steps."""
+
+    cards: Sequence[Card]
+    atlases: Sequence[Card] = ()
+    stages: Sequence[Stages] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +58,90 @@ class WrittenGallery:
 
 def write(
     folder: Path,
-    cards: Sequence[Card],
+    shown: PageContents,
     thumbnails: Thumbnails,
+    sources: Sources,
     *,
     title: str,
-    facts: Mapping[str, Any],
     sheets: bool = False,
     progress: Callable[[int, int], None] = lambda done, all: None,
 ) -> WrittenGallery:
     """Write the folder anew. `progress` hears pictures done and their number. Raises InputError, OSError."""
     refuse_foreign(folder)
-    pictures = list(dict.fromkeys(digests(cards)))
-    sizes = thumbnails.make_all(pictures, lambda done: progress(done, len(pictures)))
-    names = {name_of(digest, width) for digest in sizes for width in (SMALL, LARGE)}
-    place(thumbnails.folder, folder / THUMBS, names)
+    wanted = list(dict.fromkeys([*digests(shown.cards), *atlas_sheets.digests(shown.atlases)]))
+    sizes = thumbnails.make_all(wanted, lambda done: progress(done, len(wanted)))
+    stages = thumbnails.make_stages(shown.stages, sources.palettes_of)
+    names = {name_of(digest, width) for digest in sizes for width in (TINY, SMALL, LARGE)}
+    place(thumbnails.folder, folder / THUMBS, names | {name_of(name, SMALL) for name in stages})
+    exact = place_files(folder / FILES, shown, sizes, sources)
     thumbnails.prune()
-    text = page(sized(cards, sizes), title=title, facts={**facts, **PLACES})
-    files.replace(folder / "index.html", text.encode(), durable=False)
-    sheet_paths = tuple(_sheets(folder / SHEETS, cards, thumbnails, sizes)) if sheets else ()
+    cards = sized(shown.cards, sizes, stages)
+    shares = Differences(thumbnails.folder / "differences.json", sources.read).all(pairs(cards))
+    facts = {**shown.facts, **PLACES, "exact": exact, "differences": shares, "atlases": list(shown.atlases)}
+    files.replace(folder / "index.html", page(cards, title=title, facts=facts).encode(), durable=False)
+    made = tuple(_sheets(folder / SHEETS, shown.cards, thumbnails, sizes)) if sheets else ()
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return WrittenGallery(folder / "index.html", len(cards), len(sizes), len(pictures) - len(sizes), total, sheet_paths)
+    lacking = len(wanted) - len(sizes)
+    return WrittenGallery(folder / "index.html", len(shown.cards), len(sizes), lacking, total, made)
 
 
-PLACES = {"small": f"{THUMBS}/*-{SMALL}.webp", "large": f"{THUMBS}/*-{LARGE}.webp"}
-"""Where the page finds pictures: `*` stands for the digest."""
+PLACES = {
+    "tiny": f"{THUMBS}/*-{TINY}.webp",
+    "small": f"{THUMBS}/*-{SMALL}.webp",
+    "large": f"{THUMBS}/*-{LARGE}.webp",
+    "whole": f"{FILES}/*",
+}
+"""Where the page finds pictures: `*` stands for the digest, under `whole` for the file's name in `exact`."""
 
 
-def sized(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]]) -> list[Card]:
+def place_files(folder: Path, shown: PageContents, sizes: Mapping[str, tuple[int, int]], sources: Sources) -> dict[str, str]:
+    """Copy what is small enough to be shown as it ships, and the sheets of the atlases; digest to file name. Raises OSError."""
+    ships = {file["digest"]: file["path"] for card in shown.cards for file in card["files"]}
+    sheets = {sheet["digest"]: sheet["path"] for atlas in shown.atlases for sheet in atlas["sheets"]}
+    limits = {**dict.fromkeys(ships, EXACT), **dict.fromkeys(sheets, EXACT_SHEET)}
+    fitting = {digest: path for digest, path in (ships | sheets).items() if _fits(digest, limits[digest], sizes, sources)}
+    exact = {digest: digest + PurePosixPath(path).suffix.lower() for digest, path in fitting.items()}
+    place_bytes(folder, {name: digest for digest, name in exact.items() if OURS(name)}, sources)
+    return exact
+
+
+def _fits(digest: str, limit: int, sizes: Mapping[str, tuple[int, int]], sources: Sources) -> bool:
+    return digest in sizes and 0 < sources.weight(digest) <= limit
+
+
+def place_bytes(folder: Path, names: Mapping[str, str], sources: Sources) -> None:
+    """Bring the files named (name to digest) into a folder, and drop those of other pictures. Raises OSError."""
+    if not names and not folder.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    here = {entry.name for entry in os.scandir(folder)}
+    for name in here - set(names):
+        if OURS(name):
+            (folder / name).unlink()
+    for name in set(names) - here:
+        data = sources.read(names[name])
+        if data is not None:
+            files.replace(folder / name, data, durable=False)
+
+
+def sized(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]], stages: Iterable[str] = ()) -> list[Card]:
     """The cards with each picture's size in pixels; a picture that cannot be shown loses its digest and is `lost`."""
-    return [{**card, "candidates": [_sized(one, sizes) for one in card["candidates"]], **_old(card, sizes)} for card in cards]
+    made = frozenset(stages)
+    return [
+        {
+            **card,
+            "candidates": [_sized(one, sizes) for one in card["candidates"]],
+            "files": [_file(each, sizes, made) for each in card["files"]],
+            **_old(card, sizes),
+        }
+        for card in cards
+    ]
+
+
+def _file(file: Card, sizes: Mapping[str, tuple[int, int]], stages: frozenset[str]) -> Card:
+    shown = file["digest"] if file["digest"] in sizes else ""
+    kept = file["stages"] if stages.issuperset(file["stages"]) else []
+    return {**file, "digest": shown, "stages": kept}
 
 
 def _sized(one: Card, sizes: Mapping[str, tuple[int, int]]) -> Card:
@@ -84,7 +154,9 @@ def _old(card: Card, sizes: Mapping[str, tuple[int, int]]) -> Card:
     old = card["before"]
     if not old:
         return {}
-    return {"before": {**old, "digest": old["digest"] if old["digest"] in sizes else "", "size": sizes.get(old["digest"])}}
+    shown = {path: digest for path, digest in old["files"].items() if digest in sizes}
+    digest = old["digest"] if old["digest"] in sizes else ""
+    return {"before": {**old, "digest": digest, "files": shown, "size": sizes.get(old["digest"])}}
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -101,19 +173,19 @@ def _is_gallery(index: Path) -> bool:
         return b'name="generator" content="qwenbuild"' in file.read(1000)
 
 
-def place(store: Path, folder: Path, names: Iterable[str]) -> None:
+def place(kept: Path, shown: Path, names: Iterable[str]) -> None:
     """Bring the kept thumbnails into the gallery's folder, as hard links where that can be; drop those of other pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    required = set(names)
-    present = {entry.name for entry in os.scandir(folder)}
-    for name in present - required:
+    shown.mkdir(parents=True, exist_ok=True)
+    wanted = set(names)
+    here = {entry.name for entry in os.scandir(shown)}
+    for name in here - wanted:
         if OURS(name):
-            (folder / name).unlink()
-    for name in required - present:
+            (shown / name).unlink()
+    for name in wanted - here:
         try:
-            os.link(store / name, folder / name)
+            os.link(kept / name, shown / name)
         except OSError:
-            shutil.copyfile(store / name, folder / name)
+            shutil.copyfile(kept / name, shown / name)
 
 
 # ---------------------------------------------------------------- sheets
@@ -136,14 +208,14 @@ def _sheets(
 
 def _by_asset(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[str, str]]]:
     """Asset to label and digest of each picture; candidates are numbered where there are several."""
-    by_asset: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for card in cards:
         several = len(card["candidates"]) > 1
         for number, one in enumerate(card["candidates"], 1):
             if one["digest"] in sizes and not one["rejected"]:
                 label = card["id"].removeprefix(card["asset"] + "/") + (f" · {number}" if several else "")
-                by_asset.setdefault(card["asset"], []).append((label, one["digest"]))
-    return by_asset
+                found.setdefault(card["asset"], []).append((label, one["digest"]))
+    return found
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The page as text: one HTML file with its style, its scripts and its data inside, and a policy that allows nothing else.
+"""The page as text: one HTML file with its styles, its scripts and its data inside, and a policy that allows nothing else.
 
 Knows no card's content: all of it travels as data and becomes text nodes, never markup.
 """
@@ -13,33 +13,46 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("page.js", "viewer.js")
-LIVE = "live.js"
+STYLES = ("page.css", "views.css", "viewer.css")
+SCRIPTS = (
+    *("base.js", "words.js", "store.js", "rows.js", "look.js", "views.js", "pairs.js"),
+    *("cards.js", "board.js", "sheets.js", "changes.js"),
+    *("stages.js", "compare.js", "facts.js", "viewer.js", "shell.js"),
+)
+"""In the order in which they run: each knows those before it."""
+FOLLOWING = ("talk.js", "follow.js")
+CHOOSING = ("choose.js", "notes.js", "live.js")
+START = ("start.js",)
 
 
-def page(cards: Sequence[Mapping[str, Any]], *, title: str, facts: Mapping[str, Any], live: bool = False) -> str:
-    """The whole page. `facts` are JSON values that its scripts read beside the cards; `live` adds the review's script."""
+def page(
+    cards: Sequence[Mapping[str, Any]], *, title: str, facts: Mapping[str, Any], live: bool = False, choosing: bool = True
+) -> str:
+    """The whole page. `facts` are JSON values that its scripts read beside the cards; `live` adds the scripts that follow what
+    a server tells, `choosing` those of the review.
+    """
     from markupsafe import Markup
 
-    style = _text("style.css")
-    scripts = [_text(name) for name in (*SCRIPTS, *((LIVE,) if live else ()))]
-    data = {**facts, "title": title, "cards": list(cards)}
+    styles = [_text(name) for name in STYLES]
+    served = (*FOLLOWING, *(CHOOSING if choosing else ())) if live else ()
+    scripts = [_text(name) for name in (*SCRIPTS, *served, *START)]
+    data = {"boards": {}, "atlases": [], **facts, "title": title, "cards": list(cards)}
     html: str = _template().render(
         title=title,
-        policy=policy(style, scripts, live=live),
-        style=Markup(style),
+        policy=policy(styles, scripts, live=live),
+        styles=[Markup(style) for style in styles],
         scripts=[Markup(script) for script in scripts],
         data=Markup(safe_json(data)),
     )
     return html
 
 
-def policy(style: str, scripts: Sequence[str], *, live: bool = False) -> str:
-    """The content security policy: this style and these scripts by their digests, pictures from beside the page."""
+def policy(styles: Sequence[str], scripts: Sequence[str], *, live: bool = False) -> str:
+    """The content security policy: these styles and scripts by their digests, pictures from beside the page."""
     directives = {
         "default-src": "'none'",
         "img-src": "'self'" if live else "'self' file:",
-        "style-src": _hash(style),
+        "style-src": " ".join(map(_hash, styles)),
         "script-src": " ".join(map(_hash, scripts)),
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -61,7 +74,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return (files("qwenbuild.gallery") / name).read_text(encoding="utf-8")
+    return (files("qwenbuild.gallery") / "web" / name).read_text(encoding="utf-8")
 
 
 @cache

@@ -48,6 +48,11 @@ def lock_at(lock_path: Path, revision: str) -> Before:
     return Before(revision, commit, lockfile.parse(raw, Path(f"{revision}:{lock_path.name}")))
 
 
+def lock_in(path: Path, name: str) -> Before:
+    """What a lockfile says, as something to compare with. Raises InputError when it cannot be read."""
+    return Before(name, "", lockfile.read(path).entries)
+
+
 def file_at(folder: Path, commit: str, path: str, digest: str) -> bytes | None:
     """The bytes of a file (relative to `folder`) at a commit, where they are those of `digest`."""
     data = _git(folder, "show", f"{commit}:./{path}")
@@ -58,6 +63,6 @@ def _git(folder: Path, *words: str) -> bytes | None:
     """What git printed, None when it failed or is not there."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):  # a NUL in a name is a ValueError
         return None
     return done.stdout if done.returncode == 0 else None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qwenbuild.images.integrity import Checked, NotWhole, check
 from qwenbuild.images.structure import extension_of, media_type_of, reference_type, sniff
+from qwenbuild.images.integrity import Checked, NotWhole, check
 
 if TYPE_CHECKING:
     from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
     from qwenbuild.images.plugin_steps import PictureCheck, PipelineStep, PluginFailed, step_of
-    from qwenbuild.images.sheets import contact_sheet, difference, thumbnail
+    from qwenbuild.images.sheets import contact_sheet, difference, differing, stages, thumbnail
     from qwenbuild.images.sizes import SizeFault, final_size
     from qwenbuild.images.steps import normalise, step_schemas
 
@@ -35,6 +35,7 @@ _LATER = {
     "convert": "pipeline",
     "derive": "pipeline",
     "difference": "sheets",
+    "differing": "sheets",
     "final_size": "sizes",
     "find_marks": "marks",
     "judge": "measures",
@@ -44,6 +45,7 @@ _LATER = {
     "placeholder_png": "placeholder",
     "read_palette": "palettes",
     "signed": "marks",
+    "stages": "sheets",
     "step_of": "plugin_steps",
     "step_schemas": "steps",
     "thumbnail": "sheets",
@@ -66,6 +68,7 @@ __all__ = [
     "convert",
     "derive",
     "difference",
+    "differing",
     "extension_of",
     "final_size",
     "find_marks",
@@ -80,6 +83,7 @@ __all__ = [
     "reference_type",
     "signed",
     "sniff",
+    "stages",
     "step_of",
     "step_schemas",
     "thumbnail",

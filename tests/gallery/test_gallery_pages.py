@@ -72,7 +72,7 @@ def committed(project: Project, *paths: str) -> None:
 
 def test_the_folder_holds_a_page_and_thumbnails_and_refers_to_nothing_else(heroes: Project) -> None:
     folder, data = written(heroes)
-    assert sorted(path.name for path in folder.iterdir()) == ["index.html", "thumbs"]
+    assert sorted(path.name for path in folder.iterdir()) == ["files", "index.html", "thumbs"]
     pictures = {one["digest"] for card in data["cards"] for one in card["candidates"]}
     assert len(pictures) == 21
     assert {path.name[:64] for path in (folder / "thumbs").iterdir()} == pictures
@@ -84,13 +84,13 @@ def test_the_folder_holds_a_page_and_thumbnails_and_refers_to_nothing_else(heroe
 def test_thumbnails_are_made_once_and_dropped_when_no_card_shows_them(heroes: Project) -> None:
     folder, _ = written(heroes)
     kept = heroes.folder / ".qwenbuild" / "thumbnails"
-    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.webp")}
     heroes.edit("bard]", "monk]")
     heroes.build()
     written(heroes)
     assert {name: (kept / name).stat().st_mtime_ns for name in before} == before
-    assert len(list((folder / "thumbs").iterdir())) == 2 * 21
-    assert len(list(kept.iterdir())) == 2 * 24
+    assert len(list((folder / "thumbs").iterdir())) == 3 * 21
+    assert len(list(kept.iterdir())) == 3 * 24 + 1
 
 
 def test_a_thumbnail_that_nothing_showed_for_a_month_goes_and_one_that_is_shown_stays(heroes: Project) -> None:
@@ -106,8 +106,8 @@ def test_a_thumbnail_that_nothing_showed_for_a_month_goes_and_one_that_is_shown_
     heroes.build()
     written(heroes)
     after = {path.name for path in kept.iterdir()}
-    assert len(before - after) == 2 * 3
-    assert len(after) == 2 * 21 + 1
+    assert len(before - after) == 3 * 3
+    assert len(after) == 3 * 21 + 2
     assert all(path.stat().st_mtime for path in kept.iterdir() if path != foreign)
 
 
@@ -272,7 +272,7 @@ def test_hostile_texts_come_back_as_they_were_and_make_no_element() -> None:
     cards = [{"id": text, "prompt": text, "note": text} for text in HOSTILE]
     parsed = Parsed(page(cards, title=HOSTILE[0], facts={"against": HOSTILE[1]}))
     assert parsed.tags() == plain
-    assert json.loads(parsed.data) == {"cards": cards, "title": HOSTILE[0], "against": HOSTILE[1]}
+    assert json.loads(parsed.data) == {"cards": cards, "title": HOSTILE[0], "against": HOSTILE[1], "boards": {}, "atlases": []}
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -1,4 +1,4 @@
-"""`qwenbuild gallery`: all pictures on one static page.
+"""`qwenbuild gallery`: everything that ships, on one static page, or on one that fills while a build runs.
 
 Does not know how the page is made.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import click
 
-from qwenbuild.cli import console
 from qwenbuild.cli import options as opt
+from qwenbuild.cli import console, served
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later
@@ -24,22 +24,29 @@ with later:
 @click.command("gallery", cls=Verb)
 @opt.select_argument
 @click.option("--output", metavar="DIR", help="The page's folder, instead of .qwenbuild/gallery.")
-@click.option("--against", metavar="REV", help="Show before and after against the lockfile of a git revision.")
+@click.option("--against", metavar="REV", help="Only what changed since a git revision, or since a lockfile, before and after.")
 @click.option("--contact-sheet", "sheets", is_flag=True, help="Also a labelled PNG for each asset, in DIR/sheets.")
+@click.option("--live", is_flag=True, help="Serve the page on this machine; it fills while a build runs. Until Ctrl-C.")
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
-def command(select: tuple[str, ...], output: str | None, against: str | None, sheets: bool, opens: bool) -> int:
-    """Write one folder with all pictures on one page: candidates, prompts, seeds, prices, and before and after.
+def command(select: tuple[str, ...], output: str | None, against: str | None, sheets: bool, live: bool, opens: bool) -> int:
+    """Write one folder with one page: the files that ship, a board of each asset's axes, atlases, candidates, before and after.
 
     It needs no server, refers to nothing outside its folder, and can be sent to somebody as it is. Nothing is paid.
+    With --live nothing is written: the page is served and only looks, and needs `pip install 'qwenbuild[server]'`.
 
     \b
     Examples:
       qwenbuild gallery --open
       qwenbuild gallery --against main 'heroes/*'
+      qwenbuild gallery --live --open
       qwenbuild gallery --contact-sheet --output press
     """
+    if live:
+        if output or sheets:
+            raise click.UsageError("--live writes no folder: leave --output and --contact-sheet out.")
+        return served.serve(opt.walk(select=select), 0, against or "", opens=opens, choosing=False)
     folder = current().folder / output if output else None
-    written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, told=_progress())
+    written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, progress=_progress())
     console.notices(written.notices)
     made = written.made
     counts = f"{words.count(made.cards, 'entry', 'entries')}, {words.count(made.pictures, 'picture')}"

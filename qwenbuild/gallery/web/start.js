@@ -1,0 +1,3 @@
+// The last script: everything is there, so begin.
+"use strict";
+gallery.start();

@@ -21,13 +21,13 @@ def serve(options: Options, port: int, against: str, *, opens: bool, choosing: b
     """Serve until Ctrl-C; the address goes to stdout. Raises InputError, a usage error when the port is taken."""
     review = _server()
 
-    def told(served: ServedReview) -> None:
+    def on_ready(served: ServedReview) -> None:
         console.result([served.url])
         if opens:
             click.launch(served.url)
 
     try:
-        code: int = review(options, port, told, against=against, choosing=choosing)
+        code: int = review(options, port, on_ready, against=against, choosing=choosing)
     except OSError as error:
         raise click.UsageError(f"cannot serve on port {port}: {error.strerror or error}") from error
     return code

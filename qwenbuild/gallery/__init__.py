@@ -4,11 +4,11 @@ Knows no manifest, no network and no server; the review shows the same page and 
 """
 
 from qwenbuild.gallery.cards import CardFacts, cards
+from qwenbuild.gallery.folder import PageContents, WrittenGallery, write
 from qwenbuild.gallery.page import page
 from qwenbuild.gallery.revision import Before, lock_at
 from qwenbuild.gallery.sources import FileRecipe, Sources
 from qwenbuild.gallery.thumbs import LARGE, SMALL, TINY, Thumbnails
-from qwenbuild.gallery.folder import PageContents, WrittenGallery, write
 
 __all__ = [
     "LARGE",

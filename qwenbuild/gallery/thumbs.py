@@ -59,7 +59,9 @@ class Thumbnails:
         """Where the thumbnail is, or will be."""
         return self.folder / name_of(digest, width)
 
-    def make_all(self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None) -> dict[str, tuple[int, int]]:
+    def make_all(
+        self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None
+    ) -> dict[str, tuple[int, int]]:
         """Make every width for all; the size in pixels of each picture that could be shown. `progress` hears how many are done."""
         wanted = list(dict.fromkeys(digests))
         sizes: dict[str, tuple[int, int]] = {}

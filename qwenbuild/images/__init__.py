@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qwenbuild.images.structure import extension_of, media_type_of, reference_type, sniff
 from qwenbuild.images.integrity import Checked, NotWhole, check
+from qwenbuild.images.structure import extension_of, media_type_of, reference_type, sniff
 
 if TYPE_CHECKING:
     from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks

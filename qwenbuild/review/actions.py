@@ -5,8 +5,8 @@ Knows no page and no request: words in, words out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from qwenbuild.errors import InputError
 from qwenbuild.project.options import Options
@@ -16,12 +16,13 @@ from qwenbuild.verbs.choices import Choice
 
 @dataclass(frozen=True, slots=True)
 class ReviewRequest:
-    """One request: the verb, the entries, the candidate from 1 (0: none), and a note's text."""
+    """One request: the verb, the entries, the candidate from 1 (0: none) or one for each entry, and a note's text."""
 
     verb: str
     ids: tuple[str, ...]
     number: int = 0
     text: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def carry_out(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
@@ -44,11 +45,14 @@ def _pick(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
 
 
 def _reject(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
-    return choices.reject(options, [_one(request)], _numbers(request))
+    return choices.reject(options, request.ids, _numbers(request), of=request.numbers)
 
 
 def _admit(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
-    return choices.reject(options, [_one(request)], _numbers(request), undo=True)
+    """Never more than was named: a page that takes one rejection back does not know of the others."""
+    if not request.number and set(request.ids) - set(request.numbers):
+        raise InputError("admit takes the number of a candidate for each entry", code="usage")
+    return choices.reject(options, request.ids, _numbers(request), undo=True, of=request.numbers)
 
 
 def _numbers(request: ReviewRequest) -> Sequence[int]:
@@ -61,12 +65,14 @@ def _note(options: Options, request: ReviewRequest) -> tuple[Choice, ...]:
 
 VERBS: dict[str, Callable[[Options, ReviewRequest], tuple[Choice, ...]]] = {
     "pick": _pick,
-    "unpick": lambda options, asked: choices.unpick(options, asked.ids),
-    "approve": lambda options, asked: choices.approve(options, asked.ids),
-    "release": lambda options, asked: choices.release(options, asked.ids),
+    "unpick": lambda options, request: choices.unpick(options, request.ids),
+    "approve": lambda options, request: choices.approve(options, request.ids),
+    "release": lambda options, request: choices.release(options, request.ids),
     "reject": _reject,
     "admit": _admit,
-    "reroll": lambda options, asked: (choices.reroll(options, _one(asked)),),
+    "reroll": lambda options, request: choices.reroll_all(options, request.ids),
     "note": _note,
 }
 """Every verb of the page; `admit` takes a rejection back."""
+FILES_FOLLOW = frozenset({"pick", "unpick", "reject", "admit", "release"})
+"""Verbs after which another picture may be in use, so that files are to be made from it."""

@@ -18,17 +18,24 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from qwenbuild.errors import QwenbuildError
-from qwenbuild.gallery import SMALL, page
+from qwenbuild.gallery import SMALL, TINY, page
 from qwenbuild.images import sniff
 from qwenbuild.review.actions import ReviewRequest
 from qwenbuild.review.session import Session, SessionBusy, Stale
 
 BODY_BYTES_MAX = 1_000_000
 """Bytes of a request: the stamps of 10,000 entries."""
+REVISION_CHARS_MAX = 200
+"""Characters of a git revision's name."""
 HEARTBEAT_S = 15.0
 """Seconds between two signs of life on a quiet stream."""
-PLACES = {"small": f"/thumbs/*-{SMALL}.webp", "large": "/pictures/*"}
-_THUMB = re.compile(rf"([0-9a-f]{{64}})-{SMALL}\.webp").fullmatch
+PLACES = {
+    "tiny": f"/thumbs/*-{TINY}.webp",
+    "small": f"/thumbs/*-{SMALL}.webp",
+    "large": "/pictures/*",
+    "whole": "/pictures/*",
+}
+_THUMB = re.compile(rf"([0-9a-f]{{64}})-({TINY}|{SMALL})\.webp").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
@@ -36,19 +43,19 @@ class BadRequest(Exception):
     """A request that this page would not send."""
 
 
-def make_app(session: Session) -> Starlette:
-    """The application for one session; to be wrapped in the guard."""
+def make_app(session: Session, *, choosing: bool = True) -> Starlette:
+    """The application for one session; to be wrapped in the guard. Without `choosing` nothing on it writes or builds."""
+    chosen = [Route(path, _bound(answer, session), methods=["POST"]) for path, answer in _POSTS.items() if choosing]
     return Starlette(
         routes=[
-            Route("/", _bound(_index, session)),
+            Route("/", _bound(_index if choosing else _look, session)),
             Route("/favicon.ico", _icon),
             Route("/cards", _bound(_cards, session)),
             Route("/events", _bound(_events, session)),
             Route("/thumbs/{name}", _bound(_thumb, session)),
             Route("/pictures/{digest}", _bound(_picture, session)),
-            Route("/choose", _bound(_choose, session), methods=["POST"]),
-            Route("/price", _bound(_price, session), methods=["POST"]),
-            Route("/build", _bound(_build, session), methods=["POST"]),
+            Route("/differences/{one}/{other}", _bound(_difference, session)),
+            *chosen,
         ],
     )
 
@@ -82,10 +89,18 @@ def _words(error: Exception) -> str:
 
 
 async def _index(session: Session, request: Request) -> Response:
+    return await _page(session, choosing=True)
+
+
+async def _look(session: Session, request: Request) -> Response:
+    return await _page(session, choosing=False)
+
+
+async def _page(session: Session, *, choosing: bool) -> Response:
     state = session.state()
     cards = state.pop("cards")
-    facts = {**state, **PLACES, "live": True, "against": ""}
-    text = await run_in_threadpool(page, cards, title=session.title, facts=facts, live=True)
+    facts = {**state, **PLACES, "live": True}
+    text = await run_in_threadpool(page, cards, title=session.title, facts=facts, live=True, choosing=choosing)
     return HTMLResponse(text, headers={"content-security-policy": "frame-ancestors 'none'"})
 
 
@@ -100,7 +115,7 @@ async def _cards(session: Session, request: Request) -> Response:
 
 async def _thumb(session: Session, request: Request) -> Response:
     match = _THUMB(request.path_params["name"])
-    path = await run_in_threadpool(session.thumbnail, match[1]) if match else None
+    path = await run_in_threadpool(session.thumbnail, match[1], int(match[2])) if match else None
     return _missing() if path is None else FileResponse(path, media_type="image/webp")
 
 
@@ -108,6 +123,12 @@ async def _picture(session: Session, request: Request) -> Response:
     match = _DIGEST(request.path_params["digest"])
     data = await run_in_threadpool(session.picture, match[0]) if match else None
     return _missing() if data is None else Response(data, media_type=sniff(data) or "application/octet-stream")
+
+
+async def _difference(session: Session, request: Request) -> Response:
+    one, other = (_DIGEST(request.path_params[name]) for name in ("one", "other"))
+    share = await run_in_threadpool(session.difference, (one[0], other[0])) if one and other else None
+    return _missing() if share is None else JSONResponse({"share": share})
 
 
 def _missing() -> Response:
@@ -151,27 +172,48 @@ def _event(message: Mapping[str, Any]) -> str:
 
 
 async def _choose(session: Session, request: Request) -> Response:
-    body = await _said(request)
+    body = await _body(request)
     stamps, number = _object(body, "entries"), body.get("number", 0)
-    verb, text = body.get("verb"), body.get("text", "")
+    verb, text, numbers = body.get("verb"), body.get("text", ""), body.get("numbers", {})
     if not isinstance(verb, str) or not isinstance(text, str) or type(number) is not int:
         raise BadRequest("expected verb, entries, number, text")
-    choice = ReviewRequest(verb, tuple(stamps), number, text)
+    if not isinstance(numbers, dict) or not all(type(each) is int for each in numbers.values()) or set(numbers) - set(stamps):
+        raise BadRequest("expected numbers, an object of whole numbers by entry")
+    choice = ReviewRequest(verb, tuple(stamps), number, text, numbers)
     return JSONResponse(await run_in_threadpool(session.choose, choice, stamps))
 
 
 async def _price(session: Session, request: Request) -> Response:
-    ids = _ids(await _said(request))
-    return JSONResponse(await run_in_threadpool(session.price, ids))
+    body = await _body(request)
+    ids, reroll = _ids(body), body.get("reroll", False)
+    if type(reroll) is not bool or (reroll and not ids):
+        raise BadRequest("expected reroll, true or false, and for which entries")
+    return JSONResponse(await run_in_threadpool(lambda: session.price(ids, reroll=reroll)))
+
+
+async def _compare(session: Session, request: Request) -> Response:
+    against = (await _body(request)).get("against")
+    if not isinstance(against, str) or len(against) > REVISION_CHARS_MAX:
+        raise BadRequest("expected against, a revision")
+    await run_in_threadpool(session.compare, against)
+    return JSONResponse({"against": against})
 
 
 async def _build(session: Session, request: Request) -> Response:
-    body = await _said(request)
+    body = await _body(request)
     session.start_build(_ids(body), {"cost": body.get("cost"), "unknown": body.get("unknown")})
     return JSONResponse({"building": True}, 202)
 
 
-async def _said(request: Request) -> dict[str, Any]:
+_POSTS: Mapping[str, Callable[[Session, Request], Any]] = {
+    "/choose": _choose,
+    "/price": _price,
+    "/build": _build,
+    "/compare": _compare,
+}
+
+
+async def _body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent. Raises Bad."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise BadRequest("expected application/json")
@@ -190,14 +232,14 @@ async def _said(request: Request) -> dict[str, Any]:
 
 
 def _object(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    value = body.get(name)
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+    found = body.get(name)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise BadRequest(f"expected {name}, an object of texts")
-    return value
+    return found
 
 
 def _ids(body: Mapping[str, Any]) -> tuple[str, ...]:
-    ids = body.get("ids")
-    if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+    found = body.get("ids")
+    if not isinstance(found, list) or not all(isinstance(id, str) for id in found):
         raise BadRequest("expected ids, a list of texts")
-    return tuple(ids)
+    return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,14 +47,16 @@ class ServedReview:
         return f"{self.origin}/?token={self.token}"
 
 
-def review(options: Options, port: int, on_ready: Callable[[ServedReview], None]) -> int:
+def review(
+    options: Options, port: int, on_ready: Callable[[ServedReview], None], *, against: str = "", choosing: bool = True
+) -> int:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once it listens. A build that runs is waited for.
 
-    Raises InputError, CacheError before it serves; OSError when the port is taken.
+    Without `choosing` the page only looks. Raises InputError, CacheError before it serves; OSError when the port is taken.
     """
-    session = Session(options)
+    session = Session(options, against)
     with _bound(port) as listening, _watching(session):
-        served, server = _server(session, listening)
+        served, server = _server(session, listening, choosing=choosing)
         on_ready(served)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
@@ -62,11 +65,11 @@ def review(options: Options, port: int, on_ready: Callable[[ServedReview], None]
 
 
 @contextmanager
-def serve(options: Options, port: int = 0) -> Iterator[ServedReview]:
+def serve(options: Options, port: int = 0, *, against: str = "", choosing: bool = True) -> Iterator[ServedReview]:
     """Serve in a thread for as long as the block runs."""
-    session = Session(options)
+    session = Session(options, against)
     with _bound(port) as listening, _watching(session):
-        served, server = _server(session, listening)
+        served, server = _server(session, listening, choosing=choosing)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="review")
         thread.start()
         try:
@@ -95,10 +98,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _server(session: Session, listening: socket.socket) -> tuple[ServedReview, Server]:
+def _server(session: Session, listening: socket.socket, *, choosing: bool) -> tuple[ServedReview, Server]:
     served = ServedReview(session, listening.getsockname()[1], secrets.token_urlsafe(24))
     config = uvicorn.Config(
-        RequestGuard(make_app(session), served.token, served.port),
+        RequestGuard(make_app(session, choosing=choosing), served.token, served.port),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -124,12 +127,13 @@ def _watching(session: Session) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
-        before = _signature(session.watched())
-        while not ended.wait(LOOK_INTERVAL_S):
-            now = _signature(session.watched())
+        before, pause = _signature(session.watched()), LOOK_INTERVAL_S
+        while not ended.wait(pause):
+            now, pause = _signature(session.watched()), LOOK_INTERVAL_S
             if now != before:
-                before = now
+                before, began = now, time.monotonic()
                 look_again(session)
+                pause = max(LOOK_INTERVAL_S, 2 * (time.monotonic() - began))
 
     thread = threading.Thread(target=watch, name="watch", daemon=True)
     thread.start()
@@ -154,7 +158,7 @@ def _signature(paths: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        found = path.stat()
     except OSError:
         return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
+    return (found.st_mtime_ns, found.st_size)

@@ -116,10 +116,18 @@ def _released(step: Step) -> Choice:
     return Choice(step.id, "released; the next build makes what the manifest wants", price=step.keyed.price)
 
 
-def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (), *, undo: bool = False) -> tuple[Choice, ...]:
+def reject(
+    options: Options,
+    select: Sequence[str],
+    numbers: Sequence[int] = (),
+    *,
+    undo: bool = False,
+    of: Mapping[str, int] | None = None,
+) -> tuple[Choice, ...]:
     """Hide candidates for good: those of one entry by number, else the picture in use of each. `undo` takes it back.
 
-    Raises InputError for an approved entry, a candidate that is not there, or numbers with several entries.
+    `of` names one candidate for each of several entries. Raises InputError for an approved entry, a candidate that is not
+    there, or numbers with several entries.
     """
     if not select:
         raise problem("usage", "say which entry", "qwenbuild reject ENTRY [N]")
@@ -127,7 +135,8 @@ def reject(options: Options, select: Sequence[str], numbers: Sequence[int] = (),
     steps = chosen_steps(planned)
     if numbers and len(steps) != 1:
         raise problem("usage", f"candidate numbers go with one entry; {len(steps)} are selected")
-    wanted = {step.id: _numbered(step, numbers) for step in steps}
+    each = of or {}
+    wanted = {step.id: _numbered(step, [each[step.id]] if step.id in each else numbers) for step in steps}
     if not undo:
         for step in steps:
             refuse_approved(step)
@@ -165,16 +174,38 @@ def _rejected(planned: Planned, step: Step, new: LockEntry, *, undo: bool) -> Ch
 def reroll(options: Options, entry: str) -> Choice:
     """Add a candidate with a fresh seed; the next build makes it, and pays `price`. Raises InputError before a first build."""
     planned, step = one(options, entry)
-    refuse_approved(step)
+    return _rerolled(planned, [step])[0]
+
+
+def reroll_all(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
+    """The same for each entry selected; for none of them when one cannot be rerolled. Raises InputError."""
+    planned = planned_of(options, select)
+    return _rerolled(planned, chosen_steps(planned))
+
+
+def _rerolled(planned: Planned, steps: Sequence[Step]) -> tuple[Choice, ...]:
+    for step in steps:
+        refuse_approved(step)
+        refuse_unrollable(planned, step)
+    seeds = {step.id: records.fresh_seed([plan.candidate for plan in step.candidates]) for step in steps}
+    write(planned, {step.id: partial(_seeded, seeds[step.id]) for step in steps})
+    said = "candidate {} is added (seed {}); the next build makes it"
+    return tuple(
+        Choice(step.id, said.format(len(step.candidates) + 1, seeds[step.id]), price=step.keyed.price) for step in steps
+    )
+
+
+def refuse_unrollable(planned: Planned, step: Step) -> None:
+    """Raises InputError for an entry of which nothing is made as the manifest wants it."""
     record = record_of(planned, step)
     keys = {plan.candidate.key for plan in step.candidates}
     if keys.isdisjoint({record.key, *record.candidates, *record.accepted}):
         message = f"{step.id} is not made yet as the manifest wants it now"
         raise problem("not-made", message, "`qwenbuild build` makes it; `variants: 2` in the manifest makes two at once")
-    seed = records.fresh_seed([plan.candidate for plan in step.candidates])
-    write(planned, {step.id: lambda old: replace(old, seeds=(*(s for s in old.seeds if s != seed), seed))})
-    words = f"candidate {len(step.candidates) + 1} is added (seed {seed}); the next build makes it"
-    return Choice(step.id, words, price=step.keyed.price)
+
+
+def _seeded(seed: int, old: LockEntry) -> LockEntry:
+    return replace(old, seeds=(*(each for each in old.seeds if each != seed), seed))
 
 
 # ---------------------------------------------------------------- what they share

@@ -28,8 +28,8 @@ from qwenbuild.gallery import (
     write,
 )
 from qwenbuild.gallery.cards import Card
-from qwenbuild.gallery.standins import stand_in
 from qwenbuild.gallery.folder import refuse_foreign
+from qwenbuild.gallery.standins import stand_in
 from qwenbuild.images import media_type_of, structure
 from qwenbuild.model import OutputPlan, Step
 from qwenbuild.plan.files import implied_steps

@@ -16,24 +16,33 @@ from qwenbuild.verbs import choices, notes
 from tests.walking import Project
 
 pytestmark = pytest.mark.browser
+BOARD = """\
+version: 1
+defaults: {params: {size: "64*64"}}
+assets:
+  gems:
+    prompt: "A {{ kind }} {{ cut }} gem"
+    matrix: {cut: [round, square], kind: [red, green, blue]}
+    id: "gems/{{ kind }}-{{ cut }}"
+"""
 ICONS = "shield potion scroll key lantern boots ring helmet bow axe map compass"
 
 
 @pytest.fixture
-def served(heroes: Project) -> Iterator[review.Served]:
+def served(heroes: Project) -> Iterator[review.ServedReview]:
     with review.serve(heroes.options()) as made:
         yield made
 
 
 @pytest.fixture
-def desk(served: review.Served, tab: Tab) -> Tab:
+def desk(served: review.ServedReview, tab: Tab) -> Tab:
     """A tab that has opened the address."""
     tab.page.goto(served.url)
     return tab
 
 
 @pytest.fixture
-def second(chromium: Any, served: review.Served) -> Iterator[Tab]:
+def second(chromium: Any, served: review.ServedReview) -> Iterator[Tab]:
     """Another window of another person."""
     with Tab.opened(chromium) as made:
         made.page.goto(served.url)
@@ -49,23 +58,49 @@ def said(tab: Tab, words: str) -> None:
     tab.until(f"document.getElementById('said').textContent.includes({json.dumps(words)})")
 
 
-def test_the_address_keeps_no_token_and_nothing_else_is_asked(desk: Tab, served: review.Served) -> None:
+def test_the_address_keeps_no_token_and_nothing_else_is_asked(desk: Tab, served: review.ServedReview) -> None:
     assert desk.page.url == served.origin + "/"
     assert all(address.startswith(served.origin) for address in desk.asked)
 
 
-def test_the_keyboard_picks_and_the_lockfile_says_so_after_a_reload(desk: Tab, heroes: Project, shots: Path) -> None:
+def test_the_keyboard_picks_and_the_next_undecided_entry_comes(desk: Tab, heroes: Project, shots: Path) -> None:
+    assert desk.text("#left") == "15 of 15 left"
     desk.press("ArrowDown", "Enter", "2", "Enter")
+    assert desk.opened_entry() == "heroes/witch"
     said(desk, "heroes/knight: candidate 2 is picked")
+    desk.until("document.getElementById('left').textContent === '14 of 15 left'")
     key = desk.page.evaluate("gallery.card('heroes/knight').candidates[1].key")
     assert locked(heroes, "heroes/knight")["picked"] == key
     desk.shot(shots, "review-viewer")
     desk.shot(shots, "review-viewer", 390)
     desk.page.reload()
     desk.until("gallery.card('heroes/knight').marks.includes('picked')")
-    desk.press("Enter")
-    said(desk, "no longer picked")
-    assert "picked" not in locked(heroes, "heroes/knight")
+
+
+def test_the_file_of_a_pick_is_made_at_once(desk: Tab, heroes: Project) -> None:
+    before = (heroes.out / "heroes" / "knight.png").read_bytes()
+    desk.press("ArrowDown", "Enter", "2", "Enter")
+    desk.until("gallery.card('heroes/knight').files[0].digest === gallery.card('heroes/knight').candidates[1].digest")
+    assert (heroes.out / "heroes" / "knight.png").read_bytes() != before
+    assert heroes.verdicts()["heroes/knight"] == "fresh"
+
+
+def test_choices_are_undone_one_after_the_other(desk: Tab, heroes: Project) -> None:
+    before = heroes.lock.read_bytes()
+    desk.press("ArrowDown", "Enter", "2", "Enter", "x", "Escape", "a")
+    said(desk, "approved")
+    desk.press("u", "u", "u")
+    said(desk, "Undone: pick of heroes/knight")
+    assert heroes.lock.read_bytes() == before
+    desk.press("u")
+    said(desk, "nothing to undo")
+
+
+def test_every_entry_is_decided_with_one_key_each(desk: Tab, heroes: Project) -> None:
+    desk.press("ArrowDown", "Enter", *["a"] * 15)
+    desk.until("document.getElementById('left').textContent === '0 of 15 left'")
+    desk.until("gallery.cards.every((card) => card.marks.includes('approved'))", 30)
+    assert all(record["approved"] for record in json.loads(heroes.lock.read_bytes())["entries"].values())
 
 
 def test_twelve_are_approved_at_once_and_stay_so(desk: Tab, heroes: Project, shots: Path) -> None:
@@ -86,23 +121,47 @@ def test_twelve_are_approved_at_once_and_stay_so(desk: Tab, heroes: Project, sho
     assert desk.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_approving_in_the_grid_goes_on_with_the_next(desk: Tab, heroes: Project) -> None:
+def test_quick_keys_lose_no_choice(desk: Tab, heroes: Project) -> None:
     desk.page.fill("#search", "asset:icons")
     desk.page.focus("[aria-label='icons/sword']")
-    desk.press("a")
-    said(desk, "icons/sword: approved")
-    desk.until("gallery.current()?.id === 'icons/sword'")
-    desk.press("ArrowRight", "a")
-    said(desk, "icons/shield: approved")
-    assert locked(heroes, "icons/shield")["approved"]
-
-
-def test_quick_keys_lose_no_choice(desk: Tab, heroes: Project) -> None:
-    desk.page.focus("[aria-label='icons/sword']")
-    desk.press("a", "ArrowRight", "a", "ArrowRight", "a")
+    desk.press("a", "a", "a")
     said(desk, "icons/potion: approved")
     for id in ("icons/sword", "icons/shield", "icons/potion"):
         assert locked(heroes, id)["approved"]
+    desk.until("gallery.current()?.id === 'icons/scroll'")
+
+
+def test_a_row_and_a_column_of_the_board_are_approved_rejected_and_rerolled_with_one_key(
+    tab: Tab, walked: Project, shots: Path
+) -> None:
+    walked.manifest(BOARD)
+    walked.build()
+    with review.serve(walked.options()) as served:
+        tab.page.goto(served.url)
+        tab.press("l", "ArrowDown", "ArrowLeft", "a")
+        said(tab, "3 entries: approve is done")
+        assert all(locked(walked, f"gems/{cut}-round")["approved"] for cut in ("red", "green", "blue"))
+        tab.press("ArrowDown", "ArrowRight", "ArrowUp", "ArrowUp", "x")  # a column's head; one of its two is approved
+        said(tab, "gems/red-square: rejected")
+        tab.press("ArrowDown", "ArrowDown", "ArrowLeft", "r")
+        tab.until("document.getElementById('confirm').open")
+        assert "Make 3 pictures for nothing?" in tab.text("#confirm")
+        before = walked.lock.read_bytes()
+        tab.press("Escape")
+        assert walked.lock.read_bytes() == before
+        tab.press("r")
+        tab.until("document.getElementById('confirm').open")
+        tab.press("Enter")
+        tab.until("gallery.cards.filter((card) => card.candidates.length === 2 && card.candidates[1].digest).length === 3")
+        tab.shot(shots, "review-board")
+
+
+def test_a_board_fills_while_a_build_runs(desk: Tab, heroes: Project) -> None:
+    heroes.edit("kind: [knight, witch, bard]", "kind: [knight, witch, bard, monk]")
+    desk.press("l")
+    desk.until("document.querySelector('#board button.cell.absent')")
+    heroes.build()
+    desk.until("!document.querySelector('#board button.cell.absent')")
 
 
 def test_tabs_agree_without_a_reload(desk: Tab, second: Tab) -> None:
@@ -112,7 +171,9 @@ def test_tabs_agree_without_a_reload(desk: Tab, second: Tab) -> None:
     assert second.page.evaluate("gallery.card('heroes/witch').used") == 2
 
 
-def test_a_stale_tab_shows_the_newer_state_instead_of_overwriting(tab: Tab, served: review.Served, heroes: Project) -> None:
+def test_a_stale_tab_shows_the_newer_state_instead_of_overwriting(
+    tab: Tab, served: review.ServedReview, heroes: Project
+) -> None:
     """A tab that hears nothing of what others do: its stream of events ended before it began."""
     tab.page.route("**/events", lambda route: route.fulfill(status=204))
     tab.page.goto(served.url)
@@ -143,7 +204,11 @@ def test_rejecting_is_shown_and_can_be_taken_back(desk: Tab, heroes: Project) ->
     desk.press("1", "x")
     said(desk, "heroes/knight: rejected; candidate 2 is used instead")
     assert desk.page.locator("#viewer figure.rejected").count() == 1
-    desk.press("1", "x")
+    assert desk.opened_entry() == "heroes/knight"
+    assert desk.page.locator("#viewer .actions .yes").inner_text() == "Pick 2"
+    desk.press("1")
+    assert not desk.page.locator("#viewer .actions .yes", has_text="Pick").count()
+    desk.press("x")
     said(desk, "no longer rejected")
     assert "rejected" not in locked(heroes, "heroes/knight")
 
@@ -187,6 +252,7 @@ def test_a_typed_note_survives_what_is_drawn_anew_around_it(desk: Tab, heroes: P
     desk.page.keyboard.type("taller")
     desk.page.set_viewport_size({"width": 900, "height": 700})
     desk.until("document.querySelector('#viewer textarea').value === 'taller'")
+    desk.press("Escape")
     desk.until("gallery.card('heroes/knight').note === 'taller'")
     assert locked(heroes, "heroes/knight")["note"] == "taller"
 
@@ -237,8 +303,46 @@ def test_a_build_from_outside_arrives_by_itself(desk: Tab, heroes: Project) -> N
     assert desk.visible()[-12:] == [f"icons/{name}" for name in ICONS.split()]
 
 
+def test_a_new_assets_section_appears_where_the_manifest_has_it(desk: Tab, heroes: Project) -> None:
+    heroes.edit("  icons:", "  banners: {prompt: a banner}\n  icons:")
+    headings = "[...document.querySelectorAll('#cards h2')].map((node) => node.firstChild.textContent)"
+    desk.until(f"JSON.stringify({headings}) === JSON.stringify(['heroes', 'banners', 'icons'])")
+
+
+def test_a_note_that_is_too_long_says_by_how_much_and_can_be_shortened(desk: Tab, heroes: Project) -> None:
+    desk.page.click("[aria-label='icons/key']")
+    desk.press("n")
+    desk.page.fill("#viewer textarea", "x" * 4010)
+    assert "10 characters too many" in desk.text("#viewer .actions")
+    desk.press("Escape")
+    said(desk, "4,000 is the most")
+    desk.complained("422")
+    desk.page.fill("#viewer textarea", "x" * 4000)
+    desk.page.click("text=Keep this note")
+    desk.until("gallery.card('icons/key').note.length === 4000")
+
+
+def test_a_message_covers_nothing(desk: Tab) -> None:
+    covers = "getComputedStyle(document.getElementById('said')).position"
+    desk.press("u")
+    said(desk, "nothing to undo")
+    assert desk.page.evaluate(covers) == "static"
+    desk.press("ArrowDown", "Enter", "u")
+    assert desk.page.evaluate("document.getElementById('viewer').contains(document.getElementById('said'))")
+    assert desk.page.evaluate(covers) == "static"
+
+
+def test_a_page_that_only_looks_follows_a_build_and_has_no_way_to_choose(tab: Tab, heroes: Project) -> None:
+    with review.serve(heroes.options(), choosing=False) as served:
+        tab.page.goto(served.url)
+        heroes.edit("axe, map]", "axe, map, compass]")
+        heroes.build()
+        tab.until("gallery.card('icons/compass') && gallery.card('icons/compass').candidates[0].digest !== ''")
+        assert tab.page.locator("#build, #approve-all, #undo").count() == 0
+
+
 def test_a_page_of_another_site_can_neither_read_nor_choose(
-    chromium: Any, served: review.Served, heroes: Project, tmp_path: Path
+    chromium: Any, served: review.ServedReview, heroes: Project, tmp_path: Path
 ) -> None:
     before = heroes.lock.read_bytes()
     (tmp_path / "foreign.html").write_text("<title>foreign</title>", encoding="utf-8")

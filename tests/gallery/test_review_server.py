@@ -16,7 +16,7 @@ import pytest
 from qwenbuild import review
 from qwenbuild.emulator import Served as Emulated
 from qwenbuild.review import session as reviewing
-from qwenbuild.review.server import look_again
+from qwenbuild.review.server import _signature, look_again
 from qwenbuild.verbs import choices, notes
 from tests.walking import Project
 
@@ -39,7 +39,7 @@ assets:
 class Desk:
     """A review with a browser's cookie, origin and patience."""
 
-    served: review.Served
+    served: review.ServedReview
     client: httpx.Client
     heard: list[dict[str, Any]] = field(default_factory=list)
 
@@ -60,8 +60,8 @@ class Desk:
 
 
 @contextmanager
-def desk(project: Project) -> Iterator[Desk]:
-    with review.serve(project.options()) as served:
+def desk(project: Project, *, choosing: bool = True) -> Iterator[Desk]:
+    with review.serve(project.options(), choosing=choosing) as served:
         client = httpx.Client(base_url=served.origin, headers={"origin": served.origin}, trust_env=False)
         with client:
             entered = client.get("/", params={"token": served.token})
@@ -404,3 +404,145 @@ def test_an_ended_review_tells_its_tabs_and_leaves_at_once(heroes: Project, capl
     assert [json.loads(line[6:])["type"] for line in lines] == ["ended"]
     client.close()
     assert caplog.records == []
+
+
+# ---------------------------------------------------------------- what the page compares, and small pictures
+
+
+def test_what_is_new_here_is_answered_to_nobody_without_the_token(table: Desk) -> None:
+    digest = table.card("icons/key")["candidates"][0]["digest"]
+    for path in (f"/differences/{digest}/{digest}", f"/thumbs/{digest}-112.webp"):
+        with bare(table) as client:
+            assert client.get(path).status_code == 403
+        assert table.client.get(path, headers={"host": "evil.example"}).status_code == 421
+        assert table.client.get(path, headers={"origin": "https://evil.example"}).status_code == 403
+        assert table.client.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    with bare(table, origin=table.served.origin) as client:
+        assert client.post("/compare", json={"against": "main"}).status_code == 403
+    assert table.client.post("/compare", json={"against": ""}, headers={"origin": "https://evil.example"}).status_code == 403
+    assert table.client.post("/compare", data={"against": "main"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/differences/{key}/" + "a" * 64,
+        "/differences/{key}/..%2f..%2fqwenbuild.lock",
+        "/differences/{key}/{key}x",
+        "/differences//{key}",
+        "/thumbs/{key}-113.webp",
+        "/thumbs/{key}-1024.webp",
+        "/thumbs/" + "a" * 64 + "-480.webp",
+        "/thumbs/..%2f{key}-112.webp",
+        "/pictures/..%2f..%2fqwenbuild.yaml",
+    ],
+)
+def test_only_what_the_page_shows_is_compared_or_served(table: Desk, path: str) -> None:
+    digest = table.card("icons/key")["candidates"][0]["digest"]
+    assert table.client.get(path.format(key=digest)).status_code == 404
+
+
+def test_two_pictures_of_the_page_are_compared(table: Desk) -> None:
+    one, other = (table.card(id)["candidates"][0]["digest"] for id in ("icons/key", "icons/bow"))
+    assert 0 < table.client.get(f"/differences/{one}/{other}").json()["share"] <= 1
+    assert table.client.get(f"/differences/{one}/{one}").json() == {"share": 0.0}
+
+
+@pytest.mark.parametrize(
+    "against", ["--output=/tmp/x", "../other/qwenbuild.lock", "/etc/passwd", "HEAD; rm -rf /", "main\x00", "$(id)", "a" * 199]
+)
+def test_a_revision_that_is_none_changes_nothing_and_reads_no_file(table: Desk, heroes: Project, against: str) -> None:
+    before = (heroes.lock.read_bytes(), table.client.get("/cards").json())
+    answer = table.client.post("/compare", json={"against": against})
+    assert answer.status_code == 422
+    assert "git knows no revision" in answer.json()["words"]
+    assert (heroes.lock.read_bytes(), table.client.get("/cards").json()) == before
+
+
+@pytest.mark.parametrize("body", [{}, {"against": 1}, {"against": ["main"]}, {"against": "a" * 201}])
+def test_a_comparison_that_no_page_of_ours_asks_for_is_a_bad_request(table: Desk, body: dict[str, Any]) -> None:
+    assert table.client.post("/compare", json=body).status_code == 400
+
+
+def test_the_lockfile_is_something_to_compare_with_and_every_tab_hears_of_it(table: Desk, heroes: Project) -> None:
+    (heroes.out / "icons" / "key.png").write_bytes((heroes.out / "icons" / "map.png").read_bytes())
+    assert table.client.post("/compare", json={"against": "qwenbuild.lock"}).status_code == 200
+    assert "changed" in table.card("icons/key")["marks"]
+    heard = [event for event in table.heard if event["type"] == "cards"][-1]
+    assert (heard["against"], [card["id"] for card in heard["cards"]]) == ("qwenbuild.lock", ["icons/key"])
+
+
+def test_a_page_that_only_looks_can_neither_choose_nor_spend(heroes: Project) -> None:
+    before = heroes.lock.read_bytes()
+    with desk(heroes, choosing=False) as made:
+        for path in ("/choose", "/price", "/build", "/compare"):
+            assert made.client.post(path, json={"ids": [], "entries": {}, "verb": "approve", "against": ""}).status_code == 404
+        text = made.client.get("/").text
+    assert heroes.lock.read_bytes() == before
+    assert "/choose" not in text
+    assert "/build" not in text
+
+
+# ---------------------------------------------------------------- many at once, and files at once
+
+
+@pytest.mark.parametrize("numbers", [[1], {"icons/key": "1"}, {"icons/key": True}, {"heroes/bard": 1}])
+def test_numbers_that_no_page_of_ours_sends_are_a_bad_request(table: Desk, numbers: object) -> None:
+    assert table.choose("reject", "icons/key", numbers=numbers).status_code == 400
+
+
+def test_rejections_are_taken_back_by_number_and_never_more_than_was_named(table: Desk, heroes: Project) -> None:
+    for number in (1, 2):
+        table.choose("reject", "heroes/bard", number=number)
+    table.choose("reject", "heroes/knight", number=1)
+    assert table.choose("admit", "heroes/bard", "heroes/knight").status_code == 422
+    assert (
+        table.choose("admit", "heroes/bard", "heroes/knight", numbers={"heroes/bard": 2, "heroes/knight": 1}).status_code == 200
+    )
+    assert len(locked(heroes, "heroes/bard")["rejected"]) == 1
+    assert "rejected" not in locked(heroes, "heroes/knight")
+
+
+def test_the_files_of_a_choice_are_made_and_nothing_is_bought_for_them(shop: tuple[Desk, Project, Emulated]) -> None:
+    table, project, emulated = shop
+    table.choose("reroll", "shields/red")
+    table.build("shields/red")
+    table.choose("reroll", "shields/red")  # a third one is wanted now, and nobody agreed to its price
+    table.choose("pick", "shields/red", number=2)
+    table.served.session.wait()
+    picked = table.card("shields/red")["candidates"][1]["digest"]
+    assert project.tree()["shields/red.png"] == picked
+    assert len(emulated.ledger()) == 3
+
+
+def test_a_row_of_rerolls_says_its_price_first_and_pays_exactly_that(shop: tuple[Desk, Project, Emulated]) -> None:
+    table, project, emulated = shop
+    before = project.lock.read_bytes()
+    ids = ["shields/red", "shields/blue"]
+    price = table.client.post("/price", json={"ids": ids, "reroll": True}).json()
+    assert (price["pictures"], price["cost"], price["words"]) == (2, {"usd": "0.06"}, "$0.06")
+    assert project.lock.read_bytes() == before
+    assert table.choose("reroll", *ids).status_code == 200
+    answer = table.client.post("/build", json={"ids": ids, "cost": price["cost"], "unknown": price["unknown"]})
+    assert answer.status_code == 202
+    table.served.session.wait()
+    assert len(emulated.ledger()) == 4
+
+
+def test_a_reroll_beyond_the_budget_stops_at_its_price(shop: tuple[Desk, Project, Emulated]) -> None:
+    table, project, _ = shop
+    project.edit('usd: "0.10"', 'usd: "0.05"')
+    look_again(table.served.session)
+    price = table.client.post("/price", json={"ids": ["shields/red", "shields/blue"], "reroll": True}).json()
+    assert "budget" in price["stop"]
+
+
+@pytest.mark.parametrize("body", [{"ids": [], "reroll": True}, {"ids": ["icons/key"], "reroll": 1}])
+def test_a_price_of_rerolls_names_its_entries(table: Desk, body: dict[str, Any]) -> None:
+    assert table.client.post("/price", json=body).status_code == 400
+
+
+def test_looking_changes_nothing_that_is_watched(table: Desk) -> None:
+    before = _signature(table.served.session.watched())
+    table.served.session.refresh()
+    assert _signature(table.served.session.watched()) == before

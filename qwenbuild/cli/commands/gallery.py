@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import click
 
-from qwenbuild.cli import options as opt
 from qwenbuild.cli import console, served
+from qwenbuild.cli import options as opt
 from qwenbuild.cli.call import current
 from qwenbuild.cli.group import Verb
 from qwenbuild.later import later

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "qwenbuild"
 FLOORS = [
     {"errors", "files", "later", "nearmiss", "lfs", "model", "plugins", "ports"},
     {"manifest", "key", "catalog"},
-    {"expand", "plan", "gate", "select", "images", "resolve"},
+    {"expand", "plan", "gate", "select", "images", "checks", "resolve"},
     {"cache", "tree", "lock", "report", "stdio", "pace"},
     {"transport", "project", "snapshot"},
     {"providers", "remote"},

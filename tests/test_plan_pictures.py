@@ -11,7 +11,7 @@ import pytest
 from qwenbuild.key import action_key, judgement_key, recipe_key
 from qwenbuild.lfs import NOT_FETCHED
 from qwenbuild.model import ImageStep, InputRef, Keyed, LockEntry, LockOutput, OutputSpec, Step, Verdict
-from qwenbuild.plan import Observed, Wishes
+from qwenbuild.plan import Observed, SetFacts, Wishes
 from tests.test_plan import (
     ACTION,
     DERIVED,
@@ -127,13 +127,10 @@ FAILS = judgement_key(BLANK, PICTURE)
     [
         (LOCK, Verdict.GENERATE, "forced"),
         ({}, Verdict.GENERATE, "forced"),
-        ({"a": record(approved=True)}, Verdict.FAILED, "failed"),
     ],
-    ids=["locked", "without a record", "approved"],
+    ids=["locked", "without a record"],
 )
-def test_retry_failed_buys_what_fails_its_expectation_unless_somebody_approved_it(
-    lock: dict[str, LockEntry], verdict: Verdict, code: str
-) -> None:
+def test_retry_failed_buys_what_fails_its_expectation(lock: dict[str, LockEntry], verdict: Verdict, code: str) -> None:
     asked = Wishes(retry_failed=True)
     whole = judged("it is blank", asked, lock=lock)
     assert (whole.verdict, why(whole)) == (verdict, [(code, "expect", None, "it is blank")])
@@ -141,7 +138,37 @@ def test_retry_failed_buys_what_fails_its_expectation_unless_somebody_approved_i
     wanted = replace(item, entry=replace(item.entry, outputs=(OutputSpec("a.png", expect=BLANK),)))
     file = step(replace(FRESH, lock=lock, judgements={FAILS: "it is blank"}), asked, wanted)
     assert file.verdict is verdict
-    assert (code, "expect" if code == "forced" else "a.png", None, "it is blank") in why(file)
+    assert (code, "expect", None, "it is blank") in why(file)
+
+
+@pytest.mark.parametrize("choice", [{"approved": True}, {"picked": KEY}], ids=["approved", "picked"])
+def test_a_picture_that_a_person_chose_fails_no_check_and_is_not_bought_again(choice: dict[str, Any]) -> None:
+    for asked in (Wishes(), Wishes(retry_failed=True)):
+        whole = judged("it is blank", asked, lock={"a": record(**choice)})
+        assert (whole.verdict, why(whole)) == (Verdict.FRESH, [])
+
+
+def test_a_file_that_fails_is_not_excused_by_the_approval_of_its_picture() -> None:
+    item = keyed()
+    wanted = replace(item, entry=replace(item.entry, outputs=(OutputSpec("a.png", expect=BLANK),)))
+    lock = {"a": record(approved=True)}
+    file = step(replace(FRESH, lock=lock, judgements={FAILS: "it is blank"}), Wishes(retry_failed=True), wanted)
+    assert (file.verdict, why(file)) == (Verdict.FAILED, [("failed", "a.png", None, "it is blank")])
+
+
+def test_what_only_warns_is_fresh_however_it_fails() -> None:
+    item = keyed()
+    wanted = replace(item, entry=replace(item.entry, expect=BLANK, on_fail="warn"))
+    assert step(replace(FRESH, judgements={FAILS: "it is blank"}), Wishes(), wanted).verdict is Verdict.FRESH
+
+
+def test_a_fault_beside_others_is_of_the_picture_that_the_lockfile_names_and_of_no_other() -> None:
+    item = keyed()
+    wanted = replace(item, entry=replace(item.entry, set_checks=BLANK))
+    seen = replace(FRESH, beside=SetFacts({"a": "it looks like b"}))
+    assert why(step(seen, Wishes(), wanted)) == [("failed", "expect", None, "it looks like b")]
+    assert why(step(replace(FRESH, beside=SetFacts({}, {"a"})), Wishes(), wanted)) == [("unjudged", "expect", None, None)]
+    assert step(replace(seen, lock={}), Wishes(), wanted).verdict is not Verdict.FAILED
 
 
 def test_without_retry_failed_what_fails_is_said_and_costs_nothing() -> None:

@@ -296,7 +296,7 @@ def test_a_plug_in_that_fails_says_nothing_of_the_picture_and_nothing_is_remembe
 
     digest = desk.buy()
     with monkeypatch.context() as patched:
-        patched.setattr("qwenbuild.images.judge", fails)
+        patched.setattr("qwenbuild.checks.judge", fails)
         with pytest.raises(Unfit, match="the plug-in failed"):
             desk.publish(files_of(OutputSpec("a.png"), expect=NARROW))
     assert desk.cache.judgement(judgement_key(NARROW, digest)) is None

@@ -291,10 +291,15 @@ class Cache:
         return self.judgements.read(key)
 
     @told
-    def put_judgement(self, key: str, fails: str) -> None:
+    def judged_details(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """What a judgement noted beside what fails: JSON objects."""
+        return self.judgements.details(key)
+
+    @told
+    def put_judgement(self, key: str, fails: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """Note what bytes fail of an expectation, "" for nothing; not synced, it is free to find again."""
         self._prepare()
-        self.judgements.write(key, fails)
+        self.judgements.write(key, fails, details)
 
     # ------------------------------------------------ what is opened when needed
 
@@ -356,9 +361,7 @@ class Cache:
     @told
     def free_bytes(self) -> int:
         """Bytes that this user may still write where the cache is."""
-        folder = self.root
-        while not folder.exists():
-            folder = folder.parent
+        folder = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
         return shutil.disk_usage(folder).free
 
     def room_for(self, in_flight: int) -> int:
@@ -373,11 +376,9 @@ class Cache:
                 self.writer.probe(self.root / name)
             self.writer.probe(self.root)
         except OSError as error:
-            raise CacheError(
-                f"the cache {self.root} cannot be written ({error}); nothing was sent", code="cache-write"
-            ) from error
-        needed = in_flight * PLACE_IN_FLIGHT_BYTES + PLACE_BESIDE_BYTES
-        free = self.free_bytes()
+            message = f"the cache {self.root} cannot be written ({error}); nothing was sent"
+            raise CacheError(message, code="cache-write") from error
+        needed, free = self.room_for(in_flight), self.free_bytes()
         if free < needed:
             text = f"{free >> 20} MB are free where the cache {self.root} is, {needed >> 20} MB are needed"
             raise CacheError(f"{text} for {in_flight} pictures in flight; nothing was sent", code="cache-full")

@@ -15,11 +15,23 @@ from typing import Any
 from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
-from qwenbuild.key import judgement_key, short_document, unsuited_key
+from qwenbuild.key import short_document, unsuited_key
 from qwenbuild.later import later
 from qwenbuild.lfs import NOT_FETCHED, POINTER, POINTER_BYTES_MAX, pointer_oid
-from qwenbuild.model import ActionResult, Candidate, CandidatePlan, ImageStep, LockEntry, LockOutput, OutputPlan, Step, Verdict
-from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, same_request
+from qwenbuild.model import (
+    ActionResult,
+    Candidate,
+    CandidatePlan,
+    ImageStep,
+    LockEntry,
+    LockOutput,
+    OutputPlan,
+    OutputSpec,
+    Step,
+    Verdict,
+)
+from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, overruled, same_request
+from qwenbuild.planning import verdict_cache
 
 with later:
     from qwenbuild import images
@@ -94,7 +106,7 @@ class Publisher:
         result = results.get(used.candidate.key)
         digest = result.digest if result else used.digest
         media_type = self._media_type(digest) or (result.media_type if result else used.media_type)
-        self._judge_picture(step.keyed.entry.expect, digest)
+        self._judge_picture(step, used.candidate, digest)
         files = self._files(step, record, digest, media_type)
         expected_type = media_type_for(used.candidate.action)
         recorded_type = "" if media_type == expected_type else media_type
@@ -125,33 +137,41 @@ class Publisher:
 
     # ------------------------------------------------------------ what is expected
 
-    def _judge_picture(self, expect: Mapping[str, Any] | None, digest: str) -> None:
-        """Hold the picture against what is expected of it. Where only files made from it are left, nothing can be said."""
-        if expect is None:
-            return
+    def _judge_picture(self, step: Step, candidate: Candidate, digest: str) -> None:
+        """Hold the picture against what is expected of it. Where only files made from it are left, nothing can be said; one
+        that a person chose, or that only warns, is judged and stops nothing.
+        """
+        entry = step.keyed.entry
         try:
-            self._judge(expect, digest, lambda: self.bytes_of(digest))
+            if entry.set_checks is not None:
+                verdict_cache.look_of(self.cache, digest, lambda: self.bytes_of(digest))
+            self._judge(entry.expect, digest, lambda: self.bytes_of(digest))
         except CacheError:
             return
+        except Unfit:
+            if entry.on_fail != "warn" and not overruled(self.lock.get(step.moved_from or step.id), candidate):
+                raise
+
+    def _judge_file(self, step: Step, spec: OutputSpec, digest: str, read: Callable[[], bytes]) -> None:
+        """Hold a file against what is expected of it. Raises Unfit unless the entry only warns."""
+        try:
+            self._judge(spec.expect, digest, read)
+        except Unfit:
+            if step.keyed.entry.on_fail != "warn":
+                raise
 
     def _judge(self, expect: Mapping[str, Any] | None, digest: str, read: Callable[[], bytes]) -> None:
-        """Raises Unfit with every sentence; bytes that were judged before are not decoded again."""
+        """Raises Unfit with every sentence; bytes that were judged before are not decoded again. Where a check itself
+        failed it says nothing of the bytes, and is not remembered.
+        """
         if expect is None:
             return
-        key = judgement_key(expect, digest)
-        fails = self.cache.judgement(key)
-        if fails is None:
-            fails = self._fails(read(), expect)
-            self.cache.put_judgement(key, fails)
-        if fails:
-            raise Unfit(fails)
-
-    def _fails(self, data: bytes, expect: Mapping[str, Any]) -> str:
-        """What the bytes fail of it, "" when nothing. Raises Unfit where a check failed, which says nothing of the bytes."""
         try:
-            return "; ".join(images.judge(data, expect))
+            fails = verdict_cache.fails_of(self.cache, expect, digest, read)
         except images.PluginFailed as error:
             raise Unfit(str(error)) from error
+        if fails:
+            raise Unfit(fails)
 
     # ------------------------------------------------------------ files
 
@@ -188,19 +208,19 @@ class Publisher:
         spec = output.spec
         recipe = output_recipe(spec, digest, media_type, step.candidates[step.used].candidate, self.provenance)
         if not recipe:
-            self._judge(spec.expect, digest, lambda: self.bytes_of(digest))
+            self._judge_file(step, spec, digest, lambda: self.bytes_of(digest))
             tally.written += [spec.path] if self._place_picture(spec.path, digest) else []
             return LockOutput()
         recorded = locked.digest if locked is not None and locked.recipe == recipe else ""
         recorded = recorded or (output.digest if output.recipe == recipe else "")
         existing = self.files.get(spec.path)
         if existing is not None and existing.digest in {recorded, self.cache.derived([recipe]).get(recipe)}:
-            self._judge(spec.expect, existing.digest, lambda: tree.read(self.root, spec.path))
+            self._judge_file(step, spec, existing.digest, lambda: tree.read(self.root, spec.path))
             return LockOutput(recorded or existing.digest, recipe)
         data = self._copied(recorded) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
-        self._judge(spec.expect, fresh, lambda: data)
+        self._judge_file(step, spec, fresh, lambda: data)
         self._place(spec.path, fresh, lambda file: tree.write_all(file, data))
         tally.derived += 1
         tally.written.append(spec.path)

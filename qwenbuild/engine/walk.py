@@ -16,6 +16,7 @@ from qwenbuild.engine.prune import orphan_changes, remove_orphans
 from qwenbuild.engine.remember import InputsSeen, remember_idle, remember_made
 from qwenbuild.engine.shared_cache import share_built
 from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
+from qwenbuild.engine.verdicts import judge_sets, stale_checks
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.lock import lockfile
@@ -86,6 +87,9 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
         result = run(planned.plan, world)
     records = {**orphan_changes(planned), **_renamed(planned), **_records(result)}
     failures = _failures(planned, result)
+    sets = judge_sets(planned, records)
+    records |= sets.records
+    failures += [failure for failure in sets.failures if failure.entry not in {known.entry for known in failures}]
     sheets = build_sheets(planned, records, placed, reporter)
     failures += sheets.failures
     if options.prune:
@@ -171,6 +175,8 @@ def is_done(planned: Planned, options: Options) -> bool:
     if options.prune and plan.orphans:
         return False
     if orphan_changes(planned) or busy(plan.atlases) or (options.prune and any(gone_sheets(planned))):
+        return False
+    if not options.locked and stale_checks(planned):
         return False
     if options.offline or not planned.cache.has_journal():
         return True
@@ -304,6 +310,6 @@ def _exit_code(planned: Planned, result: RunResult, failures: list[Failure]) -> 
             codes.add(6)
         elif outcome.kind is not OutcomeKind.DONE:
             codes.add(STOP_CODES.get(outcome.code, 1))
-    if any(code in ("lock-not-written", "not-pushed", "atlas") for _, code, _ in failures):
+    if any(code in ("lock-not-written", "not-pushed", "atlas", "expect") for _, code, _ in failures):
         codes.add(1)
     return next(code for code in ORDER if code in codes)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from qwenbuild.checks import split_expect
 from qwenbuild.errors import InputError
 from qwenbuild.expand.cells import (
     Cell,
@@ -77,6 +78,8 @@ class Blueprint:
         self._tags = self._try(self._tags_cell, Cell(()))
         self._inputs = self._try(lambda: self._inputs_cell(references), Cell(()))
         self._expect = self._try(self._expect_cell, Cell(None))
+        on_fail = fields.own("on_fail")
+        self._on_fail = str(on_fail.value) if on_fail else "fail"
         self._outputs: list[Output] = self._try(lambda: outputs_of(fields, templates, palettes), [])
         self.id: Cell | None = self._try(self._id_cell, None)
         self._id_path = (*fields.path, "id")
@@ -93,6 +96,7 @@ class Blueprint:
         if seed + variants - 1 > HIGHEST_SEED:
             message = f"{variants} variants from seed {seed} go beyond the highest seed, {HIGHEST_SEED}"
             raise placed(Fault("out-of-range", message), (*self._fields.path, "seed"))
+        alone, beside = split_expect(self._expect.get(context))
         return Entry(
             name,
             self._fields.name,
@@ -104,8 +108,10 @@ class Blueprint:
             self._files(context, name),
             variants,
             self._inputs.get(context),
-            self._expect.get(context),
+            alone,
             self._tags.get(context),
+            beside,
+            self._on_fail,
         )
 
     def place(self, entry: Entry, taken: tuple[str, str] | None) -> Path:

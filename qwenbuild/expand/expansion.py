@@ -18,7 +18,7 @@ from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
 from qwenbuild.expand.idle_axes import idle_axes
-from qwenbuild.expand.inputs import References, check_graph
+from qwenbuild.expand.inputs import References, check_graph, check_sets
 from qwenbuild.expand.occupancy import Occupied, Origin
 from qwenbuild.expand.outputs import place_of
 from qwenbuild.expand.palettes import Palettes
@@ -175,7 +175,7 @@ class _Expander:
             self._findings.fault(_at(fault, self._place(fault)))
         if not len(self._findings):
             paths = {asset.name: ("assets", asset.name) for asset in self._manifest.assets}
-            for fault in check_graph(self._entries, paths):
+            for fault in (*check_graph(self._entries, paths), *check_sets(self._entries, paths)):
                 self._findings.fault(fault)
 
     def _options_of(self, atlas: Atlas) -> Fault | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
 
+from qwenbuild.checks import anchors
 from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
@@ -108,6 +109,24 @@ def check_graph(entries: Sequence[Entry], paths: Mapping[str, Path]) -> list[Fau
         asset = next(entry.asset for entry in entries if entry.id == circle[0])
         message = f"entries need each other's pictures in a circle: {' → '.join(circle)}"
         faults.append(_at(Fault("input-cycle", message), (*paths[asset], "inputs")))
+    return faults
+
+
+def check_sets(entries: Sequence[Entry], paths: Mapping[str, Path]) -> list[Fault]:
+    """The faults of checks that compare with other entries: an id that no entry has, and a tag that the entry has not."""
+    comparing = [entry for entry in entries if entry.set_checks]
+    if not comparing:
+        return []
+    ids = {entry.id for entry in entries}
+    faults = []
+    for entry in comparing:
+        place = (*paths[entry.asset], "expect")
+        faults += [_at(_no_entry(entry.id, id, ids), place) for id in anchors(entry) if id not in ids]
+        for name, parameters in (entry.set_checks or {}).items():
+            within = str(parameters.get("within", ""))
+            if within.startswith("tag:") and within.removeprefix("tag:") not in entry.tags:
+                message = f"`{entry.id}` is compared within {within} ({name}), and has no such tag"
+                faults.append(_at(Fault("no-such-tag", message), place))
     return faults
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from qwenbuild.checks import check_expect
 from qwenbuild.errors import InputError
 from qwenbuild.expand.cells import Cell, Context, Convert, Path, grouped, placed, text_cell, tree_cell
 from qwenbuild.expand.faults import Fault, closest
@@ -19,7 +20,7 @@ from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.templates import Templates
 from qwenbuild.expand.values import kind_of
-from qwenbuild.images import check_expect, media_type_of, normalise, step_of
+from qwenbuild.images import media_type_of, normalise, step_of
 from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.scalars import scalar
 from qwenbuild.model import ImageStep, OutputSpec
@@ -29,6 +30,7 @@ TEXT_ARGUMENTS = frozenset(
     [
         *("anchor", "background", "color", "colors", "colour", "file", "fill", "filter", "fit", "format", "gravity", "key"),
         *("mode", "name", "palette", "ratio", "size", "text", "to", "type"),
+        *("of", "within", "likeness", "colours"),
     ]
 )
 """Arguments of steps and expectations that are text; any other text is read as YAML 1.2 reads a scalar."""
@@ -159,18 +161,18 @@ def _item(item: Mapping[str, Any], where: Path, templates: Templates, palettes: 
     name = text_cell(item["as"], templates, (*where, "as")) if "as" in item else Cell(None)
     path = text_cell(item["path"], templates, (*where, "path"))
     steps = steps_cell(item.get("steps") or (), templates, (*where, "steps"), palettes)
-    expect = expect_cell(item.get("expect"), templates, (*where, "expect"))
+    expect = expect_cell(item.get("expect"), templates, (*where, "expect"), of_file=True)
     return Output((*where, "path"), path, steps, name, expect, int(where[-1]))
 
 
-def expect_cell(expect: Mapping[str, Any] | None, templates: Templates, where: Path) -> Cell:
+def expect_cell(expect: Mapping[str, Any] | None, templates: Templates, where: Path, *, of_file: bool = False) -> Cell:
     """The cell of an `expect`, every value read; None where nothing is expected."""
     if expect is None:
         return Cell(None)
 
     def checked(values: list[Any]) -> Mapping[str, Any]:
         try:
-            return check_expect(values[0])
+            return check_expect(values[0], of_file=of_file)
         except ValueError as error:
             raise placed(Fault("bad-expect", str(error)), _named(error, where, values[0], "expect")) from None
 

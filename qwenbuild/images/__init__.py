@@ -13,7 +13,7 @@ from qwenbuild.images.structure import extension_of, media_type_of, reference_ty
 
 if TYPE_CHECKING:
     from qwenbuild.images.marks import FoundMark, Marks, find_marks, mark_lines, signed, write_marks
-    from qwenbuild.images.measures import Measures, check_expect, judge, measure
+    from qwenbuild.images.measures import DecodedPicture, Measures, measure
     from qwenbuild.images.palettes import read_palette
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwenbuild.images.steps import normalise, step_schemas
 
 _LATER = {
+    "DecodedPicture": "measures",
     "FoundMark": "marks",
     "Marks": "marks",
     "Measures": "measures",
@@ -30,7 +31,6 @@ _LATER = {
     "PipelineStep": "plugin_steps",
     "PluginFailed": "plugin_steps",
     "SizeFault": "sizes",
-    "check_expect": "measures",
     "contact_sheet": "sheets",
     "convert": "pipeline",
     "derive": "pipeline",
@@ -38,7 +38,6 @@ _LATER = {
     "differing": "sheets",
     "final_size": "sizes",
     "find_marks": "marks",
-    "judge": "measures",
     "mark_lines": "marks",
     "measure": "measures",
     "normalise": "steps",
@@ -54,6 +53,7 @@ _LATER = {
 
 __all__ = [
     "Checked",
+    "DecodedPicture",
     "FoundMark",
     "Marks",
     "Measures",
@@ -63,7 +63,6 @@ __all__ = [
     "PluginFailed",
     "SizeFault",
     "check",
-    "check_expect",
     "contact_sheet",
     "convert",
     "derive",
@@ -72,7 +71,6 @@ __all__ = [
     "extension_of",
     "final_size",
     "find_marks",
-    "judge",
     "load_all",
     "mark_lines",
     "measure",

@@ -48,6 +48,7 @@ def use(record: LockEntry, picture: CandidatePicture) -> LockEntry:
         action=short_document(candidate.action),
         made=record.made if picture.digest == record.digest else picture.day,
         media_type=picture.media_type,
+        checks=record.checks if picture.digest == record.digest else {},
         candidates=others,
     )
 

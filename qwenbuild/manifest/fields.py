@@ -248,6 +248,9 @@ def words(*allowed: str) -> Any:
     return Annotated[str, PlainValidator(_one_of(*allowed)), WithJsonSchema({"enum": list(allowed)})]
 
 
+OnFail = words("fail", "warn")
+
+
 def setting(described: Mapping[str, Any]) -> Any:
     """The type of a provider's setting, as its family's row describes it."""
     if described["type"] == "choice":

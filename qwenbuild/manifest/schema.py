@@ -276,6 +276,7 @@ class Shared(TypedDict, total=False):
     stop_after_failures: Annotated[
         fields.Failures, doc("failed pictures in a row after which no more are bought; false: never; default 5")
     ]
+    on_fail: Annotated[fields.OnFail, doc("what follows when a picture or file is not as expected: fail (default) or warn")]
 
 
 @with_config(STRICT)

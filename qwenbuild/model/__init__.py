@@ -4,6 +4,7 @@ Knows only the standard library: no file, no clock, no network, and no rule abou
 """
 
 from qwenbuild.model.actions import Action, ActionResult, Candidate, Entry, ImageStep, InputRef, Keyed, OutputSpec
+from qwenbuild.model.checks import CheckVerdict, verdict_of, verdict_record
 from qwenbuild.model.lock import STRICT, LockAtlas, LockEntry, LockOutput
 from qwenbuild.model.manifest import Asset, Atlas, Limits, Manifest, ProviderSettings, Source
 from qwenbuild.model.money import Price
@@ -19,6 +20,7 @@ __all__ = [
     "AtlasPlan",
     "Candidate",
     "CandidatePlan",
+    "CheckVerdict",
     "Entry",
     "Failure",
     "ImageStep",
@@ -44,4 +46,6 @@ __all__ = [
     "Step",
     "Ticket",
     "Verdict",
+    "verdict_of",
+    "verdict_record",
 ]

@@ -47,7 +47,10 @@ class InputRef:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One expanded asset, its templates rendered. `params` holds only what the manifest said, typed."""
+    """One expanded asset, its templates rendered. `params` holds only what the manifest said, typed.
+
+    `expect` is what its picture must be by itself, `set_checks` what it must be beside others. `on_fail` is fail or warn.
+    """
 
     id: str
     asset: str
@@ -61,6 +64,8 @@ class Entry:
     inputs: tuple[InputRef, ...] = ()
     expect: Mapping[str, Any] | None = None
     tags: tuple[str, ...] = ()
+    set_checks: Mapping[str, Any] | None = None
+    on_fail: str = "fail"
 
 
 @dataclass(frozen=True, slots=True)

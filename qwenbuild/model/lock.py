@@ -49,6 +49,8 @@ class LockEntry:
     """Only where the picture is of another type than its Action's output format says."""
     note: str = ""
     """What somebody wrote to the entry; nothing is decided by it."""
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """What the checks found of the picture in use: name to pass, warn or fail. Nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True)

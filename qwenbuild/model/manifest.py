@@ -76,6 +76,7 @@ class Asset:
     expect: Mapping[str, Any] | None = None
     tags: tuple[str, ...] | None = None
     stop_after_failures: int | None = None
+    on_fail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

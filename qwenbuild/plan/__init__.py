@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 from qwenbuild.model import Keyed, Plan, Step
 from qwenbuild.plan.choices import same_request
 from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
-from qwenbuild.plan.facts import Facts, Observed, UntouchedEntries, Wishes, lock_digests, orphan_keys
+from qwenbuild.plan.facts import Facts, Observed, SetFacts, UntouchedEntries, Wishes, lock_digests, orphan_keys
 from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
 from qwenbuild.plan.limit import limit_plan
 from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
+from qwenbuild.plan.pictures import overruled
 
 __all__ = [
     "Observed",
+    "SetFacts",
     "UntouchedEntries",
     "Wishes",
     "facts_of",
@@ -27,6 +29,7 @@ __all__ = [
     "marks_of",
     "media_type_for",
     "output_recipe",
+    "overruled",
     "picture_digest",
     "plan_one",
     "purchases",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbuild.key import judgement_key
-from qwenbuild.model import ActionResult, LockEntry, Verdict
+from qwenbuild.model import ActionResult, Entry, LockEntry, OutputSpec, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Observed:
 
     `results` are newest first; `standing` maps a key to resume, recover, doubt or refused with the reason's words;
     `ours` holds digests whose bytes the vault or its records of derived files know; `shared` those the shared cache has;
-    `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing;
+    `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing; `beside` is what was found of
+    pictures beside others;
     `once` are entry ids this machine has stored before; `pointers` maps the path of a git-LFS pointer to the digest that it
     stands for, `pointed` such a digest to a path.
     """
@@ -33,10 +34,21 @@ class Observed:
     ours: Container[str] = frozenset()
     standing: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
     judgements: Mapping[str, str] = field(default_factory=dict)
+    beside: SetFacts = field(default_factory=lambda: SetFacts())
     once: Container[str] = frozenset()
     pointers: Mapping[str, str] = field(default_factory=dict)
     pointed: Mapping[str, str] = field(default_factory=dict)
     untouched: UntouchedEntries = field(default_factory=lambda: UntouchedEntries())
+
+
+@dataclass(frozen=True, slots=True)
+class SetFacts:
+    """What the checks of sets found of the pictures that the lockfile names: entry id to what fails, and the entries whose
+    set nobody judged as it stands now.
+    """
+
+    faults: Mapping[str, str] = field(default_factory=dict)
+    unjudged: Container[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +105,26 @@ class Facts:
             return ""
         return self.seen.judgements.get(judgement_key(expect, digest)) if digest else None
 
+    def unfit_picture(self, entry: Entry, digest: str, record: LockEntry | None) -> str | None:
+        """The same of an entry's picture, by itself and beside others; one that only warns fails nothing."""
+        alone = _stopping(entry, self.unfit(entry.expect, digest))
+        if alone or entry.set_checks is None or record is None or record.digest != digest:
+            return alone
+        fault = self.seen.beside.faults.get(entry.id, "") if entry.on_fail != "warn" else ""
+        return fault or (None if entry.id in self.seen.beside.unjudged else alone)
+
+    def unfit_file(self, entry: Entry, spec: OutputSpec, digest: str) -> str | None:
+        """The same of one of the entry's files."""
+        return _stopping(entry, self.unfit(spec.expect, digest))
+
     def is_ours(self, digest: str) -> bool:
         """Whether a file of these bytes is ours, and not a person's work."""
         return digest in self.seen.ours or digest in self.lock_digests or digest in self.seen.untouched.digests
+
+
+def _stopping(entry: Entry, unfit: str | None) -> str | None:
+    """What fails, "" where the entry only warns of it."""
+    return unfit and "" if entry.on_fail == "warn" else unfit
 
 
 def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:

@@ -5,13 +5,12 @@ Knows no other entry and no price.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 from qwenbuild.key import recipe_key, unsuited_key
 from qwenbuild.later import later
 from qwenbuild.lfs import OTHER_POINTER, POINTER
-from qwenbuild.model import Action, Candidate, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
+from qwenbuild.model import Action, Candidate, Entry, ImageStep, LockEntry, LockOutput, OutputPlan, OutputSpec, Verdict
 from qwenbuild.plan.facts import Facts
 
 with later:
@@ -53,7 +52,7 @@ def output_recipe(spec: OutputSpec, picture: str, media_type: str, candidate: Ca
 
 
 def plan_outputs(
-    specs: Sequence[OutputSpec],
+    entry: Entry,
     picture: str,
     media_type: str,
     candidate: Candidate,
@@ -61,11 +60,17 @@ def plan_outputs(
     facts: Facts,
 ) -> tuple[OutputPlan, ...]:
     """The verdict of each file of a picture that is known."""
-    return tuple(_output(spec, picture, media_type, candidate, record, facts) for spec in specs)
+    return tuple(_output(spec, entry, picture, media_type, candidate, record, facts) for spec in entry.outputs)
 
 
 def _output(
-    spec: OutputSpec, picture: str, media_type: str, candidate: Candidate, record: LockEntry | None, facts: Facts
+    spec: OutputSpec,
+    entry: Entry,
+    picture: str,
+    media_type: str,
+    candidate: Candidate,
+    record: LockEntry | None,
+    facts: Facts,
 ) -> OutputPlan:
     recipe = output_recipe(spec, picture, media_type, candidate, facts.wishes.provenance)
     locked = record.outputs.get(spec.path) if record is not None else None
@@ -79,7 +84,7 @@ def _output(
         return OutputPlan(spec, Verdict.MODIFIED, digest, recipe, picture, OTHER_POINTER if oid else "modified")
     if recipe and current is not None and current != digest and current == facts.seen.derived.get(recipe):
         digest = current  # the same recipe made it, perhaps under another version of an encoder
-    unfit = facts.unfit(spec.expect, digest)
+    unfit = facts.unfit_file(entry, spec, digest)
     fails = unfit or (facts.seen.judgements.get(unsuited_key(recipe)) if recipe and not digest else "")
     if fails:
         return OutputPlan(spec, Verdict.FAILED, digest, recipe, picture, fails)

@@ -47,12 +47,12 @@ def _used_picture(
     digest, media_type = _known_digest(candidate, entry.outputs, record, facts, moved)
     if not digest:
         return _without_picture(keyed, candidate, record, facts)
-    unfit = facts.unfit(entry.expect, digest)
-    if unfit:
+    unfit = facts.unfit_picture(entry, digest, record)
+    if unfit and not overruled(record, candidate):
         if facts.wishes.retry_failed and not (record is not None and record.approved):
             return _bought(keyed, candidate, record, facts, (Reason("forced", "expect", None, unfit),))
         return _stopped(keyed, candidate, record, facts, Verdict.FAILED, Reason("failed", "expect", None, unfit), digest)
-    outputs = plan_outputs(entry.outputs, digest, media_type, candidate, record, facts)
+    outputs = plan_outputs(entry, digest, media_type, candidate, record, facts)
     failing = tuple(Reason("failed", o.spec.path, None, o.reason) for o in outputs if o.verdict is Verdict.FAILED)
     if failing and facts.wishes.retry_failed and not (record is not None and record.approved):
         return _bought(keyed, candidate, record, facts, (Reason("forced", "expect", None, failing[0].new),))
@@ -71,6 +71,13 @@ def _used_picture(
     pointers = tuple(Reason("pointer", o.spec.path, None, NOT_FETCHED) for o in outputs if o.reason == POINTER and _blocks(o))
     others = () if reasons else tuple(_file_reason(output) for output in outputs if output.reason == OTHER_POINTER)
     return CandidatePlan(candidate, verdict, digest, {}, media_type), outputs, (*reasons, *failing, *pointers, *others)
+
+
+def overruled(record: LockEntry | None, candidate: Candidate) -> bool:
+    """Whether a person chose this very picture: what the checks say of it is still said, and stops nothing."""
+    if record is None:
+        return False
+    return record.picked == candidate.key or (record.approved and record.key == candidate.key)
 
 
 def _blocks(output: OutputPlan) -> bool:

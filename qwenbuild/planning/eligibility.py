@@ -233,13 +233,13 @@ def _is_simple(step: Step) -> bool:
 
 
 def _expects(entry: Entry) -> bool:
-    return entry.expect is not None or any(spec.expect is not None for spec in entry.outputs)
+    return entry.expect is not None or entry.set_checks is not None or any(spec.expect is not None for spec in entry.outputs)
 
 
 def _is_chosen(record: LockEntry) -> bool:
     """Whether people had a say in the record, or nobody wants it."""
     choices = (record.picked, record.approved, record.rejected, record.seeds, record.accepted, record.candidates, record.orphan)
-    return any(choices)
+    return any(choices) or bool(record.checks)
 
 
 class _Kinds:

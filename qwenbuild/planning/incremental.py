@@ -22,6 +22,7 @@ from qwenbuild.expand.paths import collision_key, key_below, parents
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
 from qwenbuild.planning import planner
+from qwenbuild.planning.check_status import noted
 from qwenbuild.planning.eligibility import prints
 from qwenbuild.planning.fresh_assets import FreshAssets
 from qwenbuild.planning.holdings import only_here, only_in_tree
@@ -47,7 +48,7 @@ def plan(options: Options) -> Planned | None:
 
 def status(options: Options) -> Planned:
     """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return _noting(plan(options) or planner.plan(options), only_in_tree)
+    return _noting(_noting(plan(options) or planner.plan(options), only_in_tree), noted)
 
 
 def shown(options: Options) -> Planned:

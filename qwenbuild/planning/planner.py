@@ -15,10 +15,11 @@ from functools import cached_property
 from qwenbuild import gate, resolve
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
+from qwenbuild.checks import anchors
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import Manifest, Plan, Price, Verdict
-from qwenbuild.plan import Wishes, limit_plan, make_plan
+from qwenbuild.plan import SetFacts, Wishes, limit_plan, make_plan
 from qwenbuild.plan.shards import Shard, split, total_cost
 from qwenbuild.planning import remote_pictures
 from qwenbuild.planning.atlas_plans import Packing, sheet_paths
@@ -26,6 +27,7 @@ from qwenbuild.planning.fresh_assets import FreshAssets, Part, parts_of
 from qwenbuild.planning.loading import Loaded, load, recalled, uncollected
 from qwenbuild.planning.observe import Seen, observe
 from qwenbuild.planning.signatures import losing
+from qwenbuild.planning.verdict_cache import known_set_verdicts
 from qwenbuild.project.keyfile import ignored
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
@@ -136,6 +138,7 @@ def make(loaded: Loaded, options: Options) -> Planned:
             retry_failed=options.retry_failed,
             provenance=loaded.manifest.provenance,
         )
+        seen = replace(seen, facts=replace(seen.facts, beside=_beside(loaded, cache, seen)))
         plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
         shared, facts = remote_pictures.RemotePictures(), seen.facts
         while (more := remote_pictures.ask(loaded, options, plan, facts, shared)) is not shared:
@@ -170,6 +173,19 @@ def make(loaded: Loaded, options: Options) -> Planned:
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh, parts, shard)
+
+
+def _beside(loaded: Loaded, cache: Cache, seen: Seen) -> SetFacts:
+    """What was found of the lockfile's pictures beside others, of all entries, selected or not."""
+    comparing = [entry for entry in loaded.entries if entry.set_checks is not None]
+    if not comparing:
+        return SetFacts()
+    lock = loaded.lock.entries
+    ids = [*(entry.id for entry in comparing), *(id for entry in comparing for id in anchors(entry))]
+    in_tree = {file.digest for file in seen.files.values()}
+    pictures = {id: lock[id].digest for id in ids if id in lock}
+    found = known_set_verdicts(cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree)
+    return found.facts()
 
 
 def _left_pointers(plan: Plan) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from qwenbuild.errors import NOT_FETCHED
-from qwenbuild.model import Price, Reason
+from qwenbuild.model import CheckVerdict, Price, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.terminal import cut
 
@@ -156,6 +156,13 @@ def _refused(reason: Reason) -> str:
 def _failed(reason: Reason) -> str:
     path = f"{visible(reason.field)}: " if reason.field not in ("", "expect", "inputs") else ""
     return f"failed its check: {path}{value_words(reason.new)}"
+
+
+def verdict_words(verdict: CheckVerdict) -> str:
+    """A check's verdict in one line."""
+    limit = f" (limit {verdict.threshold})" if verdict.threshold else ""
+    measured = f"  {verdict.measured}{limit}" if verdict.measured else ""
+    return f"{verdict.verdict}{measured}" + (f": {verdict.fault}" if verdict.fault else "")
 
 
 def once(text: str) -> str:

@@ -14,9 +14,11 @@ from qwenbuild.key import document
 from qwenbuild.lock import layout
 from qwenbuild.model import LockEntry, OutputPlan, Reason, Step
 from qwenbuild.nearmiss import did_you_mean
+from qwenbuild.planning.check_status import known_sets, verdicts_of_entry
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options
 from qwenbuild.report.explain_text import picture_facts
+from qwenbuild.report.words import verdict_words
 from qwenbuild.select import nearest
 
 
@@ -48,7 +50,12 @@ def explain(options: Options, entry_id: str) -> Explanation:
         lock=None if record is None else layout.record(record),
         reasons=step.reasons,
         outputs=step.outputs,
-        facts={**_facts(planned, used.candidate.key, used.digest), **_candidates(step, record), **_note(record)},
+        facts={
+            **_facts(planned, used.candidate.key, used.digest),
+            **_candidates(step, record),
+            **_checks(planned, step, record),
+            **_note(record),
+        },
     )
 
 
@@ -73,6 +80,18 @@ def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:
         return {"approved": "yes"} if step.approved else {}
     found = {f"candidate {number + 1}": _candidate(step, number, record) for number in range(len(step.candidates))}
     return {**found, "approved": "yes"} if step.approved else found
+
+
+def _checks(planned: Planned, step: Step, record: LockEntry | None) -> dict[str, str]:
+    """What each check found of the picture in use and its files, a line each."""
+    picture = step.candidates[step.used].digest
+    found = verdicts_of_entry(planned, step, picture, record, known_sets(planned)) or ()
+    lines: dict[str, str] = {}
+    for item in found:
+        words = verdict_words(item.verdict)
+        words = f"{item.path}: {words}" if item.path else words
+        lines[item.verdict.check] = f"{lines[item.verdict.check]}; {words}" if item.verdict.check in lines else words
+    return lines
 
 
 def _note(record: LockEntry | None) -> dict[str, str]:

@@ -167,7 +167,7 @@ def test_every_step_has_a_schema_and_words_for_every_argument() -> None:
 
 def test_validating_steps_does_not_load_the_image_library() -> None:
     code = (
-        "import sys; from qwenbuild.images import normalise, check_expect, atlas, marks;"
+        "import sys; from qwenbuild.checks import check_expect; from qwenbuild.images import normalise, atlas, marks;"
         "normalise('resize', {'width': 3}); check_expect({'width': 3}); atlas.check_options({}); sys.exit('PIL' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -20,9 +20,10 @@ import pytest
 
 from qwenbuild import plugins
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, family, units
+from qwenbuild.checks import check_expect
 from qwenbuild.errors import InputError
 from qwenbuild.expand.expansion import expand
-from qwenbuild.images import check_expect, plugin_steps
+from qwenbuild.images import plugin_steps
 from qwenbuild.key import judgement_key, recipe_key
 from qwenbuild.manifest import grammar, load
 from qwenbuild.planning.planner import settles

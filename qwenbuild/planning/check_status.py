@@ -1,0 +1,94 @@
+"""How the entries of a plan stand with their checks: every verdict that is known, each with the file or picture it is of.
+
+Judges nothing; whoever does has put the verdicts into the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qwenbuild.checks import anchors
+from qwenbuild.errors import Problem
+from qwenbuild.model import CheckVerdict, Entry, LockEntry, Step
+from qwenbuild.plan import overruled
+from qwenbuild.planning.planner import Planned
+from qwenbuild.planning.verdict_cache import SetVerdicts, known_set_verdicts, verdicts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One verdict: of an entry's picture, or of the file at `path`. What only warns is a warning here already."""
+
+    id: str
+    path: str
+    digest: str
+    verdict: CheckVerdict
+
+    @property
+    def name(self) -> str:
+        """The check, and the file where it is one's."""
+        return f"{self.verdict.check} {self.path}" if self.path else self.verdict.check
+
+
+def known_sets(planned: Planned) -> SetVerdicts:
+    """The verdicts of all sets, as far as somebody judged them as the lockfile has them."""
+    entries = comparing(planned)
+    return known_set_verdicts(planned.cache, entries, pictures(planned, {}), lambda _: True) if entries else SetVerdicts()
+
+
+def verdicts_of_entry(
+    planned: Planned, step: Step, picture: str, record: LockEntry | None, sets: SetVerdicts
+) -> tuple[Judged, ...] | None:
+    """Every verdict of one entry with this picture and the record's files; None while one is not known."""
+    entry, judged_items = step.keyed.entry, list[Judged]()
+    for path, digest, expect in _subjects(entry, picture, record):
+        verdicts = verdicts_of(planned.cache, expect, digest)
+        if verdicts is None:
+            return None
+        judged_items += [Judged(step.id, path, digest, verdict) for verdict in verdicts]
+    beside = sets.verdicts.get(step.id, ()) if record is not None and record.digest == picture else ()
+    if len(beside) < len(entry.set_checks or ()):
+        return None
+    judged_items += [Judged(step.id, "", picture, verdict) for verdict in beside]
+    mild = entry.on_fail == "warn" or overruled(record, step.candidates[step.used].candidate)
+    return tuple(replace(item, verdict=_milder(item.verdict)) if mild else item for item in judged_items)
+
+
+def _subjects(entry: Entry, picture: str, record: LockEntry | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Path ("" for the picture), digest and expectation of what is judged by itself, as far as it is there."""
+    if entry.expect is not None and picture:
+        yield "", picture, entry.expect
+    outputs = record.outputs if record is not None else {}
+    for spec in entry.outputs:
+        if spec.expect is not None and spec.path in outputs:
+            yield spec.path, outputs[spec.path].digest or picture, spec.expect
+
+
+def _milder(verdict: CheckVerdict) -> CheckVerdict:
+    return replace(verdict, verdict="warn") if verdict.verdict == "fail" else verdict
+
+
+def comparing(planned: Planned) -> list[Entry]:
+    """The entries that are compared with others."""
+    return [entry for entry in planned.loaded.entries if entry.set_checks is not None]
+
+
+def pictures(planned: Planned, records: Mapping[str, LockEntry | None]) -> dict[str, str]:
+    """The picture of each entry that is compared, and of each that others are compared with: the lockfile's, and the
+    `records` that are to take the place of some of its.
+    """
+    now: dict[str, Any] = {**planned.loaded.lock.entries, **records}
+    entries = comparing(planned)
+    ids = [*(entry.id for entry in entries), *(id for entry in entries for id in anchors(entry))]
+    return {id: record.digest for id in ids if (record := now.get(id)) is not None}
+
+
+def noted(planned: Planned) -> Iterator[Problem]:
+    """A notice of how many checks fail or warn, by the lockfile's own line of each entry."""
+    lock = planned.loaded.lock.entries
+    words = [word for step in planned.plan.busy if (record := lock.get(step.id)) for word in record.checks.values()]
+    counted = [f"{words.count(word)} {word}" for word in ("fail", "warn") if word in words]
+    if counted:
+        yield Problem("checks", f"checks: {', '.join(counted)}", hint="`qwenbuild check` lists them")

@@ -1,0 +1,194 @@
+"""Checks of pictures in a build: what stops, what is remembered, what the lockfile says, and who has the last word."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from qwenbuild import verbs
+from qwenbuild.checks import judges
+from qwenbuild.errors import InputError
+from qwenbuild.images import features
+from qwenbuild.verbs import choices
+from tests.walking import Project
+
+ICONS = """\
+version: 1
+assets:
+  icons:
+    prompt: "icon {{ n }}"
+    matrix: {n: [a, b, c]}
+    params: {size: "96*96"}
+    expect: {sharpness: 1, likeness: {to: icons/a, min: 0}}
+"""
+
+
+@pytest.fixture
+def icons(walked: Project) -> Project:
+    walked.manifest(ICONS)
+    return walked
+
+
+def checks(project: Project) -> dict[str, dict[str, str]]:
+    """What the lockfile says of each entry's checks."""
+    entries = json.loads(project.lock.read_text(encoding="utf-8"))["entries"]
+    return {id: entry.get("checks", {}) for id, entry in entries.items()}
+
+
+def failures(project: Project, **said: Any) -> list[str]:
+    return [failure.entry for failure in project.build(**said).failures]
+
+
+PASSED = {"sharpness": "pass", "likeness": "pass"}
+
+
+def test_the_lockfile_says_of_each_picture_what_its_checks_found(icons: Project) -> None:
+    assert icons.build().exit_code == 0
+    assert checks(icons) == dict.fromkeys(("icons/a", "icons/b", "icons/c"), PASSED)
+    assert icons.verdicts() == dict.fromkeys(("icons/a", "icons/b", "icons/c"), "fresh")
+
+
+def test_what_a_file_simply_is_does_not_stand_in_the_lockfile(walked: Project) -> None:
+    walked.manifest(ICONS.replace("{sharpness: 1, likeness: {to: icons/a, min: 0}}", '{size: "96x96", not_blank: true}'))
+    assert walked.build().exit_code == 0
+    assert "checks" not in walked.lock.read_text(encoding="utf-8")
+
+
+def test_a_changed_check_judges_what_is_there_again_and_generates_nothing(icons: Project) -> None:
+    icons.build()
+    icons.edit("sharpness: 1", "sharpness: 60000")
+    summary = icons.build()
+    assert (summary.exit_code, icons.submitted, len(summary.failures)) == (1, [], 3)
+    assert checks(icons)["icons/a"] == {"sharpness": "fail", "likeness": "pass"}
+    icons.edit("sharpness: 60000", "sharpness: 1")
+    assert (icons.build().exit_code, icons.submitted, checks(icons)["icons/a"]) == (0, [], PASSED)
+
+
+def test_a_changed_check_judges_none_of_the_others_again(icons: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    icons.edit("{sharpness: 1, likeness: {to: icons/a, min: 0}}", "{sharpness: 1, border: 1}")
+    icons.build()
+    icons.edit("sharpness: 1", "sharpness: 2")
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("judged twice")
+
+    monkeypatch.setitem(judges.JUDGES, "border", never)  # type: ignore[arg-type]
+    assert icons.build().exit_code == 0
+
+
+def test_no_picture_is_looked_at_twice(icons: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    icons.build()
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("looked at twice")
+
+    monkeypatch.setattr(features, "look", never)
+    monkeypatch.setattr(features, "sharpness", never)
+    icons.lose("state")
+    assert icons.build().exit_code == 0
+    icons.edit("min: 0", "min: 0.001")
+    assert icons.build().exit_code == 0
+
+
+def test_look_alikes_are_written_and_said_in_every_build_until_somebody_decides(icons: Project) -> None:
+    icons.edit("likeness: {to: icons/a, min: 0}", "near_duplicate: true")
+    icons.edit("icon {{ n }}", "icon {{ 'b' if n == 'c' else n }}")
+    summary = icons.build()
+    assert (summary.exit_code, [failure.entry for failure in summary.failures]) == (1, ["icons/c"])
+    assert "it looks like icons/b: they differ by 0.0 of 255" in summary.failures[0].message
+    assert sorted(icons.tree()) == ["icons/a.png", "icons/b.png", "icons/c.png"]
+    assert icons.verdicts() == {"icons/a": "fresh", "icons/b": "fresh", "icons/c": "failed"}
+    assert (failures(icons), icons.submitted) == (["icons/c"], [])
+
+
+def test_warnings_stop_nothing_and_stand_in_the_lockfile(icons: Project) -> None:
+    icons.edit("min: 0}}", "min: 1}}\n    on_fail: warn")
+    icons.edit("sharpness: 1", "sharpness: 60000")
+    assert icons.build().exit_code == 0
+    assert checks(icons)["icons/c"] == {"sharpness": "warn", "likeness": "warn"}
+    assert set(icons.verdicts().values()) == {"fresh"}
+    (notice,) = [notice for notice in verbs.status(icons.options()).notices if notice.code == "checks"]
+    assert notice.message == "checks: 5 warn"
+
+
+def test_a_person_who_approves_a_picture_overrules_every_check_and_the_lockfile_says_it_warns(icons: Project) -> None:
+    icons.build()
+    choices.approve(icons.options(), ("icons/b",))
+    icons.edit("sharpness: 1", "sharpness: 60000")
+    assert failures(icons) == ["icons/a", "icons/c"]
+    assert checks(icons)["icons/b"]["sharpness"] == "warn"
+    assert icons.verdicts() == {"icons/a": "failed", "icons/b": "fresh", "icons/c": "failed"}
+    assert failures(icons, retry_failed=True) == ["icons/a", "icons/c"]
+    assert sorted(icons.submitted) == ["icons/a", "icons/c"]
+
+
+def test_a_new_picture_of_the_set_judges_the_set_again_and_no_other_picture(
+    icons: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    icons.build()
+    looked: list[int] = []
+    look = features.look
+    monkeypatch.setattr(features, "look", lambda image: looked.append(1) or look(image))
+    icons.edit("[a, b, c]", "[a, b, c, d]")
+    assert (icons.build().exit_code, icons.submitted, looked) == (0, ["icons/d"], [1])
+
+
+def test_a_check_that_is_expected_no_more_leaves_the_lockfile(icons: Project) -> None:
+    icons.build()
+    icons.edit("    expect: {sharpness: 1, likeness: {to: icons/a, min: 0}}\n", "")
+    assert icons.build().exit_code == 0
+    assert "checks" not in icons.lock.read_text(encoding="utf-8")
+
+
+def test_a_selection_judges_beside_all_pictures_and_writes_only_what_was_selected(icons: Project) -> None:
+    icons.build()
+    before = checks(icons)
+    icons.edit("min: 0", "min: 1")
+    assert failures(icons, select=("icons/c",)) == ["icons/c"]
+    assert checks(icons) == before | {"icons/c": {"sharpness": "pass", "likeness": "fail"}}
+
+
+def test_two_machines_find_the_same_and_write_the_same_lockfile(icons: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    icons.edit("likeness:", "near_duplicate: 255, outlier: true, palette: {of: icons/a}, likeness:")
+    icons.build()
+    first = icons.lock.read_bytes()
+    monkeypatch.setenv("QWENBUILD_CACHE_DIR", str(icons.folder.parent / "another"))
+    icons.lose("state", "outputs")
+    icons.lock.unlink()
+    icons.build()
+    assert icons.lock.read_bytes() == first
+
+
+def test_on_a_fresh_clone_without_the_pictures_the_lockfile_s_word_stands(icons: Project) -> None:
+    icons.build()
+    before = icons.lock.read_bytes()
+    icons.lose("cache", "state")
+    assert (icons.build().exit_code, icons.submitted) == (0, [])
+    assert icons.lock.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("expect", "sentence"),
+    [
+        ("{likeness: {to: icons/z}}", "`icons/a` needs the entry `icons/z`, which does not exist"),
+        ('{outlier: {within: "tag:ui"}}', "`icons/a` is compared within tag:ui (outlier), and has no such tag"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error_before_anything_is_spent(icons: Project, expect: str, sentence: str) -> None:
+    icons.edit("{sharpness: 1, likeness: {to: icons/a, min: 0}}", expect)
+    with pytest.raises(InputError) as caught:
+        icons.build()
+    problem = caught.value.problems[0]
+    assert problem.message == sentence
+    assert problem.mark is not None
+    assert problem.mark.line == 7
+
+
+def test_explain_shows_what_was_measured_and_the_limit(icons: Project) -> None:
+    icons.build()
+    facts = verbs.explain(icons.options(), "icons/b").facts
+    assert facts["likeness"].startswith("pass  0.")
+    assert "(limit 0)" in facts["likeness"]
+    assert facts["sharpness"].startswith("pass")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from qwenbuild import verbs
 from qwenbuild.checks import judges
+from qwenbuild.cli.program import program
 from qwenbuild.errors import InputError
 from qwenbuild.images import features
 from qwenbuild.verbs import choices
+from qwenbuild.verbs.checking import CheckReport
 from tests.walking import Project
 
 ICONS = """\
@@ -192,3 +196,82 @@ def test_explain_shows_what_was_measured_and_the_limit(icons: Project) -> None:
     assert facts["likeness"].startswith("pass  0.")
     assert "(limit 0)" in facts["likeness"]
     assert facts["sharpness"].startswith("pass")
+
+
+# ---------------------------------------------------------------- qwenbuild check
+
+
+def words(report: CheckReport) -> dict[str, dict[str, str]]:
+    """Entry (and file) to check to word."""
+    found: dict[str, dict[str, str]] = {}
+    for row in report.rows:
+        found.setdefault(f"{row.id} {row.path}".strip(), {})[row.check] = row.word
+    return found
+
+
+def files_below(*folders: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def test_check_judges_what_is_there_and_writes_neither_tree_nor_lockfile(icons: Project) -> None:
+    icons.build()
+    icons.edit("sharpness: 1", "sharpness: 60000")
+    before = files_below(icons.folder)
+    report = verbs.check(icons.options())
+    assert words(report) == {id: {"sharpness": "fail", "likeness": "pass"} for id in ("icons/a", "icons/b", "icons/c")}
+    assert (report.counts, report.stale) == (
+        {"pass": 3, "warn": 0, "fail": 3, "unjudged": 0},
+        ("icons/a", "icons/b", "icons/c"),
+    )
+    assert files_below(icons.folder) == before
+
+
+def test_check_of_files_and_of_what_is_not_built_yet(icons: Project) -> None:
+    outputs = "outputs: [{path: '{{ n }}.png', steps: [{resize: {width: 32}}], expect: {width: 32, max_bytes: 9}}]"
+    icons.edit("    expect:", f"    {outputs}\n    expect:")
+    assert set(words(verbs.check(icons.options()))["icons/a"].values()) == {"unjudged"}
+    assert {row.missing for row in verbs.check(icons.options()).rows} == {"there is no picture yet"}
+    icons.build()
+    icons.edit("max_bytes: 9}", "max_bytes: 90000}")
+    icons.build()
+    assert words(verbs.check(icons.options()))["icons/a a.png"] == {"width": "pass", "max_bytes": "pass"}
+
+
+def test_check_reads_pictures_of_the_tree_where_the_cache_is_gone_and_keeps_none(icons: Project) -> None:
+    icons.build()
+    icons.lose("cache", "state")
+    report = verbs.check(icons.options())
+    assert (report.counts["pass"], report.counts["unjudged"], report.stale) == (6, 0, ())
+    assert icons.cache().known_blobs() == set()
+    icons.lose("cache", "state", "outputs")
+    report = verbs.check(icons.options())
+    assert (report.counts["unjudged"], len(report.stale)) == (6, 3)
+
+
+def test_check_of_a_selection_says_nothing_of_the_rest(icons: Project) -> None:
+    icons.build()
+    assert list(words(verbs.check(icons.options(select=("icons/b",))))) == ["icons/b"]
+
+
+def test_check_exits_1_on_a_fail_and_3_where_the_lockfile_says_something_else(
+    icons: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code(*said: str) -> int:
+        return int(program.main(["-C", str(icons.folder), "check", *said], standalone_mode=False) or 0)
+
+    icons.build()
+    assert (code(), code("--locked")) == (0, 0)
+    icons.edit("min: 0}", "min: 0}, border: 1")
+    assert (code(), code("--locked")) == (0, 3)
+    assert "the lockfile says something else of the checks of icons/a, icons/b, icons/c" in capsys.readouterr().err
+    icons.edit("min: 0}", "min: 1}")
+    assert code("--locked", "--junit", "out.xml") == 1
+    assert "fail icons/b: its likeness to icons/a is" in capsys.readouterr().out
+    suite = ElementTree.parse(icons.folder / "out.xml").getroot()[0]
+    assert dict(suite.attrib) == {"name": "icons", "tests": "9", "failures": "2", "errors": "0", "skipped": "0"}
+    failed = [case for case in suite if len(case)]
+    assert [(case.get("classname"), case.get("name")) for case in failed] == [("icons/b", "likeness"), ("icons/c", "likeness")]
+    assert code("--json", "icons/b") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["summary"] == {"pass": 2, "warn": 0, "fail": 1, "unjudged": 0}
+    assert set(said["checks"][0]) == {"id", "asset", "path", "check", "version", "verdict", "measured", "threshold", "evidence"}

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Look": {
         "status": "The lockfile against manifest, cache and output tree.",
+        "check": "Whether the pictures are what is expected of them.",
         "explain": "An entry's Action and key, and what changed.",
         "diff": "What changed in pictures between two lockfiles.",
         "gallery": "All pictures on one page that opens from disk.",

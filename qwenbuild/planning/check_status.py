@@ -38,36 +38,48 @@ def known_sets(planned: Planned) -> SetVerdicts:
     return known_set_verdicts(planned.cache, entries, pictures(planned, {}), lambda _: True) if entries else SetVerdicts()
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is judged by itself: an entry's picture, or the file at `path`, with what is expected of it."""
+
+    id: str
+    path: str
+    digest: str
+    expect: Mapping[str, Any]
+
+
+def subjects(step: Step, record: LockEntry | None, picture: str = "") -> Iterator[Subject]:
+    """The picture, which is the record's unless another is said, and the record's files, as far as anything is expected."""
+    entry, outputs = step.keyed.entry, record.outputs if record is not None else {}
+    picture = picture or (record.digest if record is not None else step.candidates[step.used].digest)
+    if entry.expect is not None and picture:
+        yield Subject(step.id, "", picture, entry.expect)
+    for spec in entry.outputs:
+        if spec.expect is not None and spec.path in outputs:
+            yield Subject(step.id, spec.path, outputs[spec.path].digest or picture, spec.expect)
+
+
 def verdicts_of_entry(
     planned: Planned, step: Step, picture: str, record: LockEntry | None, sets: SetVerdicts
 ) -> tuple[Judged, ...] | None:
     """Every verdict of one entry with this picture and the record's files; None while one is not known."""
-    entry, judged_items = step.keyed.entry, list[Judged]()
-    for path, digest, expect in _subjects(entry, picture, record):
-        verdicts = verdicts_of(planned.cache, expect, digest)
+    found: list[Judged] = []
+    for subject in subjects(step, record, picture):
+        verdicts = verdicts_of(planned.cache, subject.expect, subject.digest)
         if verdicts is None:
             return None
-        judged_items += [Judged(step.id, path, digest, verdict) for verdict in verdicts]
+        found += [Judged(step.id, subject.path, subject.digest, verdict) for verdict in verdicts]
     beside = sets.verdicts.get(step.id, ()) if record is not None and record.digest == picture else ()
-    if len(beside) < len(entry.set_checks or ()):
+    if len(beside) < len(step.keyed.entry.set_checks or ()):
         return None
-    judged_items += [Judged(step.id, "", picture, verdict) for verdict in beside]
-    mild = entry.on_fail == "warn" or overruled(record, step.candidates[step.used].candidate)
-    return tuple(replace(item, verdict=_milder(item.verdict)) if mild else item for item in judged_items)
+    found += [Judged(step.id, "", picture, verdict) for verdict in beside]
+    return tuple(replace(item, verdict=settled(step, record, item.verdict)) for item in found)
 
 
-def _subjects(entry: Entry, picture: str, record: LockEntry | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Path ("" for the picture), digest and expectation of what is judged by itself, as far as it is there."""
-    if entry.expect is not None and picture:
-        yield "", picture, entry.expect
-    outputs = record.outputs if record is not None else {}
-    for spec in entry.outputs:
-        if spec.expect is not None and spec.path in outputs:
-            yield spec.path, outputs[spec.path].digest or picture, spec.expect
-
-
-def _milder(verdict: CheckVerdict) -> CheckVerdict:
-    return replace(verdict, verdict="warn") if verdict.verdict == "fail" else verdict
+def settled(step: Step, record: LockEntry | None, verdict: CheckVerdict) -> CheckVerdict:
+    """The verdict as it counts: what would fail is a warning where the entry says so, or a person chose the picture."""
+    mild = step.keyed.entry.on_fail == "warn" or overruled(record, step.candidates[step.used].candidate)
+    return replace(verdict, verdict="warn") if mild and verdict.verdict == "fail" else verdict
 
 
 def comparing(planned: Planned) -> list[Entry]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qwenbuild.planning.planner import Planned, plan, shards
     from qwenbuild.project.options import Options
     from qwenbuild.verbs.accounts import check_provider, models
+    from qwenbuild.verbs.checking import check
     from qwenbuild.verbs.explanation import explain
     from qwenbuild.verbs.ledger import doubts, resolve_doubt, spend
     from qwenbuild.verbs.migration import migrate
@@ -30,6 +31,7 @@ _HOMES = {
     "planning.planner": ("Planned", "plan", "shards"),
     "project.options": ("Options",),
     "engine.prune": ("clean",),
+    "verbs.checking": ("check",),
     "verbs.explanation": ("explain",),
     "verbs.accounts": ("check_provider", "models"),
     "verbs.ledger": ("doubts", "resolve_doubt", "spend"),
@@ -43,6 +45,7 @@ __all__ = [
     "Planned",
     "Summary",
     "build",
+    "check",
     "check_provider",
     "clean",
     "doubts",

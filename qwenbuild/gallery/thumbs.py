@@ -62,7 +62,7 @@ class Thumbnails:
     def make_all(
         self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None
     ) -> dict[str, tuple[int, int]]:
-        """Make every width for all; the size in pixels of each picture that could be shown. `progress` hears how many are done."""
+        """Make every width for all; the pixels of each picture that could be shown. `progress` hears the number done."""
         wanted = list(dict.fromkeys(digests))
         sizes: dict[str, tuple[int, int]] = {}
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as workers:

@@ -5,7 +5,7 @@ Knows no manifest and no network.
 
 from __future__ import annotations
 
-from qwenbuild.catalog.family import FAMILIES, STAMP, Families, Family, example, is_free, read_on, units
+from qwenbuild.catalog.family import FAMILIES, STAMP, WORKSPACE, Families, Family, example, is_free, read_on, units
 from qwenbuild.catalog.model import FIELDS, OVERRIDABLE, Model
 from qwenbuild.catalog.table import Catalog
 from qwenbuild.catalog.tariff import Tariff, Tier
@@ -15,6 +15,7 @@ __all__ = [
     "FIELDS",
     "OVERRIDABLE",
     "STAMP",
+    "WORKSPACE",
     "Catalog",
     "Families",
     "Family",

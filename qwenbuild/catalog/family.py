@@ -7,6 +7,7 @@ looked up when a name is asked for that is none of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -28,6 +29,8 @@ STAMP = "plugin"
 SPECIAL = ("region", "mode", "dialect", "weights")
 """Settings with a place of their own in ProviderSettings, which only some families have; others stand in its `own`."""
 
+WORKSPACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""The id of a workspace: one label of a host's name."""
 SETTING_TYPES = ("boolean", "integer", "number", "choice", "text")
 PARAM_TYPES = ("boolean", "integer", "number", "choice", "any")
 RECOVERIES = ("resend", "listing", "none")
@@ -43,9 +46,10 @@ class Family:
     `provider` is its class as "module:Class". `unit` is what its prices are in, "" where nothing has a price. `settings` are
     the keys of a provider's block that only it knows, described as drawing parameters are: type, values, default, doc.
     `regions` are addresses by region; one under "" needs none to be named, and "" there means that nothing is asked by
-    network; without any, a `base_url` is needed. `inputs_bytes` is the largest reference image (0: nobody says),
-    `inputs_types` what types of them it takes; `generative` says whether a model makes the pictures, so that they have to be
-    declared as made by AI. `tasks`: whether the API keeps tasks that a person can look up.
+    network; without any, a `base_url` is needed. `workspaces` are addresses by region that hold a `{workspace}`.
+    `inputs_bytes` is the largest reference image (0: nobody says), `inputs_types` what types of them it takes; `generative`
+    says whether a model makes the pictures, so that they have to be declared as made by AI. `tasks`: whether the API keeps
+    tasks that a person can look up.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Family:
     provider: str = ""
     key_env: str = ""
     regions: Mapping[str, str] = field(default_factory=dict)
+    workspaces: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     download_hosts: tuple[str, ...] = ()
     webhook: str = ""
@@ -80,6 +85,12 @@ class Family:
     def draws_itself(self) -> bool:
         """Whether another version of the code may make other pixels of the same request."""
         return self.regions.get("") == "" if self.draws is None else self.draws
+
+    def workspace_url(self, region: str, workspace: str) -> str:
+        """The address of one workspace of a region. Raises ValueError for what is no workspace's id: it would be any host."""
+        if region not in self.workspaces or not WORKSPACE.fullmatch(workspace):
+            raise ValueError(f"{workspace!r} is no id of a workspace: letters, digits and - between them")
+        return self.workspaces[region].format(workspace=workspace)
 
     def sold_here(self) -> bool:
         """Whether its pictures have a price, and this package is who says it."""

@@ -53,6 +53,13 @@ def webhook_problem(url: str) -> Reason:
     return "", ""
 
 
+def workspace_problem(workspace: str) -> Reason:
+    """Why `workspace` may not be this: it becomes part of the host that the key is sent to."""
+    if catalog.WORKSPACE.fullmatch(workspace):
+        return "", ""
+    return "is no id of a workspace", "letters and digits, with - between them, as the console shows it"
+
+
 def remote_problem(url: str) -> str:
     """Why `remote` may not be this, "" when it may: one of the known schemes, and no credential in it."""
     parts = _parts(url)

@@ -21,8 +21,8 @@ from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.schema import STRICT, ManifestBlock, doc
 
 _PROVIDER_KEYS = (
-    "type", "region", "mode", "model", "params", "api_key_env", "limits", "timeout", "webhook", "base_url", "dialect",
-    "weights", "allow_unknown_model", "allow_unlisted_size",
+    "type", "region", "workspace", "mode", "model", "params", "api_key_env", "limits", "timeout", "webhook", "base_url",
+    "dialect", "weights", "allow_unknown_model", "allow_unlisted_size",
 )  # fmt: skip
 """The order in which editors offer a provider's keys; a plug-in's own follow."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from qwenbuild.catalog import Family, example, units
 from qwenbuild.manifest import fields
-from qwenbuild.manifest.addresses import base_url_problem, remote_problem, webhook_problem
+from qwenbuild.manifest.addresses import base_url_problem, remote_problem, webhook_problem, workspace_problem
 from qwenbuild.manifest.credentials import looks_secret
 from qwenbuild.manifest.findings import Finding, Path
 from qwenbuild.manifest.grammar import BUILT_IN, Types
@@ -106,7 +106,17 @@ def _provider(name: str, block: Mapping[str, Any], types: Types) -> Iterator[Fin
     yield from _address("webhook", block.get("webhook"), path, webhook_problem)
     if row is not None:
         yield from _address("base_url", block.get("base_url"), path, lambda url: base_url_problem(url, row.name, row.hosts))
+        yield from _workspace(row, block, path)
         yield from _foreign(row, block, path, types)
+
+
+def _workspace(row: Family, block: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """The id becomes part of a host's name; beside an address it would say nothing."""
+    if row.workspaces:
+        yield from _address("workspace", block.get("workspace"), path, workspace_problem)
+        if "workspace" in block and "base_url" in block:
+            message = "`workspace` and `base_url` both say which host is asked"
+            yield Finding("workspace", message, (*path, "workspace"), "leave one of them out", True)
 
 
 def _foreign(row: Family, block: Mapping[str, Any], path: Path, types: Types) -> Iterator[Finding]:

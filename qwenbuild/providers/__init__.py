@@ -78,7 +78,7 @@ def provider_class(family: Family) -> Any:
 
 
 def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, str]) -> str:
-    """The one address this provider talks to, without a final slash: environment, manifest, the vendor's own.
+    """The one address this provider talks to, without a final slash: environment, manifest, workspace, the vendor's own.
 
     Raises InputError for an address that a manifest may not name, or that is neither https nor loopback.
     """
@@ -93,6 +93,11 @@ def base_url(settings: ProviderSettings, family: Family, environ: Mapping[str, s
             message = f"providers.{settings.name}.base_url names a host that is not the vendor's; {from_env} may"
             raise InputError(message, code="base-url")
         return settings.base_url.rstrip("/")
+    if workspace := settings.own.get("workspace"):
+        try:
+            return family.workspace_url(settings.region, str(workspace))
+        except ValueError as error:
+            raise InputError(f"providers.{settings.name}.workspace: {error}", code="workspace") from None
     vendor = family.regions.get(settings.region) or family.regions.get("")
     if vendor is None:
         message = f"providers.{settings.name} needs a base_url: the address of your server, or {from_env}"

@@ -160,3 +160,29 @@ def test_what_a_killed_build_left_open_is_drawn_in_a_batch_again(lamps: Project,
     assert lamps.build().exit_code == 0
     assert sizes == [6]
     assert sorted(states(lamps)) == ["failed"] * 6 + ["stored"] * 6
+
+
+def test_all_of_one_kind_are_durable_before_the_next(lamps: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the program dies of between them, nothing is acknowledged that is not there."""
+    happened: list[str] = []
+    writes = [
+        (Journal, "begin_many"),
+        (Placeholder, "draw"),
+        (Cache, "put_blobs"),
+        (Journal, "ticket_many"),
+        (Cache, "put_receipts"),
+        (Journal, "stored_many"),
+        (Cache, "index_result"),
+        (Cache, "fill"),
+    ]
+    for owner, name in writes:
+        real = getattr(owner, name)
+
+        def noted(self: Any, *args: Any, name: str = name, real: Any = real) -> Any:
+            happened.append(name)
+            return real(self, *args)
+
+        monkeypatch.setattr(owner, name, noted)
+    lamps.build()
+    assert list(dict.fromkeys(happened)) == [name for _, name in writes]
+    assert [happened.count(name) for _, name in writes] == [1, 6, 1, 1, 1, 1, 6, 6]

@@ -52,6 +52,29 @@ BUGS = (
         CRASH,
     ),
     Bug(
+        "the new names of a batch are not made durable",
+        "cache/fsops.py",
+        "        for folder in sorted({path.parent for path, _ in files}):\n            self.ops.fsync_folder(folder)",
+        "        pass",
+        CRASH,
+    ),
+    Bug(
+        "the folders of a batch are not made durable",
+        "cache/fsops.py",
+        "        for parent in parents:\n            self.ops.fsync_folder(parent)",
+        "        pass",
+        CRASH,
+    ),
+    Bug(
+        "a batch says stored before its receipts are there",
+        "run/drawings.py",
+        "    cache.put_receipts(results)\n"
+        "    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})\n",
+        "    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})\n"
+        "    cache.put_receipts(results)\n",
+        ("tests/test_run_drawings.py",),
+    ),
+    Bug(
         "the journal says stored before the receipt is there",
         "run/collect.py",
         "    cache.put_receipt(result)\n    close_attempt(progress, attempt, result)",

@@ -9,7 +9,6 @@ from typing import Any
 from unittest import mock
 
 import httpx
-import respx
 
 from qwenbuild.catalog import FAMILIES, Catalog
 from qwenbuild.key import action_key
@@ -152,8 +151,10 @@ def http(status: int, body: bytes, *headers: str, length: int | None = None) -> 
 
 
 @contextmanager
-def routed() -> Iterator[respx.MockRouter]:
-    """What the routes of this router answer takes the place of the network."""
+def routed() -> Iterator[Any]:
+    """What the routes of this router of respx's answer takes the place of the network."""
+    import respx
+
     router = respx.MockRouter(assert_all_called=False)
     answering = httpx.MockTransport(router.async_handler)
 

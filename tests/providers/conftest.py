@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
 from tests.plugin_emulator import _emulator_server, emulator, strict_emulator
-from tests.providers.bench import HOSTED, LATER, STRANGERS, TYPES, Played
+from tests.providers.bench import HOSTED, LATER, STRANGERS, TYPES, Played, routed
+from tests.providers.wires import LONG, WAYS, over_sockets
 
 __all__ = ["_emulator_server", "emulator", "strict_emulator"]
 
@@ -33,3 +37,16 @@ def played(request: pytest.FixtureRequest) -> str:
         pytest.skip(f"the emulator does not play {request.param}")
     played: str = request.param
     return played
+
+
+@pytest.fixture(params=WAYS)
+async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Routes whose answers take the network's place: by respx in httpx's, and over real sockets."""
+    if request.param == "respx":
+        with routed() as router:
+            yield router
+        return
+    if "respx" in WAYS and request.node.originalname in LONG:
+        pytest.skip("takes seconds over sockets: QWENBUILD_TEST_WIRES=sockets runs it")
+    async with over_sockets() as sockets:
+        yield sockets

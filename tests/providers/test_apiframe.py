@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
-import respx
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import (
@@ -27,19 +25,13 @@ from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.ports import Gate
-from tests.providers.bench import KEYS, action, build, order, routed
+from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://api.apiframe.ai"
 SUBMIT = f"{BASE}/v2/images/generate"
 JOB = "22222222-3333-4444-8555-666666666666"
 LINK = "https://cdn2.apiframe.ai/x/y.png"
 PICTURE = placeholder_png(action("placeholder"))
-
-
-@pytest.fixture
-def wire() -> Iterator[respx.MockRouter]:
-    with routed() as router:
-        yield router
 
 
 def provider(clock: FakeTime | None = None, **settings: Any) -> Any:
@@ -51,7 +43,7 @@ def job(status: str, **fields: Any) -> httpx.Response:
     return httpx.Response(200, json={**known, **fields})
 
 
-async def sent(wire: respx.MockRouter, generation: int = 0, **settings: Any) -> httpx.Request:
+async def sent(wire: Any, generation: int = 0, **settings: Any) -> httpx.Request:
     inputs = settings.pop("inputs", ())
     changes = settings.pop("changes", {})
     route = wire.post(SUBMIT).mock(return_value=httpx.Response(202, json={"jobId": JOB, "status": "QUEUED"}))
@@ -61,7 +53,7 @@ async def sent(wire: respx.MockRouter, generation: int = 0, **settings: Any) -> 
     return route.calls.last.request
 
 
-async def test_the_documented_request_is_exactly_this(wire: respx.MockRouter) -> None:
+async def test_the_documented_request_is_exactly_this(wire: Any) -> None:
     request = await sent(wire)
     assert json.loads(request.content) == {
         "model": "qwen-image-2",
@@ -72,7 +64,7 @@ async def test_the_documented_request_is_exactly_this(wire: respx.MockRouter) ->
     assert "authorization" not in request.headers
 
 
-async def test_the_other_dialect_has_other_names(wire: respx.MockRouter) -> None:
+async def test_the_other_dialect_has_other_names(wire: Any) -> None:
     request = await sent(wire, dialect="openapi", webhook="https://team.example/hook")
     assert json.loads(request.content) == {
         "model": "qwen-image-2",
@@ -85,7 +77,7 @@ async def test_the_other_dialect_has_other_names(wire: respx.MockRouter) -> None
     assert json.loads(request.content)["webhook_url"] == "https://team.example/hook"
 
 
-async def test_the_first_models_parameters_have_an_object_of_their_own(wire: respx.MockRouter) -> None:
+async def test_the_first_models_parameters_have_an_object_of_their_own(wire: Any) -> None:
     changes = {"model": "qwen-image", "size": "3:4", "extra": (("acceleration", "high"), ("guidance_scale", "4.5"))}
     request = await sent(wire, dialect="openapi", changes=changes)
     assert json.loads(request.content)["qwenImageParams"] == {
@@ -99,7 +91,7 @@ async def test_the_first_models_parameters_have_an_object_of_their_own(wire: res
     }
 
 
-async def test_no_size_and_no_negative_prompt_are_left_out(wire: respx.MockRouter) -> None:
+async def test_no_size_and_no_negative_prompt_are_left_out(wire: Any) -> None:
     request = await sent(wire, changes={"size": "", "negative_prompt": ""})
     assert json.loads(request.content)["qwenParams"] == {"seed": 7}
 
@@ -107,7 +99,7 @@ async def test_no_size_and_no_negative_prompt_are_left_out(wire: respx.MockRoute
 UPLOADED = "https://uploads.example/one.png"
 
 
-async def test_a_reference_image_is_uploaded_once_and_its_address_passed_on(wire: respx.MockRouter) -> None:
+async def test_a_reference_image_is_uploaded_once_and_its_address_passed_on(wire: Any) -> None:
     upload = wire.post(f"{BASE}/v2/uploads").mock(return_value=httpx.Response(201, json={"url": UPLOADED}))
     submit = wire.post(SUBMIT).mock(return_value=httpx.Response(202, json={"jobId": JOB, "status": "QUEUED"}))
     made = provider()
@@ -133,7 +125,7 @@ async def test_a_reference_image_is_uploaded_once_and_its_address_passed_on(wire
         (httpx.Response(201, json={}), Unavailable),
     ],
 )
-async def test_an_upload_that_fails_costs_nothing(wire: respx.MockRouter, answer: httpx.Response, error: type) -> None:
+async def test_an_upload_that_fails_costs_nothing(wire: Any, answer: httpx.Response, error: type) -> None:
     wire.post(f"{BASE}/v2/uploads").mock(return_value=answer)
     made = provider()
     with pytest.raises(error):
@@ -141,7 +133,7 @@ async def test_an_upload_that_fails_costs_nothing(wire: respx.MockRouter, answer
     await made.close()
 
 
-async def test_an_address_that_may_have_died_is_not_put_into_a_paid_request(wire: respx.MockRouter) -> None:
+async def test_an_address_that_may_have_died_is_not_put_into_a_paid_request(wire: Any) -> None:
     """Apiframe keeps an upload for an hour or two: a long build hands its picture over again."""
     fresh = [httpx.Response(201, json={"url": f"https://uploads.example/{number}.png"}) for number in range(3)]
     wire.post(f"{BASE}/v2/uploads").mock(side_effect=fresh)
@@ -155,7 +147,7 @@ async def test_an_address_that_may_have_died_is_not_put_into_a_paid_request(wire
     assert addresses == [f"https://uploads.example/{number}.png" for number in (0, 0, 1, 2)]
 
 
-async def test_every_attempt_has_its_own_idempotency_key_and_a_resend_keeps_it(wire: respx.MockRouter) -> None:
+async def test_every_attempt_has_its_own_idempotency_key_and_a_resend_keeps_it(wire: Any) -> None:
     keys = [(await sent(wire, generation)).headers["idempotency-key"] for generation in (0, 0, 1)]
     asked = order("apiframe")
     assert keys == [f"qwenbuild-{asked.key[:48]}-{number}" for number in (0, 0, 1)]
@@ -176,7 +168,7 @@ SHAPES = [LINK, [LINK], {"images": [LINK]}, {"url": LINK}]
 
 
 @pytest.mark.parametrize("result", SHAPES)
-async def test_four_shapes_of_a_result_are_read(wire: respx.MockRouter, result: Any) -> None:
+async def test_four_shapes_of_a_result_are_read(wire: Any, result: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/v2/jobs/{JOB}").mock(
         side_effect=[job("QUEUED"), job("PROCESSING"), job("COMPLETED", result=result, creditCost=3)]
@@ -204,7 +196,7 @@ async def test_four_shapes_of_a_result_are_read(wire: respx.MockRouter, result: 
         (httpx.Response(401, json={"error": "Invalid API key"}), AccountStop),
     ],
 )
-async def test_how_a_job_ends(wire: respx.MockRouter, answer: httpx.Response, error: type[ProviderError]) -> None:
+async def test_how_a_job_ends(wire: Any, answer: httpx.Response, error: type[ProviderError]) -> None:
     wire.get(f"{BASE}/v2/jobs/{JOB}").mock(return_value=answer)
     made = provider()
     with pytest.raises(ProviderError) as caught:
@@ -231,9 +223,7 @@ async def test_how_a_job_ends(wire: respx.MockRouter, answer: httpx.Response, er
         (202, {"status": "QUEUED"}, Uncertain, ""),
     ],
 )
-async def test_each_error_of_the_table(
-    wire: respx.MockRouter, status: int, body: Any, error: type[ProviderError], kind: str
-) -> None:
+async def test_each_error_of_the_table(wire: Any, status: int, body: Any, error: type[ProviderError], kind: str) -> None:
     answer = httpx.Response(status, text="<html>") if body is None else httpx.Response(status, json=body)
     wire.post(SUBMIT).mock(return_value=answer)
     made, asked = provider(), order("apiframe")
@@ -248,7 +238,7 @@ async def test_each_error_of_the_table(
     await made.close()
 
 
-async def test_retry_after_may_be_a_date(wire: respx.MockRouter) -> None:
+async def test_retry_after_may_be_a_date(wire: Any) -> None:
     clock = FakeTime(wall=784111767.0)
     headers = {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}
     wire.post(SUBMIT).mock(return_value=httpx.Response(429, json={"error": "Rate limit"}, headers=headers))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
-import respx
 
 from qwenbuild.emulator import Served
 from qwenbuild.errors import (
@@ -30,7 +29,7 @@ from qwenbuild.pace.clock import FakeTime
 from qwenbuild.ports import Gate
 from qwenbuild.providers import base_url
 from qwenbuild.providers.dashscope.errors import CODES, meaning_of
-from tests.providers.bench import KEYS, action, build, order, routed
+from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"
 SYNC = f"{BASE}/services/aigc/multimodal-generation/generation"
@@ -41,12 +40,6 @@ LINK = (
     "https://dashscope-result-sz.oss-cn-shenzhen.aliyuncs.com/7d/x.png?Expires=1763200000&OSSAccessKeyId=ID&Signature=S%2BG%3D"
 )
 PICTURE = placeholder_png(action("dashscope"))
-
-
-@pytest.fixture
-def wire() -> Iterator[respx.MockRouter]:
-    with routed() as router:
-        yield router
 
 
 def provider(clock: FakeTime | None = None, **settings: Any) -> Any:
@@ -80,7 +73,7 @@ async def submitted(made: Any, asked: Order) -> Ticket:
 # ---------------------------------------------------------------- requests
 
 
-async def test_the_asynchronous_request_is_exactly_this(wire: respx.MockRouter) -> None:
+async def test_the_asynchronous_request_is_exactly_this(wire: Any) -> None:
     route = wire.post(ASYNC).mock(return_value=accepted())
     given = await submitted(provider(), order("dashscope"))
     request = route.calls.last.request
@@ -97,7 +90,7 @@ async def test_the_asynchronous_request_is_exactly_this(wire: respx.MockRouter) 
     assert (given.task_id, given.request_id, given.base_url) == (TASK, "r-1", BASE)
 
 
-async def test_the_synchronous_request_is_exactly_this(wire: respx.MockRouter) -> None:
+async def test_the_synchronous_request_is_exactly_this(wire: Any) -> None:
     output = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": [{"image": LINK}]}}]}
     route = wire.post(SYNC).mock(return_value=httpx.Response(200, json={"output": output, "request_id": "r-9"}))
     given = await submitted(provider(mode="sync"), order("dashscope", prompt_extend=True))
@@ -118,14 +111,14 @@ async def test_the_synchronous_request_is_exactly_this(wire: respx.MockRouter) -
     assert (given.url, given.task_id) == (LINK, "")
 
 
-async def test_no_negative_prompt_is_left_out(wire: respx.MockRouter) -> None:
+async def test_no_negative_prompt_is_left_out(wire: Any) -> None:
     made = provider()
     assert b"negative_prompt" not in made.body(order("dashscope", negative_prompt=""))
     assert b"negative_prompt" not in provider(mode="sync").body(order("dashscope", negative_prompt=""))
     await made.close()
 
 
-async def test_the_third_generation_has_its_own_asynchronous_path(wire: respx.MockRouter) -> None:
+async def test_the_third_generation_has_its_own_asynchronous_path(wire: Any) -> None:
     route = wire.post(THIRD).mock(return_value=accepted())
     extra = (("enable_thinking", True), ("prompt_extend_mode", "direct"))
     await submitted(provider(), order("dashscope", model="qwen-image-3.0", size="2048*2048", extra=extra))
@@ -136,7 +129,7 @@ async def test_the_third_generation_has_its_own_asynchronous_path(wire: respx.Mo
     assert route.calls.last.request.headers["x-dashscope-async"] == "enable"
 
 
-async def test_reference_images_travel_before_the_text(wire: respx.MockRouter) -> None:
+async def test_reference_images_travel_before_the_text(wire: Any) -> None:
     made = provider()
     inputs = ((b"one", "image/png"), (b"two", "image/jpeg"))
     body = json.loads(made.body(order("dashscope", inputs=inputs, model="qwen-image-edit", size="")))
@@ -178,7 +171,7 @@ async def test_the_environments_address_wins() -> None:
 # ---------------------------------------------------------------- tasks
 
 
-async def test_polling_keeps_the_vendors_cadence(wire: respx.MockRouter) -> None:
+async def test_polling_keeps_the_vendors_cadence(wire: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(side_effect=[state("PENDING"), *[state("RUNNING")] * 12, done()])
     wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
@@ -189,7 +182,7 @@ async def test_polling_keeps_the_vendors_cadence(wire: respx.MockRouter) -> None
     await made.close()
 
 
-async def test_an_old_ticket_is_asked_at_once(wire: respx.MockRouter) -> None:
+async def test_an_old_ticket_is_asked_at_once(wire: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
@@ -199,7 +192,7 @@ async def test_an_old_ticket_is_asked_at_once(wire: respx.MockRouter) -> None:
     await made.close()
 
 
-async def test_a_link_is_used_as_it_is_and_without_a_credential(wire: respx.MockRouter) -> None:
+async def test_a_link_is_used_as_it_is_and_without_a_credential(wire: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     route = wire.get(url__startswith=LINK.split("?")[0]).mock(return_value=httpx.Response(200, content=PICTURE))
@@ -214,7 +207,7 @@ async def test_a_link_is_used_as_it_is_and_without_a_credential(wire: respx.Mock
 
 
 @pytest.mark.parametrize("shape", ["results", "choices", "typed"])
-async def test_both_shapes_of_a_result_are_read(wire: respx.MockRouter, shape: str) -> None:
+async def test_both_shapes_of_a_result_are_read(wire: Any, shape: str) -> None:
     content = [{"text": "the prompt used"}, {"image": LINK}] if shape == "choices" else [{"type": "image", "image": LINK}]
     output = {"results": [{"url": LINK}]} if shape == "results" else {"choices": [{"message": {"content": content}}]}
     clock = FakeTime()
@@ -225,7 +218,7 @@ async def test_both_shapes_of_a_result_are_read(wire: respx.MockRouter, shape: s
     await made.close()
 
 
-async def test_a_plain_http_link_of_the_vendors_storage_is_fetched_over_https(wire: respx.MockRouter) -> None:
+async def test_a_plain_http_link_of_the_vendors_storage_is_fetched_over_https(wire: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": LINK.replace("https:", "http:")}))
     wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
@@ -234,7 +227,7 @@ async def test_a_plain_http_link_of_the_vendors_storage_is_fetched_over_https(wi
     await made.close()
 
 
-async def test_every_picture_of_a_paid_task_is_kept_and_no_web_page_in_its_place(wire: respx.MockRouter) -> None:
+async def test_every_picture_of_a_paid_task_is_kept_and_no_web_page_in_its_place(wire: Any) -> None:
     clock = FakeTime()
     links = [LINK, *(LINK.replace("x.png", f"{name}.png") for name in "abc")]
     small = placeholder_png(action("dashscope", size="64*64"))
@@ -247,7 +240,7 @@ async def test_every_picture_of_a_paid_task_is_kept_and_no_web_page_in_its_place
     await made.close()
 
 
-async def collected(wire: respx.MockRouter, answers: list[httpx.Response], clock: FakeTime | None = None, **facts: Any) -> Any:
+async def collected(wire: Any, answers: list[httpx.Response], clock: FakeTime | None = None, **facts: Any) -> Any:
     clock = clock or FakeTime()
     route = wire.get(f"{BASE}/tasks/{TASK}").mock(side_effect=answers)
     wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
@@ -273,7 +266,7 @@ async def collected(wire: respx.MockRouter, answers: list[httpx.Response], clock
         ("Arrearage", AccountStop),
     ],
 )
-async def test_a_failed_task_means_what_its_code_says(wire: respx.MockRouter, code: str, error: type[ProviderError]) -> None:
+async def test_a_failed_task_means_what_its_code_says(wire: Any, code: str, error: type[ProviderError]) -> None:
     found, _ = await collected(wire, [state("FAILED", code=code, message="why")])
     assert type(found) is error
     assert found.code == code
@@ -281,11 +274,11 @@ async def test_a_failed_task_means_what_its_code_says(wire: respx.MockRouter, co
     assert type(found) is error
 
 
-async def test_a_cancelled_task_cost_nothing(wire: respx.MockRouter) -> None:
+async def test_a_cancelled_task_cost_nothing(wire: Any) -> None:
     assert type((await collected(wire, [state("CANCELED")]))[0]) is FailedAtProvider
 
 
-async def test_unknown_right_after_our_submit_is_asked_again_and_later_is_lost(wire: respx.MockRouter) -> None:
+async def test_unknown_right_after_our_submit_is_asked_again_and_later_is_lost(wire: Any) -> None:
     found, asked = await collected(wire, [state("UNKNOWN")] * 3 + [done()])
     assert (found, asked) == (None, 4)
     found, asked = await collected(wire, [state("UNKNOWN")] * 9)
@@ -295,14 +288,14 @@ async def test_unknown_right_after_our_submit_is_asked_again_and_later_is_lost(w
     assert (type(found), asked) == (Lost, 1)
 
 
-async def test_success_without_a_picture_is_asked_for_again_and_is_paid_for_in_the_end(wire: respx.MockRouter) -> None:
+async def test_success_without_a_picture_is_asked_for_again_and_is_paid_for_in_the_end(wire: Any) -> None:
     found, asked = await collected(wire, [state("SUCCEEDED", results=[])] * 9)
     assert (type(found), asked) == (NotFetched, 4)
     found, asked = await collected(wire, [state("SUCCEEDED"), state("SUCCEEDED", results=None), done()])
     assert (found, asked) == (None, 3)
 
 
-async def test_bad_answers_while_polling_are_asked_again(wire: respx.MockRouter) -> None:
+async def test_bad_answers_while_polling_are_asked_again(wire: Any) -> None:
     odd = [
         httpx.Response(500, json={"code": "InternalError", "message": "m"}),
         httpx.Response(200, text="<html>"),
@@ -319,7 +312,7 @@ async def test_bad_answers_while_polling_are_asked_again(wire: respx.MockRouter)
     assert 7.0 in clock.slept
 
 
-async def test_a_key_refused_while_polling_stops_the_account(wire: respx.MockRouter) -> None:
+async def test_a_key_refused_while_polling_stops_the_account(wire: Any) -> None:
     found, _ = await collected(
         wire, [httpx.Response(401, json={"code": "InvalidApiKey", "message": "Invalid API-key provided."})]
     )
@@ -332,7 +325,7 @@ async def test_a_key_refused_while_polling_stops_the_account(wire: respx.MockRou
 EXPIRED = httpx.Response(403, text="<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>")
 
 
-async def test_an_expired_link_is_asked_for_once_more(wire: respx.MockRouter) -> None:
+async def test_an_expired_link_is_asked_for_once_more(wire: Any) -> None:
     clock = FakeTime()
     fresh = LINK.replace("x.png", "fresh.png")
     asked = wire.get(f"{BASE}/tasks/{TASK}").mock(side_effect=[done(), done({"url": fresh})])
@@ -344,7 +337,7 @@ async def test_an_expired_link_is_asked_for_once_more(wire: respx.MockRouter) ->
     await made.close()
 
 
-async def test_a_link_that_gives_nothing_proves_nothing_and_nothing_is_submitted(wire: respx.MockRouter) -> None:
+async def test_a_link_that_gives_nothing_proves_nothing_and_nothing_is_submitted(wire: Any) -> None:
     clock = FakeTime()
     submit = wire.post(ASYNC).mock(return_value=accepted())
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
@@ -370,7 +363,7 @@ async def test_a_link_that_gives_nothing_proves_nothing_and_nothing_is_submitted
         "https://aliyuncs.com.evil.example/x.png",
     ],
 )
-async def test_a_picture_elsewhere_is_not_fetched_and_its_ticket_stays(wire: respx.MockRouter, url: str) -> None:
+async def test_a_picture_elsewhere_is_not_fetched_and_its_ticket_stays(wire: Any, url: str) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": url}))
     elsewhere = wire.route(host__regex=".*(evil|100.100).*").mock(return_value=httpx.Response(200, content=PICTURE))
@@ -382,7 +375,7 @@ async def test_a_picture_elsewhere_is_not_fetched_and_its_ticket_stays(wire: res
     await made.close()
 
 
-async def test_a_whole_picture_of_another_size_is_the_picture_and_is_kept_and_named(wire: respx.MockRouter) -> None:
+async def test_a_whole_picture_of_another_size_is_the_picture_and_is_kept_and_named(wire: Any) -> None:
     clock, data = FakeTime(), placeholder_png(action("dashscope", size="64*64"))
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     fetched = wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
@@ -395,9 +388,7 @@ async def test_a_whole_picture_of_another_size_is_the_picture_and_is_kept_and_na
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", PICTURE[:-20], PICTURE + b"more", b"x" * (65 << 20)], ids=len)
-async def test_bytes_that_are_no_whole_picture_are_a_bad_transfer_and_asked_for_again(
-    wire: respx.MockRouter, data: bytes
-) -> None:
+async def test_bytes_that_are_no_whole_picture_are_a_bad_transfer_and_asked_for_again(wire: Any, data: bytes) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     fetched = wire.get(LINK).mock(return_value=httpx.Response(200, content=data))
@@ -410,7 +401,7 @@ async def test_bytes_that_are_no_whole_picture_are_a_bad_transfer_and_asked_for_
     await made.close()
 
 
-async def test_a_download_that_broke_off_is_fetched_again(wire: respx.MockRouter) -> None:
+async def test_a_download_that_broke_off_is_fetched_again(wire: Any) -> None:
     clock = FakeTime()
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done())
     whole = httpx.Response(200, content=PICTURE)
@@ -435,7 +426,7 @@ STATUS = {"throttled": 429, "narrow": 429, "slow": 429, "failed": 500, "uncertai
 
 @pytest.mark.parametrize("code", [*CODES, "Throttling.BurstRate", "InvalidParameter.Foo", "InternalError.Upload"])
 @pytest.mark.parametrize("envelope", ["native", "compatible"])
-async def test_each_code_of_the_table_leads_where_the_table_says(wire: respx.MockRouter, code: str, envelope: str) -> None:
+async def test_each_code_of_the_table_leads_where_the_table_says(wire: Any, code: str, envelope: str) -> None:
     meaning = meaning_of(400, code, "")
     said = {"code": code, "message": "m", "request_id": "r"}
     body = said if envelope == "native" else {"error": {"message": "m", "type": "t", "code": code}}
@@ -469,7 +460,7 @@ async def test_each_code_of_the_table_leads_where_the_table_says(wire: respx.Moc
     ],
 )
 async def test_an_answer_outside_the_table_is_read_by_its_status(
-    wire: respx.MockRouter, status: int, body: Any, error: type[ProviderError], kind: str
+    wire: Any, status: int, body: Any, error: type[ProviderError], kind: str
 ) -> None:
     answer = httpx.Response(status, text="<html>") if body is None else httpx.Response(status, json=body)
     wire.post(ASYNC).mock(return_value=answer)
@@ -479,7 +470,7 @@ async def test_an_answer_outside_the_table_is_read_by_its_status(
     assert getattr(caught.value, "kind", "") == kind
 
 
-async def test_retry_after_is_told(wire: respx.MockRouter) -> None:
+async def test_retry_after_is_told(wire: Any) -> None:
     said = {"code": "Throttling", "message": "m"}
     wire.post(ASYNC).mock(return_value=httpx.Response(429, json=said, headers={"Retry-After": "12"}))
     with pytest.raises(Throttled) as caught:
@@ -487,7 +478,7 @@ async def test_retry_after_is_told(wire: respx.MockRouter) -> None:
     assert caught.value.retry_after == 12.0
 
 
-async def test_a_key_of_the_other_region_is_one_clear_sentence(wire: respx.MockRouter) -> None:
+async def test_a_key_of_the_other_region_is_one_clear_sentence(wire: Any) -> None:
     said = {"code": "InvalidApiKey", "message": "Invalid API-key provided."}
     wire.post(ASYNC).mock(return_value=httpx.Response(401, json=said))
     with pytest.raises(AccountStop, match="region: beijing") as caught:
@@ -574,7 +565,7 @@ async def test_a_picture_with_every_parameter_is_the_same_in_both_calls_and_regi
     assert len(pictures) == 1
 
 
-async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: respx.MockRouter) -> None:
+async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: Any) -> None:
     clock = FakeTime()
     said = f"glowing, for {KEYS['DASHSCOPE_API_KEY']}, see https://a.example/?q=1"
     wire.get(f"{BASE}/tasks/{TASK}").mock(return_value=done({"url": LINK, "actual_prompt": said}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -13,21 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
-import respx
 
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.providers.dashscope.tasks import PAGES_MAX, page_of, windows
-from tests.providers.bench import KEYS, build, order, routed
+from tests.providers.bench import KEYS, build, order
 
 BASE = "https://dashscope-intl.aliyuncs.com/api/v1"
 OURS = "a paper lantern"
-
-
-@pytest.fixture
-def wire() -> Iterator[respx.MockRouter]:
-    with routed() as router:
-        yield router
 
 
 @dataclass
@@ -53,7 +46,7 @@ class Vendor:
     def accepts(self, id: str, prompt: str, ago: float = 10.0) -> None:
         self.tasks[id] = (self.now() - ago, prompt)
 
-    def serve(self, wire: respx.MockRouter) -> None:
+    def serve(self, wire: Any) -> None:
         wire.get(url__regex=rf"{BASE}/tasks\?").mock(side_effect=self._list)
         wire.get(url__regex=rf"{BASE}/tasks/.*").mock(side_effect=self._poll)
 
@@ -87,7 +80,7 @@ class Vendor:
         return self._answer({"output": {"task_id": id, "task_status": "SUCCEEDED", "results": [result]}})
 
 
-async def looked(vendor: Vendor, wire: respx.MockRouter, claimed: frozenset[str] = frozenset()) -> tuple[str, ...]:
+async def looked(vendor: Vendor, wire: Any, claimed: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The tasks that may be ours of a request that was sent 30 s ago by our clock."""
     vendor.serve(wire)
     made, asked = build("dashscope", KEYS, vendor.clock.waits()), order("dashscope", prompt=OURS)
@@ -99,7 +92,7 @@ async def looked(vendor: Vendor, wire: respx.MockRouter, claimed: frozenset[str]
     return tuple(ticket.task_id for ticket in tickets)
 
 
-async def verdict(vendor: Vendor, wire: respx.MockRouter) -> type[BaseException] | tuple[str, ...]:
+async def verdict(vendor: Vendor, wire: Any) -> type[BaseException] | tuple[str, ...]:
     try:
         return await looked(vendor, wire)
     except ProviderError as error:
@@ -186,9 +179,7 @@ SAYS_NOTHING: dict[str, tuple[Any, type[ProviderError]]] = {
 
 @pytest.mark.parametrize("name", SAYS_NOTHING)
 @pytest.mark.parametrize("hidden", [False, True])
-async def test_a_list_that_says_nothing_is_never_taken_for_absence_nor_for_a_match(
-    wire: respx.MockRouter, name: str, hidden: bool
-) -> None:
+async def test_a_list_that_says_nothing_is_never_taken_for_absence_nor_for_a_match(wire: Any, name: str, hidden: bool) -> None:
     edit, error = SAYS_NOTHING[name]
     vendor = Vendor(FakeTime(), edit=edit)
     for number in range(130):
@@ -198,7 +189,7 @@ async def test_a_list_that_says_nothing_is_never_taken_for_absence_nor_for_a_mat
     assert await verdict(vendor, wire) is error
 
 
-async def test_every_page_is_read_before_a_request_counts_as_never_arrived(wire: respx.MockRouter) -> None:
+async def test_every_page_is_read_before_a_request_counts_as_never_arrived(wire: Any) -> None:
     vendor = Vendor(FakeTime())
     for number in range(130):
         vendor.accepts(f"t{number}", f"lantern {number}", ago=5.0)
@@ -207,7 +198,7 @@ async def test_every_page_is_read_before_a_request_counts_as_never_arrived(wire:
     assert await looked(vendor, wire) == ("ours",)
 
 
-async def test_a_match_in_one_window_does_not_count_while_the_other_one_is_not_whole(wire: respx.MockRouter) -> None:
+async def test_a_match_in_one_window_does_not_count_while_the_other_one_is_not_whole(wire: Any) -> None:
     vendor = Vendor(FakeTime())
     vendor.accepts("ours", OURS, ago=320.0)
     assert await looked(vendor, wire) == ("ours",)
@@ -216,7 +207,7 @@ async def test_a_match_in_one_window_does_not_count_while_the_other_one_is_not_w
 
 
 @pytest.mark.parametrize("pages", [2, 1000, 5000])
-async def test_a_large_count_of_pages_hides_no_task(wire: respx.MockRouter, pages: int) -> None:
+async def test_a_large_count_of_pages_hides_no_task(wire: Any, pages: int) -> None:
     vendor = Vendor(FakeTime(), edit=lambda page, number: {**page, "total_page": pages})
     for number in range(130):
         vendor.accepts(f"t{number}", f"lantern {number}", ago=5.0)
@@ -224,7 +215,7 @@ async def test_a_large_count_of_pages_hides_no_task(wire: respx.MockRouter, page
     assert await looked(vendor, wire) == ("ours",)
 
 
-async def test_a_list_without_an_end_is_left_and_proves_nothing(wire: respx.MockRouter) -> None:
+async def test_a_list_without_an_end_is_left_and_proves_nothing(wire: Any) -> None:
     def endless(page: Any, number: int) -> Any:
         line = {"task_id": f"t{number}", "status": "SUCCEEDED", "gmt_create": 1}
         return {"total": 10**9, "total_page": 10**7, "data": [line]}
@@ -239,9 +230,7 @@ async def test_a_list_without_an_end_is_left_and_proves_nothing(wire: respx.Mock
 
 @pytest.mark.parametrize("zone", [0.0, 8.0])
 @pytest.mark.parametrize("ahead", [0.0, 20.0, 1200.0, -1200.0, 7200.0, -7200.0, 40 * 3600.0])
-async def test_a_task_is_found_however_far_this_machines_clock_is_off(
-    wire: respx.MockRouter, ahead: float, zone: float
-) -> None:
+async def test_a_task_is_found_however_far_this_machines_clock_is_off(wire: Any, ahead: float, zone: float) -> None:
     vendor = Vendor(FakeTime(), ahead=ahead, zone=zone)
     assert await looked(vendor, wire) == ()
     vendor.accepts("ours", OURS)
@@ -249,9 +238,7 @@ async def test_a_task_is_found_however_far_this_machines_clock_is_off(
 
 
 @pytest.mark.parametrize("how", ["no date", "a stored answer", "no date at all that can be read"])
-async def test_without_the_servers_clock_nothing_is_proved_absent_and_a_match_still_counts(
-    wire: respx.MockRouter, how: str
-) -> None:
+async def test_without_the_servers_clock_nothing_is_proved_absent_and_a_match_still_counts(wire: Any, how: str) -> None:
     headers = {"no date": {}, "a stored answer": {"age": "600"}}.get(how, {"date": "yesterday"})
     vendor = Vendor(FakeTime(), dated=how == "a stored answer", headers=headers)
     assert await verdict(vendor, wire) is Uncertain
@@ -260,9 +247,7 @@ async def test_without_the_servers_clock_nothing_is_proved_absent_and_a_match_st
 
 
 @pytest.mark.parametrize("ago", [3600.0, 7200.0, 20 * 3600.0])
-async def test_the_same_words_at_another_time_of_the_day_are_neither_ours_nor_proof_of_absence(
-    wire: respx.MockRouter, ago: float
-) -> None:
+async def test_the_same_words_at_another_time_of_the_day_are_neither_ours_nor_proof_of_absence(wire: Any, ago: float) -> None:
     """The clock may have been wrong when the request was sent: a task of these words may be its own."""
     vendor = Vendor(FakeTime())
     vendor.accepts("other", OURS, ago=ago)
@@ -288,7 +273,7 @@ def test_the_windows_cover_the_time_in_both_zones_and_are_a_day_long_at_most() -
 # ---------------------------------------------------------------- matches
 
 
-async def test_a_task_of_another_model_or_one_that_hides_its_words_is_nobodys_and_no_proof(wire: respx.MockRouter) -> None:
+async def test_a_task_of_another_model_or_one_that_hides_its_words_is_nobodys_and_no_proof(wire: Any) -> None:
     vendor = Vendor(FakeTime(), edit=lines_with(model_name="qwen-image"))
     vendor.accepts("other", OURS)
     assert await verdict(vendor, wire) is Uncertain
@@ -297,20 +282,20 @@ async def test_a_task_of_another_model_or_one_that_hides_its_words_is_nobodys_an
     assert await verdict(vendor, wire) is Uncertain
 
 
-async def test_a_task_that_failed_is_not_asked_for_its_words_and_is_nobodys(wire: respx.MockRouter) -> None:
+async def test_a_task_that_failed_is_not_asked_for_its_words_and_is_nobodys(wire: Any) -> None:
     vendor = Vendor(FakeTime(), edit=lines_with(status="FAILED"))
     vendor.accepts("failed", OURS)
     assert (await looked(vendor, wire), vendor.polls) == ((), 0)
 
 
-async def test_a_list_of_strangers_without_end_is_not_gone_through(wire: respx.MockRouter) -> None:
+async def test_a_list_of_strangers_without_end_is_not_gone_through(wire: Any) -> None:
     vendor = Vendor(FakeTime())
     for number in range(1001):
         vendor.accepts(f"t{number}", f"lantern {number}")
     assert (await verdict(vendor, wire), vendor.polls) == (Uncertain, 0)
 
 
-async def test_thirty_look_ups_at_once_share_their_readings_and_each_task_is_read_once(wire: respx.MockRouter) -> None:
+async def test_thirty_look_ups_at_once_share_their_readings_and_each_task_is_read_once(wire: Any) -> None:
     vendor = Vendor(FakeTime())
     for number in range(30):
         vendor.accepts(f"t{number}", f"lantern {number}")

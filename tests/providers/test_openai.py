@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import respx
 
 from qwenbuild.catalog import Catalog
 from qwenbuild.errors import (
@@ -28,17 +26,11 @@ from qwenbuild.images import placeholder_png
 from qwenbuild.model import ProviderSettings, Ticket
 from qwenbuild.ports import Gate
 from qwenbuild.providers import build_provider
-from tests.providers.bench import action, order, routed
+from tests.providers.bench import action, order
 
 BASE = "http://127.0.0.1:8091"
 SUBMIT = f"{BASE}/v1/images/generations"
 PICTURE = placeholder_png(action("openai"))
-
-
-@pytest.fixture
-def wire() -> Iterator[respx.MockRouter]:
-    with routed() as router:
-        yield router
 
 
 def provider(environ: dict[str, str] | None = None, **settings: Any) -> Any:
@@ -51,7 +43,7 @@ def answer(data: bytes = PICTURE, **more: Any) -> httpx.Response:
     return httpx.Response(200, json={"created": 1, "data": [item], **more})
 
 
-async def test_the_request_says_everything(wire: respx.MockRouter) -> None:
+async def test_the_request_says_everything(wire: Any) -> None:
     route = wire.post(SUBMIT).mock(return_value=answer())
     made, asked = provider(), order("openai")
     ticket = await made.submit(asked, made.body(asked), Gate())
@@ -77,7 +69,7 @@ async def test_the_request_says_everything(wire: respx.MockRouter) -> None:
 
 
 @pytest.mark.parametrize("base", ["http://gpu-box:8091", "http://gpu-box:8091/", "http://gpu-box:8091/v1"])
-async def test_any_host_may_be_named_with_or_without_v1(wire: respx.MockRouter, base: str) -> None:
+async def test_any_host_may_be_named_with_or_without_v1(wire: Any, base: str) -> None:
     route = wire.post("http://gpu-box:8091/v1/images/generations").mock(return_value=answer())
     made, asked = provider(base_url=base), order("openai")
     await made.submit(asked, made.body(asked), Gate())
@@ -107,7 +99,7 @@ async def test_any_host_may_be_named_with_or_without_v1(wire: respx.MockRouter, 
     ],
 )
 async def test_a_key_goes_only_where_the_environment_sends_it(
-    wire: respx.MockRouter, environ: dict[str, str], settings: dict[str, Any], sends: bool
+    wire: Any, environ: dict[str, str], settings: dict[str, Any], sends: bool
 ) -> None:
     route = wire.post(path="/v1/images/generations").mock(return_value=answer())
     made, asked = provider(environ, **settings), order("openai")
@@ -142,7 +134,7 @@ async def test_without_an_address_nothing_is_built() -> None:
         (200, {"data": [{"b64_json": "not base64!"}]}, Uncertain, ""),
     ],
 )
-async def test_each_error(wire: respx.MockRouter, status: int, body: Any, error: type[ProviderError], kind: str) -> None:
+async def test_each_error(wire: Any, status: int, body: Any, error: type[ProviderError], kind: str) -> None:
     reply = httpx.Response(status, text="Internal Server Error") if body is None else httpx.Response(status, json=body)
     wire.post(SUBMIT).mock(return_value=reply)
     made, asked = provider(), order("openai")
@@ -179,7 +171,7 @@ SPELLINGS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_a_picture_is_read_however_the_server_spells_it(wire: respx.MockRouter, spelling: str) -> None:
+async def test_a_picture_is_read_however_the_server_spells_it(wire: Any, spelling: str) -> None:
     wire.post(SUBMIT).mock(return_value=httpx.Response(200, json={"data": SPELLINGS[spelling]}))
     made, asked = provider(), order("openai")
     ticket = await made.submit(asked, made.body(asked), Gate())
@@ -199,7 +191,7 @@ OWN = {"GPU_API_KEY": "sk-gpu", "QWENBUILD_GPU_BASE_URL": "https://gpu.example"}
     ],
 )
 async def test_a_picture_behind_a_link_of_the_server_itself_is_fetched_from_there(
-    wire: respx.MockRouter, link: str, asked_at: str, with_key: bool
+    wire: Any, link: str, asked_at: str, with_key: bool
 ) -> None:
     wire.post("https://gpu.example/v1/images/generations").mock(
         return_value=httpx.Response(200, json={"data": [{"b64_json": None, "url": link}]})
@@ -224,7 +216,7 @@ async def test_a_picture_behind_a_link_of_the_server_itself_is_fetched_from_ther
         "http://169.254.169.254/latest/meta-data/",
     ],
 )
-async def test_a_link_to_another_host_is_not_followed_and_gets_no_key(wire: respx.MockRouter, link: str) -> None:
+async def test_a_link_to_another_host_is_not_followed_and_gets_no_key(wire: Any, link: str) -> None:
     wire.post("https://gpu.example/v1/images/generations").mock(
         return_value=httpx.Response(200, json={"data": [{"url": link}]})
     )
@@ -237,7 +229,7 @@ async def test_a_link_to_another_host_is_not_followed_and_gets_no_key(wire: resp
     await made.close()
 
 
-async def test_an_answer_without_a_picture_is_shown_in_the_servers_words_and_kept(wire: respx.MockRouter) -> None:
+async def test_an_answer_without_a_picture_is_shown_in_the_servers_words_and_kept(wire: Any) -> None:
     body = b'{"error": {"message": "out of memory, key sk-canary-000000000000"}}'
     wire.post(SUBMIT).mock(return_value=httpx.Response(200, content=body))
     made, asked = provider(), order("openai")
@@ -251,7 +243,7 @@ async def test_an_answer_without_a_picture_is_shown_in_the_servers_words_and_kep
     await made.close()
 
 
-async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: respx.MockRouter) -> None:
+async def test_a_rewritten_prompt_is_kept_without_a_key_that_a_server_put_into_it(wire: Any) -> None:
     item = {"b64_json": base64.b64encode(PICTURE).decode(), "revised_prompt": "glowing, for gpu-canary-0001"}
     environ = {"QWENBUILD_GPU_BASE_URL": "https://gpu.example", "GPU_API_KEY": "gpu-canary-0001"}
     made, asked = provider(environ, base_url=None, api_key_env="GPU_API_KEY"), order("openai")

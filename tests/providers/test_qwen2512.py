@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
-import respx
 
 from qwenbuild.errors import (
     AccountStop,
@@ -26,19 +24,13 @@ from qwenbuild.images import placeholder_png
 from qwenbuild.model import Ticket
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.ports import Gate
-from tests.providers.bench import KEYS, action, build, order, routed
+from tests.providers.bench import KEYS, action, build, order
 
 BASE = "https://qwen-image-2512.org"
 SUBMIT, STATUS = f"{BASE}/api/generate", f"{BASE}/api/status"
 TASK = "n00example00qwenimg"
 LINK = "https://cdn.example.com/a.png"
 PICTURE = placeholder_png(action("qwen2512"))
-
-
-@pytest.fixture
-def wire() -> Iterator[respx.MockRouter]:
-    with routed() as router:
-        yield router
 
 
 def provider(clock: FakeTime | None = None, **settings: Any) -> Any:
@@ -50,7 +42,7 @@ def task(status: str, code: int = 200, http: int = 200, **fields: Any) -> httpx.
     return httpx.Response(http, json={"code": code, "message": "success", "data": data})
 
 
-async def test_the_request_is_exactly_this(wire: respx.MockRouter) -> None:
+async def test_the_request_is_exactly_this(wire: Any) -> None:
     route = wire.post(SUBMIT).mock(return_value=task("IN_PROGRESS"))
     made, asked = provider(webhook="https://team.example/hook"), order("qwen2512", output_format="webp", seed=0)
     ticket = await made.submit(asked, made.body(asked), Gate())
@@ -67,7 +59,7 @@ async def test_the_request_is_exactly_this(wire: respx.MockRouter) -> None:
     await made.close()
 
 
-async def test_a_task_is_asked_for_every_five_seconds_and_bills_its_credits(wire: respx.MockRouter) -> None:
+async def test_a_task_is_asked_for_every_five_seconds_and_bills_its_credits(wire: Any) -> None:
     clock = FakeTime()
     route = wire.get(STATUS, params={"task_id": TASK})
     route.mock(side_effect=[task("PENDING"), task("IN_PROGRESS"), task("SUCCESS", response=[LINK])])
@@ -80,7 +72,7 @@ async def test_a_task_is_asked_for_every_five_seconds_and_bills_its_credits(wire
     await made.close()
 
 
-async def test_another_format_than_asked_for_is_not_the_picture(wire: respx.MockRouter) -> None:
+async def test_another_format_than_asked_for_is_not_the_picture(wire: Any) -> None:
     wire.get(STATUS).mock(return_value=task("SUCCESS", response=[LINK]))
     wire.get(LINK).mock(return_value=httpx.Response(200, content=PICTURE))
     made = provider()
@@ -100,7 +92,7 @@ async def test_another_format_than_asked_for_is_not_the_picture(wire: respx.Mock
         (httpx.Response(200, json={"code": 401, "message": "bad key", "data": None}), AccountStop),
     ],
 )
-async def test_how_a_task_ends(wire: respx.MockRouter, answer: httpx.Response, error: type[ProviderError]) -> None:
+async def test_how_a_task_ends(wire: Any, answer: httpx.Response, error: type[ProviderError]) -> None:
     wire.get(STATUS).mock(return_value=answer)
     made = provider()
     with pytest.raises(ProviderError) as caught:
@@ -131,7 +123,7 @@ async def test_how_a_task_ends(wire: respx.MockRouter, answer: httpx.Response, e
     ],
 )
 async def test_each_code_and_the_worse_of_the_two_wins(
-    wire: respx.MockRouter, code: int | None, http: int, message: str, error: type[ProviderError], kind: str
+    wire: Any, code: int | None, http: int, message: str, error: type[ProviderError], kind: str
 ) -> None:
     body = {"message": message, "data": None} if code is None else {"code": code, "message": message, "data": None}
     wire.post(SUBMIT).mock(return_value=httpx.Response(http, json=body))

@@ -32,7 +32,7 @@ DOORS = {
     "diskcache": {"cache"},
     "h11": {"transport"},
     "httpcore": set(),
-    "httpx": {"transport", "providers", "remote"},
+    "httpx": {"transport"},
     "click": {"cli", "report", "__main__"},
     "rich": {"cli", "report"},
     "PIL": {"images"},
@@ -84,6 +84,12 @@ def test_each_library_has_one_door() -> None:
             if door is not None and name not in door:
                 wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {target}")
     assert wrong == []
+
+
+def test_the_http_library_is_imported_in_one_line() -> None:
+    """docs/libraries.md: its successor is another name in that line."""
+    found = [f"{path.relative_to(PACKAGE)}" for _, path in modules() for target, _ in imports(path) if target == "httpx"]
+    assert found == ["transport/library.py"]
 
 
 # ---------------------------------------------------------------- one room for each thing

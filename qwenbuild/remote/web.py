@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
-
 from qwenbuild.errors import InputError
 from qwenbuild.remote.store import OBJECT_BYTES_MAX, RemoteError, StoredObject, Unlisted
 from qwenbuild.transport.environment import checked_context, proxy_for
+from qwenbuild.transport.library import httpx
 
 TRIES = 3
 PAUSES_S = (0.2, 1.0)

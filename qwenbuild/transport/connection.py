@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import h11
-import httpx
 
 from qwenbuild.ports import Gate
+from qwenbuild.transport.library import httpx
 
 READ_AHEAD_BYTES = 4 << 20
 """Bytes that wait to be read before the sender is held up."""

@@ -16,12 +16,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-
 from qwenbuild.errors import AccountStop, ProviderError, Throttled, Unavailable, Uncertain
 from qwenbuild.ports import Gate
 from qwenbuild.transport.decoding import ERROR_CAP_BYTES, GZIP_MAGIC, NotUnpacked, TooLarge, says_gone, unpacked
 from qwenbuild.transport.guard import AddressGuard
+from qwenbuild.transport.library import httpx
 from qwenbuild.transport.routes import CONNECTIONS, Resolve, Route, guarded, resolve_host
 from qwenbuild.transport.secret import vendor_words
 

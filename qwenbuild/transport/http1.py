@@ -19,10 +19,10 @@ from importlib import import_module
 from typing import Any
 
 import h11
-import httpx
 
 from qwenbuild.ports import Gate
 from qwenbuild.transport.connection import Connection, Timeouts
+from qwenbuild.transport.library import httpx
 
 PORTS = {"http": 80, "https": 443}
 SOCKS_PORT = 1080

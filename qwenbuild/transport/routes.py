@@ -14,13 +14,12 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-import httpx
-
 from qwenbuild import __version__
 from qwenbuild.ports import Gate
 from qwenbuild.transport.environment import check_proxies, checked_context, proxy_for
 from qwenbuild.transport.guard import AddressGuard, HostRefused
 from qwenbuild.transport.http1 import Addresses, Http1Transport
+from qwenbuild.transport.library import httpx
 
 COMMON = {
     "Accept": "*/*",

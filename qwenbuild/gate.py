@@ -31,7 +31,7 @@ OPEN = GateDecision("open")
 
 def decide(plan: Plan, budget: Price, *, yes: bool, max_cost: Price | None) -> GateDecision:
     """What the plan's price, the manifest's budget and the user's consent add up to."""
-    if not plan.cost and not plan.unknown_price:
+    if not plan.most and not plan.unknown_price:
         return OPEN
     return _brake(plan, max_cost) or _ceiling(plan, budget, yes, max_cost) or _consent(plan, yes, max_cost)
 
@@ -51,10 +51,10 @@ def _brake(plan: Plan, max_cost: Price | None) -> GateDecision | None:
 
 def _ceiling(plan: Plan, budget: Price, yes: bool, max_cost: Price | None) -> GateDecision | None:
     for name, limits in (("the manifest's budget", budget), ("--max-cost", (max_cost or {}) if yes else {})):
-        over = _over(plan.cost, limits)
+        over = _over(plan.most, limits)
         if over:
             unit, amount, limit = over
-            text = f"the plan costs {money(unit, amount)}, more than {name} of {money(unit, limit)}"
+            text = f"the plan costs {_at_most(plan)}{money(unit, amount)}, more than {name} of {money(unit, limit)}"
             return GateDecision("stop", "budget", f"{text}; build a part of it with --limit N or a selection")
     return None
 
@@ -79,6 +79,11 @@ def part_of(limits: Price, own: Price, whole: Price, shards: int) -> dict[str, D
     return parts
 
 
+def _at_most(plan: Plan) -> str:
+    """Before a price: it is that of the case where every check fails that may."""
+    return "up to " if plan.further_cost else ""
+
+
 def _over(cost: Price, limits: Price) -> tuple[str, Decimal, Decimal] | None:
     return next(
         ((unit, amount, limits[unit]) for unit, amount in cost.items() if unit in limits and amount > limits[unit]), None
@@ -92,10 +97,12 @@ def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> GateDecision:
         return GateDecision(
             "ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them all the same"
         )
-    if max_cost is not None and all(unit in max_cost and amount <= max_cost[unit] for unit, amount in plan.cost.items()):
+    if max_cost is not None and all(unit in max_cost and amount <= max_cost[unit] for unit, amount in plan.most.items()):
         return OPEN
     limit = "" if max_cost is None else f", more than --max-cost of {total(max_cost)}"
-    return GateDecision("ask", "consent", f"this build costs {total(plan.cost)}{limit}; say --yes, or --max-cost AMOUNT")
+    return GateDecision(
+        "ask", "consent", f"this build costs {_at_most(plan)}{total(plan.most)}{limit}; say --yes, or --max-cost AMOUNT"
+    )
 
 
 def money(unit: str, amount: Decimal) -> str:

@@ -18,6 +18,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", 
 
 KEY_VERSION = 1
 RECIPE_VERSION = 1
+SEEDS = 1 << 31
+"""Seeds are 0 to 2147483647."""
 
 ALWAYS = ("family", "model", "negative_prompt", "prompt", "seed", "size")
 """The fields a lock entry always spells out; the others only when they differ from DEFAULTS."""
@@ -111,6 +113,11 @@ def recipe_key(picture: str, steps: Sequence[ImageStep], provenance: str, marks:
     if marks:
         record["marks"] = dict(marks)
     return hashlib.sha256(canonical(record)).hexdigest()
+
+
+def reroll_seed(seed: int, number: int) -> int:
+    """The seed of an entry's picture `number`, from 2, that is drawn because those before it were not as expected."""
+    return int.from_bytes(hashlib.sha256(f"reroll:{seed}:{number}".encode()).digest()[:4], "big") % SEEDS
 
 
 def judgement_key(expect: Mapping[str, Any], digest: str) -> str:

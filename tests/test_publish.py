@@ -14,7 +14,8 @@ from PIL import Image
 from qwenbuild import tree
 from qwenbuild.cache import Cache
 from qwenbuild.cache.attempts import Attempt, Intent
-from qwenbuild.engine.publish import PublishedFiles, Publisher, Unfit, keep_aside
+from qwenbuild.engine.acceptance import Unfit
+from qwenbuild.engine.publish import PublishedFiles, Publisher, keep_aside
 from qwenbuild.errors import CacheError
 from qwenbuild.images import PluginFailed, derive, find_marks, normalise, sniff
 from qwenbuild.key import action_key, judgement_key, recipe_key, short_document, unsuited_key

@@ -54,7 +54,7 @@ def _of_colours(picture: DecodedPicture, parameters: Parameters, colours: Sequen
     if share < _thousandths(parameters["min"]):
         fault = f"{_share(share)} of it is within ΔE {parameters['within']} of the palette, expected {parameters['min']}"
         fault += f"; the rest is mostly {', '.join(strange)}" if strange else ""
-    return Measurement(fault, _share(share), parameters["min"], {"colours": list(colours), "others": strange})
+    return Measurement(fault, _share(share), parameters["min"], {"colours": list(colours), "others": strange, "score": share})
 
 
 def border(picture: DecodedPicture, parameters: Parameters) -> Measurement:
@@ -67,7 +67,7 @@ def border(picture: DecodedPicture, parameters: Parameters) -> Measurement:
     fault = (
         f"its {side} border is {bands[side]} pixels of one colour, {_share(share)} of the side, expected {parameters['max']}"
     )
-    return Measurement(fault if share > most else "", _share(share), parameters["max"], bands)
+    return Measurement(fault if share > most else "", _share(share), parameters["max"], {**bands, "score": 1000 - share})
 
 
 def seam(picture: DecodedPicture, parameters: Parameters) -> Measurement:
@@ -81,7 +81,7 @@ def seam(picture: DecodedPicture, parameters: Parameters) -> Measurement:
     fault += f" those inside, expected {parameters['max']}"
     boxes = [[image.width - 1, 0, 1, image.height]] if across > hundredths else []
     boxes += [[0, image.height - 1, image.width, 1]] if down > hundredths else []
-    return Measurement(fault if words else "", measured, parameters["max"], {"boxes": boxes})
+    return Measurement(fault if words else "", measured, parameters["max"], {"boxes": boxes, "score": max(0, 1000 - worst)})
 
 
 def checkerboard(picture: DecodedPicture, parameters: Parameters) -> Measurement:
@@ -90,14 +90,17 @@ def checkerboard(picture: DecodedPicture, parameters: Parameters) -> Measurement
     left, top, right, bottom = found.box
     fault = f"{_share(found.share)} of it is painted as transparency, in squares of {found.square} pixels"
     failed = found.share > _thousandths(parameters["max"])
-    evidence = {"boxes": [[left, top, right - left, bottom - top]], "square": found.square} if failed else {}
+    box = [left, top, right - left, bottom - top]
+    evidence: dict[str, Any] = {"boxes": [box], "square": found.square} if failed else {}
+    evidence["score"] = 1000 - found.share
     return Measurement(fault if failed else "", _share(found.share), parameters["max"], evidence)
 
 
 def sharpness(picture: DecodedPicture, parameters: Parameters) -> Measurement:
     """The variance of the Laplacian."""
     value, least = features.sharpness(picture.image), parameters["min"]
-    return Measurement(f"its sharpness is {value}, expected {least}" if value < least else "", str(value), str(least))
+    fault = f"its sharpness is {value}, expected {least}" if value < least else ""
+    return Measurement(fault, str(value), str(least), {"score": min(1000, value)})
 
 
 JUDGES: Mapping[str, Judge] = {

@@ -14,7 +14,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.report import plan_json, plan_text, shard_text, terminal
+    from qwenbuild.report import plan_json, plan_text, shard_text, terminal, words
 
 if TYPE_CHECKING:
     from qwenbuild.model import Plan
@@ -80,7 +80,8 @@ def ask(planned: Planned) -> bool:
     err = current().err()
     for line in (*plan_text.plan_lines(planned.plan, err), *plan_text.plan_summary(planned.plan, err)):
         console.problem_text(line)
-    sys.stderr.write(f"Pay {plan_text.cost_words(planned.plan.cost, planned.plan.unknown_price)}? [y/N] ")
+    price = plan_text.cost_words(planned.plan.cost, planned.plan.unknown_price)
+    sys.stderr.write(f"Pay {price}{words.further_words(planned.plan)}? [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

@@ -15,8 +15,9 @@ from pathlib import Path
 from qwenbuild import resolve, tree
 from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.cache.care import rescue
+from qwenbuild.engine.acceptance import Unfit
 from qwenbuild.engine.preflight import allow_open_files, load_later, probe_tree
-from qwenbuild.engine.publish import Publisher, Unfit
+from qwenbuild.engine.publish import Publisher
 from qwenbuild.engine.remote_session import linked
 from qwenbuild.errors import CacheError, CredentialsError, InputError
 from qwenbuild.later import later
@@ -71,7 +72,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         yield World(
             cache=cache,
             provider=providers,
-            lanes=providers.lanes(options.jobs),
+            lanes=_lanes(cache, options.jobs),
             reporter=reporter,
             publish=lambda step, results: _published(publisher, step, results),
             settle=settler,
@@ -94,6 +95,27 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         )
         if planned.budget and buying:
             cache.journal.close_budget(build)
+
+
+def _lanes(cache: Cache, jobs: int | None) -> Lanes:
+    """The lanes of this machine, with at most `jobs` in flight in this build."""
+    lanes = pacing.FileLanes(cache.root / "pace")
+    return lanes if jobs is None else Capped(lanes, jobs)
+
+
+def world_again(world: World, planned: Planned, options: Options, placed: dict[str, TreeFile]) -> World:
+    """The same build's world for another plan of some of its entries, in an event loop of its own."""
+    publisher = make_publisher(planned, placed)
+    files = _reference_files(planned)
+    return replace(
+        world,
+        publish=lambda step, results: _published(publisher, step, results),
+        settle=Settler(planned),
+        inputs=lambda action: _inputs(publisher, files, action),
+        lanes=_lanes(world.cache, options.jobs),
+        allowed=planned.plan.allowed,
+        forced=frozenset(),
+    )
 
 
 def _stop_after(planned: Planned) -> dict[str, int]:
@@ -217,6 +239,7 @@ class Providers:
         """Close every provider's connections."""
         for provider in self._made.values():
             await provider.close()
+        self._made.clear()
 
     def environ(self) -> Mapping[str, str]:
         """The environment, and below it the API keys of a `.env` beside the manifest."""
@@ -229,11 +252,6 @@ class Providers:
         for step in planned.plan.busy:
             if any(plan.verdict in NETWORK for plan in step.candidates):
                 self(step.keyed.entry.provider)
-
-    def lanes(self, jobs: int | None) -> Lanes:
-        """The lanes of this machine, with at most `jobs` in flight in this build."""
-        lanes = pacing.FileLanes(self._planned.cache.root / "pace")
-        return lanes if jobs is None else Capped(lanes, jobs)
 
 
 def families(manifest: Manifest) -> dict[str, list[str]]:

@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from qwenbuild import tree
 from qwenbuild.cache import Cache
+from qwenbuild.engine.acceptance import Acceptor, Unfit, digest_of, rule_of
 from qwenbuild.errors import CacheError
 from qwenbuild.key import short_document, unsuited_key
 from qwenbuild.later import later
@@ -21,27 +21,26 @@ from qwenbuild.lfs import NOT_FETCHED, POINTER, POINTER_BYTES_MAX, pointer_oid
 from qwenbuild.model import (
     ActionResult,
     Candidate,
-    CandidatePlan,
     ImageStep,
     LockEntry,
     LockOutput,
     OutputPlan,
-    OutputSpec,
     Step,
     Verdict,
 )
-from qwenbuild.plan import implied_steps, marks_of, media_type_for, output_recipe, overruled, same_request
-from qwenbuild.planning import verdict_cache
+from qwenbuild.plan import (
+    implied_steps,
+    marks_of,
+    media_type_for,
+    output_recipe,
+    same_request,
+)
 
 with later:
     from qwenbuild import images
 
 ASIDE = "overwritten"
 """Folder below the project's own one where --overwrite keeps what it replaced."""
-
-
-class Unfit(Exception):
-    """A picture or a file is not what the manifest expects of it; the sentence says why. Its picture stays in the vault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +101,13 @@ class Publisher:
         Raises Unfit when the picture is not what the entry expects, CacheError when its bytes are not to be had.
         """
         record = self.lock.get(step.moved_from or step.id)
+        if step.keyed.entry.choose == "best" and len(step.candidates) > 1:
+            step = replace(step, used=self.acceptance.best(step, results))
         used = step.candidates[step.used]
         result = results.get(used.candidate.key)
         digest = result.digest if result else used.digest
         media_type = self._media_type(digest) or (result.media_type if result else used.media_type)
-        self._judge_picture(step, used.candidate, digest)
+        self.acceptance.picture(step, used.candidate, digest)
         files = self._files(step, record, digest, media_type)
         expected_type = media_type_for(used.candidate.action)
         recorded_type = "" if media_type == expected_type else media_type
@@ -135,43 +136,10 @@ class Publisher:
         path = next((path for path, file in self.files.items() if file.digest == digest), None)
         return tree.read(self.root, path) if path is not None else None
 
-    # ------------------------------------------------------------ what is expected
-
-    def _judge_picture(self, step: Step, candidate: Candidate, digest: str) -> None:
-        """Hold the picture against what is expected of it. Where only files made from it are left, nothing can be said; one
-        that a person chose, or that only warns, is judged and stops nothing.
-        """
-        entry = step.keyed.entry
-        try:
-            if entry.set_checks is not None:
-                verdict_cache.look_of(self.cache, digest, lambda: self.bytes_of(digest))
-            self._judge(entry.expect, digest, lambda: self.bytes_of(digest))
-        except CacheError:
-            return
-        except Unfit:
-            if entry.on_fail != "warn" and not overruled(self.lock.get(step.moved_from or step.id), candidate):
-                raise
-
-    def _judge_file(self, step: Step, spec: OutputSpec, digest: str, read: Callable[[], bytes]) -> None:
-        """Hold a file against what is expected of it. Raises Unfit unless the entry only warns."""
-        try:
-            self._judge(spec.expect, digest, read)
-        except Unfit:
-            if step.keyed.entry.on_fail != "warn":
-                raise
-
-    def _judge(self, expect: Mapping[str, Any] | None, digest: str, read: Callable[[], bytes]) -> None:
-        """Raises Unfit with every sentence; bytes that were judged before are not decoded again. Where a check itself
-        failed it says nothing of the bytes, and is not remembered.
-        """
-        if expect is None:
-            return
-        try:
-            fails = verdict_cache.fails_of(self.cache, expect, digest, read)
-        except images.PluginFailed as error:
-            raise Unfit(str(error)) from error
-        if fails:
-            raise Unfit(fails)
+    @property
+    def acceptance(self) -> Acceptor:
+        """What holds pictures and files against what is expected of them."""
+        return Acceptor(self.cache, self.lock, self.bytes_of)
 
     # ------------------------------------------------------------ files
 
@@ -208,19 +176,19 @@ class Publisher:
         spec = output.spec
         recipe = output_recipe(spec, digest, media_type, step.candidates[step.used].candidate, self.provenance)
         if not recipe:
-            self._judge_file(step, spec, digest, lambda: self.bytes_of(digest))
+            self.acceptance.file(step, spec, digest, lambda: self.bytes_of(digest))
             tally.written += [spec.path] if self._place_picture(spec.path, digest) else []
             return LockOutput()
         recorded = locked.digest if locked is not None and locked.recipe == recipe else ""
         recorded = recorded or (output.digest if output.recipe == recipe else "")
         existing = self.files.get(spec.path)
         if existing is not None and existing.digest in {recorded, self.cache.derived([recipe]).get(recipe)}:
-            self._judge_file(step, spec, existing.digest, lambda: tree.read(self.root, spec.path))
+            self.acceptance.file(step, spec, existing.digest, lambda: tree.read(self.root, spec.path))
             return LockOutput(recorded or existing.digest, recipe)
         data = self._copied(recorded) or self._derived(recipe, lambda: self._derive(tally, step, output, digest, media_type))
         fresh = hashlib.sha256(data).hexdigest()
         self.cache.put_derived(recipe, fresh, {"path": spec.path, "picture": digest})
-        self._judge_file(step, spec, fresh, lambda: data)
+        self.acceptance.file(step, spec, fresh, lambda: data)
         self._place(spec.path, fresh, lambda file: tree.write_all(file, data))
         tally.derived += 1
         tally.written.append(spec.path)
@@ -346,6 +314,7 @@ class Publisher:
             candidates=_others(step, base, candidate, results),
             seeds=base.seeds if step.held else tuple(seed for seed in base.seeds if seed in _seeds(step)),
             orphan=False,
+            chosen=rule_of(step, base, candidate),
         )
 
     def _made(self, key: str, digest: str) -> str:
@@ -363,7 +332,7 @@ class Publisher:
 def _others(step: Step, record: LockEntry, used: Candidate, results: Mapping[str, ActionResult]) -> dict[str, str]:
     """The other candidates' keys and digests: those wanted now, earlier ones of the same request, and one that was picked."""
     digests = dict(_earlier(record, used))
-    digests.update((plan.candidate.key, digest) for plan in step.candidates if (digest := _digest_of(plan, results)))
+    digests.update((plan.candidate.key, digest) for plan in step.candidates if (digest := digest_of(plan, results)))
     digests.pop(used.key, None)
     return digests
 
@@ -380,11 +349,6 @@ def _earlier(record: LockEntry, used: Candidate) -> Iterator[tuple[str, str]]:
 
 def _seeds(step: Step) -> set[int]:
     return {plan.candidate.seed for plan in step.candidates}
-
-
-def _digest_of(plan: CandidatePlan, results: Mapping[str, ActionResult]) -> str:
-    result = results.get(plan.candidate.key)
-    return result.digest if result else plan.digest
 
 
 def keep_aside(root: Path, path: str, state: Path, digest: str) -> Path:

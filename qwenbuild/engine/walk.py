@@ -14,6 +14,7 @@ from qwenbuild.engine.context import families, make_world
 from qwenbuild.engine.preflight import bring_home
 from qwenbuild.engine.prune import orphan_changes, remove_orphans
 from qwenbuild.engine.remember import InputsSeen, remember_idle, remember_made
+from qwenbuild.engine.rerolls import draw_again, records_of
 from qwenbuild.engine.shared_cache import share_built
 from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
 from qwenbuild.engine.verdicts import judge_sets, stale_checks
@@ -85,7 +86,8 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     placed: dict[str, TreeFile] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
-    records = {**orphan_changes(planned), **_renamed(planned), **_records(result)}
+        planned, result = draw_again(planned, options, result, world, placed)
+    records = {**orphan_changes(planned), **_renamed(planned), **records_of(result)}
     failures = _failures(planned, result)
     sets = judge_sets(planned, records)
     records |= sets.records
@@ -208,11 +210,6 @@ def _fresh_counts(planned: Planned) -> dict[str, int]:
 
 
 # ---------------------------------------------------------------- after the run
-
-
-def _records(result: RunResult) -> dict[str, LockEntry | None]:
-    done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
-    return {id: published.record for id, published in done if published.record is not None}
 
 
 def _renamed(planned: Planned) -> dict[str, LockEntry | None]:

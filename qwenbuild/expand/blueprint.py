@@ -29,7 +29,7 @@ from qwenbuild.expand.cells import (
     whole_value,
 )
 from qwenbuild.expand.faults import Fault
-from qwenbuild.expand.fields import Fields
+from qwenbuild.expand.fields import Fields, FollowUp, follow_up
 from qwenbuild.expand.findings import Findings
 from qwenbuild.expand.inputs import References
 from qwenbuild.expand.outputs import Output, expect_cell, outputs_of, place_of
@@ -78,8 +78,7 @@ class Blueprint:
         self._tags = self._try(self._tags_cell, Cell(()))
         self._inputs = self._try(lambda: self._inputs_cell(references), Cell(()))
         self._expect = self._try(self._expect_cell, Cell(None))
-        on_fail = fields.own("on_fail")
-        self._on_fail = str(on_fail.value) if on_fail else "fail"
+        self._follow_up: FollowUp = self._try(lambda: follow_up(fields), FollowUp())
         self._outputs: list[Output] = self._try(lambda: outputs_of(fields, templates, palettes), [])
         self.id: Cell | None = self._try(self._id_cell, None)
         self._id_path = (*fields.path, "id")
@@ -111,7 +110,9 @@ class Blueprint:
             alone,
             self._tags.get(context),
             beside,
-            self._on_fail,
+            self._follow_up.on_fail,
+            self._follow_up.attempts,
+            self._follow_up.choose,
         )
 
     def place(self, entry: Entry, taken: tuple[str, str] | None) -> Path:

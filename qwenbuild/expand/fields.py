@@ -15,6 +15,8 @@ from qwenbuild.model import Asset, Manifest
 
 Path = tuple[str | int, ...]
 RESERVED = "asset"
+ATTEMPTS = 3
+"""Pictures that are drawn of an entry at the most, with `on_fail: reroll`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,31 @@ class Fields:
             if RESERVED in values:
                 raise reserved((*path, RESERVED))
         return {name: plain(value) for values, _ in layers for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What follows from a check that fails, how many pictures may be drawn for it, and which candidate is used."""
+
+    on_fail: str = "fail"
+    attempts: int = 1
+    choose: str = "first"
+
+
+def follow_up(fields: Fields) -> FollowUp:
+    """What an asset says of it. Raises Fault for `attempts` without a reroll."""
+    on_fail, attempts, choose = (fields.own(name) for name in ("on_fail", "attempts", "choose"))
+    what = str(on_fail.value) if on_fail else "fail"
+    if attempts is not None and what != "reroll" and attempts.path[0] != "defaults":
+        fault = Fault("attempts", "`attempts` needs `on_fail: reroll`: nothing is drawn again otherwise")
+        fault.path = attempts.path
+        raise fault
+    if choose is not None and str(choose.value) == "best" and choose.path[0] != "defaults" and fields.own("expect") is None:
+        fault = Fault("choose", "`choose: best` needs an `expect`: there is nothing to choose by")
+        fault.path = choose.path
+        raise fault
+    most = int(attempts.value) if attempts else ATTEMPTS
+    return FollowUp(what, most if what == "reroll" else 1, str(choose.value) if choose else "first")
 
 
 def reserved(path: Path) -> Fault:

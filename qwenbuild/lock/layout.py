@@ -14,7 +14,20 @@ from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 VERSION = 1
 HEAD = b'\n  "entries": {'
-LATER = ("made", "picked", "approved", "rejected", "seeds", "accepted", "candidates", "orphan", "media_type", "note", "checks")
+LATER = (
+    "made",
+    "picked",
+    "approved",
+    "rejected",
+    "seeds",
+    "accepted",
+    "candidates",
+    "orphan",
+    "media_type",
+    "note",
+    "checks",
+    "chosen",
+)
 
 
 def record(entry: LockEntry) -> dict[str, Any]:

@@ -9,12 +9,10 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qwenbuild.key import action_key, from_document, short_document
+from qwenbuild.key import SEEDS, action_key, from_document, short_document
 from qwenbuild.model import ActionResult, Candidate, LockEntry
 from qwenbuild.plan import media_type_for, same_request
 
-SEEDS = 1 << 31
-"""Seeds are 0 to 2147483647."""
 EMPTY = LockEntry("", "", {})
 
 
@@ -49,6 +47,7 @@ def use(record: LockEntry, picture: CandidatePicture) -> LockEntry:
         made=record.made if picture.digest == record.digest else picture.day,
         media_type=picture.media_type,
         checks=record.checks if picture.digest == record.digest else {},
+        chosen="",
         candidates=others,
     )
 

@@ -248,7 +248,9 @@ def words(*allowed: str) -> Any:
     return Annotated[str, PlainValidator(_one_of(*allowed)), WithJsonSchema({"enum": list(allowed)})]
 
 
-OnFail = words("fail", "warn")
+OnFail = words("fail", "warn", "reroll")
+Choose = words("first", "best")
+Attempts = Annotated[int, PlainValidator(_whole(1, 10)), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10})]
 
 
 def setting(described: Mapping[str, Any]) -> Any:

@@ -276,7 +276,11 @@ class Shared(TypedDict, total=False):
     stop_after_failures: Annotated[
         fields.Failures, doc("failed pictures in a row after which no more are bought; false: never; default 5")
     ]
-    on_fail: Annotated[fields.OnFail, doc("what follows when a picture or file is not as expected: fail (default) or warn")]
+    on_fail: Annotated[
+        fields.OnFail, doc("what follows when a picture is not as expected: fail (default), warn, or reroll: another seed")
+    ]
+    attempts: Annotated[fields.Attempts, doc("with on_fail: reroll, the pictures that may be drawn of an entry; default 3")]
+    choose: Annotated[fields.Choose, doc("which candidate is used: the first (default), or the best by its checks")]
 
 
 @with_config(STRICT)

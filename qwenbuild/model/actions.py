@@ -49,7 +49,8 @@ class InputRef:
 class Entry:
     """One expanded asset, its templates rendered. `params` holds only what the manifest said, typed.
 
-    `expect` is what its picture must be by itself, `set_checks` what it must be beside others. `on_fail` is fail or warn.
+    `expect` is what its picture must be by itself, `set_checks` what it must be beside others. `on_fail` is fail, warn or
+    reroll; `attempts` are the pictures that may be drawn until one is as expected; `choose` is first or best.
     """
 
     id: str
@@ -66,6 +67,8 @@ class Entry:
     tags: tuple[str, ...] = ()
     set_checks: Mapping[str, Any] | None = None
     on_fail: str = "fail"
+    attempts: int = 1
+    choose: str = "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class Keyed:
     in_flight: int = 0
     earlier: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Field to the values an older model table would have given for the same request."""
+    spares: tuple[Candidate, ...] = ()
+    """What may be drawn where the candidates are not as expected, in order: other seeds, by a fixed rule."""
 
 
 @dataclass(frozen=True, slots=True)

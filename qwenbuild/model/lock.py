@@ -51,6 +51,8 @@ class LockEntry:
     """What somebody wrote to the entry; nothing is decided by it."""
     checks: Mapping[str, str] = field(default_factory=dict)
     """What the checks found of the picture in use: name to pass, warn or fail. Nothing is decided by it."""
+    chosen: str = ""
+    """By which rule the picture in use was chosen, `best` or `reroll`, where nobody picked it."""
 
 
 @dataclass(frozen=True, slots=True)

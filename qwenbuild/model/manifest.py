@@ -77,6 +77,8 @@ class Asset:
     tags: tuple[str, ...] | None = None
     stop_after_failures: int | None = None
     on_fail: str | None = None
+    attempts: int | None = None
+    choose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +70,9 @@ class OutputPlan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry's part of the plan. `used` indexes the candidate whose picture the outputs are made from."""
+    """One entry's part of the plan. `used` indexes the candidate whose picture the outputs are made from; `further` are the
+    pictures that this build may buy beyond it, one after the other, where they are not as expected.
+    """
 
     keyed: Keyed
     verdict: Verdict
@@ -80,6 +83,7 @@ class Step:
     held: bool = False
     moved_from: str = ""
     approved: bool = False
+    further: int = 0
 
     @property
     def id(self) -> str:
@@ -126,6 +130,7 @@ class Plan:
 
     `looked_at` are the steps that may be anything but fresh, where the others are only made when somebody asks for them.
     `allowed` are the pictures that may be bought, by their names in their steps (None: all); the rest is for later builds.
+    `further_cost` is what comes to the cost where every check fails that may.
     """
 
     steps: Sequence[Step]
@@ -139,6 +144,13 @@ class Plan:
     atlases: tuple[AtlasPlan, ...] = ()
     looked_at: Sequence[Step] | None = None
     allowed: frozenset[str] | None = None
+    further_cost: Price = field(default_factory=dict)
+
+    @property
+    def most(self) -> Price:
+        """What the build costs at the most: with every picture that checks may ask for again."""
+        units = {**self.cost, **self.further_cost}
+        return {unit: self.cost.get(unit, Decimal(0)) + self.further_cost.get(unit, Decimal(0)) for unit in units}
 
     @property
     def busy(self) -> Sequence[Step]:

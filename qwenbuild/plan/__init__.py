@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qwenbuild.model import Keyed, Plan, Step
-from qwenbuild.plan.choices import same_request
+from qwenbuild.plan.choices import best_index, same_request
 from qwenbuild.plan.entries import in_order, picture_digest, plan_entry, substituted
-from qwenbuild.plan.facts import Facts, Observed, SetFacts, UntouchedEntries, Wishes, lock_digests, orphan_keys
+from qwenbuild.plan.facts import Facts, Observed, Rank, SetFacts, UntouchedEntries, Wishes, lock_digests, orphan_keys, rank_of
 from qwenbuild.plan.files import implied_steps, marks_of, media_type_for, output_recipe
 from qwenbuild.plan.limit import limit_plan
-from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, priced, purchases, seconds_of, step_price
+from qwenbuild.plan.money import cost_of, count_unexplained, counts_of, further_cost, priced, purchases, seconds_of, step_price
 from qwenbuild.plan.orphans import find_orphans
 from qwenbuild.plan.pictures import overruled
 
 __all__ = [
     "Observed",
+    "Rank",
     "SetFacts",
     "UntouchedEntries",
     "Wishes",
+    "best_index",
     "facts_of",
     "implied_steps",
     "limit_plan",
@@ -33,6 +35,7 @@ __all__ = [
     "picture_digest",
     "plan_one",
     "purchases",
+    "rank_of",
     "same_request",
     "step_price",
     "substituted",
@@ -68,4 +71,5 @@ def make_plan(
         seconds=seconds_of(steps),
         counts=counts_of(steps, orphans),
         unexplained=count_unexplained(steps, seen),
+        further_cost=further_cost(steps),
     )

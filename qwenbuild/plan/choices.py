@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from qwenbuild.key import action_key, differences, document, from_document
 from qwenbuild.model import Action, Candidate, CandidatePlan, Keyed, LockEntry, Reason
+from qwenbuild.plan.facts import Rank
 
 
 def offered(keyed: Keyed, record: LockEntry) -> tuple[Candidate, ...]:
@@ -66,6 +67,13 @@ def used_index(candidates: Sequence[Candidate], record: LockEntry | None) -> int
     return next(left, keys.index(record.key) if record.key in keys else 0)
 
 
+def best_index(ranks: Sequence[Rank | None], passed_over: Collection[int]) -> int | None:
+    """The candidate that does best by its checks, the first of equals; None while of one of them it is not known."""
+    left = [(rank, index) for index, rank in enumerate(ranks) if index not in passed_over]
+    known = [(rank, index) for rank, index in left if rank is not None]
+    return min(known)[1] if known and len(known) == len(left) else None
+
+
 def open_choices(record: LockEntry | None, pictures: Sequence[CandidatePlan], used: int, *, held: bool) -> Iterator[Reason]:
     """What a person has still to choose: a pick that no longer holds, nothing picked yet, everything rejected."""
     if record is None or held or not pictures[used].candidate.key:
@@ -79,7 +87,7 @@ def open_choices(record: LockEntry | None, pictures: Sequence[CandidatePlan], us
         return
     if record.picked:
         yield _void(record, pictures[used], used)
-    elif (number := _choosable(pictures, record.rejected)) > 1:
+    elif record.chosen != "best" and (number := _choosable(pictures, record.rejected)) > 1:
         yield Reason("unpicked", "", None, number)
 
 

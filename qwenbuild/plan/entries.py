@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from qwenbuild.key import action_key, with_inputs
 from qwenbuild.model import Candidate, CandidatePlan, Keyed, LockEntry, Reason, Step, Verdict
-from qwenbuild.plan.choices import offered, open_choices, plain_reasons, recorded, used_index
+from qwenbuild.plan.attempts import further_attempts, next_attempt
+from qwenbuild.plan.choices import best_index, offered, open_choices, plain_reasons, recorded, used_index
 from qwenbuild.plan.facts import Facts
 from qwenbuild.plan.files import awaiting
-from qwenbuild.plan.pictures import changes_of, plan_pictures
+from qwenbuild.plan.pictures import changes_of, is_of, known_digest, plan_pictures
 
 ENTRY_REF = "entry:"
 """Stands in an Action's inputs before the digest of another entry's picture."""
@@ -84,6 +86,11 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], moved_ids: 
     if held and record:
         candidates = (recorded(record),)
     used = used_index(candidates, record)
+    if keyed.entry.choose == "best" and not held:
+        used = _best(keyed, candidates, used, record, facts)
+    if keyed.spares and not held:
+        digest_of = partial(known_digest, specs=keyed.entry.outputs, record=record, facts=facts)
+        candidates, used = next_attempt(keyed, candidates, used, record, facts, digest_of, partial(is_of, record, keyed))
     if blocked is not None and not held:
         return _blocked(keyed, blocked, used, record, facts)
     pictures, outputs, reasons = plan_pictures(keyed, candidates, used, record, facts)
@@ -103,7 +110,23 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], moved_ids: 
     verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
     planned = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
     approved = record is not None and record.approved
-    return Step(planned, verdict, reasons, pictures, outputs, used, held, moved_from, approved)
+    unfit = facts.unfit_picture(keyed.entry, pictures[used].digest, record) if keyed.spares else ""
+    further = further_attempts(keyed, candidates, pictures[used], unfit) if keyed.spares and not held else 0
+    return Step(planned, verdict, reasons, pictures, outputs, used, held, moved_from, approved, further)
+
+
+def _best(keyed: Keyed, candidates: Sequence[Candidate], used: int, record: LockEntry | None, facts: Facts) -> int:
+    """The index of the best candidate by its checks; the one that the lockfile has while that is not known. What a person
+    chose is used, and what a person rejected is not.
+    """
+    keys = [candidate.key for candidate in candidates]
+    if record is not None and (record.approved or record.picked in keys):
+        return used
+    rejected = {at for at, key in enumerate(keys) if record is not None and key in record.rejected}
+    digests = [known_digest(candidate, keyed.entry.outputs, record, facts) for candidate in candidates]
+    best = best_index([facts.rank(keyed.entry, digest) for digest in digests], rejected)
+    locked = keys.index(record.key) if record is not None and record.key in keys else used
+    return locked if best is None else best
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
@@ -137,7 +160,8 @@ def _with_known_inputs(keyed: Keyed, done: Mapping[str, Step]) -> tuple[Keyed, t
     digests = {id: picture_digest(done[id]) for id in names if id in done}
     unknown = tuple(ref.entry for ref in keyed.entry.inputs if ref.entry and not digests.get(ref.entry))
     if unknown:
-        return replace(keyed, candidates=tuple(replace(c, key="") for c in keyed.candidates)), unknown
+        nameless = tuple(replace(candidate, key="") for candidate in keyed.candidates)
+        return replace(keyed, candidates=nameless, spares=tuple(replace(spare, key="") for spare in keyed.spares)), unknown
     return replace(keyed, candidates=tuple(substituted(candidate, digests) for candidate in keyed.candidates)), ()
 
 

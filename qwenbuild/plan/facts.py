@@ -5,12 +5,12 @@ Knows no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbuild.key import judgement_key
-from qwenbuild.model import ActionResult, Entry, LockEntry, OutputSpec, Verdict
+from qwenbuild.model import ActionResult, CheckVerdict, Entry, LockEntry, OutputSpec, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Observed:
     `results` are newest first; `standing` maps a key to resume, recover, doubt or refused with the reason's words;
     `ours` holds digests whose bytes the vault or its records of derived files know; `shared` those the shared cache has;
     `judgements` maps what stands for an expectation and bytes to what fails, "" for nothing; `beside` is what was found of
-    pictures beside others;
+    pictures beside others; `ranks` maps the same as `judgements` to how a picture does by its checks, the least being best;
     `once` are entry ids this machine has stored before; `pointers` maps the path of a git-LFS pointer to the digest that it
     stands for, `pointed` such a digest to a path.
     """
@@ -35,10 +35,15 @@ class Observed:
     standing: Mapping[str, tuple[Verdict, str]] = field(default_factory=dict)
     judgements: Mapping[str, str] = field(default_factory=dict)
     beside: SetFacts = field(default_factory=lambda: SetFacts())
+    ranks: Mapping[str, Rank] = field(default_factory=dict)
     once: Container[str] = frozenset()
     pointers: Mapping[str, str] = field(default_factory=dict)
     pointed: Mapping[str, str] = field(default_factory=dict)
     untouched: UntouchedEntries = field(default_factory=lambda: UntouchedEntries())
+
+
+Rank = tuple[int, int]
+"""How many checks fail, and the sum of their scores, negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,10 @@ class Facts:
         """The same of one of the entry's files."""
         return _stopping(entry, self.unfit(spec.expect, digest))
 
+    def rank(self, entry: Entry, digest: str) -> Rank | None:
+        """How a picture does by the entry's checks, None when nobody looked yet."""
+        return self.seen.ranks.get(judgement_key(entry.expect or {}, digest)) if digest else None
+
     def is_ours(self, digest: str) -> bool:
         """Whether a file of these bytes is ours, and not a person's work."""
         return digest in self.seen.ours or digest in self.lock_digests or digest in self.seen.untouched.digests
@@ -125,6 +134,15 @@ class Facts:
 def _stopping(entry: Entry, unfit: str | None) -> str | None:
     """What fails, "" where the entry only warns of it."""
     return unfit and "" if entry.on_fail == "warn" else unfit
+
+
+def rank_of(verdicts: Iterable[CheckVerdict]) -> Rank:
+    """How a picture does by these verdicts."""
+    fails = total = 0
+    for verdict in verdicts:
+        fails += verdict.verdict == "fail"
+        total += int(verdict.evidence.get("score", 0))
+    return fails, -total
 
 
 def lock_digests(lock: Mapping[str, LockEntry]) -> Container[str]:

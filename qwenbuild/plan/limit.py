@@ -33,6 +33,7 @@ def limit_plan(plan: Plan, limit: int, seen: Observed) -> Plan:
         counts={**plan.counts, Verdict.GENERATE.value: plan.counts.get(Verdict.GENERATE.value, 0) - left, LEFT: left},
         unexplained=count_unexplained(steps, seen),
         allowed=allowed,
+        further_cost={},
     )
 
 

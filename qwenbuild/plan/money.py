@@ -59,6 +59,16 @@ def cost_of(steps: Iterable[Step]) -> tuple[dict[str, Decimal], int]:
     return total, unknown
 
 
+def further_cost(steps: Iterable[Step]) -> dict[str, Decimal]:
+    """What every further attempt would cost, by unit; one without a known price is in the count of those already."""
+    total: dict[str, Decimal] = {}
+    for step in steps:
+        if step.further:
+            for unit, amount in (step.keyed.price or {}).items():
+                total[unit] = total.get(unit, Decimal(0)) + step.further * amount
+    return total
+
+
 def purchases(steps: Iterable[Step]) -> Iterator[tuple[Step, CandidatePlan]]:
     """Every picture the plan buys, once for each key, in order."""
     seen: set[str] = set()

@@ -119,6 +119,16 @@ def _known_digest(
     return (chosen.digest, chosen.media_type) if chosen else ("", default)
 
 
+def known_digest(candidate: Candidate, specs: Sequence[OutputSpec], record: LockEntry | None, facts: Facts) -> str:
+    """The picture that is known for a candidate's key, "" when there is none."""
+    return _known_digest(candidate, specs, record, facts, False)[0] if candidate.key else ""
+
+
+def is_of(record: LockEntry | None, keyed: Keyed, candidate: Candidate) -> bool:
+    """Whether a record's picture is this candidate's, by its key, or but for values of an older model table."""
+    return record is not None and (record.key == candidate.key or _table_moved(keyed, candidate, record))
+
+
 def _results(candidate: Candidate, record: LockEntry | None, facts: Facts) -> Sequence[ActionResult]:
     key = candidate.key if record is None else record.accepted.get(candidate.key, candidate.key)
     results = facts.seen.results.get(key, ())

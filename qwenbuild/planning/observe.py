@@ -15,8 +15,8 @@ from qwenbuild import lfs, tree
 from qwenbuild.cache import Attempt, AttemptState, Cache
 from qwenbuild.later import later
 from qwenbuild.lock.lockfile import Lock
-from qwenbuild.model import Keyed, LockEntry, Verdict
-from qwenbuild.plan import Observed, UntouchedEntries
+from qwenbuild.model import Keyed, LockEntry, Verdict, verdict_of
+from qwenbuild.plan import Observed, Rank, UntouchedEntries, rank_of
 
 with later:
     from qwenbuild import images
@@ -81,6 +81,25 @@ class CachedJudgements(Mapping[str, str]):
         if judgement is None:
             raise KeyError(key)
         return judgement
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRanks(Mapping[str, Rank]):
+    """How pictures do by their checks, asked one by one."""
+
+    cache: Cache
+
+    def __getitem__(self, key: str) -> Rank:
+        details = self.cache.judged_details(key)
+        if not details:
+            raise KeyError(key)
+        return rank_of(map(verdict_of, details))
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -169,6 +188,7 @@ def observe(
         blobs=blobs,
         derived=Derived(cache),
         judgements=CachedJudgements(cache),
+        ranks=CachedRanks(cache),
         files={path: item.digest for path, item in files.items()},
         ours=Ours(cache, blobs),
         standing=standing(cache, keys, recoverable),
@@ -202,7 +222,7 @@ def _paths(keyed: Sequence[Keyed], lock: Lock, whole: bool) -> Collection[str]:
 
 
 def _keys(keyed: Sequence[Keyed], lock: Lock) -> Collection[str]:
-    keys = {candidate.key for item in keyed for candidate in item.candidates if candidate.key}
+    keys = {candidate.key for item in keyed for candidate in (*item.candidates, *item.spares) if candidate.key}
     for item in keyed:
         record = lock.entries.get(item.entry.id)
         if record is not None:
@@ -221,13 +241,15 @@ def _unsettled(keyed: Sequence[Keyed], lock: Lock, keys: Collection[str], at_han
     for item in keyed:
         record = lock.entries.get(item.entry.id)
         if record is None or item.entry.id in inputs:
-            unsettled.update([candidate.key for candidate in item.candidates])
+            unsettled.update([candidate.key for candidate in (*item.candidates, *item.spares)])
         if record is None:
             continue
         pictures = {record.key: record.digest, **record.candidates} if record.candidates else {record.key: record.digest}
         missing = {key for key, digest in pictures.items() if not any(digest in place for place in at_hand)}
         open_keys = [
-            candidate.key for candidate in item.candidates if candidate.key not in pictures or candidate.key in missing
+            candidate.key
+            for candidate in (*item.candidates, *item.spares)
+            if candidate.key not in pictures or candidate.key in missing
         ]
         if open_keys:
             unsettled.update(open_keys)

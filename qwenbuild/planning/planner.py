@@ -109,12 +109,12 @@ def plan(options: Options) -> Planned:
     return make(load(options), options)
 
 
-def make(loaded: Loaded, options: Options) -> Planned:
-    """The Plan for what was loaded."""
+def make(loaded: Loaded, options: Options, only: frozenset[str] | None = None) -> Planned:
+    """The Plan for what was loaded; `only` are the ids that it is of, whatever the options select."""
     cache = Cache.open(cache_dir(os.environ))
     parts = _shards(loaded, options)
     shard = parts[options.shard[0] - 1] if options.shard else None
-    chosen, extra = _chosen(loaded, options, shard)
+    chosen, extra = _chosen(loaded, options, shard) if only is None else (only, pulled(loaded.entries, only))
     fresh = loaded.fresh_assets and replace(loaded.fresh_assets, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
     with uncollected():
@@ -170,6 +170,8 @@ def make(loaded: Loaded, options: Options) -> Planned:
     plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
         plan = limit_plan(plan, options.limit, seen.facts)
+    if shard:
+        plan = replace(plan, further_cost={})
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh, parts, shard)

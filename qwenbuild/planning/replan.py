@@ -36,8 +36,9 @@ class Settler:
         """The entry's step with its inputs' pictures known: the same pictures mean nothing to do downstream."""
         entry = replace(step.keyed.entry, inputs=tuple(ref for ref in step.keyed.entry.inputs if not ref.entry))
         candidates = tuple(substituted(candidate, digests) for candidate in step.keyed.candidates)
-        keyed = replace(step.keyed, candidates=candidates, entry=entry)
-        settled = plan_one(keyed, replace(self._facts, seen=self._seen(step, [c.key for c in candidates])))
+        spares = tuple(substituted(spare, digests) for spare in step.keyed.spares)
+        keyed = replace(step.keyed, candidates=candidates, entry=entry, spares=spares)
+        settled = plan_one(keyed, replace(self._facts, seen=self._seen(step, [c.key for c in (*candidates, *spares)])))
         return replace(settled, keyed=replace(settled.keyed, entry=step.keyed.entry))
 
     def _seen(self, step: Step, keys: list[str]) -> Observed:

@@ -92,6 +92,8 @@ def summary_json(plan: Plan) -> dict[str, Any]:
         counts["failed"] = plan.counts["failed"]
     if plan.allowed is not None:
         counts["left"] = plan.counts.get("left", 0)
+    if plan.further_cost:
+        counts["most"] = price_json(plan.most)
     return counts | {"cost": price_json(plan.cost), "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}
 
 

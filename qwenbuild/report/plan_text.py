@@ -15,7 +15,7 @@ from qwenbuild.model import AtlasPlan, Orphan, Plan, Price, Reason, Step, Verdic
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
 from qwenbuild.report.terminal import Terminal, cells, cut, pad, wrap
-from qwenbuild.report.words import amount_words, count, duration, file_words, price_words, reason_words, total
+from qwenbuild.report.words import amount_words, count, duration, file_words, further_words, price_words, reason_words, total
 
 FEW = 24
 """Up to so many entries with something to do are listed one by one."""
@@ -64,9 +64,9 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
     yield from wrapped("Plan: ", [*count_words(plan.counts), *packing], terminal)
     if plan.counts.get("generate", 0):
         cost = cost_words(plan.cost, plan.unknown_price)
-        yield terminal.style(f"Cost: {cost}{_picture_words(plan)}{_time_words(plan.seconds)}.", "bold")
+        yield terminal.style(f"Cost: {cost}{_picture_words(plan)}{_time_words(plan.seconds)}{further_words(plan)}.", "bold")
     else:
-        yield terminal.style("Cost: nothing.", "bold")
+        yield terminal.style(f"Cost: nothing{further_words(plan)}.", "bold")
 
 
 def _picture_words(plan: Plan) -> str:

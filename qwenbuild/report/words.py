@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from qwenbuild.errors import NOT_FETCHED
-from qwenbuild.model import CheckVerdict, Price, Reason
+from qwenbuild.model import CheckVerdict, Plan, Price, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.terminal import cut
 
@@ -156,6 +156,11 @@ def _refused(reason: Reason) -> str:
 def _failed(reason: Reason) -> str:
     path = f"{visible(reason.field)}: " if reason.field not in ("", "expect", "inputs") else ""
     return f"failed its check: {path}{value_words(reason.new)}"
+
+
+def further_words(plan: Plan) -> str:
+    """What a build costs at the most, where checks may ask for further pictures; else nothing."""
+    return f"; at most {price_words(plan.most)} where checks ask for other seeds" if plan.further_cost else ""
 
 
 def verdict_words(verdict: CheckVerdict) -> str:

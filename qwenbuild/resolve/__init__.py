@@ -12,7 +12,7 @@ from typing import Any
 
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, read_on
 from qwenbuild.errors import Problem
-from qwenbuild.key import action_key
+from qwenbuild.key import action_key, reroll_seed
 from qwenbuild.later import later
 from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
 from qwenbuild.nearmiss import did_you_mean, near
@@ -172,7 +172,12 @@ class _Resolver:
             drawn = [(seed, action(prompt, seed, inputs)) for seed in wanted]
             candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn)
         price = pattern.price_of(len(inputs))
-        return Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
+        keyed = Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
+        if entry.attempts == 1:
+            return keyed
+        seeds = [reroll_seed(entry.seed, number) for number in range(2, entry.attempts + 1)]
+        drawn = [(seed, action(prompt, seed, inputs)) for seed in dict.fromkeys(seeds)]
+        return replace(keyed, spares=tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn))
 
     def sound(self, entry: Entry, pattern: Pattern) -> bool:
         good = True

@@ -321,12 +321,13 @@ def bill(planned: Planned, more: int = 0) -> dict[str, Any]:
     idle = (Verdict.FRESH, Verdict.MODIFIED)
     pictures = more + sum(one.verdict is Verdict.GENERATE for step in made.steps for one in step.candidates)
     busy = sum(step.verdict not in idle for step in made.steps)
-    known = price_words(made.cost) if made.cost or not made.unknown_price else ""
+    known = price_words(made.most) if made.most or not made.unknown_price else ""
+    known = f"up to {known}" if made.further_cost else known
     unknown = f"{count(made.unknown_price, 'picture')} at an unknown price" if made.unknown_price else ""
     return {
         "entries": max(busy, more),
         "pictures": pictures,
-        "cost": price_json(made.cost),
+        "cost": price_json(made.most),
         "unknown": made.unknown_price,
         "words": " + ".join(part for part in (known, unknown) if part) if pictures else "",
     }

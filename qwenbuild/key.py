@@ -66,12 +66,12 @@ def short_document(action: Action) -> dict[str, Any]:
 
 def from_document(record: Mapping[str, Any]) -> Action:
     """The Action that a lock entry or a receipt holds. Raises KeyError or TypeError when a field is missing or strange."""
-    known = {name: record[name] for name in FIELDS if name in record}
-    known["inputs"] = tuple(known.get("inputs", ()))
+    fields = {name: record[name] for name in FIELDS if name in record}
+    fields["inputs"] = tuple(fields.get("inputs", ()))
     extra = tuple(sorted((name, value) for name, value in record.items() if name not in FIELDS and name != "v"))
     for name in ALWAYS:
         record[name]
-    return Action(**known, extra=extra)
+    return Action(**fields, extra=extra)
 
 
 def recorded_key(record: Mapping[str, Any]) -> str:

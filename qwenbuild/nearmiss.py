@@ -12,9 +12,9 @@ ALIKE = 0.6
 """How like two words must be, between 0 and 1, before one is offered for the other (difflib's ratio)."""
 
 
-def near(word: str, known: Iterable[str], most: int = 1, alike: float = ALIKE) -> list[str]:
+def near(word: str, candidates: Iterable[str], most: int = 1, alike: float = ALIKE) -> list[str]:
     """The known names nearest to a word, at most so many; the same but for capitals comes first."""
-    names = list(known)
+    names = list(candidates)
     same = [name for name in names if name.lower() == word.lower()]
     return (same or difflib.get_close_matches(word, names, most, alike))[:most]
 

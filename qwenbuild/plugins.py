@@ -53,8 +53,8 @@ def broken(kind: Kind, name: str, stamp: str, what: str) -> InputError:
 
 def _words(error: BaseException) -> str:
     """An error in one line."""
-    said = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @cache
@@ -62,8 +62,8 @@ def installed(kind: Kind) -> tuple[Plugin, ...]:
     """Every plug-in of one kind that is installed, by name; nothing of it is imported."""
     from importlib.metadata import entry_points
 
-    found = [_plugin(kind, entry) for entry in entry_points(group=GROUPS[kind])]
-    return tuple(sorted((each for each in found if each.distribution != OURS), key=lambda each: (each.name, each.stamp)))
+    points = [_plugin(kind, entry) for entry in entry_points(group=GROUPS[kind])]
+    return tuple(sorted((each for each in points if each.distribution != OURS), key=lambda each: (each.name, each.stamp)))
 
 
 def _plugin(kind: Kind, entry: Any) -> Plugin:
@@ -86,13 +86,13 @@ def find(kind: Kind, name: str, built_in: Collection[str]) -> Plugin | None:
     for each in installed(kind):
         if each.name in built_in:
             raise each.broken(f"has the name of a built-in {kind}; uninstall it, or have it renamed")
-    named = [each for each in installed(kind) if each.name == name]
-    if len(named) > 1:
-        stamps = " and ".join(each.stamp for each in named)
+    matches = [each for each in installed(kind) if each.name == name]
+    if len(matches) > 1:
+        stamps = " and ".join(each.stamp for each in matches)
         raise InputError(f"there are two {kind}s called `{name}`, of {stamps}; uninstall one of them", code="plugin")
-    if named:
-        _used[kind, name] = named[0]
-    return named[0] if named else None
+    if matches:
+        _used[kind, name] = matches[0]
+    return matches[0] if matches else None
 
 
 def used() -> tuple[Plugin, ...]:

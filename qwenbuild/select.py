@@ -33,10 +33,10 @@ def select(entries: Sequence[Entry], selectors: Sequence[str], atlases: Sequence
     chosen: set[str] = set()
     problems = []
     for selector in selectors:
-        found = _found(selector, entries, ids, atlases, ())
-        if not found:
+        matches = _found(selector, entries, ids, atlases, ())
+        if not matches:
             problems.append(_nothing(selector, entries, atlases))
-        chosen |= found
+        chosen |= matches
     if problems:
         raise InputError(problems[0].message, code="no-match", problems=tuple(problems))
     return frozenset(chosen)
@@ -44,16 +44,16 @@ def select(entries: Sequence[Entry], selectors: Sequence[str], atlases: Sequence
 
 def pulled(entries: Sequence[Entry], ids: Iterable[str]) -> frozenset[str]:
     """The entries whose pictures the named ones need, through any number of inputs, without the named ones."""
-    named = frozenset(ids)
+    start = frozenset(ids)
     needs = {entry.id: [ref.entry for ref in entry.inputs if ref.entry is not None] for entry in entries if entry.inputs}
     seen: set[str] = set()
-    waiting = list(named)
+    waiting = list(start)
     while waiting:
         for need in needs.get(waiting.pop(), ()):
             if need not in seen:
                 seen.add(need)
                 waiting.append(need)
-    return frozenset(seen - named)
+    return frozenset(seen - start)
 
 
 def glob(pattern: str) -> Callable[[str], object]:
@@ -61,10 +61,10 @@ def glob(pattern: str) -> Callable[[str], object]:
     return re.compile(_regex(pattern), re.DOTALL).fullmatch
 
 
-def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+def nearest(word: str, candidates: Iterable[str], most: int = 3) -> list[str]:
     """The names that were perhaps meant: alike as a whole, else those with a part that is; capitals and globs do not count."""
     plain = _GLOBS.sub("", word).strip("/").casefold()
-    names = list(itertools.islice(known, MOST_COMPARED))
+    names = list(itertools.islice(candidates, MOST_COMPARED))
     folded = {name.casefold(): name for name in reversed(names)}
     likely = [name for name in folded if abs(len(name) - len(plain)) <= max(2, len(plain) // 3)]
     whole = near(plain, likely)
@@ -158,9 +158,9 @@ def _nothing(selector: str, entries: Sequence[Entry], atlases: Sequence[Atlas]) 
         "path": lambda: (output.path for entry in entries for output in entry.outputs),
         "atlas": lambda: (atlas.name for atlas in atlases),
     }[kind]()
-    known = dict.fromkeys(names)
+    candidates = dict.fromkeys(names)
     if not kind and any(entry.asset == rest for entry in entries):
         return Problem("no-match", f"no entry is called {selector!r}", hint=f"for the whole asset write asset:{rest}")
     prefix = f"{kind}:" if kind else ""
-    hint = did_you_mean([prefix + name for name in nearest(rest, known)], quote="")
+    hint = did_you_mean([prefix + name for name in nearest(rest, candidates)], quote="")
     return Problem("no-match", f"{selector!r} matches nothing", hint=hint)

@@ -58,17 +58,17 @@ def observe(root: Path, paths: Collection[str], remembered: Remembered | None = 
     Files whose signature is remembered are not read. Raises OSError for anything but "not there".
     """
     remembered = remembered or {}
-    found: dict[str, TreeFile] = {}
+    files: dict[str, TreeFile] = {}
     unread: list[tuple[str, Signature]] = []
     for path, signature in signatures(root, paths):
-        known = remembered.get(path)
-        if known is not None and known[0] == signature:
-            found[path] = TreeFile(known[1], signature)
+        entry = remembered.get(path)
+        if entry is not None and entry[0] == signature:
+            files[path] = TreeFile(entry[1], signature)
         else:
             unread.append((path, signature))
     for path, signature, digest in _digests(root, unread):
-        found[path] = TreeFile(digest, signature)
-    return found
+        files[path] = TreeFile(digest, signature)
+    return files
 
 
 def signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signature]]:
@@ -86,12 +86,12 @@ def signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signat
             yield path, signature_of(status)
 
 
-def _is_real_folder(base: str, folder: str, known: dict[str, bool]) -> bool:
+def _is_real_folder(base: str, folder: str, answers: dict[str, bool]) -> bool:
     """Whether no part of `folder` below the root is a link. Asked once for each folder."""
-    answer = known.get(folder)
+    answer = answers.get(folder)
     if answer is None:
-        above = _is_real_folder(base, folder.rpartition("/")[0], known)
-        answer = known[folder] = above and not os.path.islink(f"{base}/{folder}")
+        above = _is_real_folder(base, folder.rpartition("/")[0], answers)
+        answer = answers[folder] = above and not os.path.islink(f"{base}/{folder}")
     return answer
 
 
@@ -286,9 +286,9 @@ def _replace(folder: int | str, name: str, fill: Callable[[int], None]) -> Signa
         with contextlib.suppress(OSError):
             os.unlink(where, dir_fd=descriptor)
         raise
-    written, there = signature_of(status), _signature(folder, name)
-    ours = there is not None and (there[0], there[1], there[3]) == (written[0], written[1], written[3])
-    return there if there is not None and ours else written  # what a person put there meanwhile never counts as ours
+    written, current = signature_of(status), _signature(folder, name)
+    ours = current is not None and (current[0], current[1], current[3]) == (written[0], written[1], written[3])
+    return current if current is not None and ours else written  # what a person put there meanwhile never counts as ours
 
 
 def _stamped(file: int) -> os.stat_result:

@@ -349,7 +349,7 @@ def test_a_picture_of_another_size_is_kept_and_stays_on_the_bill(
     honest = Emulator.picture_for
 
     def drawn(self: Emulator, task: str, index: int = 0) -> bytes:
-        return small if self.book.by_id[task].wanted.prompt == words(0) else honest(self, task, index)
+        return small if self.book.by_id[task].order.prompt == words(0) else honest(self, task, index)
 
     monkeypatch.setattr(Emulator, "picture_for", drawn)
     summary = shop.build()

@@ -259,7 +259,7 @@ def test_the_very_bytes_of_a_reference_reach_the_provider(walked: Project, emula
     walked.manifest(FILES)
     sent = {name: write(walked.folder, f"{name}.png", name) for name in ("a", "b")}
     assert walked.build().exit_code == 0
-    seen = {job.wanted.prompt: job.wanted.effective["images"] for job in emulated.core.book.jobs}
+    seen = {job.order.prompt: job.order.effective["images"] for job in emulated.core.book.jobs}
     assert seen == {f"with {name}": [hashlib.sha256(data).hexdigest()] for name, data in sent.items()}
 
 
@@ -271,7 +271,7 @@ def test_apiframe_is_given_the_address_of_an_upload_and_every_picture_is_bought_
     )
     assert walked.build().exit_code == 0
     assert sorted(emulated.prompts()) == ["with a, 1", "with a, 2"]
-    images = {job.wanted.effective["image"] for job in emulated.core.book.jobs}
+    images = {job.order.effective["image"] for job in emulated.core.book.jobs}
     address = f"{emulated.storage_url}/uploads/{hashlib.sha256(data).hexdigest()}"
     assert images in ({address}, {hashlib.sha256(address.encode()).hexdigest()}, {hashlib.sha256(data).hexdigest()})
     assert walked.build().counts == {"fresh": 2, "modified": 0}

@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _C = TypeVar("_C", bound=Rooted)
 
 
-def told(method: Callable[Concatenate[_C, _P], _T]) -> Callable[Concatenate[_C, _P], _T]:
+def as_cache_error(method: Callable[Concatenate[_C, _P], _T]) -> Callable[Concatenate[_C, _P], _T]:
     """An OSError of a cache, the first argument, becomes a CacheError that names its folder."""
 
     @functools.wraps(method)

@@ -20,7 +20,7 @@ from qwenbuild.cache.judgements import Judgements
 from qwenbuild.cache.location import check_place
 from qwenbuild.cache.receipts import Receipts
 from qwenbuild.cache.results import VERSION, Results, derived_digest
-from qwenbuild.cache.trouble import told
+from qwenbuild.cache.trouble import as_cache_error
 from qwenbuild.errors import CacheError
 from qwenbuild.later import later
 from qwenbuild.model import ActionResult
@@ -84,7 +84,7 @@ class Cache:
         cache._look()
         return cache
 
-    @told
+    @as_cache_error
     def _look(self) -> None:
         self.notices.extend(check_place(self.root))
         try:
@@ -119,22 +119,22 @@ class Cache:
         """Where a blob is, or would be."""
         return self.blobs.path(digest)
 
-    @told
+    @as_cache_error
     def has_blob(self, digest: str) -> bool:
         """Is a blob of that name there? Raises CacheError when it cannot be told."""
         return self.blobs.has(digest)
 
-    @told
+    @as_cache_error
     def known_blobs(self) -> set[str]:
         """The digests of all blobs, in one sweep."""
         return {entry.name for entry in self.blobs.sweep()}
 
-    @told
+    @as_cache_error
     def read_blob(self, digest: str) -> bytes:
         """A blob's bytes, hashed. Raises BlobCorrupt (its file is in quarantine then), CacheError."""
         return self.blobs.read(digest)
 
-    @told
+    @as_cache_error
     def blob_head(self, digest: str) -> bytes:
         """A blob's first 64 bytes, not hashed: enough to tell its type. Empty when it is not there. Raises CacheError."""
         try:
@@ -143,7 +143,7 @@ class Cache:
         except FileNotFoundError:
             return b""
 
-    @told
+    @as_cache_error
     def put_blob(self, data: bytes, *, durable: bool = True) -> str:
         """Store bytes durably, read them back and hash them; the digest. Raises CacheError; then see `rescue`.
 
@@ -152,7 +152,7 @@ class Cache:
         self._prepare()
         return self.blobs.put(data, durable=durable)
 
-    @told
+    @as_cache_error
     def put_blobs(self, pictures: Sequence[bytes]) -> list[str]:
         """`put_blob` for several pictures, which share syncs; their digests, in order. Raises CacheError."""
         self._prepare()
@@ -162,7 +162,7 @@ class Cache:
         """Bytes that `put_blob` has just stored and that are copied into the tree in a moment: spares reading them again."""
         self.blobs.hold(data, digest)
 
-    @told
+    @as_cache_error
     def put_again(self, data: bytes, digest: str, result: ActionResult | None = None) -> None:
         """Store a picture that was just verified and can be had again, with its receipt: nothing is synced or read back.
 
@@ -173,13 +173,13 @@ class Cache:
         if result is not None:
             self.receipts.put(result, durable=False)
 
-    @told
+    @as_cache_error
     def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
         """Keep paid bytes that fail a check, with what is known of them; where they are."""
         self._prepare()
         return self.blobs.quarantine(data, note)
 
-    @told
+    @as_cache_error
     def copy_blob(self, digest: str, target: Path, *, mode: int = 0o666, dir_fd: int | None = None) -> None:
         """Make `target`, which must not exist, a copy of a blob: a reflink or a copy, never a hard link, hashed on the way.
 
@@ -188,7 +188,7 @@ class Cache:
         """
         self.blobs.copy(digest, target, mode=mode, dir_fd=dir_fd)
 
-    @told
+    @as_cache_error
     def fill(self, digest: str, fd: int) -> None:
         """Write a blob's bytes into an open, empty file: a reflink or a copy, hashed.
 
@@ -198,7 +198,7 @@ class Cache:
 
     # ------------------------------------------------ results
 
-    @told
+    @as_cache_error
     def results(self, keys: Collection[str]) -> dict[str, tuple[ActionResult, ...]]:
         """What is known of each key, newest first; keys without a result are absent. Nothing is written."""
         return self.known.results(keys)
@@ -207,7 +207,7 @@ class Cache:
         """Of these keys, as last looked up: what is there and cannot be read, in a sentence. It may have been paid for."""
         return self.known.unreadable(keys)
 
-    @told
+    @as_cache_error
     def made(self, key: str) -> ActionResult | None:
         """The picture of a key whose bytes are at hand, by its receipts alone: what a plan looked up need not be again.
 
@@ -220,34 +220,34 @@ class Cache:
         self.put_receipt(result)
         self.index_result(result.key)
 
-    @told
+    @as_cache_error
     def put_receipt(self, result: ActionResult) -> None:
         """Write a result's receipt durably. Raises CacheError."""
         self._prepare()
         self.receipts.put(result)
 
-    @told
+    @as_cache_error
     def put_receipts(self, results: Sequence[ActionResult]) -> None:
         """`put_receipt` for results of different keys, which share syncs. Raises CacheError."""
         self._prepare()
         self.receipts.put_many(results)
 
-    @told
+    @as_cache_error
     def index_result(self, key: str) -> None:
         """Bring the index to what the receipts of a key say: after the journal says stored. Raises CacheError."""
         self.known.index_result(key)
 
-    @told
+    @as_cache_error
     def index_many(self, keys: Collection[str]) -> None:
         """Bring the index to what the receipts of a few keys say. Each entry is a sync of its own. Raises CacheError."""
         self.known.index_many(keys)
 
-    @told
+    @as_cache_error
     def mend(self) -> None:
         """Write to the index what lookups had to read from receipts, and the receipts that only the index still knew."""
         self.known.mend()
 
-    @told
+    @as_cache_error
     def keep_reissued(self) -> None:
         """Write down the receipts that look-ups made anew from the journal; of very many only some, a rebuild does the rest."""
         self.known.keep_reissued()
@@ -259,7 +259,7 @@ class Cache:
 
     # ------------------------------------------------ derived files
 
-    @told
+    @as_cache_error
     def derived(self, recipes: Collection[str]) -> dict[str, str]:
         """The digest of the file that each recipe made, where one is known."""
         index = self._existing_index()
@@ -274,28 +274,28 @@ class Cache:
                 digests[recipe] = digest
         return digests
 
-    @told
+    @as_cache_error
     def put_derived(self, recipe: str, digest: str, facts: Mapping[str, Any]) -> None:
         """Note which file a recipe made, with facts worth keeping; not synced, it is free to make again."""
         self._prepare()
         self.index.set(recipe, self.receipts.put_derived(recipe, digest, facts))
 
-    @told
+    @as_cache_error
     def is_ours(self, digests: Collection[str]) -> set[str]:
         """Those of the digests that are a blob or a derived file that we made."""
         return {digest for digest in digests if self.blobs.has(digest) or self.receipts.is_derived(digest)}
 
-    @told
+    @as_cache_error
     def judgement(self, key: str) -> str | None:
         """What fails of an expectation, "" when nothing does, None when nobody looked yet."""
         return self.judgements.read(key)
 
-    @told
+    @as_cache_error
     def judged_details(self, key: str) -> Sequence[Mapping[str, Any]]:
         """What a judgement noted beside what fails: JSON objects."""
         return self.judgements.details(key)
 
-    @told
+    @as_cache_error
     def put_judgement(self, key: str, fails: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """Note what bytes fail of an expectation, "" for nothing; not synced, it is free to find again."""
         self._prepare()
@@ -339,7 +339,7 @@ class Cache:
         """Which builds are alive over this cache."""
         return builds_file.Builds(self.root, self.writer)
 
-    @told
+    @as_cache_error
     def start_build(self) -> Build:
         """Begin a build: its id is alive until it is closed or its process dies."""
         self._prepare()
@@ -350,7 +350,7 @@ class Cache:
         """The lockfiles that use this cache."""
         return roots_file.Roots(self.root, self.writer)
 
-    @told
+    @as_cache_error
     def add_root(self, lockfile: Path) -> None:
         """Note a lockfile that uses this cache; nothing is written when it is known."""
         self._prepare()
@@ -358,7 +358,7 @@ class Cache:
 
     # ------------------------------------------------ room
 
-    @told
+    @as_cache_error
     def free_bytes(self) -> int:
         """Bytes that this user may still write where the cache is."""
         folder = next(folder for folder in (self.root, *self.root.parents) if folder.exists())

@@ -43,13 +43,13 @@ class Call:
 
         if self.directory or self.file is not None:
             return Path(self.directory)
-        taken = quick_answer.above()
+        parent = quick_answer.above()
         context = click.get_current_context(silent=True)
-        if taken and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
+        if parent and context is not None and not context.resilient_parsing and not context.meta.get(TAKEN):
             context.meta[TAKEN] = True
             if not self.quiet:
-                sys.stderr.write(quick_answer.took(taken) + "\n")
-        return Path(taken)
+                sys.stderr.write(quick_answer.took(parent) + "\n")
+        return Path(parent)
 
     @property
     def here(self) -> Path:

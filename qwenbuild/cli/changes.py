@@ -33,9 +33,9 @@ _LONGEST = 400
 def text_lines(changes: Sequence[Change], names: tuple[str, str], terminal: Terminal) -> Iterator[str]:
     """A line an entry with what is behind it below; the last line counts."""
     if not terminal.quiet:
-        for asset, mine in groupby(changes, key=lambda change: change.id.partition("/")[0]):
+        for asset, group in groupby(changes, key=lambda change: change.id.partition("/")[0]):
             yield terminal.style(visible(asset), "bold")
-            for change in mine:
+            for change in group:
                 yield from _lines(change, terminal)
         if changes:
             yield ""
@@ -72,8 +72,8 @@ def _note(change: Change, width: int) -> Iterator[str]:
 def summary_words(changes: Sequence[Change]) -> str:
     """`2 changed, 1 added`, or that nothing changed."""
     numbers = counts(changes)
-    said = [f"{number:,} {_SUMMED.get(kind, kind)}" for kind, number in numbers.items() if number]
-    return ", ".join(said) or "No picture changed"
+    parts = [f"{number:,} {_SUMMED.get(kind, kind)}" for kind, number in numbers.items() if number]
+    return ", ".join(parts) or "No picture changed"
 
 
 def counts(changes: Sequence[Change]) -> dict[str, int]:
@@ -90,7 +90,7 @@ def as_json(changes: Sequence[Change], names: tuple[str, str]) -> dict[str, Any]
 
 
 def _json(change: Change) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": change.id,
         "change": change.kind.value,
         "old": _record(change.old),
@@ -98,7 +98,7 @@ def _json(change: Change) -> dict[str, Any]:
         "fields": [{"field": name, "old": old, "new": new} for name, old, new in change.fields],
         "choices": list(change.choices),
     }
-    return found | {"moved_from": change.was} if change.was else found
+    return fields | {"moved_from": change.was} if change.was else fields
 
 
 def _record(record: LockEntry | None) -> dict[str, str] | None:
@@ -130,8 +130,8 @@ def markdown_lines(changes: Sequence[Change], names: tuple[str, str], thumbs: Ma
 def _shown(record: LockEntry | None, thumbs: Mapping[str, str]) -> str:
     if record is None:
         return ""
-    short = record.digest[:12]
-    return f"![{short}]({thumbs[record.digest]})" if record.digest in thumbs else f"`{short}`"
+    name = record.digest[:12]
+    return f"![{name}]({thumbs[record.digest]})" if record.digest in thumbs else f"`{name}`"
 
 
 def _plain(text: str) -> str:

@@ -35,16 +35,16 @@ def entries(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 
 def _first(words: Iterator[str], incomplete: str) -> list[str]:
-    found: dict[str, None] = {}
+    matches: dict[str, None] = {}
     try:
         for word in words:
             if word.startswith(incomplete):
-                found[word] = None
-            if len(found) >= CANDIDATES_MAX:
+                matches[word] = None
+            if len(matches) >= CANDIDATES_MAX:
                 break
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return list(found)
-    return list(found)
+        return list(matches)
+    return list(matches)
 
 
 def _manifest(ctx: click.Context) -> Path:
@@ -86,15 +86,15 @@ def _named(manifest: Path) -> Iterator[str]:
     """Names of assets and atlases, and literal tags, read off the manifest's lines: no YAML parser is that quick to import."""
     block, indent = "", ""
     for line in manifest.read_text(encoding="utf-8").splitlines():
-        if found := _TAGS.match(line):
-            yield from (f"tag:{tag}" for tag in _literal_tags(found[1]))
+        if tags := _TAGS.match(line):
+            yield from (f"tag:{tag}" for tag in _literal_tags(tags[1]))
         if line[:1] not in ("", " ", "#"):
             block, indent = (_BLOCK.match(line) or ["", ""])[1], ""
-        elif block and (named := _NAME.match(line)):
+        elif block and (name := _NAME.match(line)):
             blanks = line[: len(line) - len(line.lstrip())]
             indent = indent or blanks
             if blanks == indent:
-                yield f"{'asset' if block == 'assets' else 'atlas'}:{named[1]}"
+                yield f"{'asset' if block == 'assets' else 'atlas'}:{name[1]}"
 
 
 def _literal_tags(text: str) -> Iterator[str]:

@@ -56,7 +56,7 @@ def notices(problems: Sequence[Problem]) -> None:
     call = current()
     shown = problems if call.verbose else problems[: wording.NOTICES]
     for problem in shown:
-        said = wording.format_problem(problem)
-        message(call.err().style("note: ", "yellow") + (said if call.verbose else said.partition("\n")[0]))
+        text = wording.format_problem(problem)
+        message(call.err().style("note: ", "yellow") + (text if call.verbose else text.partition("\n")[0]))
     if len(shown) < len(problems):
         message(f"note: and {len(problems) - len(shown):,} more (-v shows them)")

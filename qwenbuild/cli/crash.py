@@ -37,7 +37,7 @@ def redacted(text: str) -> str:
     for value in _known():
         text = text.replace(value, "***")
     text = _QUERY.sub(r"\1?***", _USERINFO.sub(r"\1***@", text))
-    return _LOOKS_SECRET.sub(lambda found: found["head"] + "***", text)
+    return _LOOKS_SECRET.sub(lambda match: match["head"] + "***", text)
 
 
 def _known() -> list[str]:
@@ -48,8 +48,8 @@ def _known() -> list[str]:
 
 
 def _folders() -> list[Path | None]:
-    named = os.environ.get("QWENBUILD_CACHE_DIR")
-    return [Path(named) if named else _data_folder(), None]
+    cache_dir = os.environ.get("QWENBUILD_CACHE_DIR")
+    return [Path(cache_dir) if cache_dir else _data_folder(), None]
 
 
 def _data_folder() -> Path | None:

@@ -65,9 +65,9 @@ def _of_the_environment(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
-        shown = error.object.encode("ascii", "backslashreplace").decode()
+        name = error.object.encode("ascii", "backslashreplace").decode()
         encoding = sys.getfilesystemencoding()
-        return f"no file can be named {shown} here, where names are in {encoding}: set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+        return f"no file can be named {name} here, where names are in {encoding}: set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
     return ""
 
 
@@ -145,6 +145,6 @@ def _bug(error: BaseException) -> int:
 
     text = "".join(traceback.format_exception(error))
     path = crash.write_log(text)
-    kept = f"the traceback is in {path}" if path else "no log file could be written"
-    _line(_error(f"this is a bug in qwenbuild ({type(error).__name__}); {kept}"))
+    where = f"the traceback is in {path}" if path else "no log file could be written"
+    _line(_error(f"this is a bug in qwenbuild ({type(error).__name__}); {where}"))
     return BUG

@@ -169,15 +169,15 @@ def _offered(written: str, option: str) -> bool:
 
 def one_apart(one: str, other: str) -> bool:
     """Whether two words differ by one letter: another one, one too many, one missing, or two neighbours exchanged."""
-    short, long = sorted((one, other), key=len)
-    at = next((index for index, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
-    if len(long) == len(short):
-        exchanged = short[at + 1 : at + 2] + short[at : at + 1] + short[at + 2 :]
-        return long[at + 1 :] == short[at + 1 :] or long[at:] == exchanged
-    return len(long) == len(short) + 1 and long[at + 1 :] == short[at:]
+    shorter, longer = sorted((one, other), key=len)
+    at = next((index for index, pair in enumerate(zip(shorter, longer, strict=False)) if pair[0] != pair[1]), len(shorter))
+    if len(longer) == len(shorter):
+        exchanged = shorter[at + 1 : at + 2] + shorter[at : at + 1] + shorter[at + 2 :]
+        return longer[at + 1 :] == shorter[at + 1 :] or longer[at:] == exchanged
+    return len(longer) == len(shorter) + 1 and longer[at + 1 :] == shorter[at:]
 
 
-def near_miss(name: str, known: Sequence[str]) -> str:
+def near_miss(name: str, names: Sequence[str]) -> str:
     """A blank and a sentence that offers what was perhaps meant, or nothing."""
-    meant = nearmiss.did_you_mean(nearmiss.near(name, known, 2, 0.55), quote="'", between=" or ")
-    return f" {meant[0].upper()}{meant[1:]}" if meant else ""
+    suggestion = nearmiss.did_you_mean(nearmiss.near(name, names, 2, 0.55), quote="'", between=" or ")
+    return f" {suggestion[0].upper()}{suggestion[1:]}" if suggestion else ""

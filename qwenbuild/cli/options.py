@@ -106,11 +106,11 @@ def build_options(command: Decorated) -> Decorated:
     return command
 
 
-def walk(**said: Any) -> Options:
+def walk(**flags: Any) -> Options:
     """The walk's Options: what the command was told, in the call's folder."""
     call = current()
-    costs = said.pop("max_cost", ())
-    return Options(folder=call.folder, file=call.file, max_cost=dict(costs) or None, **said)
+    costs = flags.pop("max_cost", ())
+    return Options(folder=call.folder, file=call.file, max_cost=dict(costs) or None, **flags)
 
 
 def _flag(*names: str, twin: bool = True, **attrs: Any) -> Callable[[Decorated], Decorated]:

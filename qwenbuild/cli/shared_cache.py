@@ -45,23 +45,23 @@ def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -
 
 def verify(*, as_json: bool) -> int:
     """`cache verify --remote`."""
-    found = verbs.verify_remote(opt.walk(), _reporter())
+    report = verbs.verify_remote(opt.walk(), _reporter())
     if as_json:
-        console.as_json({"v": 1, "sound": found.sound, **asdict(found)})
+        console.as_json({"v": 1, "sound": report.sound, **asdict(report)})
     else:
-        console.result(_checked(found))
-    return 0 if found.sound else 1
+        console.result(_checked(report))
+    return 0 if report.sound else 1
 
 
 def sweep(lockfiles: Sequence[Path], *, dry: bool, as_json: bool) -> int:
     """`cache gc --remote`, over the lockfiles given, else over this project's."""
     options = opt.walk()
     keep = reachability.reachable(lockfiles or [verbs.load(options).lock_path])
-    found = verbs.sweep_remote(options, keep.keys, keep.digests, dry=dry)
+    report = verbs.sweep_remote(options, keep.keys, keep.digests, dry=dry)
     if as_json:
-        console.as_json({"v": 1, **asdict(found)})
+        console.as_json({"v": 1, **asdict(report)})
     else:
-        console.result(_swept(found))
+        console.result(_swept(report))
     return 0
 
 
@@ -88,24 +88,24 @@ def _carried_lines(done: TransferReport, words: str, lacks: str) -> Iterator[str
     yield f"{wording.count(done.moved, 'picture')} of {done.wanted:,} {verb} {escape.visible(done.url)} ({size})."
 
 
-def _checked(found: StoreReport) -> Iterator[str]:
-    yield from (f"corrupt  {digest}: other bytes than its name says" for digest in found.corrupt)
-    yield from (f"missing  {digest}: the lockfile names it" for digest in found.missing[:SHOWN_MAX])
-    yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(found.failed.items())[:SHOWN_MAX])
-    state = "whole" if found.sound else "not whole"
-    bad = f", {len(found.corrupt):,} corrupt, {len(found.missing):,} missing, {len(found.failed):,} not read"
-    size = f"{wording.count(found.read, 'picture')} ({remote_pictures.size_words(found.bytes)})"
-    yield f"{escape.visible(found.url)} is {state}: {size} read{'' if found.sound else bad}."
+def _checked(report: StoreReport) -> Iterator[str]:
+    yield from (f"corrupt  {digest}: other bytes than its name says" for digest in report.corrupt)
+    yield from (f"missing  {digest}: the lockfile names it" for digest in report.missing[:SHOWN_MAX])
+    yield from (f"failed   {digest[:12]}: {escape.visible(error)}" for digest, error in list(report.failed.items())[:SHOWN_MAX])
+    state = "whole" if report.sound else "not whole"
+    bad = f", {len(report.corrupt):,} corrupt, {len(report.missing):,} missing, {len(report.failed):,} not read"
+    size = f"{wording.count(report.read, 'picture')} ({remote_pictures.size_words(report.bytes)})"
+    yield f"{escape.visible(report.url)} is {state}: {size} read{'' if report.sound else bad}."
 
 
-def _swept(found: Swept) -> Iterator[str]:
-    yield from found.names[:SHOWN_MAX]
-    if len(found.names) > SHOWN_MAX:
-        yield f"and {len(found.names) - SHOWN_MAX:,} more"
-    verb = "would be removed from" if found.dry else "removed from"
-    size = remote_pictures.size_words(found.bytes)
-    yield f"{wording.count(len(found.names), 'object')} ({size}) {verb} {escape.visible(found.url)}."
-    if found.young:
-        yield f"{wording.count(found.young, 'object')} of the last 24 hours stay: their lockfile may not be merged yet."
-    if found.dry and found.names:
+def _swept(report: Swept) -> Iterator[str]:
+    yield from report.names[:SHOWN_MAX]
+    if len(report.names) > SHOWN_MAX:
+        yield f"and {len(report.names) - SHOWN_MAX:,} more"
+    verb = "would be removed from" if report.dry else "removed from"
+    size = remote_pictures.size_words(report.bytes)
+    yield f"{wording.count(len(report.names), 'object')} ({size}) {verb} {escape.visible(report.url)}."
+    if report.young:
+        yield f"{wording.count(report.young, 'object')} of the last 24 hours stay: their lockfile may not be merged yet."
+    if report.dry and report.names:
         yield "Lockfiles of branches that were not given do not count. --yes removes."

@@ -18,7 +18,7 @@ from typing import Any
 from qwenbuild.emulator import apiframe_first
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED, image_digest
-from qwenbuild.emulator.jobs import EmulatedJob, Stage, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, JobOrder, Stage
 from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
@@ -151,29 +151,29 @@ class ApiframeFront:
         before = self._replay(key, request, account)
         if before is not None:
             return before
-        wanted = self._wanted(_body(request), account, key)
-        lane, pace = self._world.lane(self.api, "", account.name, wanted.model), self._world.pace(PACE)
+        order = self._wanted(_body(request), account, key)
+        lane, pace = self._world.lane(self.api, "", account.name, order.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
             raise ApiframeError(429, "Rate limit exceeded")
-        if account.credits < wanted.price:
-            required, available = int(wanted.price), account.credits
+        if account.credits < order.price:
+            required, available = int(order.price), account.credits
             raise ApiframeError(402, "Insufficient credits", creditsRequired=required, creditsAvailable=available)
-        job = self._world.accept(wanted, lane, pace.concurrency)
+        job = self._world.accept(order, lane, pace.concurrency)
         if key:
             self._replays[account.name, key] = (hashlib.sha256(request.body).hexdigest(), job.id, job.accepted)
         return _with_id(202, {"jobId": job.id, "status": "QUEUED"})
 
     def _replay(self, key: str, request: Request, account: Account) -> Reply | None:
-        kept = self._replays.get((account.name, key)) if key and self._world.settings.idempotency else None
-        if kept is None or self._world.clock.now() > kept[2] + 86400:
+        replay = self._replays.get((account.name, key)) if key and self._world.settings.idempotency else None
+        if replay is None or self._world.clock.now() > replay[2] + 86400:
             return None
-        if kept[0] != hashlib.sha256(request.body).hexdigest():
+        if replay[0] != hashlib.sha256(request.body).hexdigest():
             raise ApiframeError(409, "Idempotency key was already used with a different request body")
         self._world.replays += 1
-        job = self._world.book.by_id[kept[1]]
+        job = self._world.book.by_id[replay[1]]
         return _with_id(202, {"jobId": job.id, "status": WORDS[job.stage(self._world.clock.now())]})
 
-    def _wanted(self, body: dict[str, Any], account: Account, key: str) -> Wanted:
+    def _wanted(self, body: dict[str, Any], account: Account, key: str) -> JobOrder:
         details: dict[str, list[str]] = {}
         model = body.get("model")
         if not isinstance(model, str) or model not in MODELS:
@@ -195,7 +195,7 @@ class ApiframeFront:
             "seed": seed, "image": image_digest(image) if image else "",
         } | params.get("more", {})  # fmt: skip
         count = int(params.get("count", 1))
-        return Wanted(
+        return JobOrder(
             self.api, "", account.name, model, "async", prompt, negative, seed, params.get("pixels", SIZES[ratio]), body,
             effective, Decimal(MODELS[model]) * count, "apiframe", count, format=params.get("format", "png"),
             idempotency_key=key, webhook=webhook,
@@ -207,7 +207,7 @@ class ApiframeFront:
         if not UUID.fullmatch(identity):
             raise ApiframeError(400, "Invalid job id", details={"id": ["must be a UUID"]})
         job = self._world.book.by_id.get(identity)
-        if job is None or job.wanted.account != account.name or (job.fate.kind == "unknown" and self._world.forgotten(job)):
+        if job is None or job.order.account != account.name or (job.fate.kind == "unknown" and self._world.forgotten(job)):
             raise ApiframeError(404, "Job not found")
         return _with_id(200, self._shape(job))
 
@@ -216,11 +216,11 @@ class ApiframeFront:
         ended = stage in (Stage.DONE, Stage.FAILED, Stage.CANCELED)
         done = stage is Stage.DONE and job.fate.kind == "done"
         expired = self._world.forgotten(job)
-        cost = int(job.wanted.price) if stage is Stage.DONE else 0 if ended else None
+        cost = int(job.order.price) if stage is Stage.DONE else 0 if ended else None
         return {
             "id": job.id,
             "status": WORDS[stage],
-            "model": job.wanted.model,
+            "model": job.order.model,
             "progress": 100 if stage is Stage.DONE else 0 if stage is Stage.WAITING else None if ended else 50,
             "result": self._result(job) if done and not expired else None,
             "error": self._error(job) if stage is Stage.FAILED or (job.fate.kind == "item_error" and ended) else None,
@@ -232,7 +232,7 @@ class ApiframeFront:
         }
 
     def _result(self, job: EmulatedJob) -> Any:
-        urls = [self._world.link(job, index) for index in range(job.wanted.n)]
+        urls = [self._world.link(job, index) for index in range(job.order.n)]
         shapes = {"images": {"images": urls}, "list": urls, "string": urls[0], "url": {"url": urls[0]}}
         return shapes[self._world.settings.result_shape]
 
@@ -246,10 +246,10 @@ class ApiframeFront:
             raise ApiframeError(400, "Validation failed", details={"limit": ["must be between 1 and 100"]})
         lag, cursor = self._world.settings.listing_lag, params.get("cursor", "")
         jobs = [
-            job for job in reversed(self._world.book.jobs) if job.wanted.account == account.name and job.accepted + lag <= now
+            job for job in reversed(self._world.book.jobs) if job.order.account == account.name and job.accepted + lag <= now
         ]
         jobs = [job for job in jobs if params.get("status", WORDS[job.stage(now)]) == WORDS[job.stage(now)]]
-        jobs = [job for job in jobs if params.get("model", job.wanted.model) == job.wanted.model]
+        jobs = [job for job in jobs if params.get("model", job.order.model) == job.order.model]
         jobs = [job for job in jobs if not cursor.isdigit() or job.number < int(cursor)]
         shown = jobs[: int(limit)]
         more = len(jobs) > len(shown)
@@ -283,7 +283,7 @@ class ApiframeFront:
             "failed": ("status", "error", "model"),
         }
         body = dumps({"event": event, "jobId": job.id, **{name: shape[name] for name in names[event]}})
-        account = next(one for one in self._world.accounts if one.name == job.wanted.account)
+        account = next(one for one in self._world.accounts if one.name == job.order.account)
         secret = hashlib.sha256(account.keys[0].encode()).digest()
         signed = hmac.new(secret, body, hashlib.sha256).hexdigest()
         return body, {"X-Webhook-Event": event, "X-Webhook-Signature": f"sha256={signed}"}
@@ -322,12 +322,12 @@ def _params(body: dict[str, Any], model: str, dialects: tuple[Dialect, ...], det
         allowed.add("webhookEvents")
     for name in sorted(set(body) - allowed):
         details[name] = ["unrecognized key"]
-    named = next((name for name in sorted(names) if name in body), "")
-    params: Any = body.get(named, {})
+    name = next((name for name in sorted(names) if name in body), "")
+    params: Any = body.get(name, {})
     if not isinstance(params, dict):
         details[min(names)] = ["must be an object"]
         return {}
-    if named == apiframe_first.NAME:
+    if name == apiframe_first.NAME:
         return apiframe_first.in_common_words(params, details)
     for name in sorted(set(params) - {"image", "negative_prompt", "seed", "aspect_ratio"}):
         details[f"{min(names)}.{name}"] = ["unrecognized key"]

@@ -35,8 +35,8 @@ def control(world: Controlled, request: Request) -> Reply:
             return json_reply(200, {"ok": True})
     except (ValueError, TypeError, KeyError) as error:
         return json_reply(400, {"error": str(error)})
-    known = ", ".join([f"GET {name}" for name in (*READS, "picture")] + [f"POST {name}" for name in WRITES])
-    return json_reply(404, {"error": f"unknown: {request.method} {verb}; known: {known}"})
+    routes = ", ".join([f"GET {name}" for name in (*READS, "picture")] + [f"POST {name}" for name in WRITES])
+    return json_reply(404, {"error": f"unknown: {request.method} {verb}; known: {routes}"})
 
 
 def _stranger(request: Request) -> str:
@@ -67,12 +67,12 @@ def _arguments(request: Request) -> dict[str, Any]:
         return value
 
     try:
-        found = json.loads(request.body, parse_float=finite, parse_constant=finite) if request.body else {}
+        arguments = json.loads(request.body, parse_float=finite, parse_constant=finite) if request.body else {}
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(found, dict):
+    if not isinstance(arguments, dict):
         raise TypeError("the arguments are a JSON object")
-    return found
+    return arguments
 
 
 def _read(world: Controlled, verb: str) -> Callable[[], Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbuild.emulator import links, pictures
 from qwenbuild.emulator.clock import Clock
 from qwenbuild.emulator.faults import Hit, OrderedFault, Outcome
-from qwenbuild.emulator.jobs import EmulatedJob, Fate, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, Fate, JobOrder
 from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
 from qwenbuild.emulator.ledger import EmulatedLedger
 from qwenbuild.emulator.settings import Account, Settings, apply, configure_account, default_accounts
@@ -108,17 +108,17 @@ class Emulator:
         subject = front.subject(request, phase)
         job = self.book.by_id.get(subject) if phase != "submit" else None
         line = self.book.note(request, front.api, front.region, phase, now)
-        text = job.wanted.prompt if job else subject
+        text = job.order.prompt if job else subject
         line["task"] = job.id if job else None
         late = phase in ("poll", "list", "download")
-        whose = (job.wanted.api, job.wanted.region) if job else (front.api, front.region)
+        whose = (job.order.api, job.order.region) if job else (front.api, front.region)
         fault = None if late else self._fault(phase, *whose, text)
         before = len(self.book.jobs)
         honest = EMPTY if fault else front.handle(request)
         if len(self.book.jobs) > before:
             job = self.book.jobs[-1]
             line["task"] = job.id
-            fault = self._fault("accepted", *whose, job.wanted.prompt)
+            fault = self._fault("accepted", *whose, job.order.prompt)
         elif late:
             fault = self._fault(phase, *whose, text)
         outcome = fault_outcome(fault, Hit(request, honest, front.refuse, self.origins, fault.options)) if fault else honest
@@ -176,18 +176,18 @@ class Emulator:
             return "concurrency"
         return ""
 
-    def accept(self, wanted: Wanted, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
+    def accept(self, order: JobOrder, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
         """Take a job on: from here on it costs, unless it fails."""
         now, settings = self.clock.now(), self.settings
-        fate = self._fate(wanted)
+        fate = self._fate(order)
         start = lane.earliest(now, concurrency) + settings.pending
-        end = math.inf if fate.kind == "stuck" else start + settings.latency + wanted.extra_delay
+        end = math.inf if fate.kind == "stuck" else start + settings.latency + order.extra_delay
         number = len(self.book.jobs) + 1
         job = EmulatedJob(
             number,
             task_id or str(uuid.uuid4()),
             str(uuid.uuid4()),
-            wanted,
+            order,
             now,
             start,
             end,
@@ -202,12 +202,12 @@ class Emulator:
         self.on_accept(job)
         return job
 
-    def _fate(self, wanted: Wanted) -> Fate:
-        if wanted.fate.kind != "done":
-            return wanted.fate
-        if any(word in wanted.prompt or word in wanted.negative_prompt for word in self.settings.refuse_words):
+    def _fate(self, order: JobOrder) -> Fate:
+        if order.fate.kind != "done":
+            return order.fate
+        if any(word in order.prompt or word in order.negative_prompt for word in self.settings.refuse_words):
             return Fate("failed", "DataInspectionFailed", "Input data may contain inappropriate content.")
-        fault = self._fault("job", wanted.api, wanted.region, wanted.prompt)
+        fault = self._fault("job", order.api, order.region, order.prompt)
         return fault.fate() if fault else Fate()
 
     def cancel(self, job: EmulatedJob, lane: EmulatedLane, concurrency: float) -> None:
@@ -230,16 +230,16 @@ class Emulator:
                 self._reserve(job, -1)
 
     def _reserve(self, job: EmulatedJob, sign: int) -> None:
-        wanted = job.wanted
-        account = next((a for a in self.accounts if a.name == wanted.account), None)
+        order = job.order
+        account = next((a for a in self.accounts if a.name == order.account), None)
         if account is None:
             return
-        if wanted.unit != "usd":
-            account.credits -= sign * int(wanted.price)
+        if order.unit != "usd":
+            account.credits -= sign * int(order.price)
             return
         if sign > 0:
-            job.free = min(wanted.n, account.free_left(wanted.model))
-        account.used[wanted.model] = account.used.get(wanted.model, 0) + sign * job.free
+            job.free = min(order.n, account.free_left(order.model))
+        account.used[order.model] = account.used.get(order.model, 0) + sign * job.free
 
     def forgotten(self, job: EmulatedJob) -> bool:
         """Whether the retention is over, or the API was told to forget the job."""
@@ -250,7 +250,7 @@ class Emulator:
         """The signed address of a picture."""
         end = int(job.end)
         day = datetime.fromtimestamp(end, UTC).strftime("%Y%m%d")
-        extension = {"jpeg": "jpg"}.get(job.wanted.format, job.wanted.format)
+        extension = {"jpeg": "jpg"}.get(job.order.format, job.order.format)
         return self.origins["storage"] + links.signed_path(job.id, index, extension, day, end + int(self.settings.retention))
 
     # -- what tests see ------------------------------------------------------------------------------------------------
@@ -258,17 +258,17 @@ class Emulator:
     def picture_for(self, task: str, index: int = 0) -> bytes:
         """The bytes of a job's picture; KeyError for a task that was never accepted."""
         job = self.book.by_id[task]
-        wanted = job.wanted
-        seed = dict(wanted.effective, index=index)
-        if job.unique or wanted.seed is None:
+        order = job.order
+        seed = dict(order.effective, index=index)
+        if job.unique or order.seed is None:
             seed["task"] = job.id
-        behind = pictures.background_of(wanted.prompt)
-        drawn = pictures.png(
-            *wanted.size, pictures.digest_of(seed), marked=wanted.watermark, weight=job.weight, background=behind
+        behind = pictures.background_of(order.prompt)
+        picture = pictures.png(
+            *order.size, pictures.digest_of(seed), marked=order.watermark, weight=job.weight, background=behind
         )
-        if wanted.format == "png":
-            return drawn
-        converted: bytes = images.convert(drawn, wanted.format)
+        if order.format == "png":
+            return picture
+        converted: bytes = images.convert(picture, order.format)
         return converted
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -276,12 +276,12 @@ class Emulator:
         now = self.clock.now()
         for job in self.book.jobs:
             if job.digests is None:
-                job.digests = [hashlib.sha256(self.picture_for(job.id, index)).hexdigest() for index in range(job.wanted.n)]
+                job.digests = [hashlib.sha256(self.picture_for(job.id, index)).hexdigest() for index in range(job.order.n)]
         return [job.entry(now) for job in self.book.jobs]
 
     def prompts(self) -> list[str]:
         """The prompt of every accepted job, in order, as it was sent."""
-        return [job.wanted.prompt for job in self.book.jobs]
+        return [job.order.prompt for job in self.book.jobs]
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request in order, keys struck out."""
@@ -330,10 +330,10 @@ class Emulator:
 
     def fault(self, phase: str, kind: str, **rule: Any) -> None:
         """Order a fault: `at`, `times`, `every`, `api`, `region`, `match`; everything else is an option of the kind."""
-        known = {name: rule.pop(name) for name in ("at", "times", "every", "api", "region", "match") if name in rule}
-        if "every" in known:
-            known.setdefault("times", None)
-        self.faults.append(OrderedFault(phase, kind, **known, options=rule))
+        conditions = {name: rule.pop(name) for name in ("at", "times", "every", "api", "region", "match") if name in rule}
+        if "every" in conditions:
+            conditions.setdefault("times", None)
+        self.faults.append(OrderedFault(phase, kind, **conditions, options=rule))
 
     def clear_faults(self) -> None:
         """Forget every ordered fault."""

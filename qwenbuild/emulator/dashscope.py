@@ -15,7 +15,7 @@ from qwenbuild.emulator import dashscope_answers as answers
 from qwenbuild.emulator.clock import vendor_time
 from qwenbuild.emulator.dashscope_bill import bill
 from qwenbuild.emulator.dashscope_rules import MODELS, EmulatedModel, RefusedField, ValidRequest, read_messages, read_prompt
-from qwenbuild.emulator.jobs import EmulatedJob, Fate, Stage, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, Fate, JobOrder, Stage
 from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
@@ -60,16 +60,16 @@ class DashScopeFront:
         path = self._path(request)
         if path in SUBMITS:
             return "submit"
-        if found := TASK.fullmatch(path):
-            return "cancel" if found[2] else "poll"
+        if match := TASK.fullmatch(path):
+            return "cancel" if match[2] else "poll"
         return "list" if path == "/tasks" else "info"
 
     def subject(self, request: Request, phase: Phase) -> str:
         """The prompt of a submission; the task of a query."""
         if phase == "submit":
             return _prompt_of(request)
-        found = TASK.fullmatch(self._path(request))
-        return found[1] if found else ""
+        match = TASK.fullmatch(self._path(request))
+        return match[1] if match else ""
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """DashScope's flat error."""
@@ -98,15 +98,15 @@ class DashScopeFront:
         return account
 
     def _route(self, request: Request, account: Account) -> Reply:
-        path, found = self._path(request), TASK.fullmatch(self._path(request))
+        path, match = self._path(request), TASK.fullmatch(self._path(request))
         if path in SUBMITS and request.method == "POST":
             return self._submit(request, account, SUBMITS[path])
-        if found and found[2] and request.method == "POST":
+        if match and match[2] and request.method == "POST":
             self._queried(account, "cancel")
-            return self._cancel(found[1], account)
-        if found and request.method == "GET":
+            return self._cancel(match[1], account)
+        if match and request.method == "GET":
             self._queried(account, "poll")
-            return self._task(found[1], account)
+            return self._task(match[1], account)
         if path == "/tasks" and request.method == "GET" and self._world.settings.listing:
             self._queried(account, "list")
             return self._list(request, account)
@@ -128,8 +128,8 @@ class DashScopeFront:
             pace = EmulatedPace(pace.count, pace.window, float("inf"))
         if refusal := self._world.admit(lane, pace):
             raise DashScopeError(429, REFUSALS[refusal], "Requests rate limit exceeded, please try again later.")
-        wanted = self._wanted(body, model, account, call, wants_async)
-        job = self._world.accept(wanted, lane, pace.concurrency)
+        order = self._wanted(body, model, account, call, wants_async)
+        job = self._world.accept(order, lane, pace.concurrency)
         return self._accepted(job) if wants_async else self._finished(job)
 
     def _standing(self, account: Account, model: EmulatedModel) -> None:
@@ -147,30 +147,30 @@ class DashScopeFront:
             )
             raise DashScopeError(403, "AllocationQuota.FreeTierOnly", message)
 
-    def _wanted(self, body: dict[str, Any], model: EmulatedModel, account: Account, call: str, wants_async: bool) -> Wanted:
+    def _wanted(self, body: dict[str, Any], model: EmulatedModel, account: Account, call: str, wants_async: bool) -> JobOrder:
         read = read_prompt if call == "text2image" else read_messages
         try:
-            asked = read(model, body)
+            valid = read(model, body)
         except RefusedField as bad:
             if not wants_async or self._world.settings.validation == "immediate":
                 raise DashScopeError(400, bad.code, bad.message) from bad
             return self._doomed(body, model, account, bad)
-        return self._drawn(asked, body, model, account, "async" if wants_async else "sync")
+        return self._drawn(valid, body, model, account, "async" if wants_async else "sync")
 
-    def _drawn(self, asked: ValidRequest, body: dict[str, Any], model: EmulatedModel, account: Account, call: str) -> Wanted:
-        return Wanted(
-            self.api, self.region, account.name, model.id, call, asked.sent, asked.negative, asked.seed, asked.size, body,
-            asked.effective(model), self._bill(model, asked) * asked.n, "usd", asked.n, watermark=asked.watermark,
-            extra_delay=self._world.settings.extend_delay if asked.extend else 0.0,
+    def _drawn(self, valid: ValidRequest, body: dict[str, Any], model: EmulatedModel, account: Account, call: str) -> JobOrder:
+        return JobOrder(
+            self.api, self.region, account.name, model.id, call, valid.sent, valid.negative, valid.seed, valid.size, body,
+            valid.effective(model), self._bill(model, valid) * valid.n, "usd", valid.n, watermark=valid.watermark,
+            extra_delay=self._world.settings.extend_delay if valid.extend else 0.0,
         )  # fmt: skip
 
     def _bill(self, model: EmulatedModel, asked: ValidRequest) -> Decimal:
         return bill(model.id, self.region, asked.size, rewritten=asked.extend, images=len(asked.images))
 
-    def _doomed(self, body: dict[str, Any], model: EmulatedModel, account: Account, bad: RefusedField) -> Wanted:
+    def _doomed(self, body: dict[str, Any], model: EmulatedModel, account: Account, bad: RefusedField) -> JobOrder:
         """Accepted, and then failed for a bad field, which is what the live service was seen to do."""
         prompt, fate = str(_dig(body, "input", "prompt")), Fate("failed", bad.code, bad.message)
-        return Wanted(
+        return JobOrder(
             self.api, self.region, account.name, model.id, "async", prompt, "", None, (1, 1), body, {},
             Decimal(0), "usd", fate=fate,
         )  # fmt: skip
@@ -190,7 +190,7 @@ class DashScopeFront:
         return json_reply(200, answer, ready=job.end)
 
     def _urls(self, job: EmulatedJob) -> list[str]:
-        return [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(job.wanted.n)]
+        return [] if job.fate.kind == "no_url" else [self._world.link(job, index) for index in range(job.order.n)]
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
@@ -204,9 +204,9 @@ class DashScopeFront:
 
     def _known(self, task: str, account: Account) -> EmulatedJob | None:
         job = self._world.book.by_id.get(task)
-        if job is None or (job.wanted.api, job.wanted.region, job.wanted.account) != (self.api, self.region, account.name):
+        if job is None or (job.order.api, job.order.region, job.order.account) != (self.api, self.region, account.name):
             return None
-        return None if job.wanted.call == "sync" or self._world.forgotten(job) else job
+        return None if job.order.call == "sync" or self._world.forgotten(job) else job
 
     def _task(self, task: str, account: Account) -> Reply:
         job = self._known(task, account)
@@ -219,7 +219,7 @@ class DashScopeFront:
         if fill is not None:
             answer |= fill(job, output)
         else:
-            output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": 0}
+            output["task_metrics"] = {"TOTAL": job.order.n, "SUCCEEDED": 0, "FAILED": 0}
         return _with_id(200, answer)
 
     def _times(self, job: EmulatedJob) -> dict[str, str]:
@@ -230,12 +230,12 @@ class DashScopeFront:
 
     def _failed(self, job: EmulatedJob, output: dict[str, Any]) -> dict[str, Any]:
         output |= {"code": job.fate.code, "message": job.fate.message}
-        output["task_metrics"] = {"TOTAL": job.wanted.n, "SUCCEEDED": 0, "FAILED": job.wanted.n}
+        output["task_metrics"] = {"TOTAL": job.order.n, "SUCCEEDED": 0, "FAILED": job.order.n}
         return {}
 
     def _succeeded(self, job: EmulatedJob, output: dict[str, Any]) -> dict[str, Any]:
-        wanted = job.wanted
-        output["task_metrics"] = {"TOTAL": wanted.n, "SUCCEEDED": wanted.n, "FAILED": 0}
+        order = job.order
+        output["task_metrics"] = {"TOTAL": order.n, "SUCCEEDED": order.n, "FAILED": 0}
         more, usage = answers.succeeded(job, self._urls(job))
         output |= more
         return {"usage": usage}
@@ -245,8 +245,8 @@ class DashScopeFront:
         if job is None or job.stage(self._world.clock.now()) is not Stage.WAITING:
             message = "Failed to cancel the task, please confirm if the task is in PENDING status."
             raise DashScopeError(400, "UnsupportedOperation", message)
-        lane = self._world.lane(self.api, self.region, account.name, job.wanted.model)
-        self._world.cancel(job, lane, self._world.pace(MODELS[job.wanted.model].pace).concurrency)
+        lane = self._world.lane(self.api, self.region, account.name, job.order.model)
+        self._world.cancel(job, lane, self._world.pace(MODELS[job.order.model].pace).concurrency)
         return _with_id(200, {})
 
     # -- the list ------------------------------------------------------------------------------------------------------
@@ -282,18 +282,18 @@ class DashScopeFront:
             return False
         if "status" in params and WORDS[job.stage(now)] != params["status"]:
             return False
-        return since <= job.accepted <= until and params.get("model_name", job.wanted.model) == job.wanted.model
+        return since <= job.accepted <= until and params.get("model_name", job.order.model) == job.order.model
 
     def _line(self, job: EmulatedJob) -> dict[str, Any]:
         """A task in the list: everything but its prompt, which the real list does not carry either."""
-        now, wanted = self._world.clock.now(), job.wanted
+        now, order = self._world.clock.now(), job.order
         route = (
-            "text2image:image-synthesis" if wanted.model in ("qwen-image", "qwen-image-plus") else "image-generation:generation"
+            "text2image:image-synthesis" if order.model in ("qwen-image", "qwen-image-plus") else "image-generation:generation"
         )
         line = {
-            "task_id": job.id, "status": WORDS[job.stage(now)], "model_name": wanted.model, "region": self.region,
+            "task_id": job.id, "status": WORDS[job.stage(now)], "model_name": order.model, "region": self.region,
             "request_id": job.request_id, "gmt_create": int(job.accepted * 1000), "api_key_id": "1", "caller_uid": "1",
-            "caller_parent_id": "1", "user_api_unique_key": f"apikey:v1:aigc:{route}:{wanted.model}",
+            "caller_parent_id": "1", "user_api_unique_key": f"apikey:v1:aigc:{route}:{order.model}",
         }  # fmt: skip
         if job.start <= now:
             line["start_time"] = int(job.start * 1000)

@@ -19,7 +19,7 @@ AS_CHOICES = ("qwen-image-3", "wan")
 
 def finished(job: EmulatedJob, urls: Sequence[str]) -> dict[str, Any]:
     """The output of a synchronous call."""
-    wanted = job.wanted
+    wanted = job.order
     output = _choices(wanted.model, urls) if wanted.model.startswith("wan") else _one_choice([{"image": url} for url in urls])
     if not wanted.model.startswith(LATER):
         output["task_metric"] = {"TOTAL": wanted.n, "FAILED": 0, "SUCCEEDED": wanted.n}
@@ -30,7 +30,7 @@ def finished(job: EmulatedJob, urls: Sequence[str]) -> dict[str, Any]:
 
 def succeeded(job: EmulatedJob, urls: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a task's output gains when it has ended well, and its usage."""
-    wanted = job.wanted
+    wanted = job.order
     if wanted.model.startswith(AS_CHOICES):
         return _choices(wanted.model, urls), usage(job)
     if job.fate.kind == "item_error":
@@ -40,16 +40,16 @@ def succeeded(job: EmulatedJob, urls: Sequence[str]) -> tuple[dict[str, Any], di
 
 def usage(job: EmulatedJob) -> dict[str, Any]:
     """What was drawn, as it is counted."""
-    width, height = job.wanted.size
-    if job.wanted.model.startswith("wan"):
+    width, height = job.order.size
+    if job.order.model.startswith("wan"):
         tokens = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-        return {"size": f"{width}*{height}", "image_count": job.wanted.n, **tokens}
-    if not job.wanted.model.startswith("qwen-image-3"):
-        return {"width": width, "height": height, "image_count": job.wanted.n}
+        return {"size": f"{width}*{height}", "image_count": job.order.n, **tokens}
+    if not job.order.model.startswith("qwen-image-3"):
+        return {"width": width, "height": height, "image_count": job.order.n}
     tier = "qima_output_1k" if width * height <= ONE_K else "qima_output_2k"
-    images = len(job.wanted.effective.get("images", ()))
+    images = len(job.order.effective.get("images", ()))
     return {
-        "input_image_count": images, "output_image_count": job.wanted.n, "output_image_type": tier,
+        "input_image_count": images, "output_image_count": job.order.n, "output_image_type": tier,
         "output_width": width, "output_height": height,
     }  # fmt: skip
 
@@ -66,7 +66,7 @@ def _one_choice(content: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def _result(job: EmulatedJob, url: str) -> dict[str, str]:
-    wanted = job.wanted
+    wanted = job.order
     result = {"orig_prompt": wanted.prompt}
     if wanted.effective.get("prompt_extend"):
         result["actual_prompt"] = f"{wanted.effective['prompt']}, in rich detail and soft light"

@@ -223,10 +223,10 @@ SHORT = {"1K": "1024*1024", "2K": "2048*2048", "4K": "4096*4096"}
 def _size(model: EmulatedModel, value: object, with_images: bool) -> tuple[int, int]:
     text = model.default_size if value is None else value
     text = SHORT.get(text, text) if isinstance(text, str) and model.id.startswith("wan") else text
-    found = SIZE.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = SIZE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         raise RefusedField("size must be a string such as 1328*1328")
-    width, height = int(found[1]), int(found[2])
+    width, height = int(match[1]), int(match[2])
     if model.sizes and text not in model.sizes:
         raise RefusedField(f"size must be one of {', '.join(model.sizes)}")
     if model.id == "qwen-image-edit" and value is not None:

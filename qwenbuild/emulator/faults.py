@@ -54,9 +54,9 @@ class OrderedFault:
     def __post_init__(self) -> None:
         if self.phase not in PHASES:
             raise ValueError(f"unknown phase {self.phase!r}; known: {', '.join(PHASES)}")
-        known = FATES if self.phase == "job" else tuple(KINDS)
-        if self.kind not in known:
-            raise ValueError(f"unknown kind {self.kind!r} for phase {self.phase}; known: {', '.join(known)}")
+        kinds = FATES if self.phase == "job" else tuple(KINDS)
+        if self.kind not in kinds:
+            raise ValueError(f"unknown kind {self.kind!r} for phase {self.phase}; known: {', '.join(kinds)}")
 
     def matches(self, phase: str, api: str, region: str, subject: str) -> bool:
         """Whether the fault is about such a request."""
@@ -252,17 +252,17 @@ def _gzip_cut(hit: Hit) -> Outcome:
 def _redirect(hit: Hit) -> Outcome:
     """`to`: same (another path of this origin that serves), other (the other origin), loop, internal, or a URL."""
     to, request = str(hit.options.get("to", "same")), hit.request
-    here = hit.origins[request.door]
-    there = hit.origins["api" if request.door == "storage" else "storage"]
+    own_origin = hit.origins[request.door]
+    other_origin = hit.origins["api" if request.door == "storage" else "storage"]
     full = request.path + (f"?{request.query}" if request.query else "")
-    named = {
-        "same": here + full + ("&" if request.query else "?") + "redirected=1",
-        "other": there + full,
-        "loop": here + full,
+    targets = {
+        "same": own_origin + full + ("&" if request.query else "?") + "redirected=1",
+        "other": other_origin + full,
+        "loop": own_origin + full,
         "internal": "http://169.254.169.254/latest/meta-data/",
         "trap": hit.origins["storage"] + "/__trap/followed",
     }
-    return Reply(int(hit.options.get("status", 302)), b"", (("location", named.get(to, to)),))
+    return Reply(int(hit.options.get("status", 302)), b"", (("location", targets.get(to, to)),))
 
 
 KINDS: dict[str, Kind] = {

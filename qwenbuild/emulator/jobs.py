@@ -37,7 +37,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobOrder:
     """What a vendor's front asks to be accepted.
 
     `fields` is the body as sent; `effective` what the picture depends on after cuts and defaults.
@@ -73,7 +73,7 @@ class EmulatedJob:
     number: int
     id: str
     request_id: str
-    wanted: Wanted
+    order: JobOrder
     accepted: float
     start: float
     end: float
@@ -106,33 +106,33 @@ class EmulatedJob:
 
     def charged(self, now: float) -> dict[str, str]:
         """What the account has paid so far, unit → decimal string."""
-        if not self.pays() or now < self.end or self.free >= self.wanted.n:
+        if not self.pays() or now < self.end or self.free >= self.order.n:
             return {}
-        amount = self.wanted.price * (self.wanted.n - self.free) / self.wanted.n
-        return {self.wanted.unit: format(amount.normalize(), "f")} if amount else {}
+        amount = self.order.price * (self.order.n - self.free) / self.order.n
+        return {self.order.unit: format(amount.normalize(), "f")} if amount else {}
 
     def entry(self, now: float) -> dict[str, Any]:
         """The job as a line of the ledger: JSON values only."""
-        wanted = self.wanted
+        order = self.order
         return {
             "number": self.number,
             "task": self.id,
             "request_id": self.request_id,
-            "api": wanted.api,
-            "region": wanted.region,
-            "account": wanted.account,
-            "model": wanted.model,
-            "call": wanted.call,
-            "prompt": wanted.prompt,
-            "negative_prompt": wanted.negative_prompt,
-            "seed": wanted.seed,
-            "size": f"{wanted.size[0]}*{wanted.size[1]}",
-            "n": wanted.n,
-            "format": wanted.format,
-            "watermark": wanted.watermark,
-            "fields": dict(wanted.fields),
-            "idempotency_key": wanted.idempotency_key,
-            "webhook": wanted.webhook,
+            "api": order.api,
+            "region": order.region,
+            "account": order.account,
+            "model": order.model,
+            "call": order.call,
+            "prompt": order.prompt,
+            "negative_prompt": order.negative_prompt,
+            "seed": order.seed,
+            "size": f"{order.size[0]}*{order.size[1]}",
+            "n": order.n,
+            "format": order.format,
+            "watermark": order.watermark,
+            "fields": dict(order.fields),
+            "idempotency_key": order.idempotency_key,
+            "webhook": order.webhook,
             "accepted": self.accepted,
             "start": self.start,
             "end": None if math.isinf(self.end) else self.end,

@@ -58,9 +58,9 @@ class EmulatedLedger:
         """Note a credential that came where none belongs; true when one did."""
         carried = [name for name in SECRET_HEADERS if name in request.headers]
         text = request.query + "\n" + "\n".join(request.headers.values()) + "\n" + request.body[:KEPT_BODY].decode("latin-1")
-        named = [account.name for account in self._accounts if any(key in text for key in account.keys)]
-        if carried or named:
-            self.leaks.append({"where": where, "path": request.path, "headers": carried, "keys_of": named})
+        accounts = [account.name for account in self._accounts if any(key in text for key in account.keys)]
+        if carried or accounts:
+            self.leaks.append({"where": where, "path": request.path, "headers": carried, "keys_of": accounts})
         return bool(carried)
 
     def redact(self, text: str) -> str:
@@ -74,8 +74,8 @@ class EmulatedLedger:
     def _header(self, name: str, value: str) -> str:
         if name not in SECRET_HEADERS:
             return self.redact(value)
-        known = self.redact(value)
-        return known if known != value else f"<unknown, {len(value)} characters>"
+        redacted = self.redact(value)
+        return redacted if redacted != value else f"<unknown, {len(value)} characters>"
 
     def spent(self, now: float) -> dict[str, str]:
         """What all accounts paid, unit → decimal string."""

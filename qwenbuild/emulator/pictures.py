@@ -75,8 +75,8 @@ BACKGROUND = re.compile(r"#([0-9a-fA-F]{6})\s+background")
 
 def background_of(prompt: str) -> tuple[int, ...]:
     """The colour of the background that a prompt asks for as `#rrggbb background`, () where it asks for none."""
-    asked = BACKGROUND.search(prompt)
-    return tuple(bytes.fromhex(asked[1])) if asked else ()
+    match = BACKGROUND.search(prompt)
+    return tuple(bytes.fromhex(match[1])) if match else ()
 
 
 @lru_cache(maxsize=64)

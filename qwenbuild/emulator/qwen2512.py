@@ -11,7 +11,7 @@ from typing import Any
 
 from qwenbuild.emulator.clock import iso
 from qwenbuild.emulator.dashscope_rules import MAX_SEED
-from qwenbuild.emulator.jobs import EmulatedJob, Stage, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, JobOrder, Stage
 from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.settings import Account
 from qwenbuild.emulator.wire import Phase, Reply, Request, dumps, json_reply
@@ -96,17 +96,17 @@ class Qwen2512Front:
         return account
 
     def _submit(self, request: Request, account: Account) -> Reply:
-        wanted = self._wanted(_body(request), account)
-        lane, pace = self._world.lane(self.api, "", account.name, wanted.model), self._world.pace(PACE)
+        order = self._wanted(_body(request), account)
+        lane, pace = self._world.lane(self.api, "", account.name, order.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
             raise Qwen2512Error(429, "Too Many Requests")
         if account.credits < CREDITS:
             raise Qwen2512Error(402, "Insufficient credits, please top up your balance.")
         task = f"n{secrets.token_hex(8)}qwenimg"
-        job = self._world.accept(wanted, lane, pace.concurrency, task)
+        job = self._world.accept(order, lane, pace.concurrency, task)
         return self._envelope(200, "success", {"task_id": job.id, "status": "IN_PROGRESS"})
 
-    def _wanted(self, body: dict[str, Any], account: Account) -> Wanted:
+    def _wanted(self, body: dict[str, Any], account: Account) -> JobOrder:
         prompt = body.get("prompt")
         if not isinstance(prompt, str) or not prompt:
             raise Qwen2512Error(400, "Bad Request: 'prompt' is required.")
@@ -123,7 +123,7 @@ class Qwen2512Front:
             raise Qwen2512Error(400, "Bad Request: 'seed' must be an integer.")
         width, _, height = size.partition("*")
         effective = {"api": "qwen2512", "prompt": prompt, "size": size, "seed": seed, "output_format": kind}
-        return Wanted(
+        return JobOrder(
             self.api, "", account.name, "qwen-image-2512", "async", prompt, "", None if seed < 0 else seed,
             (int(width), int(height)), body, effective, Decimal(CREDITS), "qwen2512", format=kind,
             webhook=str(body.get("callback_url") or ""),
@@ -131,7 +131,7 @@ class Qwen2512Front:
 
     def _status(self, request: Request, account: Account) -> Reply:
         job = self._world.book.by_id.get(request.params().get("task_id", ""))
-        if job is None or job.wanted.account != account.name or self._world.forgotten(job):
+        if job is None or job.order.account != account.name or self._world.forgotten(job):
             raise Qwen2512Error(404, "Not Found: the task does not exist.")
         return self._envelope(200, "success", self._data(job))
 
@@ -145,7 +145,7 @@ class Qwen2512Front:
             "consumed_credits": 0 if failed else CREDITS,
             "error_message": ERRORS.get(job.fate.code, job.fate.message) if failed else None,
             "created_at": iso(job.accepted),
-            "request": {"prompt": job.wanted.prompt, "size": f"{job.wanted.size[0]}*{job.wanted.size[1]}"},
+            "request": {"prompt": job.order.prompt, "size": f"{job.order.size[0]}*{job.order.size[1]}"},
             "response": urls,
         }
 

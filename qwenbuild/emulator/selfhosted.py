@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from qwenbuild.emulator.jobs import EmulatedJob, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, JobOrder
 from qwenbuild.emulator.lanes import EmulatedPace
 from qwenbuild.emulator.wire import Phase, Reply, Request, json_reply
 from qwenbuild.emulator.world import EmulatorCore
@@ -78,11 +78,11 @@ class SelfHosted:
             return self.refuse(stop.status, "", stop.message)
 
     def _generate(self, request: Request) -> Reply:
-        wanted = self._wanted(_body(request))
-        lane, pace = self._world.lane(self.api, "", "", wanted.model), self._world.pace(PACE)
+        order = self._wanted(_body(request))
+        lane, pace = self._world.lane(self.api, "", "", order.model), self._world.pace(PACE)
         if self._world.admit(lane, pace):
             raise SelfHostedError(503, "The server is overloaded.")
-        job = self._world.accept(wanted, lane, pace.concurrency)
+        job = self._world.accept(order, lane, pace.concurrency)
         if job.fate.kind != "done":
             code = 400 if job.fate.code.startswith("Data") else 500
             reply = self.refuse(code, "", job.fate.message)
@@ -91,12 +91,12 @@ class SelfHosted:
 
     def _pictures(self, job: EmulatedJob) -> Reply:
         shape = self._world.settings.answer_shape
-        entries: Any = [self._entry(job, index, shape) for index in range(job.wanted.n if shape != "none" else 0)]
+        entries: Any = [self._entry(job, index, shape) for index in range(job.order.n if shape != "none" else 0)]
         answer: dict[str, Any] = {"created": int(job.accepted), "data": entries[0] if shape == "one" else entries}
         if shape == "error":
             answer = {"error": {"message": "CUDA out of memory while decoding", "type": "server_error"}}
-        width, height = job.wanted.size
-        more = {"output_format": job.wanted.format, "size": f"{width}x{height}"}
+        width, height = job.order.size
+        more = {"output_format": job.order.format, "size": f"{width}x{height}"}
         if self._world.settings.server == "sglang":
             more = {"id": job.id, "inference_time_s": str(job.end - job.start)}
         return json_reply(200, answer | more, ready=job.end)
@@ -114,7 +114,7 @@ class SelfHosted:
         written = None if shape in link else spelled.get(shape, text)
         return {"b64_json": written, "url": link.get(shape), "revised_prompt": None}
 
-    def _wanted(self, body: dict[str, Any]) -> Wanted:
+    def _wanted(self, body: dict[str, Any]) -> JobOrder:
         served = self._world.settings.served_model
         self._envelope(body, served)
         size = _size(body, "1024x1024")
@@ -130,7 +130,7 @@ class SelfHosted:
         keys = ("prompt", "negative_prompt", "seed", "output_format", *NUMBERS)
         effective = {"api": "openai", "model": served, "size": list(size)} | {name: body.get(name) for name in keys}
         negative = str(body.get("negative_prompt") or "")
-        return Wanted(
+        return JobOrder(
             self.api, "", "", served, "sync", body["prompt"], negative, seed, size, body, effective,
             Decimal(0), "usd", int(count or 1), format=kind,
         )  # fmt: skip
@@ -147,10 +147,10 @@ class SelfHosted:
 
 def _size(body: dict[str, Any], default: str) -> tuple[int, int]:
     text = body.get("size", default)
-    found = SIZE.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = SIZE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         raise SelfHostedError(400, "size must be WIDTHxHEIGHT, such as 1328x1328")
-    width, height = (int(side) // 16 * 16 for side in found.groups())
+    width, height = (int(side) // 16 * 16 for side in match.groups())
     if not (16 <= width <= 4096 and 16 <= height <= 4096):
         raise SelfHostedError(400, "each side must be between 16 and 4096 pixels")
     return width, height

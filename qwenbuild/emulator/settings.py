@@ -111,20 +111,20 @@ def default_accounts() -> list[Account]:
 
 def apply(target: Settings | Account, changes: Mapping[str, Any]) -> None:
     """Set fields by name; ValueError names an unknown one and lists the known."""
-    known = {item.name for item in fields(target)}
-    unknown = sorted(set(changes) - known)
+    names = {item.name for item in fields(target)}
+    unknown = sorted(set(changes) - names)
     if unknown:
-        raise ValueError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        raise ValueError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(names))}")
     for name, value in changes.items():
         setattr(target, name, tuple(value) if isinstance(value, list) else value)
 
 
 def configure_account(accounts: list[Account], name: str, changes: Mapping[str, Any]) -> None:
     """Change an account, or open one when no account has that name and `api` is given."""
-    found = next((account for account in accounts if account.name == name), None)
-    if found is None:
+    account = next((account for account in accounts if account.name == name), None)
+    if account is None:
         if "api" not in changes:
             raise ValueError(f"no account {name!r}; known: {', '.join(account.name for account in accounts)}")
-        found = Account(name, str(changes["api"]))
-        accounts.append(found)
-    apply(found, changes)
+        account = Account(name, str(changes["api"]))
+        accounts.append(account)
+    apply(account, changes)

@@ -55,10 +55,10 @@ def run_emulator(
 
 
 def _until_told() -> None:
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        while not told.wait(timeout=0.5):
+        while not stop.wait(timeout=0.5):
             continue
     finally:
         for number, handler in before.items():

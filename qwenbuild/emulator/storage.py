@@ -29,8 +29,8 @@ class Storage:
 
     def subject(self, request: Request, phase: Phase) -> str:
         """The task whose picture is asked for."""
-        found = links.target(request)
-        return found[0] if found else ""
+        target = links.target(request)
+        return target[0] if target else ""
 
     def refuse(self, status: int, code: str, message: str) -> Reply:
         """Storage's XML error."""
@@ -46,13 +46,13 @@ class Storage:
         refusal = links.refusal(request, now)
         if refusal is not None:
             return refusal
-        found = links.target(request)
-        job = self._world.book.by_id.get(found[0]) if found else None
-        if job is None or found is None or found[1] >= job.wanted.n or job.stage(now) is not Stage.DONE:
+        target = links.target(request)
+        job = self._world.book.by_id.get(target[0]) if target else None
+        if job is None or target is None or target[1] >= job.order.n or job.stage(now) is not Stage.DONE:
             return links.xml(404, "NoSuchKey", "The specified key does not exist.")
-        data = self._world.picture_for(job.id, found[1])
+        data = self._world.picture_for(job.id, target[1])
         etag = f'"{job.id.replace("-", "").upper()}"'
-        return Reply(200, data, (("content-type", MEDIA[job.wanted.format]), ("etag", etag), ("x-oss-object-type", "Normal")))
+        return Reply(200, data, (("content-type", MEDIA[job.order.format]), ("etag", etag), ("x-oss-object-type", "Normal")))
 
 
 class Trap:

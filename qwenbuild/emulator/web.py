@@ -56,11 +56,11 @@ class Handler:
 
     async def _ripe(self, moment: float, receive: Receive) -> bool:
         """Wait for the moment; false when the client left before."""
-        gone = asyncio.ensure_future(_gone(receive))
+        disconnect = asyncio.ensure_future(_gone(receive))
         try:
-            return await _either(self._core.clock.until(moment), gone)
+            return await _either(self._core.clock.until(moment), disconnect)
         finally:
-            gone.cancel()
+            disconnect.cancel()
 
 
 class _App(Starlette):
@@ -99,17 +99,17 @@ async def _reply(reply: Reply, send: Send) -> None:
 
 async def _play(script: Script, receive: Receive, transport: asyncio.Transport, clock: Clock) -> None:
     """Do to the connection what the script says; always ends with the connection gone."""
-    gone = asyncio.ensure_future(_gone(receive))
+    disconnect = asyncio.ensure_future(_gone(receive))
     try:
         for step in script:
-            if gone.done():
+            if disconnect.done():
                 break
-            await _step(step, transport, gone, clock)
+            await _step(step, transport, disconnect, clock)
         if not transport.is_closing():
             transport.close()
-        await gone
+        await disconnect
     finally:
-        gone.cancel()
+        disconnect.cancel()
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
@@ -119,11 +119,11 @@ def _transport(scope: Scope) -> asyncio.Transport:
     return cast(asyncio.Transport, transport)
 
 
-async def _either(awaited: Coroutine[None, None, None], gone: asyncio.Future[None]) -> bool:
+async def _either(awaited: Coroutine[None, None, None], disconnect: asyncio.Future[None]) -> bool:
     """Whether what is awaited came before the client left."""
     ripe = asyncio.ensure_future(awaited)
     try:
-        await asyncio.wait({ripe, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ripe, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         return ripe.done()
     finally:
         ripe.cancel()
@@ -134,14 +134,14 @@ async def _gone(receive: Receive) -> None:
         continue
 
 
-async def _step(step: object, transport: asyncio.Transport, gone: asyncio.Future[None], clock: Clock) -> None:
+async def _step(step: object, transport: asyncio.Transport, disconnect: asyncio.Future[None], clock: Clock) -> None:
     match step:
         case Write(data, piece, every):
-            await _write(transport, data, piece, every, gone)
+            await _write(transport, data, piece, every, disconnect)
         case Until(moment):
-            await _either(clock.until(moment), gone)
+            await _either(clock.until(moment), disconnect)
         case Pause(seconds) | Hang(seconds):
-            await asyncio.wait({gone}, timeout=seconds)
+            await asyncio.wait({disconnect}, timeout=seconds)
         case Reset():
             raw = transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
@@ -150,16 +150,16 @@ async def _step(step: object, transport: asyncio.Transport, gone: asyncio.Future
             transport.close()
 
 
-async def _write(transport: asyncio.Transport, data: bytes, piece: int, every: float, gone: asyncio.Future[None]) -> None:
+async def _write(transport: asyncio.Transport, data: bytes, piece: int, every: float, disconnect: asyncio.Future[None]) -> None:
     view = memoryview(data)
     size = piece or len(data) or 1
     for start in range(0, len(data), size):
-        if gone.done() or transport.is_closing():
+        if disconnect.done() or transport.is_closing():
             return
         transport.write(bytes(view[start : start + size]))
-        await asyncio.wait({gone}, timeout=max(every, 0.0)) if every else await _drained(transport, gone)
+        await asyncio.wait({disconnect}, timeout=max(every, 0.0)) if every else await _drained(transport, disconnect)
 
 
-async def _drained(transport: asyncio.Transport, gone: asyncio.Future[None]) -> None:
-    while transport.get_write_buffer_size() > 1 << 20 and not gone.done():
-        await asyncio.wait({gone}, timeout=0.002)
+async def _drained(transport: asyncio.Transport, disconnect: asyncio.Future[None]) -> None:
+    while transport.get_write_buffer_size() > 1 << 20 and not disconnect.done():
+        await asyncio.wait({disconnect}, timeout=0.002)

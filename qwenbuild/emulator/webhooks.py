@@ -36,7 +36,7 @@ class Webhooks:
 
     def accepted(self, job: EmulatedJob) -> None:
         """Remember to tell, when the job has an address to tell; needs the server's running loop."""
-        if job.wanted.webhook and job.wanted.api in self._notifiers:
+        if job.order.webhook and job.order.api in self._notifiers:
             job.webhook_status = "pending"
             task = asyncio.get_running_loop().create_task(self._tell(job))
             self._tasks.add(task)
@@ -45,8 +45,8 @@ class Webhooks:
     async def _tell(self, job: EmulatedJob) -> None:
         book = self._world.book
         await self._world.clock.until(job.end)
-        body, headers = self._notifiers[job.wanted.api].notice(job)
-        url = job.wanted.webhook
+        body, headers = self._notifiers[job.order.api].notice(job)
+        url = job.order.webhook
         line: dict[str, Any] = {
             "task": job.id,
             "url": url,

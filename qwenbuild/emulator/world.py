@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qwenbuild.emulator.clock import Clock
-from qwenbuild.emulator.jobs import EmulatedJob, Wanted
+from qwenbuild.emulator.jobs import EmulatedJob, JobOrder
 from qwenbuild.emulator.lanes import EmulatedLane, EmulatedPace
 from qwenbuild.emulator.ledger import EmulatedLedger
 from qwenbuild.emulator.settings import Account, Settings
@@ -67,7 +67,7 @@ class EmulatorCore(Protocol):
         """Count an arriving submission: `""` when it may come in, else `rate` or `concurrency`."""
         ...
 
-    def accept(self, wanted: Wanted, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
+    def accept(self, order: JobOrder, lane: EmulatedLane, concurrency: float, task_id: str = "") -> EmulatedJob:
         """Take a job on: from here on it costs, unless it fails."""
         ...
 

@@ -19,7 +19,7 @@ from qwenbuild.planning.remote_pictures import RemotePictures, address, environ_
 from qwenbuild.ports import Event, Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.remote.addresses import open_remote
-from qwenbuild.remote.claims import LEASE_S, SETTLE_S, WAIT_LIMIT_S, Claims, Taken
+from qwenbuild.remote.claims import LEASE_S, SETTLE_S, WAIT_LIMIT_S, Claims, HeldClaim
 from qwenbuild.remote.store import Remote, RemoteError, require_version, start
 from qwenbuild.remote.transfer import doubt_of, fetch, pictureless, receipt, send, verified
 
@@ -65,7 +65,7 @@ class Link:
         if self.remote is None or not self.shared.queried:
             return
         has = self.planned.cache.has_blob
-        pictures = {digest: named for digest, named in needed(self.planned.plan, self.shared).items() if not has(digest)}
+        pictures = {digest: recorded for digest, recorded in needed(self.planned.plan, self.shared).items() if not has(digest)}
         if not pictures:
             return
         total = sum(self.shared.sizes.get(digest, 0) for digest in pictures)
@@ -146,7 +146,7 @@ class Link:
         self._tell(claim, claims.holder, key)
         return claim.again
 
-    def _tell(self, claim: Taken, holder: str, key: str) -> None:
+    def _tell(self, claim: HeldClaim, holder: str, key: str) -> None:
         """Say once for what is waited, and how long at most."""
         if key in self.waited or (claim.holder == holder and claim.again <= SETTLE_S):
             return

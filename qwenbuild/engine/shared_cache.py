@@ -26,7 +26,7 @@ from qwenbuild.ports import Reporter
 from qwenbuild.project.options import Options
 from qwenbuild.remote.addresses import open_remote
 from qwenbuild.remote.store import Remote, RemoteError, StoredObject, blob_name, never_started, require_version
-from qwenbuild.remote.transfer import Moved, Named, each, fetch, fetch_receipts, look, push, verified
+from qwenbuild.remote.transfer import RecordedPicture, TransferResult, each, fetch, fetch_receipts, look, push, verified
 
 YOUNG_S = 24 * 3600.0
 """Seconds; what is younger may be of a branch whose lockfile nobody has yet."""
@@ -116,14 +116,14 @@ def share_built(
 
 def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter, *, dry: bool) -> TransferReport:
     cache, ids = planned.cache, {step.id for step in planned.plan.steps}
-    named = {
+    by_key = {
         key: digest
         for id, record in records.items()
         if record is not None and id in ids
         for key, digest in ((record.key, record.digest), *record.candidates.items())
     }
-    pictures = {**named, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
-    results, files, missing = _sources(planned, named, pictures)
+    pictures = {**by_key, **(_derived(records, ids) if planned.manifest.remote_derived else {})}
+    results, files, missing = _sources(planned, by_key, pictures)
     if dry:
         present = look(remote, {*(r.digest for r in results), *files})
         if present.unknown:
@@ -141,7 +141,7 @@ def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter
     return _carried(remote, len(results) + len(files), moved, missing)
 
 
-def _carried(remote: Remote, total: int, moved: Moved, missing: tuple[str, ...]) -> TransferReport:
+def _carried(remote: Remote, total: int, moved: TransferResult, missing: tuple[str, ...]) -> TransferReport:
     failed = {name: str(error) for name, error in moved.failed.items()}
     return TransferReport(remote.url, False, total, len(moved.done), moved.bytes, missing, failed)
 
@@ -152,11 +152,11 @@ def _derived(records: Records, ids: set[str]) -> dict[str, str]:
 
 
 def _sources(
-    planned: Planned, named: Mapping[str, str], pictures: Mapping[str, str]
+    planned: Planned, by_key: Mapping[str, str], pictures: Mapping[str, str]
 ) -> tuple[list[ActionResult], dict[str, Callable[[], bytes]], tuple[str, ...]]:
     """Receipts whose pictures are in the vault, other bytes by digest, and digests whose bytes are not at hand."""
     cache, blobs = planned.cache, planned.cache.known_blobs()
-    receipts = cache.results(list(named))
+    receipts = cache.results(list(by_key))
     results: list[ActionResult] = []
     files: dict[str, Callable[[], bytes]] = {}
     missing: list[str] = []
@@ -200,15 +200,15 @@ def pull_pictures(options: Options, reporter: Reporter, *, dry: bool = False, re
     planned = make(loaded := load(options), replace(options, offline=True))
     blobs = planned.cache.known_blobs()
     drawn, untold = _drawn_by_the_team(loaded, options)
-    named = {**dict(_named(planned)), **drawn}
-    missing = {digest: item for digest, item in named.items() if digest not in blobs}
+    recorded = {**dict(_named(planned)), **drawn}
+    missing = {digest: item for digest, item in recorded.items() if digest not in blobs}
     with _opened(loaded) as remote:
         if dry:
             return _would_bring(remote, missing)
-        if not named:
+        if not recorded:
             return TransferReport(remote.url, False, 0, 0, 0, failed={key: str(error) for key, error in untold.items()})
         require_version(remote)
-        keys = {item.key: digest for digest, item in named.items() if item is not None} if receipts else {}
+        keys = {item.key: digest for digest, item in recorded.items() if item is not None} if receipts else {}
         unread = fetch_receipts(remote, planned.cache, keys, team_key(environ_of(loaded))).failed
         progress = TransferProgress(reporter, f"shared cache: fetching {len(missing):,} pictures", len(missing))
         moved = fetch(remote, planned.cache, missing, progress)
@@ -219,7 +219,7 @@ def pull_pictures(options: Options, reporter: Reporter, *, dry: bool = False, re
         return _carried(remote, len(missing), replace(moved, failed={**untold, **unread, **moved.failed}), moved.absent)
 
 
-def _drawn_by_the_team(loaded: Loaded, options: Options) -> tuple[dict[str, Named | None], dict[str, RemoteError]]:
+def _drawn_by_the_team(loaded: Loaded, options: Options) -> tuple[dict[str, RecordedPicture | None], dict[str, RemoteError]]:
     """Pictures by signed receipts of keys that the lockfile does not name; and of which keys it could not be told, with why."""
     if loaded.manifest.trust != "keys":
         return {}, {}
@@ -239,7 +239,7 @@ def _would_bring(remote: Remote, digests: Collection[str]) -> TransferReport:
     return TransferReport(remote.url, True, len(digests), len(present.sizes), sum(present.sizes.values()), missing, failed)
 
 
-def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
+def _named(planned: Planned) -> Iterator[tuple[str, RecordedPicture | None]]:
     """Every picture that the lockfile names of these entries. A receipt can be made where the record's Action gives its key."""
     lock = planned.loaded.lock.entries
     for step in planned.plan.steps:
@@ -251,7 +251,7 @@ def _named(planned: Planned) -> Iterator[tuple[str, Named | None]]:
         for key, digest in ((record.key, record.digest), *record.candidates.items()):
             action = actions.get(key)
             made_at = record.made if key == record.key else ""
-            yield digest, Named(key, action, made_at, step.keyed.entry.provider) if action else None
+            yield digest, RecordedPicture(key, action, made_at, step.keyed.entry.provider) if action else None
 
 
 def _recorded(record: LockEntry) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Table:
     rows: Sequence[Mapping[str, Any]] | None
     include: Sequence[Mapping[str, Any]] = ()
     exclude: Sequence[Mapping[str, Any]] = ()
-    named: bool = True
+    named_by_values: bool = True
     source: str = ""
     faults: list[Fault] = field(default_factory=list)
 
@@ -57,8 +57,8 @@ class Table:
         """The product in the order written, the last axis fastest, then what is included. Faults are kept in `faults`."""
         choices = [self._choices(name, values) for name, values in self.axes.items()]
         names = tuple(self.axes)
-        found = [self._combined(names, picked) for picked in itertools.product(*choices)]
-        return found + self._included(
+        combinations = [self._combined(names, picked) for picked in itertools.product(*choices)]
+        return combinations + self._included(
             {name: {choice[2] for choice in chosen} for name, chosen in zip(names, choices, strict=True)}
         )
 
@@ -82,16 +82,16 @@ class Table:
         return out
 
     def _choices(self, name: str, values: Sequence[Any]) -> list[tuple[Any, str, str | None]]:
-        found = []
+        choices = []
         for at, value in enumerate(values):
             try:
-                found.append(self._choice(value, (*self.path, "matrix", name, at), f"a value of the axis {name}"))
+                choices.append(self._choice(value, (*self.path, "matrix", name, at), f"a value of the axis {name}"))
             except Fault as fault:
                 self.faults.append(fault)
-        return found
+        return choices
 
     def _choice(self, value: Any, path: Path, what: str) -> tuple[Any, str, str | None]:
-        name = "" if not self.named else self._slug(value, path, what)
+        name = "" if not self.named_by_values else self._slug(value, path, what)
         return plain(value), name, key_of(value)
 
     def _slug(self, value: Any, path: Path, what: str) -> str:
@@ -110,10 +110,10 @@ class Table:
     def _combined(self, names: tuple[str, ...], picked: Sequence[tuple[Any, str, str | None]]) -> Combination:
         values = {name: choice[0] for name, choice in zip(names, picked, strict=True)}
         keys = {name: choice[2] for name, choice in zip(names, picked, strict=True)} if self.exclude else {}
-        return Combination(values, tuple([choice[1] for choice in picked]) if self.named else (), keys)
+        return Combination(values, tuple([choice[1] for choice in picked]) if self.named_by_values else (), keys)
 
     def _included(self, product: Mapping[str, set[str | None]]) -> list[Combination]:
-        found: list[Combination] = []
+        combinations: list[Combination] = []
         seen: set[tuple[str | None, ...]] = set()
         for at, item in enumerate(self.include):
             path = (*self.path, "include", at)
@@ -121,13 +121,13 @@ class Table:
                 self._check_included(item, path)
                 picked = [self._choice(item[name], (*path, name), f"the included {name}") for name in self.axes]
                 keys = tuple(choice[2] for choice in picked)
-                if keys in seen or all(key in known for key, known in zip(keys, product.values(), strict=True)):
+                if keys in seen or all(key in present for key, present in zip(keys, product.values(), strict=True)):
                     raise _at(Fault("included-twice", f"{_words(item)} is a combination already"), path)
                 seen.add(keys)
-                found.append(self._combined(tuple(self.axes), picked))
+                combinations.append(self._combined(tuple(self.axes), picked))
             except Fault as fault:
                 self.faults.append(fault)
-        return found
+        return combinations
 
     def _check_included(self, item: Mapping[str, Any], path: Path) -> None:
         if not self.axes:
@@ -154,17 +154,17 @@ class Table:
                 raise Fault("exclude-not-scalar", f"`{name}`: a text or number was expected, got {kind_of(value)}; use its id")
         of_axes = [(name, key_of(value)) for name, value in item.items() if name in self.axes]
         of_rows = [(name, key_of(value)) for name, value in item.items() if name not in self.axes]
-        wanted = [at for at, each in enumerate(combinations) if all(each.keys[name] == key for name, key in of_axes)]
+        matches = [at for at, each in enumerate(combinations) if all(each.keys[name] == key for name, key in of_axes)]
         lines = [at for at, row in enumerate(rows) if all(name in row and key_of(row[name]) == key for name, key in of_rows)]
-        if rows and not (wanted and lines):
+        if rows and not (matches and lines):
             raise Fault("excludes-nothing", f"{_words(item)} leaves out nothing", hint=self._values_hint(item))
-        return {(line, at) for line in lines for at in wanted}
+        return {(line, at) for line in lines for at in matches}
 
     def _values_hint(self, item: Mapping[str, Any]) -> str:
         for name, value in item.items():
-            known = [key_of(each) or "" for each in self.axes.get(name, ())]
-            if known and key_of(value) not in known:
-                return near(str(key_of(value)), known) or f"{name} is one of {', '.join(known[:8])}"
+            values = [key_of(each) or "" for each in self.axes.get(name, ())]
+            if values and key_of(value) not in values:
+                return near(str(key_of(value)), values) or f"{name} is one of {', '.join(values[:8])}"
         return ""
 
 
@@ -189,8 +189,8 @@ def _naming(value: Mapping[str, Any]) -> str:
 def key_of(value: Any) -> str | None:
     """What `exclude` compares: the printed name, None for null; other nameless values by what they hold."""
     try:
-        named = name_of(value)
-        return None if named is None else printed(named)
+        name = name_of(value)
+        return None if name is None else printed(name)
     except (LookupError, Unprintable):
         return repr(plain(value))
 

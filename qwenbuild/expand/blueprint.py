@@ -115,12 +115,12 @@ class Blueprint:
             self._follow_up.choose,
         )
 
-    def place(self, entry: Entry, taken: tuple[str, str] | None) -> Path:
+    def place(self, entry: Entry, holder: tuple[str, str] | None) -> Path:
         """Where the manifest names what cannot be had twice: an output when a path is taken, else the id."""
-        if taken is None:
+        if holder is None:
             written = self._fields.own("id")
             return written.path if written else self._fields.path
-        return place_of(self._fields, next((output.item for output in entry.outputs if output.path == taken[0]), 0))
+        return place_of(self._fields, next((output.item for output in entry.outputs if output.path == holder[0]), 0))
 
     def _files(self, context: Context, name: str) -> tuple[OutputSpec, ...]:
         outputs = self._outputs
@@ -133,13 +133,13 @@ class Blueprint:
         cells = [self._prompt, self._model, self._seed, self._variants, self._params, self._tags, self._inputs, self._expect]
         looks: list[Callable[[], Any]] = [partial(cell.get, context) for cell in ([self.id, *cells] if self.id else cells)]
         looks += [partial(output.get, context, default_id) for output in self._outputs]
-        found = []
+        faults = []
         for look in looks:
             try:
                 look()
             except Fault as fault:
-                found.append(fault)
-        return found
+                faults.append(fault)
+        return faults
 
     def _try(self, make: Callable[[], Any], otherwise: Any) -> Any:
         try:
@@ -219,5 +219,5 @@ class Blueprint:
             raise placed(Fault("bad-id", f"an id has at most {LONGEST_ID:,} characters, this one {len(name):,}"), self._id_path)
         for character in name:
             if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-                shown = f"the id {name[:40]!r} holds a character that cannot be seen (U+{ord(character):04X})"
-                raise placed(Fault("bad-id", shown), self._id_path)
+                message = f"the id {name[:40]!r} holds a character that cannot be seen (U+{ord(character):04X})"
+                raise placed(Fault("bad-id", message), self._id_path)

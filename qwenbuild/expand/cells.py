@@ -90,12 +90,12 @@ class CellGroup(Cell):
         """The built value."""
         values = [cell.get(context) for cell in self._cells]
         key = repr(values)
-        found = self._known.get(key)
-        if found is None:
-            found = self._build(values)
+        built = self._known.get(key)
+        if built is None:
+            built = self._build(values)
             if len(self._known) < 10_000:
-                self._known[key] = found
-        return found
+                self._known[key] = built
+        return built
 
 
 def placed(fault: Fault, path: Path, file: str | None = None) -> Fault:

@@ -48,22 +48,22 @@ class Expansion:
     spent: Spent = NOTHING
 
 
-def expand(manifest: Manifest, beside: Spent = NOTHING, only: Mapping[str, Container[int]] | None = None) -> Expansion:
-    """All entries of a manifest. `beside` is what other entries, which are not expanded, came to: the bounds hold for all.
+def expand(manifest: Manifest, others: Spent = NOTHING, only: Mapping[str, Container[int]] | None = None) -> Expansion:
+    """All entries of a manifest. `others` is what other entries, which are not expanded, came to: the bounds hold for all.
 
     `only` names assets of which some entries alone are expanded, by their places among the asset's.
 
     Raises InputError with the problems of all assets at once, the first fifty and how many more.
     """
-    return _Expander(manifest, beside, only or {}).run()
+    return _Expander(manifest, others, only or {}).run()
 
 
 class _Expander:
     """One expansion: the manifest's templates, data and references, and what was found so far."""
 
-    def __init__(self, manifest: Manifest, beside: Spent, only: Mapping[str, Container[int]]) -> None:
+    def __init__(self, manifest: Manifest, others: Spent, only: Mapping[str, Container[int]]) -> None:
         self._manifest = manifest
-        self._beside = beside
+        self._beside = others
         self._only = only
         self._budget = Budget()
         self._templates = Templates(manifest, self._budget)
@@ -108,8 +108,8 @@ class _Expander:
             self._findings.error(error)
             return None
         source = foreach.value if foreach is not None and isinstance(foreach.value, str) else ""
-        named = fields.own("id") is None
-        return Table(fields.path, axes, rows, asset.include, asset.exclude, named, source)
+        named_by_values = fields.own("id") is None
+        return Table(fields.path, axes, rows, asset.include, asset.exclude, named_by_values, source)
 
     def _counted(self, tables: Sequence[tuple[Asset, Table]]) -> bool:
         sizes = [0 if asset.name in self._only else table.size() for asset, table in tables]
@@ -137,9 +137,9 @@ class _Expander:
         blueprint = Blueprint(fields, self._templates, self._references, self._palettes, self._findings)
         combinations = table.combinations()
         out = table.left_out(combinations) if table.exclude else set()
-        for found in table.faults:
-            self._findings.fault(found)
-        multiplied = _Multiplied(self._findings, self._occupied, table, blueprint, base)
+        for each_fault in table.faults:
+            self._findings.fault(each_fault)
+        multiplied = _AssetEntries(self._findings, self._occupied, table, blueprint, base)
         if blueprint.complete and not table.faults:
             first = len(self._entries)
             only = self._only.get(asset.name)
@@ -182,16 +182,16 @@ class _Expander:
         try:
             check_options(atlas.options)
         except ValueError as error:
-            named = next((name for name in atlas.options if f": {name} " in f"{error} " or repr(name) in str(error)), None)
-            return _at(Fault("bad-atlas", str(error)), ("atlases", atlas.name, *([named] if named else [])))
+            option = next((name for name in atlas.options if f": {name} " in f"{error} " or repr(name) in str(error)), None)
+            return _at(Fault("bad-atlas", str(error)), ("atlases", atlas.name, *([option] if option else [])))
         return None
 
     def _taken_by_atlas(self, atlas: Atlas) -> Fault | None:
         """The sheet, its JSON, and those of the other scales."""
         if not atlas.output.endswith(".png"):
-            meant = atlas.output.removesuffix(PurePosixPath(atlas.output).suffix) + ".png"
+            png_path = atlas.output.removesuffix(PurePosixPath(atlas.output).suffix) + ".png"
             message = f"a sheet is a PNG: `{atlas.output}` ends otherwise"
-            return Fault("bad-output-path", message, hint=did_you_mean([meant]))
+            return Fault("bad-output-path", message, hint=did_you_mean([png_path]))
         folder, slash, name = atlas.output.rpartition("/")
         try:
             scales = check_options(atlas.options)["scales"]
@@ -210,7 +210,7 @@ class _Expander:
         return [*sorted(self._read()), name, "qwenbuild.lock"]
 
 
-class _Multiplied:
+class _AssetEntries:
     """One asset's entries, combination by combination."""
 
     def __init__(
@@ -238,7 +238,7 @@ class _Multiplied:
         for row, places in self._wanted(len(combinations), out, only):
             try:
                 variables = self._base if rows is None else self._seen(rows[row])
-                prefix = () if rows is None or not self._table.named else (self._table.row_slug(row),)
+                prefix = () if rows is None or not self._table.named_by_values else (self._table.row_slug(row),)
             except Fault as fault:
                 self._report(fault, "")
                 continue
@@ -265,8 +265,8 @@ class _Multiplied:
         rows = self._table.rows
         if combinations and (rows is None or rows):
             context = {**self._seen(rows[0] if rows else {}), **combinations[0].values}
-            for found in self._blueprint.faults(context, self._asset):
-                self._report(found, "")
+            for fault in self._blueprint.faults(context, self._asset):
+                self._report(fault, "")
 
     def _seen(self, row: Mapping[str, object]) -> dict[str, object]:
         """The variables of a row, its columns also under the names that a template can write."""
@@ -285,8 +285,8 @@ class _Multiplied:
         try:
             entry = self._blueprint.entry(context, default_id)
         except Fault as fault:
-            for found in self._blueprint.faults(context, default_id) or [fault]:
-                self._report(found, origin.details())
+            for each_fault in self._blueprint.faults(context, default_id) or [fault]:
+                self._report(each_fault, origin.details())
             return
         except InputError as error:
             self._faulty += 1

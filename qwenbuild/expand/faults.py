@@ -72,17 +72,17 @@ def of_whole_file(error: InputError, relative: str) -> Fault:
     return Fault(problem.code, f"`{relative}`: {problem.message}", hint=problem.hint)
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
+def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The known name that was meant: the same but for capitals, blanks and signs, else the nearest; None when none is near."""
-    names = [name for name in known if isinstance(name, str)]
+    names = [name for name in candidates if isinstance(name, str)]
     alike = _letters(word)
     same = next((name for name in names if _letters(name) == alike), None) if alike else None
     return same or next(iter(nearmiss.near(word, names)), None)
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def near(word: str, candidates: Iterable[str]) -> str:
     """The hint for a word that is not known: its near miss, or nothing."""
-    close = closest(word, known)
+    close = closest(word, candidates)
     return did_you_mean([close] if close else [])
 
 
@@ -106,8 +106,8 @@ def _defined(name: str, context: Mapping[str, Any]) -> str:
     others = [each for each in context if not writable(each)]
     column = next((each for each in others if close and identifier(each) == close), None)
     if close:
-        meant = did_you_mean([close])
-        return f"{meant[:-1]}, the column `{column}`?" if column else meant
+        suggestion = did_you_mean([close])
+        return f"{suggestion[:-1]}, the column `{column}`?" if column else suggestion
     unreached = closest(name, others)
     if unreached:
         return f"no template can write the column `{unreached}`, and its plain name is taken: rename the column"
@@ -143,22 +143,22 @@ def _place(error: BaseException) -> tuple[str | None, int]:
     line = getattr(error, "lineno", None)
     if line is not None and hasattr(error, "name"):
         return error.name, line
-    found: tuple[str | None, int] = (None, 1)
+    place: tuple[str | None, int] = (None, 1)
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         template = trace.tb_frame.f_globals.get("__jinja_template__")
         if template is not None:
-            found = template.name, template.get_corresponding_lineno(trace.tb_lineno)
+            place = template.name, template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
-    return found
+    return place
 
 
 def _column(text: str, line: int, word: re.Match[str] | None) -> int:
     lines = text.splitlines()
-    here = lines[line - 1] if 0 < line <= len(lines) else ""
-    opening = _OPENING.search(here)
+    text_line = lines[line - 1] if 0 < line <= len(lines) else ""
+    opening = _OPENING.search(text_line)
     start = opening.start() if opening else 0
     if word:
-        at = re.compile(rf"(?<!\w){re.escape(word[1])}(?!\w)").search(here, start)
+        at = re.compile(rf"(?<!\w){re.escape(word[1])}(?!\w)").search(text_line, start)
         start = at.start() if at else start
     return start + 1

@@ -68,14 +68,14 @@ def attribute(item: Any, path: str | int | None) -> Any:
         return item
     for name in str(path).split("."):
         if isinstance(item, dict):
-            found = item.get(name, MISSING)
+            value = item.get(name, MISSING)
         elif isinstance(item, (list, tuple)) and name.isdecimal() and int(name) < len(item):
-            found = item[int(name)]
+            value = item[int(name)]
         else:
-            found = MISSING
-        if found is MISSING:
+            value = MISSING
+        if value is MISSING:
             raise TemplateRuntimeError(f"{kind_of(item)} has no {name!r}")
-        item = found
+        item = value
     return item
 
 
@@ -242,10 +242,10 @@ class Filters:
         self._budget.spend(len(text) >> 3)
         return text
 
-    def _instead(self, default: Any, value: Any, wanted: str) -> Any:
+    def _instead(self, default: Any, value: Any, expected: str) -> Any:
         if default is MISSING:
-            shown = printed(value)[:40]
-            raise TemplateRuntimeError(f"{shown!r} is not {wanted}; give a default, such as int(0) or float(0)")
+            text = printed(value)[:40]
+            raise TemplateRuntimeError(f"{text!r} is not {expected}; give a default, such as int(0) or float(0)")
         return default
 
     def _at(self, value: Any, index: int) -> Any:
@@ -258,8 +258,8 @@ class Filters:
         names: Sequence[str | int | None] = path.split(",") if isinstance(path, str) else [path]
 
         def key(item: Any) -> Any:
-            found = [_part(item, name.strip() if isinstance(name, str) else name) for name in names]
-            folded = [part.lower() if isinstance(part, str) and not case_sensitive else part for part in found]
+            parts = [_part(item, name.strip() if isinstance(name, str) else name) for name in names]
+            folded = [part.lower() if isinstance(part, str) and not case_sensitive else part for part in parts]
             return folded[0] if len(folded) == 1 else tuple(folded)
 
         return key

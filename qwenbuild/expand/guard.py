@@ -70,8 +70,8 @@ def _check(node: nodes.Node, names: Collection[str], tests: Collection[str], nam
 
 
 def _unknown(kind: str, name: str, names: Collection[str]) -> str:
-    meant = did_you_mean(near(name, [known for known in names if known[0] != "%"]), quote="'")
-    return f"there is no {kind} {name!r}" + (f"; {meant}" if meant else "")
+    suggestion = did_you_mean(near(name, [candidate for candidate in names if candidate[0] != "%"]), quote="'")
+    return f"there is no {kind} {name!r}" + (f"; {suggestion}" if suggestion else "")
 
 
 def _bound(node: nodes.Node) -> list[str]:

@@ -75,15 +75,15 @@ def _places(table: Table, combinations: Sequence[Combination]) -> list[tuple[str
 
 def _picture(entry: Entry) -> tuple[object, ...]:
     """What determines the picture, and what is made of it; not what it is called, nor where it goes."""
-    made = [(output.steps, PurePosixPath(output.path).suffix.lower()) for output in entry.outputs]
-    return entry.prompt, entry.model, entry.params, entry.seed, entry.variants, entry.inputs, made
+    outputs = [(output.steps, PurePosixPath(output.path).suffix.lower()) for output in entry.outputs]
+    return entry.prompt, entry.model, entry.params, entry.seed, entry.variants, entry.inputs, outputs
 
 
 def _fault(table: Table, name: str, entries: int, pictures: int) -> Fault:
     what = f"the rows of {table.source or '`foreach`'} change" if name == ROWS else f"the axis `{name}` changes"
-    made = f"{entries:,} entries, {pictures:,} {'picture' if pictures == 1 else 'pictures'}"
+    amounts = f"{entries:,} entries, {pictures:,} {'picture' if pictures == 1 else 'pictures'}"
     used = "a column" if name == ROWS else "it"
     hint = f"use {used} in the prompt, or remove {'them' if name == ROWS else 'it'}; several files of a picture are `outputs`"
-    fault = Fault("unused-axis", f"{what} nothing in the pictures of `{table.path[-1]}`: {made}", hint=hint)
+    fault = Fault("unused-axis", f"{what} nothing in the pictures of `{table.path[-1]}`: {amounts}", hint=hint)
     fault.path = (*table.path, "foreach") if name == ROWS else (*table.path, "matrix", name)
     return fault

@@ -46,16 +46,18 @@ class References:
             places.append(place)
 
         def build(texts: list[str]) -> tuple[InputRef, ...]:
-            made = zip(kinds, texts, places, strict=True)
-            return tuple([InputRef(entry=text) if kind == "entry" else self._file(text, place) for kind, text, place in made])
+            references = zip(kinds, texts, places, strict=True)
+            return tuple(
+                [InputRef(entry=text) if kind == "entry" else self._file(text, place) for kind, text, place in references]
+            )
 
         return grouped(cells, build)
 
     def _file(self, relative: str, where: Path) -> InputRef:
-        found = self._known.get(relative)
-        if found is None:
-            found = self._known[relative] = self._read(relative, where)
-        return found
+        ref = self._known.get(relative)
+        if ref is None:
+            ref = self._known[relative] = self._read(relative, where)
+        return ref
 
     def _read(self, relative: str, where: Path) -> InputRef:
         try:
@@ -86,10 +88,10 @@ class References:
 
 def missing_file(folder: File, relative: str) -> Fault:
     """The fault of a file that is not there, with the near miss in its folder."""
-    beside = (folder / relative).parent
-    known = [path.name for path in beside.iterdir()] if beside.is_dir() else []
+    directory = (folder / relative).parent
+    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
     before = relative.removesuffix(File(relative).name)
-    hint = did_you_mean([before + name for name in near(File(relative).name, known)])
+    hint = did_you_mean([before + name for name in near(File(relative).name, names)])
     return Fault("no-such-file", f"there is no file `{relative}`", hint=hint)
 
 

@@ -58,10 +58,10 @@ class Occupied:
     def take(self, path: str, owner: str) -> Fault | None:
         """Enter one file that `owner` wants."""
         key = collision_key(path)
-        mine = (path, owner)
-        first = self._files.setdefault(key, mine)
-        if first is not mine:
-            return _twice(first, mine)
+        claim = (path, owner)
+        first = self._files.setdefault(key, claim)
+        if first is not claim:
+            return _twice(first, claim)
         head = key.rpartition("/")[0]
         if head not in self._folders:
             for folder in (head, *parents(head)):
@@ -70,23 +70,23 @@ class Occupied:
 
     def nested(self) -> list[Fault]:
         """The faults of files that would have to be folders, too."""
-        found = []
+        faults = []
         for folder, below in self._folders.items():
-            taken = self._files.get(folder)
-            if taken is not None:
-                message = f"`{taken[0]}` of `{taken[1]}` is a file, but `{below}` needs a folder of that name"
-                found.append(_taken(Fault("output-collision", message), taken))
-        return found
+            holder = self._files.get(folder)
+            if holder is not None:
+                message = f"`{holder[0]}` of `{holder[1]}` is a file, but `{below}` needs a folder of that name"
+                faults.append(_taken(Fault("output-collision", message), holder))
+        return faults
 
     def over(self, root: str, sources: Iterable[str]) -> list[Fault]:
         """The faults of outputs that would replace a file the manifest reads. Both are relative to its folder."""
-        found = []
+        faults = []
         for source in sources:
-            taken = self._files.get(key_below(root, source) or "")
-            if taken is not None:
-                message = f"`{taken[0]}` of `{taken[1]}` would overwrite `{source}`, which the manifest reads"
-                found.append(_taken(Fault("output-over-source", message), taken))
-        return found
+            holder = self._files.get(key_below(root, source) or "")
+            if holder is not None:
+                message = f"`{holder[0]}` of `{holder[1]}` would overwrite `{source}`, which the manifest reads"
+                faults.append(_taken(Fault("output-over-source", message), holder))
+        return faults
 
 
 def _twice(first: tuple[str, str], second: tuple[str, str]) -> Fault:

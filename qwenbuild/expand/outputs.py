@@ -99,10 +99,10 @@ class Output:
 
     def _check_type(self, path: str, steps: Steps) -> None:
         """A `format` step and the file's extension must name one type."""
-        wanted = media_type_of(path)
+        target_type = media_type_of(path)
         for step in reversed(steps):
             if step.kind == "format":
-                if wanted != f"image/{step.args['type']}":
+                if target_type != f"image/{step.args['type']}":
                     message = f"the steps make a {step.args['type']}, and the file is `{path}`"
                     raise placed(Fault("bad-step", message, hint="the extension alone implies the format"), self.where)
                 return
@@ -114,8 +114,8 @@ def not_a_picture(path: str) -> Fault | None:
     if not suffix or suffix in PICTURES:
         return None
     close = None if media_type_of(path) else closest(suffix, PICTURES)
-    meant = path[: -len(suffix)] + (close or PICTURES[0])
-    hint = did_you_mean([meant]) if close else f"pictures are written as {', '.join(PICTURES)}"
+    better_path = path[: -len(suffix)] + (close or PICTURES[0])
+    hint = did_you_mean([better_path]) if close else f"pictures are written as {', '.join(PICTURES)}"
     return Fault("bad-output-path", f"`{path}` ends in {suffix}: no such picture can be written", hint=hint)
 
 
@@ -132,8 +132,8 @@ def outputs_of(fields: Fields, templates: Templates, palettes: Palettes) -> list
     output, steps = fields.own("output"), fields.own("steps")
     where = output.path if output else fields.path
     path = text_cell(output.value, templates, output.path) if output else None
-    made = steps_cell(steps.value, templates, steps.path, palettes) if steps else Cell(((),))
-    return [Output(where, path, made, Cell(None), Cell(None))]
+    steps_value = steps_cell(steps.value, templates, steps.path, palettes) if steps else Cell(((),))
+    return [Output(where, path, steps_value, Cell(None), Cell(None))]
 
 
 def place_of(fields: Fields, item: int) -> Path:
@@ -205,8 +205,10 @@ def _converts(kind: str, where: Path) -> Callable[[str], Convert | None]:
     return lambda name: None if name in texts else scalar
 
 
-def _files(makers: Sequence[Callable[[Any], tuple[ImageStep, bool]]], where: Path, made: Sequence[Any]) -> tuple[Steps, ...]:
-    done = [make(args) for make, args in zip(makers, made, strict=True)]
+def _files(
+    makers: Sequence[Callable[[Any], tuple[ImageStep, bool]]], where: Path, arguments: Sequence[Any]
+) -> tuple[Steps, ...]:
+    done = [make(args) for make, args in zip(makers, arguments, strict=True)]
     steps = tuple([step for step, _ in done])
     grids = [at for at, (_, whole) in enumerate(done) if whole]
     if not grids:
@@ -262,5 +264,5 @@ def _step(item: Any, where: Path) -> tuple[str, Any]:
     if isinstance(item, Mapping) and len(item) == 1:
         kind, args = next(iter(item.items()))
         return str(kind), {} if args is None else args
-    got = f", got {kind_of(item)}" if not isinstance(item, Mapping) else ""
-    raise placed(Fault("bad-step", f"a step is one key with its arguments, such as {{resize: {{width: 256}}}}{got}"), where)
+    what = f", got {kind_of(item)}" if not isinstance(item, Mapping) else ""
+    raise placed(Fault("bad-step", f"a step is one key with its arguments, such as {{resize: {{width: 256}}}}{what}"), where)

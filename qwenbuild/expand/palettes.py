@@ -32,15 +32,15 @@ class Palettes:
 
     def digest(self, relative: str, where: Path) -> str:
         """The digest of a palette file. Raises Fault when it is not there, outside of the folder, or no palette."""
-        found = self._digests.get(relative)
-        if found is None:
+        digest = self._digests.get(relative)
+        if digest is None:
             data = self._read(relative, where)
             try:
                 read_palette(data)
             except ValueError as error:
                 raise placed(Fault("bad-palette", f"`{relative}`: {error}"), where) from None
-            found = self._digests[relative] = hashlib.sha256(data).hexdigest()
-        return found
+            digest = self._digests[relative] = hashlib.sha256(data).hexdigest()
+        return digest
 
     def _read(self, relative: str, where: Path) -> bytes:
         try:

@@ -27,13 +27,13 @@ def plain_template(source: str) -> Render | None:
     pieces: list[str] = []
     slots: list[Slot] = []
     end = 0
-    for found in _SLOT.finditer(source):
-        first, *rest = found[1].split(".")
+    for match in _SLOT.finditer(source):
+        first, *rest = match[1].split(".")
         if first in _RESERVED or not _RESERVED.isdisjoint(rest):
             return None
-        slots.append((len(pieces) + 1, first, tuple(rest), bool(found[2]), found.start(1)))
-        pieces += [source[end : found.start()], ""]
-        end = found.end()
+        slots.append((len(pieces) + 1, first, tuple(rest), bool(match[2]), match.start(1)))
+        pieces += [source[end : match.start()], ""]
+        end = match.end()
     pieces.append(source[end:])
     if any("{{" in piece or "{%" in piece or "{#" in piece for piece in pieces) or any(p.endswith("{") for p in pieces[:-1]):
         return None

@@ -32,26 +32,26 @@ class Data:
 
     def rows(self, foreach: str | Rows, where: Path, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows as a template sees them. Raises Fault, or InputError with a problem in the file."""
-        found = self._file(foreach, where) if isinstance(foreach, str) else _in_place(foreach, where)
-        if not found and not isinstance(foreach, str):
+        rows = self._file(foreach, where) if isinstance(foreach, str) else _in_place(foreach, where)
+        if not rows and not isinstance(foreach, str):
             message = "the list has no rows, so it gives no entries"
             self.warnings.append(self._manifest.source.problem("empty-data", message, where))
         columns: dict[str, None] = {}
-        for row in found:
+        for row in rows:
             columns.update(dict.fromkeys(row))
         if RESERVED in columns:
             raise reserved(where)
         both = [name for name in columns if name in axes]
         if both:
             raise _at(Fault("row-and-axis", f"`{both[0]}` is both a column of the rows and an axis of `matrix`"), where)
-        return found
+        return rows
 
     def _file(self, relative: str, where: Path) -> list[dict[str, Any]]:
         from qwenbuild import manifest as loader
 
-        known = self._files.get(relative)
-        if known is not None:
-            return known
+        cached = self._files.get(relative)
+        if cached is not None:
+            return cached
         try:
             path = loader.inside(self._manifest.folder, relative)
         except ValueError as error:

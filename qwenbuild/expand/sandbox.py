@@ -157,10 +157,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """The part of a value that `.name` means: a key, an allowed method, a macro of an import; nothing else."""
-        found = part(obj, attribute)
-        if found is MISSING:
-            found = self._member(obj, attribute)
-        return self.undefined(obj=obj, name=attribute) if found is MISSING else found
+        value = part(obj, attribute)
+        if value is MISSING:
+            value = self._member(obj, attribute)
+        return self.undefined(obj=obj, name=attribute) if value is MISSING else value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """The part of a value that `[…]` means, by a key or a position."""
@@ -195,13 +195,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _of_loop(self, obj: LoopContext, name: str) -> Any:
         if name not in LOOP:
             return MISSING
-        found = getattr(obj, name)
-        return Method(found, (), self.budget) if name in ("changed", "cycle") else found
+        value = getattr(obj, name)
+        return Method(value, (), self.budget) if name in ("changed", "cycle") else value
 
     def call(self, context: Context, callee: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call what may be called, counted."""
         self.budget.spend(1 + len(args) + len(kwargs))
-        if isinstance(callee, Method) or any(callee is known for known in self.globals.values()):
+        if isinstance(callee, Method) or any(callee is function for function in self.globals.values()):
             return callee(*args, **{name: value for name, value in kwargs.items() if name not in FRAME})
         if isinstance(callee, Undefined):
             callee._fail_with_undefined_error()

@@ -27,26 +27,26 @@ def slug(text: str) -> str:
     if len(text) > LONGEST:
         raise EmptySlug(f"a text of {len(text):,} characters is too long for a name; name the entry with `id:`")
     if text.isascii():
-        found = _ASCII_RUN.sub("-", text.lower()).strip("-")
+        name = _ASCII_RUN.sub("-", text.lower()).strip("-")
     else:
-        found = "".join(_kept(unicodedata.normalize("NFC", text).lower())).strip("-")
-    if not found:
+        name = "".join(_kept(unicodedata.normalize("NFC", text).lower())).strip("-")
+    if not name:
         raise EmptySlug(f"{text[:40]!r} has no letter or digit to make a name of; name the entry with `id:`")
-    return found
+    return name
 
 
 def _kept(text: str) -> list[str]:
-    kept: list[str] = []
+    characters: list[str] = []
     letter = False
     for character in text:
         category = unicodedata.category(character)
         if category[0] == "L" or (letter and category[0] == "M"):
             letter = True
-            kept.append(character)
+            characters.append(character)
             continue
         letter = False
         if category == "Nd":
-            kept.append(character)
-        elif not kept or kept[-1] != "-":
-            kept.append("-")
-    return kept
+            characters.append(character)
+        elif not characters or characters[-1] != "-":
+            characters.append("-")
+    return characters

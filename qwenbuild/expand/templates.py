@@ -55,27 +55,27 @@ class Templates:
 
         The function raises Fault, and Stopped when all templates together cost too much.
         """
-        found = self._renders.get(text)
-        if found is None:
-            found = self._made(text)
+        render = self._renders.get(text)
+        if render is None:
+            render = self._made(text)
             if len(self._renders) < MOST_CACHED:
-                self._renders[text] = found
-        if isinstance(found, Fault):
-            raise found.again()
-        return found
+                self._renders[text] = render
+        if isinstance(render, Fault):
+            raise render.again()
+        return render
 
     def file(self, name: str) -> str:
         """The text of a template file. Raises InputError with the problem at the file, or Fault when it is not to be had."""
-        found = self._found(name)
-        if isinstance(found, InputError):
-            raise found
-        if isinstance(found, Fault):
-            raise self.missing(name) if found.code == "no-such-template" else found.again()
-        return found.characters
+        source = self._found(name)
+        if isinstance(source, InputError):
+            raise source
+        if isinstance(source, Fault):
+            raise self.missing(name) if source.code == "no-such-template" else source.again()
+        return source.characters
 
     def read_files(self) -> list[str]:
         """The template files that were read, relative to the manifest's folder."""
-        return [self._relative(name) for name, found in self._files.items() if isinstance(found, Text)]
+        return [self._relative(name) for name, source in self._files.items() if isinstance(source, Text)]
 
     def problem(self, fault: Fault, path: str) -> Problem | None:
         """The problem of a fault inside of a template file; None when it is in the manifest's own text."""
@@ -89,9 +89,9 @@ class Templates:
         """The fault of a template file that does not exist, with the near miss in its folder."""
         folder = self._manifest.folder / self._manifest.templates
         seen = itertools.islice(folder.rglob("*"), MOST_COMPARED)
-        known = sorted(path.relative_to(folder).as_posix() for path in seen if path.is_file())
+        names = sorted(path.relative_to(folder).as_posix() for path in seen if path.is_file())
         where = f"there is no template `{name}` in the folder `{self._manifest.templates}`"
-        return Fault("no-such-template", where, hint=near(name, known))
+        return Fault("no-such-template", where, hint=near(name, names))
 
     def _made(self, text: str) -> Render | Fault:
         plain = plain_template(text)
@@ -121,7 +121,7 @@ class Templates:
 
     def _compiled(self, text: str) -> Render:
         sandbox = self._environment()
-        sources = {name: found.characters for name, found in self._files.items() if isinstance(found, Text)}
+        sources = {name: source.characters for name, source in self._files.items() if isinstance(source, Text)}
         try:
             template = sandbox.from_string(text)
         except BudgetExceeded:
@@ -148,7 +148,7 @@ class Templates:
         return run
 
     def _fault(self, error: Exception, text: str, context: Mapping[str, Any]) -> Fault:
-        sources = {name: found.characters for name, found in self._files.items() if isinstance(found, Text)}
+        sources = {name: source.characters for name, source in self._files.items() if isinstance(source, Text)}
         fault = fault_of(error, text, sources, context)
         if fault.code == "no-such-template":
             absent = self.missing(str(error))
@@ -163,16 +163,16 @@ class Templates:
         return self._sandbox
 
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        found = self._found(name)
-        if isinstance(found, Fault) and found.code == "no-such-template":
+        source = self._found(name)
+        if isinstance(source, Fault) and source.code == "no-such-template":
             return None
         return self.file(name), name, lambda: True
 
     def _found(self, name: str) -> Text | InputError | Fault:
-        found = self._files.get(name)
-        if found is None:
-            found = self._files[name] = self._read(name)
-        return found
+        source = self._files.get(name)
+        if source is None:
+            source = self._files[name] = self._read(name)
+        return source
 
     def _read(self, name: str) -> Text | InputError | Fault:
         relative = self._relative(name)

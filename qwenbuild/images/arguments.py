@@ -69,10 +69,10 @@ def truth(default: bool, doc: str) -> Argument:
     """true or false."""
 
     def read(value: Any) -> bool:
-        found = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
-        if not isinstance(found, bool):
+        flag = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
+        if not isinstance(flag, bool):
             raise ValueError(f"must be true or false, got {value!r}")
-        return found
+        return flag
 
     return Argument(read, default, {"type": "boolean"}, doc)
 
@@ -160,16 +160,16 @@ def bounds(what: str, value: Any, low: str, high: str) -> tuple[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{what} must be a mapping such as {{min: 0.2, max: 0.9}}, got {value!r}")
     table = {"min": decimal(0, 1, low, "the least share"), "max": decimal(0, 1, high, "the greatest share")}
-    found = read_all(what, table, value)
-    if float(found["min"]) > float(found["max"]):
-        raise ValueError(f"{what}: min {found['min']} is greater than max {found['max']}")
-    return str(found["min"]), str(found["max"])
+    pair = read_all(what, table, value)
+    if float(pair["min"]) > float(pair["max"]):
+        raise ValueError(f"{what}: min {pair['min']} is greater than max {pair['max']}")
+    return str(pair["min"]), str(pair["max"])
 
 
-def near(word: Any, known: Sequence[str]) -> str:
+def near(word: Any, names: Sequence[str]) -> str:
     """The words "; did you mean …?" when something known is close, else nothing."""
-    meant = did_you_mean(nearmiss.near(str(word), known), quote="'")
-    return f"; {meant}" if meant else ""
+    suggestion = did_you_mean(nearmiss.near(str(word), names), quote="'")
+    return f"; {suggestion}" if suggestion else ""
 
 
 def listed(names: Mapping[str, Any] | Sequence[str]) -> str:

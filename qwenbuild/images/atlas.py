@@ -166,16 +166,16 @@ def _pages(sprites: list[_Sprite], values: Mapping[str, Any]) -> Iterator[tuple[
 def _best(sprites: list[_Sprite], values: Mapping[str, Any]) -> tuple[int, int, list[_Placed]]:
     """The smallest sheet that holds all, or a full one of the largest size."""
     most = _power_below(values["max_size"]) if values["power_of_two"] else values["max_size"]
-    found = []
+    sheets = []
     for width in _widths(sprites, values, most):
         height, placed = _place(sprites, width, most, values)
         if len(placed) == len(sprites):
             height = _power_above(height) if values["power_of_two"] else height
-            found.append((width * height, max(width, height), width, height, placed))
-    if not found:
+            sheets.append((width * height, max(width, height), width, height, placed))
+    if not sheets:
         height, placed = _place(sprites, most, most, values)
         return most, _power_above(height) if values["power_of_two"] else height, placed
-    _, _, width, height, placed = min(found, key=lambda item: item[:3])
+    _, _, width, height, placed = min(sheets, key=lambda item: item[:3])
     return width, height, placed
 
 

@@ -80,9 +80,9 @@ class Canvas:
         """Write one line from x; `size` is the em in pixels. The ground below must already be the ramp's first index."""
         ink = bytes(ramp) + bytes(252)
         for letter in words:
-            drawn = letters.draw(letter, size)
-            self._stamp(x + drawn.left, baseline + drawn.top, [row.translate(ink) for row in drawn.rows])
-            x += drawn.advance
+            glyph = letters.draw(letter, size)
+            self._stamp(x + glyph.left, baseline + glyph.top, [row.translate(ink) for row in glyph.rows])
+            x += glyph.advance
 
     def _stamp(self, x: int, y: int, rows: Sequence[bytes]) -> None:
         if not rows or x < 0 or y < 0 or x + len(rows[0]) > self.width or y + len(rows) > self.height:

@@ -153,11 +153,11 @@ def _low(value: int, bits: int) -> str:
 
 
 def _body(tokens: Sequence[tuple[bytes, int]], code: Mapping[int, str], lengths: Mapping[int, int]) -> str:
-    said = {}
+    run_codes = {}
     for length in lengths:
         symbol, extra, value = _length_code(length)
-        said[length] = code[symbol] + (_low(value, extra) if extra else "") + "0"
-    runs = {run: "".join(said[piece] for piece in _pieces(run)) for run in {run for _, run in tokens}}
+        run_codes[length] = code[symbol] + (_low(value, extra) if extra else "") + "0"
+    runs = {run: "".join(run_codes[piece] for piece in _pieces(run)) for run in {run for _, run in tokens}}
     parts: list[str] = []
     bits = code.__getitem__
     for literals, run in tokens:

@@ -40,11 +40,11 @@ class Drawn:
 def _glyphs() -> dict[int, tuple[int, bytes]]:
     raw = zlib.decompress(_TABLE.read_bytes())
     (count,) = struct.unpack_from("<H", raw)
-    found, position = {}, 2 + 6 * count
+    glyphs, position = {}, 2 + 6 * count
     for code, advance, length in struct.iter_unpack("<HHH", raw[2 : 2 + 6 * count]):
-        found[code] = (advance, raw[position : position + length])
+        glyphs[code] = (advance, raw[position : position + length])
         position += length
-    return found
+    return glyphs
 
 
 def known(letter: str) -> bool:
@@ -213,9 +213,9 @@ def _box(letter: str, size: int) -> Drawn:
 def _stamp(rows: list[bytearray], text: str, size: int, baseline: int) -> None:
     pen = (len(rows[0]) - sum(width(letter, size) for letter in text)) // 2
     for letter in text:
-        drawn = draw(letter, size)
-        for place, row in enumerate(drawn.rows, baseline + drawn.top):
-            start = pen + drawn.left
+        glyph = draw(letter, size)
+        for place, row in enumerate(glyph.rows, baseline + glyph.top):
+            start = pen + glyph.left
             if 0 <= place < len(rows) and start >= 0:
                 rows[place][start : start + len(row)] = row
-        pen += drawn.advance
+        pen += glyph.advance

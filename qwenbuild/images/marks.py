@@ -86,9 +86,9 @@ def signed(data: bytes) -> bool:
 
 def carried(data: bytes, marks: Marks | None) -> Marks | None:
     """What a file derived from `data` is marked with: `marks`, and the source's own label and source type."""
-    found = find_marks(data)
-    label = next((mark.text for mark in found if mark.kind == "aigc"), "")
-    trained = any(mark.kind == "source-type" and mark.text == TRAINED for mark in found)
+    source_marks = find_marks(data)
+    label = next((mark.text for mark in source_marks if mark.kind == "aigc"), "")
+    trained = any(mark.kind == "source-type" and mark.text == TRAINED for mark in source_marks)
     if marks is None:
         return Marks(source_type=trained, label=label) if label or trained else None
     return Marks(
@@ -98,7 +98,7 @@ def carried(data: bytes, marks: Marks | None) -> Marks | None:
 
 def packet(marks: Marks) -> bytes:
     """The marks as an XMP packet. No time and no host: equal marks are equal bytes."""
-    said = {
+    fields = {
         "Iptc4xmpExt:DigitalSourceType": TRAINED if marks.source_type else "",
         "xmp:CreatorTool": marks.software,
         "qwenbuild:model": marks.model,
@@ -112,7 +112,7 @@ def packet(marks: Marks) -> bytes:
         "qwenbuild": "urn:qwenbuild:ns:1:",
         "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
     }
-    used = {name: text for name, text in said.items() if text}
+    used = {name: text for name, text in fields.items() if text}
     needed = sorted({name.split(":")[0] for name in used})
     attributes = [f'xmlns:{name}="{spaces[name]}"' for name in needed]
     attributes += [f"{name}={quoteattr(text)}" for name, text in used.items()]

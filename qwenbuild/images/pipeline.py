@@ -65,12 +65,12 @@ def convert(data: bytes, format: str) -> bytes:
 
 def _settings(steps: Sequence[ImageStep], media_type: str) -> ImageStep:
     """The last format step, or the defaults of the type."""
-    named = [step for step in steps if step.kind == "format"]
-    if not named:
+    formats = [step for step in steps if step.kind == "format"]
+    if not formats:
         return normalise("format", {"type": _FORMAT[media_type]})
-    if named[-1].args["type"] != _FORMAT[media_type]:
-        raise ValueError(f"the steps make a {named[-1].args['type']}, and the file is a {_FORMAT[media_type]}")
-    return named[-1]
+    if formats[-1].args["type"] != _FORMAT[media_type]:
+        raise ValueError(f"the steps make a {formats[-1].args['type']}, and the file is a {_FORMAT[media_type]}")
+    return formats[-1]
 
 
 def _encode(

@@ -70,9 +70,9 @@ def apply(image: Image.Image, kind: str, args: Args, palettes: Palettes) -> Imag
         return _quantize(image, args, palettes)
     if kind in _STEPS:
         return _STEPS[kind](image, args)
-    made = plain(plugin_steps.apply(image, kind, args))
-    _bounded(kind, made.width, made.height)
-    return made
+    result = plain(plugin_steps.apply(image, kind, args))
+    _bounded(kind, result.width, result.height)
+    return result
 
 
 def _bounded(kind: str, width: int, height: int) -> tuple[int, int]:
@@ -302,10 +302,10 @@ def _cleared(image: Image.Image) -> Image.Image:
 
 
 def _round(image: Image.Image, args: Args) -> Image.Image:
-    short = min(image.size)
-    radius = args["radius"] or short * args["percent"] // 100
-    if 2 * radius > short:
-        raise ValueError(f"round: radius {radius} is more than half of the shorter side, which is {short} pixels")
+    shorter = min(image.size)
+    radius = args["radius"] or shorter * args["percent"] // 100
+    if 2 * radius > shorter:
+        raise ValueError(f"round: radius {radius} is more than half of the shorter side, which is {shorter} pixels")
     image = with_alpha(image)
     mask = Image.new("L", image.size, 255)
     if radius:

@@ -125,11 +125,11 @@ def pixel_size(size: str) -> tuple[int, int]:
 
 def _near_ratio(width: int, height: int) -> tuple[int, int]:
     """About 1.7 megapixels, sides in steps of 16."""
-    long, short = max(width, height), min(width, height)
+    longer, shorter = max(width, height), min(width, height)
     side = 16
-    while side * (side * long // short) < 1_700_000 and side * long // short < 8000:
+    while side * (side * longer // shorter) < 1_700_000 and side * longer // shorter < 8000:
         side += 16
-    other = max(side * long // short // 16 * 16, 16)
+    other = max(side * longer // shorter // 16 * 16, 16)
     return (other, side) if width >= height else (side, other)
 
 

@@ -61,10 +61,10 @@ class PictureCheck:
 
 @cache
 def _step(kind: str, built_in: tuple[str, ...]) -> tuple[PipelineStep, Plugin] | None:
-    found = _row("step", kind, built_in, PipelineStep)
-    if found is None:
+    row_and_plugin = _row("step", kind, built_in, PipelineStep)
+    if row_and_plugin is None:
         return None
-    row, plugin = found
+    row, plugin = row_and_plugin
     for name in row.arguments:
         if name in _RESERVED:
             raise plugin.broken(f"has an argument `{name}`, which has a meaning of its own")
@@ -75,8 +75,8 @@ def _step(kind: str, built_in: tuple[str, ...]) -> tuple[PipelineStep, Plugin] |
 
 def step_of(kind: str, built_in: Collection[str]) -> PipelineStep | None:
     """The row of a plug-in's step; None when none has the name. Raises InputError."""
-    found = _step(kind, tuple(built_in))
-    return found[0] if found else None
+    step = _step(kind, tuple(built_in))
+    return step[0] if step else None
 
 
 def read_step(kind: str, args: Any, built_in: Collection[str]) -> ImageStep | None:
@@ -84,10 +84,10 @@ def read_step(kind: str, args: Any, built_in: Collection[str]) -> ImageStep | No
 
     Raises ValueError for an argument, InputError for a plug-in that cannot be used.
     """
-    found = _step(kind, tuple(built_in))
-    if found is None:
+    step = _step(kind, tuple(built_in))
+    if step is None:
         return None
-    row, plugin = found
+    row, plugin = step
     given = args if isinstance(args, Mapping) else {} if args is None else {row.main: args} if row.main else None
     if given is None:
         raise ValueError(f"{kind} takes a mapping of its arguments ({', '.join(row.arguments)}), got {args!r}")
@@ -98,14 +98,14 @@ def apply(image: Any, kind: str, args: Mapping[str, Any]) -> Any:
     """What a plug-in's step makes. Raises ValueError when picture and arguments do not go together, PluginFailed."""
     from PIL import Image
 
-    found = _step(kind, ())
-    assert found is not None, kind
-    row, plugin = found
+    step = _step(kind, ())
+    assert step is not None, kind
+    row, plugin = step
     given = {name: value for name, value in args.items() if name != STAMP}
-    made = _run(plugin, row.apply, image, given)
-    if not isinstance(made, Image.Image):
-        raise _failed(plugin, f"gave a {type(made).__name__}, not a picture")
-    return made
+    result = _run(plugin, row.apply, image, given)
+    if not isinstance(result, Image.Image):
+        raise _failed(plugin, f"gave a {type(result).__name__}, not a picture")
+    return result
 
 
 # ---------------------------------------------------------------- checks
@@ -118,35 +118,35 @@ def _check(name: str, built_in: tuple[str, ...]) -> tuple[PictureCheck, Plugin] 
 
 def check_reader(name: str, built_in: Collection[str]) -> Callable[[Any], Mapping[str, Value]] | None:
     """How the value of a plug-in's check is read, with its version; None when none has the name. Raises InputError."""
-    found = _check(name, tuple(built_in))
-    if found is None:
+    check = _check(name, tuple(built_in))
+    if check is None:
         return None
-    row, plugin = found
+    row, plugin = check
     return lambda value: {STAMP: plugin.stamp, "value": row.value.read(value)}
 
 
 def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> str:
     """What the bytes fail of a plug-in's check, "" when nothing. Raises PluginFailed."""
-    found = _check(name, ())
-    assert found is not None, name
-    row, plugin = found
-    said = _run(plugin, row.judge, data, expected["value"])
-    if not isinstance(said, str):
-        raise _failed(plugin, f"gave a {type(said).__name__}, not a sentence")
-    return said
+    check = _check(name, ())
+    assert check is not None, name
+    row, plugin = check
+    sentence = _run(plugin, row.judge, data, expected["value"])
+    if not isinstance(sentence, str):
+        raise _failed(plugin, f"gave a {type(sentence).__name__}, not a sentence")
+    return sentence
 
 
 # ---------------------------------------------------------------- both
 
 
-def _row(kind: Kind, name: str, built_in: Collection[str], wanted: type[Any]) -> tuple[Any, Plugin] | None:
+def _row(kind: Kind, name: str, built_in: Collection[str], row_type: type[Any]) -> tuple[Any, Plugin] | None:
     """What the entry point of this name gives, and whose it is. Raises InputError."""
     plugin = plugins.find(kind, name, built_in)
     if plugin is None:
         return None
     row = plugin.load()
-    if not isinstance(row, wanted):
-        raise plugin.broken(f"cannot be used: the entry point names a {type(row).__name__}, not a {wanted.__name__}")
+    if not isinstance(row, row_type):
+        raise plugin.broken(f"cannot be used: the entry point names a {type(row).__name__}, not a {row_type.__name__}")
     if row.name != name:
         raise plugin.broken(f"cannot be used: it calls itself `{row.name}`")
     return row, plugin
@@ -155,12 +155,12 @@ def _row(kind: Kind, name: str, built_in: Collection[str], wanted: type[Any]) ->
 def load_used() -> None:
     """Import the code of every step and check that was asked for. Raises InputError."""
     for plugin in plugins.used():
-        found = _step(plugin.name, ()) if plugin.kind == "step" else None
-        if found is not None:
-            _function(plugin, found[0].apply)
-        judged = _check(plugin.name, ()) if plugin.kind == "check" else None
-        if judged is not None:
-            _function(plugin, judged[0].judge)
+        step = _step(plugin.name, ()) if plugin.kind == "step" else None
+        if step is not None:
+            _function(plugin, step[0].apply)
+        check = _check(plugin.name, ()) if plugin.kind == "check" else None
+        if check is not None:
+            _function(plugin, check[0].judge)
 
 
 def _function(plugin: Plugin, where: str) -> Callable[..., Any]:

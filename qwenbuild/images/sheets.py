@@ -106,8 +106,8 @@ def _shown(data: bytes, cell: int) -> Image.Image:
 def _write(sheet: Image.Image, words: str, x: int, baseline: int, size: int, ink: tuple[int, int, int]) -> None:
     grey = bytes(level * 255 // letters.LEVELS for level in range(letters.LEVELS + 1)) + bytes(252)
     for letter in words:
-        drawn = letters.draw(letter, size)
-        if drawn.rows:
-            mask = Image.frombytes("L", (len(drawn.rows[0]), len(drawn.rows)), b"".join(drawn.rows).translate(grey))
-            sheet.paste(ink, (x + drawn.left, baseline + drawn.top), mask)
-        x += drawn.advance
+        glyph = letters.draw(letter, size)
+        if glyph.rows:
+            mask = Image.frombytes("L", (len(glyph.rows[0]), len(glyph.rows)), b"".join(glyph.rows).translate(grey))
+            sheet.paste(ink, (x + glyph.left, baseline + glyph.top), mask)
+        x += glyph.advance

@@ -27,9 +27,9 @@ class SizeFault(ValueError):
 def final_size(steps: Sequence[ImageStep], size: Size) -> Size:
     """The file's size in pixels, None when it cannot be known. Raises SizeFault with the step that does not fit."""
     for at, step in enumerate(steps):
-        known = _KNOWN.get(step.kind) or _plugged(step)
+        size_after = _KNOWN.get(step.kind) or _plugged(step)
         try:
-            size = known(step.args, size) if known else size
+            size = size_after(step.args, size) if size_after else size
         except ValueError as error:
             raise SizeFault(at, str(error)) from None
     return size

@@ -35,10 +35,10 @@ def base_url_problem(url: str, family: str, hosts: Sequence[str]) -> Reason:
     if is_loopback(parts.hostname) or "*" in hosts:
         return "", ""
     if not any(_same(parts.hostname, host) for host in hosts):
-        known = f"its own hosts are {', '.join(hosts)}; " if hosts else ""
+        own_hosts = f"its own hosts are {', '.join(hosts)}; " if hosts else ""
         return (
             f"names a host that is not {family}'s",
-            f"{known}another one is set by QWENBUILD_<NAME>_BASE_URL, outside the manifest",
+            f"{own_hosts}another one is set by QWENBUILD_<NAME>_BASE_URL, outside the manifest",
         )
     if parts.scheme != "https" or parts.port not in (None, 443):
         return "must be https on the usual port: the key travels with it", ""

@@ -23,18 +23,18 @@ _ATLAS_FIELDS = ("select", "from", "output")
 
 def manifest(blocks: ManifestBlock, path: Path, source: Source, warnings: tuple[Problem, ...]) -> Manifest:
     """The manifest of validated blocks."""
-    said = cast(dict[str, Any], blocks)
+    data = cast(dict[str, Any], blocks)
     return Manifest(
         file=str(path),
         folder=path.parent,
-        providers={name: provider(name, block) for name, block in said.get("providers", {}).items()},
-        defaults=asset("", said.get("defaults", {})),
-        assets=tuple(asset(name, block) for name, block in said.get("assets", {}).items()),
-        atlases=tuple(atlas(name, block) for name, block in said.get("atlases", {}).items()),
+        providers={name: provider(name, block) for name, block in data.get("providers", {}).items()},
+        defaults=asset("", data.get("defaults", {})),
+        assets=tuple(asset(name, block) for name, block in data.get("assets", {}).items()),
+        atlases=tuple(atlas(name, block) for name, block in data.get("atlases", {}).items()),
         source=source,
         warnings=warnings,
         plugins=tuple(f"{each.kind} {each.name}: {each.stamp}" for each in plugins.used()),
-        **{key: said[key] for key in _AS_WRITTEN if key in said},
+        **{key: data[key] for key in _AS_WRITTEN if key in data},
     )
 
 

@@ -34,13 +34,13 @@ def looks_secret(text: str) -> bool:
 
 def masked(line: str) -> str:
     """`line` with credentials as asterisks of the same length, so that a caret below it still points right."""
-    line = _TOKEN.sub(lambda found: _stars(found.group(1) or found.group(2), found.group()), line)
-    line = _USERINFO.sub(lambda found: found.group(1) + "*" * len(found.group(2)), line)
-    return _NAMED.sub(lambda found: found.group(1) + masked_value(found.group(2)), line)
+    line = _TOKEN.sub(lambda match: _stars(match.group(1) or match.group(2), match.group()), line)
+    line = _USERINFO.sub(lambda match: match.group(1) + "*" * len(match.group(2)), line)
+    return _NAMED.sub(lambda match: match.group(1) + masked_value(match.group(2)), line)
 
 
-def _stars(kept: str, whole: str) -> str:
-    return kept + "*" * (len(whole) - len(kept))
+def _stars(visible: str, whole: str) -> str:
+    return visible + "*" * (len(whole) - len(visible))
 
 
 def masked_value(text: str) -> str:

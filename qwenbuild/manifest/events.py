@@ -257,14 +257,14 @@ class _Builder:
     def alias(self, event: Any, depth: int) -> Any:
         if event.anchor not in self.anchors:
             raise self.error("yaml-alias", f"there is no anchor `&{event.anchor}` before this alias", event)
-        found = self.anchors[event.anchor]
-        if found is None:
+        anchor = self.anchors[event.anchor]
+        if anchor is None:
             raise self.error("yaml-alias", f"`*{event.anchor}` stands inside of what it repeats", event)
-        self.count(found.nodes, event)
-        if depth + found.height - 1 > DEEPEST:
+        self.count(anchor.nodes, event)
+        if depth + anchor.height - 1 > DEEPEST:
             raise self.error("yaml-depth", f"nested deeper than {DEEPEST} levels through `*{event.anchor}`", event)
-        self.deepest = max(self.deepest, depth + found.height - 1)
-        return found.value
+        self.deepest = max(self.deepest, depth + anchor.height - 1)
+        return anchor.value
 
     def begin(self, event: Any) -> None:
         if event.anchor in self.anchors:
@@ -300,9 +300,9 @@ class _Builder:
             self.unknown_tag(event)
 
     def unknown_tag(self, event: Any) -> None:
-        shown = event.tag.replace(_CORE, "!!")
+        tag = event.tag.replace(_CORE, "!!")
         self.note(
-            "yaml-tag", f"the tag `{shown[:80]}` is not known here", event, hint="remove it; only values are read, no objects"
+            "yaml-tag", f"the tag `{tag[:80]}` is not known here", event, hint="remove it; only values are read, no objects"
         )
 
     def doubled(self, key: str, first: Any, event: Any) -> None:

@@ -62,16 +62,16 @@ def kind(value: Any) -> str:
     return "a list" if isinstance(value, list | tuple) else "a mapping"
 
 
-def near(word: str, known: Sequence[str]) -> str:
-    """The hint for a word that is none of `known`: the near miss, else all of them."""
-    known = known[:MOST_KNOWN]
-    return did_you_mean(nearmiss.near(word, known)) or listed("known here:", known)
+def near(word: str, names: Sequence[str]) -> str:
+    """The hint for a word that is none of `names`: the near miss, else all of them."""
+    names = names[:MOST_KNOWN]
+    return did_you_mean(nearmiss.near(word, names)) or listed("known here:", names)
 
 
-def listed(what: str, known: Sequence[str]) -> str:
-    """`known here: a, b, c`, at most a line of it."""
-    shown = ", ".join(known)
-    return f"{what} {shown}" if len(shown) <= 200 else f"{what} {shown[:200].rpartition(',')[0]}, …"
+def listed(what: str, names: Sequence[str]) -> str:
+    """`names here: a, b, c`, at most a line of it."""
+    text = ", ".join(names)
+    return f"{what} {text}" if len(text) <= 200 else f"{what} {text[:200].rpartition(',')[0]}, …"
 
 
 # ---------------------------------------------------------------- templates and what they stand for
@@ -134,8 +134,8 @@ def _truth(value: Any) -> bool:
     read = _read(value)
     if isinstance(read, bool):
         return read
-    meant = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false", "0": "false"}
-    word = meant.get(str(value).lower())
+    words = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false", "0": "false"}
+    word = words.get(str(value).lower())
     raise wrong("type", f"must be true or false, not {kind(value)}", f"write {word}" if word else "")
 
 

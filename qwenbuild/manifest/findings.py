@@ -109,36 +109,36 @@ def _as_list(value: Any) -> str:
 
 def _unknown(path: Path, schema: dict[str, Any]) -> Finding:
     name, parent = str(path[-1]), _node(schema, path[:-1])
-    known = list(parent.get("properties", {}))
-    shown = name if len(name) <= 60 else f"{name[:57]}…"
-    if SECRET_NAME.search(name) and "api_key_env" in known:
+    keys = list(parent.get("properties", {}))
+    short_name = name if len(name) <= 60 else f"{name[:57]}…"
+    if SECRET_NAME.search(name) and "api_key_env" in keys:
         hint = f"name the variable that holds it: `api_key_env: {example().key_env}`"
-        return Finding("key-in-manifest", f"`{shown}`: a key never stands in a manifest", path, hint, True)
-    return Finding("unknown-key", f"`{shown}` is not known here", path, _suggestion(name, path, schema), True)
+        return Finding("key-in-manifest", f"`{short_name}`: a key never stands in a manifest", path, hint, True)
+    return Finding("unknown-key", f"`{short_name}` is not known here", path, _suggestion(name, path, schema), True)
 
 
 def _suggestion(name: str, path: Path, schema: dict[str, Any]) -> str:
     """The near miss; else the block nearby that has such a key; else all that is known."""
     parent = _node(schema, path[:-1])
-    known = list(parent.get("properties", {}))
+    keys = list(parent.get("properties", {}))
     plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    close = near(plain, known)
-    if plain in known or (close and len(close[0]) > 2):
+    close = near(plain, keys)
+    if plain in keys or (close and len(close[0]) > 2):
         return did_you_mean(close)
-    for key in known:
+    for key in keys:
         if name in _resolved(schema, parent["properties"][key]).get("properties", {}):
             return f"it stands under `{key}`: `{key}: {{{name}: …}}`"
     if len(path) > 2 and name in _node(schema, path[:-2]).get("properties", {}):
         return f"it stands beside `{path[-2]}`"
     if name in schema["properties"]:
         return "it stands at the top level"
-    return _ELSEWHERE.get(name) or listed("known here:", known)
+    return _ELSEWHERE.get(name) or listed("known here:", keys)
 
 
 def _description(schema: dict[str, Any], path: Path) -> str:
     """What the schema says about the key at `path`, else about what stands there."""
-    here = _node(schema, path[:-1]).get("properties", {}).get(path[-1], {}) if path else {}
-    return str(here.get("description") or _node(schema, path).get("description", ""))
+    node = _node(schema, path[:-1]).get("properties", {}).get(path[-1], {}) if path else {}
+    return str(node.get("description") or _node(schema, path).get("description", ""))
 
 
 def _node(schema: dict[str, Any], path: Path) -> dict[str, Any]:

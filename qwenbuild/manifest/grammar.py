@@ -93,12 +93,12 @@ def _with(names: tuple[str, ...]) -> Types:
 def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
     """The words that stand where a type may, and where: of blocks, models, and providers that are no block."""
     blocks = _blocks(data.get("providers"))
-    said: list[tuple[Any, Path]] = [(block.get("type", name), ("providers", name, "type")) for name, block in blocks.items()]
-    said += [(block.get("family"), ("models", name, "family")) for name, block in _blocks(data.get("models")).items()]
+    names: list[tuple[Any, Path]] = [(block.get("type", name), ("providers", name, "type")) for name, block in blocks.items()]
+    names += [(block.get("family"), ("models", name, "family")) for name, block in _blocks(data.get("models")).items()]
     used: list[tuple[Any, Path]] = [(data.get("provider"), ("provider",))]
     used += [(block.get("provider"), ("assets", name, "provider")) for name, block in _blocks(data.get("assets")).items()]
-    said += [(name, path) for name, path in used if isinstance(name, str) and name not in blocks]
-    return ((name, path) for name, path in said if isinstance(name, str) and name)
+    names += [(name, path) for name, path in used if isinstance(name, str) and name not in blocks]
+    return ((name, path) for name, path in names if isinstance(name, str) and name)
 
 
 def _blocks(value: Any) -> dict[str, Mapping[str, Any]]:
@@ -148,13 +148,13 @@ def _setting(key: str, owners: Sequence[Family]) -> Any:
 
 def _params(plugged: Sequence[Family]) -> Any:
     """The drawing parameters, those of plug-ins' models among them."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
     for row in plugged:
         for model in row.models:
             for name, described in model.extra.items():
-                found.setdefault(name, []).append({"doc": f"of {row.name}", **described})
-    known = get_type_hints(schema.Params)
-    more = {name: _parameter(each) for name, each in found.items() if name not in known and name != STAMP}
+                by_name.setdefault(name, []).append({"doc": f"of {row.name}", **described})
+    hints = get_type_hints(schema.Params)
+    more = {name: _parameter(each) for name, each in by_name.items() if name not in hints and name != STAMP}
     return _block(schema.Params, get_type_hints(schema.Params, include_extras=True), more)
 
 
@@ -174,9 +174,9 @@ def _block(block: Any, keys: Mapping[str, Any], more: Mapping[str, Any] | None =
     """A block of the same name and words with these keys, and `more` of them."""
     every = {**keys, **(more or {})}
     ordered = {key: every[key] for key in (*(key for key in order if key in every), *every)}
-    made = _typed_dict(block.__name__, ordered, total=False)
-    made.__doc__ = block.__doc__
-    return with_config(STRICT)(made)
+    block_type = _typed_dict(block.__name__, ordered, total=False)
+    block_type.__doc__ = block.__doc__
+    return with_config(STRICT)(block_type)
 
 
 GRAMMAR = grammar(BUILT_IN)

@@ -56,8 +56,8 @@ def _manifest(path: Path, text: Text) -> Manifest:
     source = ManifestSource(text)
     problems = [*tree.problems, *_credentials(text)]
     data = _versioned(tree.value, source, problems)
-    blocks, found = _validated(data)
-    problems += _placed(found, source)
+    blocks, findings = _validated(data)
+    problems += _placed(findings, source)
     if problems or blocks is None:
         raise _all(problems, text.shown)
     warnings = tuple(
@@ -104,8 +104,8 @@ def _credentials(text: Text) -> Iterator[Problem]:
         yield text.problem("key-in-manifest", "this looks like a key; a key never stands in a manifest", offset, hint=hint)
 
 
-def _placed(found: Iterable[Finding], source: ManifestSource) -> Iterator[Problem]:
-    for each in found:
+def _placed(findings: Iterable[Finding], source: ManifestSource) -> Iterator[Problem]:
+    for each in findings:
         hint = f'{QUOTE}: "{source.written(each.path)}"' if each.hint == QUOTE else each.hint
         yield source.problem(each.code, each.message, each.path, hint=hint, at_key=each.at_key)
 

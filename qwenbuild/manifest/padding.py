@@ -61,12 +61,12 @@ def without_padding(rows: Sequence[Row], line_of: Callable[[int], int], padding:
     empty = [number for number, row in enumerate(rows) if all(map(is_blank, row.values()))]
     padding.rows, padding.lines = len(empty), [line_of(number) for number in empty[:MOST_NAMED]]
     left_out = set(empty)
-    kept = [row for number, row in enumerate(rows) if number not in left_out] if empty else list(rows)
-    if any("" in row for row in kept) and all(is_blank(row.get("")) for row in kept):
+    filled = [row for number, row in enumerate(rows) if number not in left_out] if empty else list(rows)
+    if any("" in row for row in filled) and all(is_blank(row.get("")) for row in filled):
         first = next(number for number, row in enumerate(rows) if "" in row)
         padding.header, padding.columns = line_of(first), [1 + list(rows[first]).index("")]
-        kept = [{name: value for name, value in row.items() if name} for row in kept]
-    return kept
+        filled = [{name: value for name, value in row.items() if name} for row in filled]
+    return filled
 
 
 def _counted(number: int, noun: str, place: str, places: Sequence[int]) -> str:

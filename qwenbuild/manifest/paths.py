@@ -19,11 +19,13 @@ def find(folder: Path, name: str | None) -> Path:
     """
     if name is not None:
         return _named(folder / name)
-    found = [folder / each for each in NAMES if (folder / each).is_file()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise _error("two-manifests", f"both {NAMES[0]} and {NAMES[1]} are here", found[1], "remove one, or name one with -f")
+    candidates = [folder / each for each in NAMES if (folder / each).is_file()]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise _error(
+            "two-manifests", f"both {NAMES[0]} and {NAMES[1]} are here", candidates[1], "remove one, or name one with -f"
+        )
     where = f"{folder}" if str(folder) != "." else "this folder"
     raise _error("no-manifest", f"there is no {NAMES[0]} in {where}", None, "`qwenbuild init` writes one that builds at once")
 

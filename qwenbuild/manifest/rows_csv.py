@@ -166,8 +166,8 @@ def _opened(characters: str, start: int, delimiter: str) -> int | None:
 
 def _after(characters: str, at: int, delimiter: str) -> int:
     """The place after the next separator; the end of the text where the line ends before one."""
-    found = re.compile(f"[{delimiter}\r\n]").search(characters, at)
-    return found.end() if found and found.group() == delimiter else len(characters)
+    match = re.compile(f"[{delimiter}\r\n]").search(characters, at)
+    return match.end() if match and match.group() == delimiter else len(characters)
 
 
 def _closing(characters: str, at: int) -> int:

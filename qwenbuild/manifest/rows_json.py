@@ -80,10 +80,10 @@ def _parsed(text: Text, characters: str, offset: int) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise _OddError
-    return made
+    return members
 
 
 def _refuse(_word: str) -> Any:
@@ -153,10 +153,10 @@ def _string_reason(value: str, seen: list[set[str] | None], is_key: bool) -> tup
 def _tokens(characters: str) -> Iterator[tuple[str, int, bool]]:
     """Tokens with their offsets, and whether each is an object's key."""
     before: tuple[str, int] | None = None
-    for found in _TOKEN.finditer(characters):
+    for match in _TOKEN.finditer(characters):
         if before:
-            yield *before, found.group() == ":"
-        before = (found.group(), found.start())
+            yield *before, match.group() == ":"
+        before = (match.group(), match.start())
     if before:
         yield *before, False
 

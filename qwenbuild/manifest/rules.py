@@ -72,11 +72,11 @@ def _output_root(output: Any) -> Iterator[Finding]:
 
 def _budget(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A unit that no price has would bound nothing, silently."""
-    known = dict.fromkeys([*units(), *(unit for _, block in _blocks(data, "models") for unit in _priced(block))])
+    names = dict.fromkeys([*units(), *(unit for _, block in _blocks(data, "models") for unit in _priced(block))])
     for unit in _mapping(data.get("budget")):
-        if unit not in known:
+        if unit not in names:
             message = f"no price is in the unit {fields.kind(unit)}"
-            yield Finding("unit", message, ("budget", unit), fields.near(unit, list(known)), True)
+            yield Finding("unit", message, ("budget", unit), fields.near(unit, list(names)), True)
 
 
 def _priced(block: Mapping[str, Any]) -> Iterator[str]:
@@ -88,9 +88,9 @@ def _priced(block: Mapping[str, Any]) -> Iterator[str]:
         yield from _priced(_mapping(inner))
 
 
-def _provider_known(provider: Any, path: Path, known: Mapping[str, Any]) -> Iterator[Finding]:
-    if isinstance(provider, str) and provider.strip() and provider not in known:
-        yield Finding("provider", f"there is no provider {fields.kind(provider)}", path, fields.near(provider, list(known)))
+def _provider_known(provider: Any, path: Path, names: Mapping[str, Any]) -> Iterator[Finding]:
+    if isinstance(provider, str) and provider.strip() and provider not in names:
+        yield Finding("provider", f"there is no provider {fields.kind(provider)}", path, fields.near(provider, list(names)))
 
 
 # ---------------------------------------------------------------- providers

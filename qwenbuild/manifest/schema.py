@@ -84,8 +84,8 @@ def _step(value: Any) -> Any:
         raise wrong("step", f"must be a mapping with one key, not {kind(value)}", "such as {resize: {width: 256}}")
     (name,) = value
     if not _is_step(name):
-        known = (*STEP_KINDS, *plugins.names("step"))
-        raise wrong("step", f"there is no step {kind(name)}", fields.near(name, known))
+        kinds = (*STEP_KINDS, *plugins.names("step"))
+        raise wrong("step", f"there is no step {kind(name)}", fields.near(name, kinds))
     return value
 
 

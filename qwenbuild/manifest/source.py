@@ -104,11 +104,11 @@ class ManifestSource(Source):
 
 def dotted(path: Path) -> str:
     """`assets.potions.include[0].volume`: the path as the manifest's reader would say it."""
-    shown = ""
+    text = ""
     for part in path:
         name = part if isinstance(part, int) or len(part) <= 100 else f"{part[:99]}…"
-        shown += f"[{name}]" if isinstance(name, int) else f".{name}" if shown else name
-    return shown
+        text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else name
+    return text
 
 
 def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
@@ -125,9 +125,9 @@ def _entry(node: Any, name: str) -> tuple[Any, Any] | None:
         if isinstance(key, yaml.ScalarNode) and key.value == name:
             return key, value
     for source in _merged(node):
-        found = _entry(source, name)
-        if found:
-            return found
+        merged = _entry(source, name)
+        if merged:
+            return merged
     return None
 
 

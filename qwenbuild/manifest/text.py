@@ -60,7 +60,7 @@ class Text:
 
     def _line_starts(self) -> list[int]:
         if self._starts is None:
-            self._starts = [0, *(found.end() for found in _BREAK.finditer(self.characters))]
+            self._starts = [0, *(match.end() for match in _BREAK.finditer(self.characters))]
         return self._starts
 
 
@@ -80,7 +80,7 @@ def read(path: Path, shown: str, limit: int) -> Text:
         raise _whole(shown, "lfs-pointer", "this is a git-LFS pointer and not the file itself", "`git lfs pull` fetches it")
     if data[:2] in _OTHER_UNICODE:
         raise _whole(shown, "encoding", f"the file is {_OTHER_UNICODE[data[:2]]}, not UTF-8", "save it as UTF-8")
-    text = Text(shown, _decoded(data, shown))
+    text = Text(shown, _decode(data, shown))
     bad = _FORBIDDEN.search(text.characters)
     if bad:
         code = ord(bad.group())
@@ -108,7 +108,7 @@ def _size(limit: int) -> str:
     return f"{limit // 1_000_000} MB" if limit >= 1_000_000 else f"{limit // 1_000} kB"
 
 
-def _decoded(data: bytes, shown: str) -> str:
+def _decode(data: bytes, shown: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from qwenbuild.model import ActionResult, CandidatePlan, LockEntry, Manifest, Pl
 from qwenbuild.plan import Observed
 from qwenbuild.remote.addresses import open_remote
 from qwenbuild.remote.store import Remote, RemoteError, check_version, never_started, receipt_name
-from qwenbuild.remote.transfer import Named, doubt_of, each, look, pictureless, receipt, unreadable
+from qwenbuild.remote.transfer import RecordedPicture, doubt_of, each, look, pictureless, receipt, unreadable
 
 if TYPE_CHECKING:
     from qwenbuild.planning.loading import Loaded
@@ -217,9 +217,9 @@ def _marked(step: Step, shared: RemotePictures) -> Step:
     return replace(step, reasons=(*step.reasons, Reason("imported", "", None, shared.url)))
 
 
-def needed(plan: Plan, shared: RemotePictures) -> dict[str, Named | None]:
+def needed(plan: Plan, shared: RemotePictures) -> dict[str, RecordedPicture | None]:
     """The pictures by digest (None for derived files) that this plan takes from the shared cache."""
-    pictures: dict[str, Named | None] = {}
+    pictures: dict[str, RecordedPicture | None] = {}
     for step in plan.busy:
         plans = [picture for picture in step.candidates if picture.verdict is Verdict.RESTORE]
         if not plans or step.verdict is Verdict.FRESH:
@@ -232,10 +232,10 @@ def needed(plan: Plan, shared: RemotePictures) -> dict[str, Named | None]:
     return pictures
 
 
-def _named(step: Step, plan: CandidatePlan, shared: RemotePictures) -> Named:
+def _named(step: Step, plan: CandidatePlan, shared: RemotePictures) -> RecordedPicture:
     imported = shared.imported.get(plan.candidate.key)
     made = imported.made if imported else ""
-    return Named(plan.candidate.key, document(plan.candidate.action), made, step.keyed.entry.provider)
+    return RecordedPicture(plan.candidate.key, document(plan.candidate.action), made, step.keyed.entry.provider)
 
 
 def _notices(plan: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Problem]:

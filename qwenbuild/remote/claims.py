@@ -45,7 +45,7 @@ def uptime() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class HeldClaim:
     """Another machine holds the claim; `again` seconds from now is a good time to ask again."""
 
     holder: str
@@ -61,7 +61,7 @@ class _Claim:
 
 
 @dataclass(slots=True)
-class _Mine:
+class _OwnClaim:
     """A claim of ours. `renewed`: when the last write that is known to have arrived was begun.
 
     `sure`: reading back has confirmed it, which is tried from `due` on. `lost`: it was once too old to be relied on.
@@ -99,7 +99,7 @@ class Claims:
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}")
 
     def __post_init__(self) -> None:
-        self._mine: dict[str, _Mine] = {}
+        self._own: dict[str, _OwnClaim] = {}
         self._seen: dict[str, _Seen] = {}
         self._waiting: dict[str, float] = {}
         self._unkept: dict[str, int] = {}
@@ -126,80 +126,80 @@ class Claims:
 
     # ---------------------------------------------------------------- taking
 
-    def take(self, key: str) -> Taken | None:
+    def take(self, key: str) -> HeldClaim | None:
         """Claim a key; None when it is ours now.
 
         Raises RemoteError: the store fails, holds something else than a claim, or WAIT_LIMIT_S have been waited.
         """
-        taken = self._take(key)
-        if taken is None:
+        held = self._take(key)
+        if held is None:
             self._waiting.pop(key, None)
             return None
         now = self.clock()
         if now - self._waiting.setdefault(key, now) > WAIT_LIMIT_S:
             del self._waiting[key]
-            words = f"{taken.holder} has held the claim on {key[:12]} for {WAIT_LIMIT_S / 60:.0f} minutes"
+            words = f"{held.holder} has held the claim on {key[:12]} for {WAIT_LIMIT_S / 60:.0f} minutes"
             raise RemoteError(f"{words}: is it still at work? The next build asks again", code="remote-claimed")
-        return taken
+        return held
 
-    def _take(self, key: str) -> Taken | None:
-        mine = self._mine.get(key)
-        if mine is not None and not mine.sure:
-            return self._read_back(key, mine)
+    def _take(self, key: str) -> HeldClaim | None:
+        own = self._own.get(key)
+        if own is not None and not own.sure:
+            return self._read_back(key, own)
         if self.secure(key):
             return None
-        self._mine.pop(key, None)
+        self._own.pop(key, None)
         for generation in range(GENERATIONS_MAX):
-            asked = self.clock()
+            asked_at = self.clock()
             text = self.remote.get(_name(key, generation))
             if text is None:
-                return self._write(key, generation, asked)
+                return self._write(key, generation, asked_at)
             claim = self._claim(key, generation, text)
-            if not self._is_dead(_name(key, generation), claim, text, asked):
-                return Taken(claim.holder, POLL_S)
+            if not self._is_dead(_name(key, generation), claim, text, asked_at):
+                return HeldClaim(claim.holder, POLL_S)
         words = f"{self.remote.url} holds {GENERATIONS_MAX} claims on {key[:12]} that were given up"
         raise RemoteError(f"{words}: `qwenbuild cache gc --remote` removes them, or delete them there", code="remote-claimed")
 
-    def _write(self, key: str, generation: int, asked: float) -> Taken | None:
+    def _write(self, key: str, generation: int, asked_at: float) -> HeldClaim | None:
         text, begun = self._text(), self.clock()
         if self.exact:
             return self._created(key, generation, text, begun)
         self.remote.put(_name(key, generation), text)
         now = self.clock()
-        settle = self.settle if now - asked <= self.settle / 2 else max(self.settle, SLOW_SETTLE_S)
-        self._mine[key] = _Mine(generation, begun, now + settle)
-        return Taken(self.holder, settle)
+        settle = self.settle if now - asked_at <= self.settle / 2 else max(self.settle, SLOW_SETTLE_S)
+        self._own[key] = _OwnClaim(generation, begun, now + settle)
+        return HeldClaim(self.holder, settle)
 
-    def _created(self, key: str, generation: int, text: bytes, begun: float) -> Taken | None:
+    def _created(self, key: str, generation: int, text: bytes, begun: float) -> HeldClaim | None:
         """A refused write may still be ours, where the store's client wrote twice: what counts is what stands there."""
         written = self.remote.create(_name(key, generation), text)
-        there = self.remote.get(_name(key, generation))
-        if there == text:
-            self._confirm(key, _Mine(generation, begun))
+        stored = self.remote.get(_name(key, generation))
+        if stored == text:
+            self._confirm(key, _OwnClaim(generation, begun))
             return None
-        if there is None and written:
+        if stored is None and written:
             raise self._unkept_error(key)
-        holder = self._claim(key, generation, there).holder if there is not None else "another machine"
-        return Taken(holder, POLL_S)
+        holder = self._claim(key, generation, stored).holder if stored is not None else "another machine"
+        return HeldClaim(holder, POLL_S)
 
-    def _read_back(self, key: str, mine: _Mine) -> Taken | None:
+    def _read_back(self, key: str, own: _OwnClaim) -> HeldClaim | None:
         """Best effort: the last writer is believed once everybody's writing has settled."""
-        left = mine.due - self.clock()
+        left = own.due - self.clock()
         if left > 0:
-            return Taken(self.holder, left)
-        text = self.remote.get(_name(key, mine.generation))
-        claim = None if text is None else self._claim(key, mine.generation, text)
+            return HeldClaim(self.holder, left)
+        text = self.remote.get(_name(key, own.generation))
+        claim = None if text is None else self._claim(key, own.generation, text)
         if claim is not None and claim.holder == self.holder:
             self._unkept.pop(key, None)
-            self._confirm(key, mine)
+            self._confirm(key, own)
             return None
-        self._mine.pop(key, None)
+        self._own.pop(key, None)
         if claim is not None:
-            return Taken(claim.holder, POLL_S)
+            return HeldClaim(claim.holder, POLL_S)
         self._unkept[key] = self._unkept.get(key, 0) + 1
         if self._unkept[key] >= UNKEPT_MAX:
             raise self._unkept_error(key)
-        return Taken("another machine", POLL_S)
+        return HeldClaim("another machine", POLL_S)
 
     def _unkept_error(self, key: str) -> RemoteError:
         words = f"the shared cache {self.remote.url} acknowledged a claim on {key[:12]} and did not keep it"
@@ -209,28 +209,28 @@ class Claims:
 
     def holds(self, key: str) -> bool:
         """Whether a key is claimed by this build."""
-        return key in self._mine
+        return key in self._own
 
     def secure(self, key: str) -> bool:
         """Whether a purchase may begin under our claim: nobody who watches it can take it for dead for a while yet."""
-        mine = self._mine.get(key)
-        return mine is not None and mine.sure and not mine.lost and self.clock() - mine.renewed < self.lease - MARGIN_S
+        own = self._own.get(key)
+        return own is not None and own.sure and not own.lost and self.clock() - own.renewed < self.lease - MARGIN_S
 
     def release(self, key: str, *, done: bool) -> None:
         """Give a claim up. `done`: the picture is in the store, so that whoever claims next finds it. Raises RemoteError."""
-        mine = self._mine.pop(key, None)
-        if mine is None:
+        own = self._own.pop(key, None)
+        if own is None:
             return
-        with mine.lock:
+        with own.lock:
             if not done:
-                self.remote.put(_name(key, mine.generation), self._text(released=True))
+                self.remote.put(_name(key, own.generation), self._text(released=True))
                 return
-            for generation in range(mine.generation, -1, -1):
+            for generation in range(own.generation, -1, -1):
                 self.remote.delete(_name(key, generation))
 
     def keep(self, key: str) -> None:
         """Leave a claim until it is dead: perhaps something was bought that did not arrive yet."""
-        self._mine.pop(key, None)
+        self._own.pop(key, None)
 
     def close(self) -> None:
         """Stop renewing. What is still held dies by itself: an interrupted build may have sent something for it."""
@@ -240,9 +240,9 @@ class Claims:
 
     # ---------------------------------------------------------------- staying alive
 
-    def _confirm(self, key: str, mine: _Mine) -> None:
-        mine.sure = True
-        self._mine[key] = mine
+    def _confirm(self, key: str, own: _OwnClaim) -> None:
+        own.sure = True
+        self._own[key] = own
         with self._lock:
             if self._renewer is None:
                 self._renewer = threading.Thread(target=self._keep_renewing, name="qwenbuild-claims", daemon=True)
@@ -258,33 +258,33 @@ class Claims:
 
         What a store raises is nobody's here: the next turn tries again, and `secure` tells when that was too late.
         """
-        held = [(key, mine) for key, mine in list(self._mine.items()) if mine.sure]
-        threads = [threading.Thread(target=self._try_renewing, args=pair, daemon=True) for pair in held]
+        claims = [(key, own) for key, own in list(self._own.items()) if own.sure]
+        threads = [threading.Thread(target=self._try_renewing, args=pair, daemon=True) for pair in claims]
         for thread in threads:
             thread.start()
         until = time.monotonic() + RENEW_S
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _try_renewing(self, key: str, mine: _Mine) -> None:
-        if not mine.lock.acquire(blocking=False):
+    def _try_renewing(self, key: str, own: _OwnClaim) -> None:
+        if not own.lock.acquire(blocking=False):
             return
         try:
-            if self._mine.get(key) is mine:
-                self._renew(key, mine)
+            if self._own.get(key) is own:
+                self._renew(key, own)
         except Exception:  # whatever a store raises, in whatever way: the next turn tries again
             return
         finally:
-            mine.lock.release()
+            own.lock.release()
 
-    def _renew(self, key: str, mine: _Mine) -> None:
+    def _renew(self, key: str, own: _OwnClaim) -> None:
         """A renewal counts from its beginning, and only when it is read back; what is renewed late stays lost."""
         text, begun = self._text(), self.clock()
-        self.remote.put(_name(key, mine.generation), text)
-        if self.remote.get(_name(key, mine.generation)) != text:
+        self.remote.put(_name(key, own.generation), text)
+        if self.remote.get(_name(key, own.generation)) != text:
             return
-        mine.lost = mine.lost or self.clock() - mine.renewed >= self.lease - MARGIN_S
-        mine.renewed = begun
+        own.lost = own.lost or self.clock() - own.renewed >= self.lease - MARGIN_S
+        own.renewed = begun
 
     # ---------------------------------------------------------------- what a claim says
 
@@ -316,7 +316,7 @@ class Claims:
             raise RemoteError(f"{where} {words}", code="remote-unreadable")
         return _Claim(holder[:80], released)
 
-    def _is_dead(self, name: str, claim: _Claim, text: bytes, asked: float) -> bool:
+    def _is_dead(self, name: str, claim: _Claim, text: bytes, asked_at: float) -> bool:
         """Given up, or an older one of this build, or unchanged for a lease of our own clock, from reading to asking again."""
         if claim.released or claim.holder == self.holder:
             return True
@@ -324,7 +324,7 @@ class Claims:
         if seen is None or seen.text != text:
             self._seen[name] = _Seen(text, self.clock())
             return False
-        return asked - seen.since > self.lease
+        return asked_at - seen.since > self.lease
 
 
 def _name(key: str, generation: int) -> str:

@@ -69,11 +69,11 @@ class Remote(Protocol):
 
 def check_version(remote: Remote) -> bool:
     """Whether anything was ever put there; one request. Raises RemoteError where it is no shared cache, or a newer one."""
-    there = remote.get("VERSION")
-    if there is None:
+    version = remote.get("VERSION")
+    if version is None:
         return False
-    if there != VERSION:
-        text = there[:20].decode("ascii", "replace").strip()
+    if version != VERSION:
+        text = version[:20].decode("ascii", "replace").strip()
         newer = text.isdigit() and int(text) > int(VERSION)
         words = (
             f"has version {text}; update qwenbuild to use it"

@@ -42,13 +42,13 @@ LISTED_FROM = 512
 """From so many pictures on, listing the store's 256 folders is fewer requests than asking for each."""
 FAILURES_MAX = 2 * AT_ONCE
 """After so many errors in a row the rest is not asked for: nobody waits for a dead host's timeouts, one by one."""
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with pictures done and bytes moved so far."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredPictures:
     """What the shared cache has of the digests it was asked for; `unknown` are those it did not answer for.
 
     `empty`: nothing was ever put there, as far as can be told: there is no VERSION.
@@ -60,7 +60,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class TransferResult:
     """What a transfer came to. `absent` are names the store does not have."""
 
     done: tuple[str, ...] = ()
@@ -69,14 +69,14 @@ class Moved:
     failed: Mapping[str, RemoteError] = field(default_factory=dict)
 
 
-def nobody(count: int, size: int) -> None:
+def ignore_progress(count: int, size: int) -> None:
     """Tell nobody."""
 
 
 # ---------------------------------------------------------------- what is there
 
 
-def look(remote: Remote, digests: Collection[str]) -> Held:
+def look(remote: Remote, digests: Collection[str]) -> StoredPictures:
     """Which of these pictures the store has. No error is raised: what cannot be told is said so.
 
     A store that does not answer the first question is not asked any other. What it says it does not have is believed only
@@ -84,13 +84,13 @@ def look(remote: Remote, digests: Collection[str]) -> Held:
     """
     try:
         if not check_version(remote):
-            return Held(empty=True)
+            return StoredPictures(empty=True)
     except RemoteError as error:
-        return Held(unknown=dict.fromkeys(digests, error))
-    held = _looked(remote, digests)
-    absent = [digest for digest in digests if digest not in held.sizes and digest not in held.unknown]
+        return StoredPictures(unknown=dict.fromkeys(digests, error))
+    stored = _look_at(remote, digests)
+    absent = [digest for digest in digests if digest not in stored.sizes and digest not in stored.unknown]
     doubt = doubt_of(remote) if absent else None
-    return held if doubt is None else Held(held.sizes, {**held.unknown, **dict.fromkeys(absent, doubt)})
+    return stored if doubt is None else StoredPictures(stored.sizes, {**stored.unknown, **dict.fromkeys(absent, doubt)})
 
 
 def doubt_of(remote: Remote) -> RemoteError | None:
@@ -102,7 +102,7 @@ def doubt_of(remote: Remote) -> RemoteError | None:
     return None
 
 
-def _looked(remote: Remote, digests: Collection[str]) -> Held:
+def _look_at(remote: Remote, digests: Collection[str]) -> StoredPictures:
     if len(digests) >= LISTED_FROM:
         try:
             return _listed(remote, digests)
@@ -111,7 +111,7 @@ def _looked(remote: Remote, digests: Collection[str]) -> Held:
     return _asked(remote, digests)
 
 
-def _asked(remote: Remote, digests: Collection[str]) -> Held:
+def _asked(remote: Remote, digests: Collection[str]) -> StoredPictures:
     sizes: dict[str, int] = {}
     unknown: dict[str, RemoteError] = {}
     for digest, answer in each(lambda digest: remote.size(blob_name(digest)), digests):
@@ -119,10 +119,10 @@ def _asked(remote: Remote, digests: Collection[str]) -> Held:
             unknown[digest] = answer
         elif answer is not None:
             sizes[digest] = answer
-    return Held(sizes, unknown)
+    return StoredPictures(sizes, unknown)
 
 
-def _listed(remote: Remote, digests: Collection[str]) -> Held:
+def _listed(remote: Remote, digests: Collection[str]) -> StoredPictures:
     """The same from listings, a folder a request. Raises Unlisted."""
     shards: dict[str, list[str]] = {}
     for digest in digests:
@@ -136,14 +136,14 @@ def _listed(remote: Remote, digests: Collection[str]) -> Held:
             unknown |= dict.fromkeys(shards[shard], answer)
         else:
             sizes |= {digest: answer[name] for digest in shards[shard] if (name := blob_name(digest)) in answer}
-    return Held(sizes, unknown)
+    return StoredPictures(sizes, unknown)
 
 
 # ---------------------------------------------------------------- out of the store
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class RecordedPicture:
     """What the lockfile says of a picture: enough for a receipt, without asking the store for its own."""
 
     key: str
@@ -162,10 +162,14 @@ class Named:
         )
 
 
-def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, Named | None], told: Told = nobody) -> Moved:
+def fetch(
+    remote: Remote, cache: Cache, pictures: Mapping[str, RecordedPicture | None], progress: OnProgress = ignore_progress
+) -> TransferResult:
     """Bring pictures into the vault by digest, with a receipt for those that the lockfile names a key for."""
-    known = cache.results([named.key for named in pictures.values() if named is not None])
-    new = {digest: named if named is not None and named.key not in known else None for digest, named in pictures.items()}
+    receipts = cache.results([picture.key for picture in pictures.values() if picture is not None])
+    new = {
+        digest: picture if picture is not None and picture.key not in receipts else None for digest, picture in pictures.items()
+    }
     done: list[str] = []
     absent: list[str] = []
     failed: dict[str, RemoteError] = {}
@@ -178,12 +182,12 @@ def fetch(remote: Remote, cache: Cache, pictures: Mapping[str, Named | None], to
         else:
             done.append(digest)
             size += answer
-            told(len(done), size)
-    cache.index_many([named.key for digest in done if (named := new[digest]) is not None])
-    return Moved(tuple(done), size, tuple(absent), failed)
+            progress(len(done), size)
+    cache.index_many([picture.key for digest in done if (picture := new[digest]) is not None])
+    return TransferResult(tuple(done), size, tuple(absent), failed)
 
 
-def bring(remote: Remote, cache: Cache, digest: str, named: Named | None = None) -> int | None:
+def bring(remote: Remote, cache: Cache, digest: str, picture: RecordedPicture | None = None) -> int | None:
     """One picture's bytes into the vault, verified; their number, None when the store has none.
 
     Raises RemoteError, CacheError.
@@ -191,11 +195,11 @@ def bring(remote: Remote, cache: Cache, digest: str, named: Named | None = None)
     data = verified(remote, digest)
     if data is None:
         return None
-    cache.put_again(data, digest, named.result(digest, data) if named is not None else None)
+    cache.put_again(data, digest, picture.result(digest, data) if picture is not None else None)
     return len(data)
 
 
-def fetch_receipts(remote: Remote, cache: Cache, pictures: Mapping[str, str], team: bytes = b"") -> Moved:
+def fetch_receipts(remote: Remote, cache: Cache, pictures: Mapping[str, str], team: bytes = b"") -> TransferResult:
     """Bring the store's own receipts of keys (key → the digest that the lockfile names), where they agree."""
     done: list[str] = []
     failed: dict[str, RemoteError] = {}
@@ -205,7 +209,7 @@ def fetch_receipts(remote: Remote, cache: Cache, pictures: Mapping[str, str], te
         elif answer is not None and answer.digest == pictures[key]:
             cache.put_result(answer)
             done.append(key)
-    return Moved(tuple(done), failed=failed)
+    return TransferResult(tuple(done), failed=failed)
 
 
 def verified(remote: Remote, digest: str) -> bytes | None:
@@ -261,8 +265,8 @@ def _is_signed(record: Mapping[str, Any], team: bytes) -> bool:
 
 def signature(record: Mapping[str, Any], team: bytes) -> str:
     """HMAC-SHA256 of a receipt under the team's key, over its canonical form without the signature itself."""
-    said = {name: value for name, value in record.items() if name != "hmac"}
-    body = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+    fields = {name: value for name, value in record.items() if name != "hmac"}
+    body = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
     return hmac.new(team, body, sha256).hexdigest()
 
 
@@ -273,10 +277,10 @@ def push(
     remote: Remote,
     cache: Cache,
     results: Iterable[ActionResult],
-    told: Told = nobody,
+    progress: OnProgress = ignore_progress,
     team: bytes = b"",
     files: Mapping[str, Callable[[], bytes]] | None = None,
-) -> Moved:
+) -> TransferResult:
     """Put pictures and their receipts into the store where it lacks them; blobs before receipts.
 
     `files` are further bytes by digest. Nothing at all starts an empty store. Raises RemoteError where the store is none, or
@@ -294,8 +298,8 @@ def push(
         elif answer is not None:
             done.append(name)
             size += answer
-            told(len(done), size)
-    return Moved(tuple(done), size, (), failed)
+            progress(len(done), size)
+    return TransferResult(tuple(done), size, (), failed)
 
 
 def _sender(remote: Remote, cache: Cache, result: ActionResult, team: bytes) -> Callable[[], int | None]:
@@ -318,11 +322,11 @@ def send(remote: Remote, cache: Cache, result: ActionResult, team: bytes = b"") 
 
 def _send_blob(remote: Remote, digest: str, read: Callable[[], bytes], size: int | None) -> int | None:
     """A blob of another size than ours was cut short by somebody: it is written again."""
-    there = remote.size(blob_name(digest))
-    if there is not None and there == size:
+    stored_size = remote.size(blob_name(digest))
+    if stored_size is not None and stored_size == size:
         return None
     data = read()
-    if there == len(data):
+    if stored_size == len(data):
         return None
     remote.put(blob_name(digest), data)
     if remote.size(blob_name(digest)) != len(data):

@@ -144,9 +144,9 @@ def _belongs(host: str, environ: Mapping[str, str]) -> bool:
     """Whether the token may be sent to this host: the environment names it, or it is this machine. A manifest that somebody
     else wrote may name any address, and must not learn the token by it.
     """
-    named = urlsplit(environ.get("QWENBUILD_REMOTE", "").strip()).hostname
+    remote_host = urlsplit(environ.get("QWENBUILD_REMOTE", "").strip()).hostname
     own = environ.get("QWENBUILD_REMOTE_HOST", "").strip().lower()
-    return _is_loopback(host) or host in (named, own)
+    return _is_loopback(host) or host in (remote_host, own)
 
 
 class _Bearer(httpx.Auth):

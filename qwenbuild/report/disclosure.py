@@ -37,8 +37,8 @@ def disclosed(
 
     The lockfile does not say which pictures a sheet holds: with any that a model made, every sheet is listed.
     """
-    made = [entry for entry in entries.values() if not entry.orphan and generative(_family(entry))]
-    rows = [row for entry in made for row in _of_entry(entry, licence)]
+    generated = [entry for entry in entries.values() if not entry.orphan and generative(_family(entry))]
+    rows = [row for entry in generated for row in _of_entry(entry, licence)]
     if not rows:
         return []
     models = sorted({row.model for row in rows})

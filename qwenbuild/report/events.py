@@ -53,10 +53,10 @@ class JsonLines:
 
 def event_json(event: Event) -> str:
     """One event on one line of ASCII."""
-    said: dict[str, Any] = {"event": event.event}
+    fields: dict[str, Any] = {"event": event.event}
     if event.id:
-        said["id"] = event.id
-    return json.dumps(said | dict(event.data), default=_foreign)
+        fields["id"] = event.id
+    return json.dumps(fields | dict(event.data), default=_foreign)
 
 
 def _foreign(value: Any) -> Any:

@@ -59,7 +59,7 @@ class Explained(Protocol):
 
 def picture_facts(result: ActionResult) -> dict[str, Any]:
     """What the receipt says of the picture in use."""
-    said = {
+    facts = {
         "picture": result.digest,
         "made": result.made,
         "provider": result.provider,
@@ -68,7 +68,7 @@ def picture_facts(result: ActionResult) -> dict[str, Any]:
         "pixels": f"{result.width}*{result.height}",
         "marks": result.marks,
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def explain_json(explained: Explained) -> dict[str, Any]:

@@ -102,18 +102,18 @@ def step_price(step: Step) -> Price | None:
     if len(step.candidates) == 1:
         return step.candidates[0].price
     prices = [candidate.price for candidate in step.candidates]
-    known = [price for price in prices if price is not None]
-    return total(known) if len(known) == len(prices) else None
+    known_prices = [price for price in prices if price is not None]
+    return total(known_prices) if len(known_prices) == len(prices) else None
 
 
 def reason_json(reason: Reason) -> dict[str, Any]:
     """A reason; what it does not say is left out."""
-    said: dict[str, Any] = {"code": reason.code}
+    fields: dict[str, Any] = {"code": reason.code}
     if reason.field:
-        said["field"] = reason.field
+        fields["field"] = reason.field
     if reason.old is not None or reason.new is not None or reason.code == "changed":
-        said |= {"old": _plain(reason.old), "new": _plain(reason.new)}
-    return said
+        fields |= {"old": _plain(reason.old), "new": _plain(reason.new)}
+    return fields
 
 
 def _candidate_json(planned: CandidatePlan) -> dict[str, Any]:

@@ -200,14 +200,14 @@ def _entry(step: Step, column: int, terminal: Terminal) -> Iterator[str]:
     """One line: verdict, id, reason, price. Reasons that do not fit stand below, indented."""
     name, price = label(step), _price(step)
     room = terminal.width - VERDICT - 2 - column - 2 - (len(price) + 2 if price else 0)
-    said = entry_reasons(step, 3 * (terminal.width - VERDICT - 6))
+    reasons = entry_reasons(step, 3 * (terminal.width - VERDICT - 6))
     identity = visible(step.id)
-    beside = said[0] if said and cells(identity) <= column and cells(said[0]) <= room else ""
-    left = f"{pad(identity, column)}  {beside}" if beside else identity
+    remark = reasons[0] if reasons and cells(identity) <= column and cells(reasons[0]) <= room else ""
+    left = f"{pad(identity, column)}  {remark}" if remark else identity
     painted = terminal.style(pad(name, VERDICT), _ROLE.get(name, ""))
     yield _priced(f"  {painted}{left}", 2 + VERDICT + cells(left), price, terminal)
-    for reason in said[1:] if beside else said:
-        for line in wrap(reason, terminal.width - VERDICT - 4):
+    for text in reasons[1:] if remark else reasons:
+        for line in wrap(text, terminal.width - VERDICT - 4):
             yield " " * (VERDICT + 4) + terminal.style(line, "dim")
 
 
@@ -216,8 +216,8 @@ def entry_reasons(step: Step, width: int) -> list[str]:
     if step.reasons:
         return [reason_words(reason, width) for reason in step.reasons]
     files = [output for output in step.outputs if output.verdict is not Verdict.FRESH]
-    said = [cut(file_words(output.spec.path, output.reason), width) for output in files]
-    return said if len(said) <= 3 else [*said[:2], f"and {len(said) - 2} more files"]
+    phrases = [cut(file_words(output.spec.path, output.reason), width) for output in files]
+    return phrases if len(phrases) <= 3 else [*phrases[:2], f"and {len(phrases) - 2} more files"]
 
 
 def _price(step: Step) -> str:
@@ -253,7 +253,7 @@ def _grouped(steps: Sequence[Step], terminal: Terminal) -> Iterator[str]:
     assets: dict[str, list[Step]] = {}
     for step in steps:
         assets.setdefault(step.keyed.entry.asset, []).append(step)
-    busy = {name: mine for name, mine in assets.items() if any(label(step) != "fresh" for step in mine)}
+    busy = {name: group for name, group in assets.items() if any(label(step) != "fresh" for step in group)}
     for name in list(busy)[:ASSETS]:
         yield from _asset(name, busy[name], terminal)
     if len(busy) > ASSETS:
@@ -276,23 +276,23 @@ def _asset(name: str, steps: Sequence[Step], terminal: Terminal) -> Iterator[str
 def _groups(steps: Sequence[Step], width: int) -> list[_Group]:
     """Groups by verdict and reason, costliest verdict first, then the largest; reasons too many to tell apart are merged."""
     reasoned = [(step, label(step), _shared_reason(step, width)) for step in steps]
-    found = _gathered(reasoned)
-    if len(found) > GROUPS:
-        few = {place for place, group in found.items() if group.number < 3}
-        found = _gathered(
-            (step, name, (_fields(step) or said) if (name, said) in few else said) for step, name, said in reasoned
+    groups = _gathered(reasoned)
+    if len(groups) > GROUPS:
+        few = {place for place, group in groups.items() if group.number < 3}
+        groups = _gathered(
+            (step, name, (_fields(step) or reason) if (name, reason) in few else reason) for step, name, reason in reasoned
         )
-    return sorted(found.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
+    return sorted(groups.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
 
 
 def _gathered(reasoned: Iterable[tuple[Step, str, str]]) -> dict[tuple[str, str], _Group]:
-    found: dict[tuple[str, str], _Group] = {}
-    for step, name, said in reasoned:
-        group = found.get((name, said))
+    groups: dict[tuple[str, str], _Group] = {}
+    for step, name, reason in reasoned:
+        group = groups.get((name, reason))
         if group is None:
-            group = found[name, said] = _Group(name, said, [], [])
+            group = groups[name, reason] = _Group(name, reason, [], [])
         _add(group, step)
-    return found
+    return groups
 
 
 def _add(group: _Group, step: Step) -> None:
@@ -338,20 +338,20 @@ def _group(group: _Group, terminal: Terminal) -> Iterator[str]:
 
 def _examples(group: _Group, width: int) -> str:
     """As many ids as fit, and how many more there are."""
-    shown = [visible(identity) for identity in group.ids]
-    while shown:
-        left = group.number - len(shown)
-        text = ", ".join(shown) + (f", … {left:,} more" if left else "")
-        if cells(text) <= width or len(shown) == 1:
+    ids = [visible(identity) for identity in group.ids]
+    while ids:
+        left = group.number - len(ids)
+        text = ", ".join(ids) + (f", … {left:,} more" if left else "")
+        if cells(text) <= width or len(ids) == 1:
             return cut(text, width)
-        shown.pop()
+        ids.pop()
     return ""
 
 
 def _group_price(group: _Group) -> str:
-    known = " + ".join(amount_words(unit, amount) for unit, amount in sorted(total(group.prices).items()) if amount)
+    price = " + ".join(amount_words(unit, amount) for unit, amount in sorted(total(group.prices).items()) if amount)
     unknown = f"{group.unknown:,} unknown" if group.unknown else ""
-    return " + ".join(part for part in (known, unknown) if part)
+    return " + ".join(part for part in (price, unknown) if part)
 
 
 def _rest(groups: Sequence[_Group], terminal: Terminal) -> str:
@@ -368,11 +368,11 @@ def _rest(groups: Sequence[_Group], terminal: Terminal) -> str:
 
 
 def _atlases(atlases: Sequence[AtlasPlan], terminal: Terminal) -> Iterator[str]:
-    shown = [atlas for atlas in atlases if atlas.verdict is not Verdict.FRESH]
-    if not shown:
+    busy = [atlas for atlas in atlases if atlas.verdict is not Verdict.FRESH]
+    if not busy:
         return
     yield terminal.style("atlases", "bold")
-    for atlas in shown:
+    for atlas in busy:
         name = atlas.verdict.value
         size = f" of {count(len(atlas.members), 'file')}" if atlas.members else ""
         words = f"{visible(atlas.name)}{size}: {visible(atlas.reason)}"

@@ -30,9 +30,9 @@ _ROLE = {"failed": "red", "doubt": "red", "retry": "yellow"}
 
 
 class Quiet:
-    """Says nothing: `-q`. `told` are the messages of failures that a person has seen."""
+    """Says nothing: `-q`. `reported` are the messages of failures that a person has seen."""
 
-    told: frozenset[str] = frozenset()
+    reported: frozenset[str] = frozenset()
 
     def event(self, event: Event) -> None:
         """Ignore it."""
@@ -76,13 +76,13 @@ class Plain:
         self._terminal = terminal
         self._plan = _PlanLine(terminal, asks=asks)
         self._tally = Tally()
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._number = 0
 
     @property
-    def told(self) -> frozenset[str]:
+    def reported(self) -> frozenset[str]:
         """The messages of failures that are still in sight."""
-        return frozenset(message for message, number in self._told.items() if self._number - number <= SCROLLED)
+        return frozenset(message for message, number in self._reported.items() if self._number - number <= SCROLLED)
 
     def event(self, event: Event) -> None:
         """Write the line of an event, where it has one."""
@@ -91,9 +91,9 @@ class Plain:
         finished = self._tally.note(event)
         if event.event == "written" and finished:
             self._line(self._finished(event))
-        elif said := event_words(event):
-            self._line(self._terminal.style(said, _ROLE.get(event.event, "")))
-            self._told[event_message(event)] = self._number
+        elif text := event_words(event):
+            self._line(self._terminal.style(text, _ROLE.get(event.event, "")))
+            self._reported[event_message(event)] = self._number
 
     def plan_shown(self) -> None:
         """A person has just read the plan."""
@@ -128,22 +128,22 @@ class Live:
         self._tally = Tally()
         self._task: TaskID | None = None
         self._start = 0.0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     @property
-    def told(self) -> frozenset[str]:
+    def reported(self) -> frozenset[str]:
         """The messages that stand above the line."""
-        return frozenset(self._told)
+        return frozenset(self._reported)
 
     def event(self, event: Event) -> None:
         """Move the line; print above it what a person should read."""
         self._tally.note(event)
         for line in self._plan.take(event):
             self._print_painted(line)
-        said = event_words(event)
-        if said and (event.event != "retry" or self._terminal.verbose) and not event.data.get("drawing"):
-            self._print(said, _ROLE.get(event.event, ""))
-            self._told.add(event_message(event))
+        text = event_words(event)
+        if text and (event.event != "retry" or self._terminal.verbose) and not event.data.get("drawing"):
+            self._print(text, _ROLE.get(event.event, ""))
+            self._reported.add(event_message(event))
         if event.event not in ("plan", "message", "summary") or (event.event == "plan" and not self._asks):
             self._move()
 
@@ -164,8 +164,8 @@ class Live:
             self._start = self._clock()
             self._task = self._progress.add_task("", total=self._total(), tail="")
             self._progress.start()
-        said = cut(tail(self._tally, self._clock() - self._start), self._room())
-        self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=said)
+        text = cut(tail(self._tally, self._clock() - self._start), self._room())
+        self._progress.update(self._task, completed=len(self._tally.finished), total=self._total(), tail=text)
 
     def _room(self) -> int:
         """The columns behind bar, count and clock, a blank between each two."""
@@ -213,8 +213,8 @@ def reporter(stream: IO[str], terminal: Terminal, *, live: bool, asks: bool = Fa
 
 def how(event: Event, tally: Tally) -> str:
     """What was done for an entry that has just been written."""
-    said = event.data.get("how")
-    return visible(str(said)) if said else "generated" if event.id in tally.bought else "written"
+    verb = event.data.get("how")
+    return visible(str(verb)) if verb else "generated" if event.id in tally.bought else "written"
 
 
 def tail(tally: Tally, seconds: float) -> str:
@@ -236,17 +236,19 @@ def event_message(event: Event) -> str:
 
 def event_words(event: Event) -> str:
     """What an event says to a person at once; "" for those that only move a count."""
-    said, code = visible(event_message(event)), visible(str(event.data.get("code") or ""))
+    message, code = visible(event_message(event)), visible(str(event.data.get("code") or ""))
     identity = visible(event.id)
     if event.event == "message":
-        return f"{identity}: {said}" if identity else said
+        return f"{identity}: {message}" if identity else message
     if event.event == "failed" and code == "expect":
-        return f"failed its check  {identity}: {said}"
+        return f"failed its check  {identity}: {message}"
     if event.event == "failed":
-        return f"failed  {identity}: " + (said if not code or said.startswith(code) else f"{code}: {said}" if said else code)
+        return f"failed  {identity}: " + (
+            message if not code or message.startswith(code) else f"{code}: {message}" if message else code
+        )
     if event.event == "doubt":
         which = f" (seed {event.data['seed']})" if "seed" in event.data else ""
-        return f"in doubt  {identity}{which}: {said or 'sent, and no answer that could be read; perhaps charged'}"
+        return f"in doubt  {identity}{which}: {message or 'sent, and no answer that could be read; perhaps charged'}"
     if event.event == "retry":
-        return f"again  {identity}: {said}" if said else f"again  {identity}"
+        return f"again  {identity}: {message}" if message else f"again  {identity}"
     return ""

@@ -51,11 +51,11 @@ def summary_json(sums: Sums) -> dict[str, Any]:
     return {name: sums.counts.get(name, 0) for name in COUNTS} | {"spent": price_json(sums.spent) or {}}
 
 
-def failure_lines(sums: Sums, terminal: Terminal, told: frozenset[str] = frozenset()) -> Iterator[str]:
-    """A line for each failure whose message was not `told` before, one for those that share theirs; at most FAILURES."""
+def failure_lines(sums: Sums, terminal: Terminal, reported: frozenset[str] = frozenset()) -> Iterator[str]:
+    """A line for each failure whose message was not `reported` before, one for those that share theirs; at most FAILURES."""
     by_words: dict[str, list[str]] = {}
     for identity, code, message in sums.failures:
-        if message not in told:
+        if message not in reported:
             by_words.setdefault(_failure_words(code, message), []).append(identity)
     for words, ids in list(by_words.items())[:FAILURES]:
         yield f"{_named(ids, terminal)}{words}"

@@ -71,8 +71,8 @@ def planned(data: Mapping[str, Any], verdicts: tuple[str, ...]) -> int:
 
 def money(data: Mapping[str, Any]) -> dict[str, Decimal]:
     """The price in an event, under `spent` or `price`; nothing when there is none or it is unknown."""
-    said = data.get("spent", data.get("price")) or {}
+    amounts = data.get("spent", data.get("price")) or {}
     try:
-        return {unit: Decimal(str(amount)) for unit, amount in said.items()}
+        return {unit: Decimal(str(amount)) for unit, amount in amounts.items()}
     except InvalidOperation:
         return {}

@@ -84,10 +84,10 @@ def cut(text: str, width: int) -> str:
     """`text` in at most `width` columns, ending in `…` where something was left out."""
     if cells(text) <= width:
         return text
-    taken = 0
+    used = 0
     for index, char in enumerate(text):
-        taken += _cell(char)
-        if taken > width - 1:
+        used += _cell(char)
+        if used > width - 1:
             return text[:index].rstrip() + "…"
     return text
 
@@ -115,9 +115,9 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def _fitting(word: str, width: int) -> str:
-    taken = 0
+    used = 0
     for index, char in enumerate(word):
-        taken += _cell(char)
-        if taken > width:
+        used += _cell(char)
+        if used > width:
             return word[: max(1, index)]
     return word

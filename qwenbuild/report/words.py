@@ -149,8 +149,8 @@ def file_words(path: str, reason: str) -> str:
 
 
 def _refused(reason: Reason) -> str:
-    said = reason.new if reason.new not in (None, "") else reason.field
-    return f"refused: {once(value_words(said))}" if said else "refused before; not sent again"
+    cause = reason.new if reason.new not in (None, "") else reason.field
+    return f"refused: {once(value_words(cause))}" if cause else "refused before; not sent again"
 
 
 def _failed(reason: Reason) -> str:
@@ -237,13 +237,13 @@ def _words_changed(old: list[str], new: list[str], width: int) -> str:
     half = max(12, width // 2)
     if not before and not after:
         return "only blanks and line breaks"
-    gone, come = _without_shared_end(" ".join(before), " ".join(after))
-    gone, come = cut(visible(gone), half), cut(visible(come), half)
-    if not gone:
-        return f"added “{come}”" if old else f"none → {come}"
-    if not come:
-        return f"removed “{gone}”" if new else f"{gone} → none"
-    return f"{gone} → {come}"
+    removed, added = _without_shared_end(" ".join(before), " ".join(after))
+    removed, added = cut(visible(removed), half), cut(visible(added), half)
+    if not removed:
+        return f"added “{added}”" if old else f"none → {added}"
+    if not added:
+        return f"removed “{removed}”" if new else f"{removed} → none"
+    return f"{removed} → {added}"
 
 
 def _middle(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:

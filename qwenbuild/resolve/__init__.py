@@ -97,9 +97,9 @@ def resolve(
 
 def settings_of(manifest: Manifest, provider: str) -> ProviderSettings:
     """The settings of a provider named in the manifest, or of a built-in type by its name."""
-    said = manifest.providers.get(provider)
-    if said is not None:
-        return said
+    settings = manifest.providers.get(provider)
+    if settings is not None:
+        return settings
     row = FAMILIES.get(provider)
     return ProviderSettings(provider, provider) if row is None else row.settings_of(provider, {})
 
@@ -168,9 +168,9 @@ class _Resolver:
             first = action(prompt, entry.seed, inputs)
             candidates: tuple[Candidate, ...] = (Candidate(entry.seed, first, action_key(first) if complete else ""),)
         else:
-            wanted = dict.fromkeys([*range(entry.seed, entry.seed + entry.variants), *added])
-            drawn = [(seed, action(prompt, seed, inputs)) for seed in wanted]
-            candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn)
+            seeds = dict.fromkeys([*range(entry.seed, entry.seed + entry.variants), *added])
+            actions = [(seed, action(prompt, seed, inputs)) for seed in seeds]
+            candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in actions)
         price = pattern.price_of(len(inputs))
         keyed = Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
         if entry.attempts == 1:
@@ -195,17 +195,17 @@ class _Resolver:
 
     def steps_fit(self, entry: Entry, spec: OutputSpec, size: str) -> bool:
         """Whether the steps suit the size that will be drawn, where that is known in pixels."""
-        known = self.sizes.get((id(spec.steps), size))
-        if known is None:
+        fits = self.sizes.get((id(spec.steps), size))
+        if fits is None:
             width, star, height = size.partition("*")
-            known = True
+            fits = True
             try:
                 images.final_size(spec.steps, (int(width), int(height)) if star else None)
             except images.SizeFault as fault:
                 self.findings.add("bad-step", str(fault), step_place(self.manifest, entry, spec, fault.at))
-                known = False
-            self.sizes[id(spec.steps), size] = known
-        return known
+                fits = False
+            self.sizes[id(spec.steps), size] = fits
+        return fits
 
     def prompt_fits(self, entry: Entry, model: Model) -> bool:
         assert model.prompt_limit is not None
@@ -298,12 +298,12 @@ class _Resolver:
         return Pattern(model, base, settings.region, price, watch, rps, in_flight, before)
 
     def model(self, entry: Entry, settings: ProviderSettings) -> Model | None:
-        wanted = entry.model or settings.model
-        model = self.catalog.find(settings.type, wanted, settings.allow_unknown_model)
+        name = entry.model or settings.model
+        model = self.catalog.find(settings.type, name, settings.allow_unknown_model)
         if model is None:
-            meant = did_you_mean(self.catalog.near(settings.type, wanted or "")[:1], quote="")
-            hint = f"{meant} " if meant else ""
-            message = f"the model table has no {wanted!r} for {settings.type}"
+            suggestion = did_you_mean(self.catalog.near(settings.type, name or "")[:1], quote="")
+            hint = f"{suggestion} " if suggestion else ""
+            message = f"the model table has no {name!r} for {settings.type}"
             self.say(
                 "unknown-model", entry, message, "model", hint=f"{hint}`allow_unknown_model: true` of the provider takes any"
             )

@@ -17,20 +17,20 @@ class ParamFindings:
     """Problems and notices, one for each thing and place; counts how many more entries share it."""
 
     manifest: Manifest
-    found: dict[tuple[Any, ...], list[Any]] = field(default_factory=dict)
+    rows: dict[tuple[Any, ...], list[Any]] = field(default_factory=dict)
 
     def add(self, code: str, message: str, path: tuple[str | int, ...], *, hint: str = "", notice: bool = False) -> None:
         """Take note once for each code and place; of a model, once for all places."""
         where = (message,) if code.startswith("model-") else path
-        known = self.found.setdefault((code, where), [code, message, path, hint, notice, 0])
-        known[5] += 1
+        row = self.rows.setdefault((code, where), [code, message, path, hint, notice, 0])
+        row[5] += 1
 
     def said(self, notice: bool, counted: tuple[str, ...] = ("prompt-too-long",)) -> tuple[Problem, ...]:
         """The problems, or the notices, in the order found."""
         problem = self.manifest.source.problem
         return tuple(
             problem(code, message + _and_more(times if code in counted else 1), path, hint=hint)
-            for code, message, path, hint, is_notice, times in self.found.values()
+            for code, message, path, hint, is_notice, times in self.rows.values()
             if is_notice == notice
         )
 

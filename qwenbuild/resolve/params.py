@@ -75,8 +75,8 @@ class RequestParams:
         if elsewhere:
             self._wrong("not-expressible", name, f"{self.model.id} of {self.model.family} cannot express {name}")
             return
-        known = [*COMMON, *self.model.extra]
-        hint = MISPLACED.get(name) or did_you_mean(near(name, known), quote="") or f"it takes {', '.join(known)}"
+        names = [*COMMON, *self.model.extra]
+        hint = MISPLACED.get(name) or did_you_mean(near(name, names), quote="") or f"it takes {', '.join(names)}"
         self._wrong("unknown-param", name, f"{self.model.family} has no parameter {name!r}", hint)
 
     def _expressible(self, name: str) -> bool:
@@ -131,14 +131,14 @@ class RequestParams:
 
     def _output_format(self) -> str:
         written = str(self.given.get("output_format") or self.model.output_format).lower()
-        wanted = FORMATS.get(written, written)
+        output_format = FORMATS.get(written, written)
         if self.model.any_param:
             return self.model.output_format
-        if wanted not in self.model.formats:
+        if output_format not in self.model.formats:
             formats = ", ".join(self.model.formats)
             message = f"{self.model.id} of {self.model.family} cannot express the output format {written}: it takes {formats}"
             self._wrong("not-expressible", "output_format", message)
-        return wanted
+        return output_format
 
     def _extra(self) -> Iterable[tuple[str, str | int | bool]]:
         described = self.model.extra

@@ -62,8 +62,8 @@ def checked_context(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         return make()
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(name)]
-        shown = " or ".join(f"{name} ({os.environ[name]})" for name in names) or "what this Python has of certificates"
-        raise _fault(f"{shown} cannot be used for encrypted connections: {_reason(error)}", "certificates") from error
+        sources = " or ".join(f"{name} ({os.environ[name]})" for name in names) or "what this Python has of certificates"
+        raise _fault(f"{sources} cannot be used for encrypted connections: {_reason(error)}", "certificates") from error
 
 
 # ---------------------------------------------------------------- proxies
@@ -123,7 +123,7 @@ def _is_ipv6(host: str) -> bool:
 
 def _variable(kind: str, value: str) -> str:
     """The name of the variable that holds this value; some systems keep proxies in their settings."""
-    names = [name for name, held in os.environ.items() if name.lower() == f"{kind}_proxy" and held == value]
+    names = [name for name, setting in os.environ.items() if name.lower() == f"{kind}_proxy" and setting == value]
     return names[-1] if names else f"the proxy for {kind} in the system's settings"
 
 
@@ -132,12 +132,12 @@ def _variable(kind: str, value: str) -> str:
 
 def _check_file(name: str, path: str) -> None:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError) as error:
         raise _unusable(name, path, _reason(error)) from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise _unusable(name, path, "it is not a file")
-    if found.st_size > CERTIFICATES_CAP_BYTES:
+    if status.st_size > CERTIFICATES_CAP_BYTES:
         raise _unusable(name, path, f"it is larger than {CERTIFICATES_CAP_BYTES >> 20} MB")
 
 

@@ -177,8 +177,8 @@ async def _open_socks(connection: Connection, auth: tuple[bytes, bytes] | None) 
     socks = import_module("socksio.socks5")
     dialogue = socks.SOCKS5Connection()
 
-    async def answer(asked: Any) -> Any:
-        dialogue.send(asked)
+    async def answer(request: Any) -> Any:
+        dialogue.send(request)
         await connection.write(dialogue.data_to_send())
         return dialogue.receive_data(await connection.read())
 
@@ -188,7 +188,7 @@ async def _open_socks(connection: Connection, auth: tuple[bytes, bytes] | None) 
         raise httpx.ProxyError("the SOCKS proxy asks for another way to sign in")
     if auth is not None and not (await answer(socks.SOCKS5UsernamePasswordRequest(*auth))).success:
         raise httpx.ProxyError("the SOCKS proxy refused the user name or the password")
-    asked = socks.SOCKS5CommandRequest.from_address(socks.SOCKS5Command.CONNECT, connection.origin[1:])
-    reply = (await answer(asked)).reply_code
+    request = socks.SOCKS5CommandRequest.from_address(socks.SOCKS5Command.CONNECT, connection.origin[1:])
+    reply = (await answer(request)).reply_code
     if reply != socks.SOCKS5ReplyCode.SUCCEEDED:
         raise httpx.ProxyError(f"the SOCKS proxy could not connect ({reply})")

@@ -108,8 +108,8 @@ async def resolve_host(host: str, port: int) -> list[str]:
     """The addresses of a name, or the address itself. Raises OSError."""
     with contextlib.suppress(ValueError):
         return [str(ipaddress.ip_address(host))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
-    return list(dict.fromkeys(str(item[4][0]) for item in found))
+    results = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+    return list(dict.fromkeys(str(item[4][0]) for item in results))
 
 
 def guarded(guard: AddressGuard, resolve: Resolve) -> Addresses:
@@ -117,10 +117,10 @@ def guarded(guard: AddressGuard, resolve: Resolve) -> Addresses:
 
     async def addresses(host: str, port: int) -> Sequence[str]:
         """Raises HostRefused when any of them is not public."""
-        found: list[str] = await resolve(host, port)
-        for address in found:
+        resolved: list[str] = await resolve(host, port)
+        for address in resolved:
             if not guard.address_allowed(address):
                 raise HostRefused(f"the host {host}, whose address {address} is not public")
-        return found
+        return resolved
 
     return addresses

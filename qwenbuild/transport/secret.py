@@ -73,5 +73,5 @@ def redact(text: str) -> str:
 def vendor_words(text: object, limit: int = 400) -> str:
     """What a server said, fit to be shown: one line, no control characters, no credential, at most `limit` characters."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
-    shown = redact(line)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    line = redact(line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"

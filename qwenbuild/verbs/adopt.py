@@ -59,7 +59,7 @@ class Import:
     height: int
     size: int
     replaces: str
-    wanted: str
+    expected_size: str
 
 
 # ---------------------------------------------------------------- accept
@@ -71,37 +71,37 @@ def accept(options: Options, select: Sequence[str], *, dry: bool = False) -> tup
     Raises InputError when nothing is made yet, or an input's picture is not known.
     """
     planned = planned_of(options, select)
-    known = {step.id: picture_digest(step) for step in planned.plan.steps}
+    digests = {step.id: picture_digest(step) for step in planned.plan.steps}
     steps = chosen_steps(planned)
-    wanted = {step.id: _wanted(planned, step, known) for step in steps}
-    told = tuple(_acceptance(planned, step, wanted[step.id]) for step in steps)
-    changes = {item.id: partial(_accepted, wanted[item.id]) for item in told if item.fields}
+    candidates = {step.id: _wanted(planned, step, digests) for step in steps}
+    acceptances = tuple(_acceptance(planned, step, candidates[step.id]) for step in steps)
+    changes = {item.id: partial(_accepted, candidates[item.id]) for item in acceptances if item.fields}
     if not dry:
         write(planned, changes)
-    return told
+    return acceptances
 
 
-def _accepted(wanted: Sequence[Candidate], old: LockEntry) -> LockEntry:
-    return records.accept(old, wanted)
+def _accepted(candidates: Sequence[Candidate], old: LockEntry) -> LockEntry:
+    return records.accept(old, candidates)
 
 
-def _wanted(planned: Planned, step: Step, known: dict[str, str]) -> tuple[Candidate, ...]:
+def _wanted(planned: Planned, step: Step, digests: dict[str, str]) -> tuple[Candidate, ...]:
     """The candidates that the manifest wants, also where the entry is held."""
     keyed = next(keyed for keyed in planned.loaded.keyed if keyed.entry.id == step.id)
-    unknown = [ref.entry for ref in keyed.entry.inputs if ref.entry and not known.get(ref.entry)]
+    unknown = [ref.entry for ref in keyed.entry.inputs if ref.entry and not digests.get(ref.entry)]
     if unknown:
         raise problem("not-made", f"the input {unknown[0]} of {step.id} is not made yet", "`qwenbuild build` makes it")
     candidates = keyed.candidates
-    return tuple(substituted(candidate, known) for candidate in candidates) if keyed.entry.inputs else candidates
+    return tuple(substituted(candidate, digests) for candidate in candidates) if keyed.entry.inputs else candidates
 
 
-def _acceptance(planned: Planned, step: Step, wanted: Sequence[Candidate]) -> Acceptance:
+def _acceptance(planned: Planned, step: Step, candidates: Sequence[Candidate]) -> Acceptance:
     record = record_of(planned, step)
     if not record.key:
         return Acceptance(step.id, (), "", {}, "nothing is made yet")
-    if record.key in {candidate.key for candidate in wanted}:
+    if record.key in {candidate.key for candidate in candidates}:
         return Acceptance(step.id, (), record.digest, {}, "nothing to accept: the picture is the one wanted")
-    used = next(candidate for candidate, old in records.match(record, wanted) if old == record.key)
+    used = next(candidate for candidate, old in records.match(record, candidates) if old == record.key)
     return Acceptance(step.id, differences(record.action, document(used.action)), record.digest, step.keyed.price)
 
 
@@ -124,7 +124,7 @@ def import_picture(
     if not plan.candidate.key:
         raise problem("not-made", f"the inputs of {step.id} are not made yet", "`qwenbuild build` makes them")
     result = _checked(data, file, plan.candidate, any_size=any_size)
-    found = Import(
+    imported = Import(
         id=step.id,
         number=number,
         digest=result.digest,
@@ -133,14 +133,14 @@ def import_picture(
         height=result.height,
         size=result.size,
         replaces=plan.digest,
-        wanted=plan.candidate.action.size,
+        expected_size=plan.candidate.action.size,
     )
     if not dry:
         planned.cache.put_blob(data)
         planned.cache.put_result(result)
         write(planned, {step.id: partial(_imported, step, number, result)})
         planned.cache.add_root(planned.loaded.lock_path)
-    return found
+    return imported
 
 
 def _imported(step: Step, number: int, result: ActionResult, old: LockEntry) -> LockEntry:
@@ -167,9 +167,9 @@ def _checked(data: bytes, file: Path, candidate: Candidate, *, any_size: bool) -
         checked = images.check(data, None, TYPES)
     except ValueError as error:
         raise problem("not-a-picture", f"{file}: {error}") from error
-    wanted = candidate.action.size
+    size = candidate.action.size
     if not any_size and not _has_size(candidate.action, checked.width, checked.height):
-        message = f"{file} is {checked.width}*{checked.height}; the entry's pictures are {wanted}"
+        message = f"{file} is {checked.width}*{checked.height}; the entry's pictures are {size}"
         raise problem("size", message, "--any-size takes it all the same")
     digest = sha256(data).hexdigest()
     return ActionResult(
@@ -190,8 +190,8 @@ def _checked(data: bytes, file: Path, candidate: Candidate, *, any_size: bool) -
 def _has_size(action: Action, width: int, height: int) -> bool:
     """Whether a picture has the Action's size: in pixels, or by its ratio where the API knows only ratios."""
     for sign, exact in (("*", True), (":", False)):
-        one_side, found, other = action.size.partition(sign)
-        if found and one_side.isdigit() and other.isdigit() and int(other):
+        one_side, separator, other = action.size.partition(sign)
+        if separator and one_side.isdigit() and other.isdigit() and int(other):
             if exact:
                 return (width, height) == (int(one_side), int(other))
             return abs(width / height - int(one_side) / int(other)) <= RATIO_SLACK * int(one_side) / int(other)

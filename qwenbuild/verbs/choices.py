@@ -96,8 +96,8 @@ def _approved(planned: Planned, step: Step) -> Choice:
     if record.approved:
         return Choice(step.id, "was approved already", False)
     other = record.key not in {candidate.candidate.key for candidate in step.candidates}
-    kept = "; the manifest wants another picture now, so it is held" if other else ""
-    return Choice(step.id, f"approved ({record.digest[:12]}){kept}")
+    remark = "; the manifest wants another picture now, so it is held" if other else ""
+    return Choice(step.id, f"approved ({record.digest[:12]}){remark}")
 
 
 def release(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
@@ -136,14 +136,14 @@ def reject(
     if numbers and len(steps) != 1:
         raise problem("usage", f"candidate numbers go with one entry; {len(steps)} are selected")
     each = of or {}
-    wanted = {step.id: _numbered(step, [each[step.id]] if step.id in each else numbers) for step in steps}
+    keys = {step.id: _numbered(step, [each[step.id]] if step.id in each else numbers) for step in steps}
     if not undo:
         for step in steps:
             refuse_approved(step)
             _refuse_unmade(planned, step)
-            wanted[step.id] = wanted[step.id] or frozenset({record_of(planned, step).key})
+            keys[step.id] = keys[step.id] or frozenset({record_of(planned, step).key})
     verb = records.admit if undo else records.reject
-    changes = {step.id: _settling(planned, step, _of(verb, wanted[step.id])) for step in steps}
+    changes = {step.id: _settling(planned, step, _of(verb, keys[step.id])) for step in steps}
     results = {step.id: changes[step.id](record_of(planned, step)) for step in steps}
     write(planned, changes)
     return tuple(_rejected(planned, step, results[step.id], undo=undo) for step in steps)
@@ -245,10 +245,10 @@ def candidate_of(step: Step, number: int) -> CandidatePlan:
 
 
 def _made(planned: Planned, step: Step, number: int) -> records.CandidatePicture:
-    found = candidate_of(step, number)
-    if not found.digest:
+    candidate = candidate_of(step, number)
+    if not candidate.digest:
         raise problem("not-made", f"candidate {number} of {step.id} is not made yet", "`qwenbuild build` makes it")
-    return _picture(planned, found)
+    return _picture(planned, candidate)
 
 
 def refuse_approved(step: Step) -> None:
@@ -284,10 +284,10 @@ def _settling(planned: Planned, step: Step, change: Change) -> Change:
         new = change(old)
         if new.approved or not new.key:
             return new
-        wanted = step.candidates[used_index([plan.candidate for plan in step.candidates], new)]
-        if not wanted.digest or wanted.candidate.key == new.key:
+        preferred = step.candidates[used_index([plan.candidate for plan in step.candidates], new)]
+        if not preferred.digest or preferred.candidate.key == new.key:
             return new
-        return records.use(new, _picture(planned, wanted))
+        return records.use(new, _picture(planned, preferred))
 
     return settled
 

@@ -78,8 +78,8 @@ def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:
     """The candidates by their numbers, where there is anything to choose."""
     if len(step.candidates) == 1 and not (record and (record.picked or record.rejected)):
         return {"approved": "yes"} if step.approved else {}
-    found = {f"candidate {number + 1}": _candidate(step, number, record) for number in range(len(step.candidates))}
-    return {**found, "approved": "yes"} if step.approved else found
+    lines = {f"candidate {number + 1}": _candidate(step, number, record) for number in range(len(step.candidates))}
+    return {**lines, "approved": "yes"} if step.approved else lines
 
 
 def _checks(planned: Planned, step: Step, record: LockEntry | None) -> dict[str, str]:
@@ -101,13 +101,13 @@ def _note(record: LockEntry | None) -> dict[str, str]:
 def _candidate(step: Step, number: int, record: LockEntry | None) -> str:
     plan = step.candidates[number]
     rejected = record is not None and plan.candidate.key in record.rejected
-    said = {
+    states = {
         "in use": number == step.used and bool(plan.digest),
         "picked": record is not None and plan.candidate.key == record.picked,
         "rejected": rejected,
         plan.verdict.value: plan.verdict.value != "fresh",
     }
-    words = ", ".join(name for name, holds in said.items() if holds)
+    words = ", ".join(name for name, holds in states.items() if holds)
     return f"seed {plan.candidate.seed}  {plan.digest[:12] or 'not made'}" + (f"  ({words})" if words else "")
 
 

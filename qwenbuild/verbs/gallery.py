@@ -44,7 +44,7 @@ GALLERY, THUMBNAILS = "gallery", "thumbnails"
 class GalleryReport:
     """A gallery that was written, and what is worth saying about it."""
 
-    made: WrittenGallery
+    gallery: WrittenGallery
     notices: tuple[Problem, ...] = ()
 
 
@@ -62,7 +62,7 @@ def gallery(
     refuse_foreign(folder)
     before = earlier(planned, against)
     found = sources(planned, before)
-    made = write(
+    written = write(
         folder,
         contents(planned, found, before),
         thumbnails(planned, found),
@@ -71,7 +71,7 @@ def gallery(
         sheets=sheets,
         progress=progress,
     )
-    return GalleryReport(made, (*planned.notices, *_without_lockfile(planned, before)))
+    return GalleryReport(written, (*planned.notices, *_without_lockfile(planned, before)))
 
 
 def contents(planned: Planned, found: Sources, before: Before | None = None) -> PageContents:
@@ -117,12 +117,12 @@ def all_cards(
         places=dict(_places(planned, _axes(planned) if axes is None else axes)),
     )
     olds = {} if before is None else before.entries
-    made = [
+    current = [
         stand_in(card, look.lock.get(names.get(card["id"], "")), olds.get((card["before"] or card)["id"]), found.weight)
         for card in cards(look)
     ]
-    made = [_measured(card, found) for card in made]
-    return made if planned.selected is None else [card for card in made if card["verdict"] != "removed"]
+    current = [_measured(card, found) for card in current]
+    return current if planned.selected is None else [card for card in current if card["verdict"] != "removed"]
 
 
 def _steps(planned: Planned) -> list[Step]:

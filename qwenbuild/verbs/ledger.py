@@ -132,8 +132,8 @@ def _in_doubt(cache: Cache, project: str, options: Options) -> list[Attempt]:
 def _can_settle(options: Options) -> Callable[[Attempt], bool]:
     """Whether a build could still find out what became of an intent; by the built-in tables where there is no good manifest."""
     try:
-        asked = manifest.load(manifest.find(options.folder, options.file))
-        return settles(asked, Catalog.load(asked.models))
+        project_manifest = manifest.load(manifest.find(options.folder, options.file))
+        return settles(project_manifest, Catalog.load(project_manifest.models))
     except InputError:
         return settles(Manifest("", options.folder), Catalog.load({}))
 
@@ -156,13 +156,13 @@ def resolve_doubt(options: Options, verb: str, ids: tuple[str, ...], task: str |
 
 def _chosen(waiting: list[Attempt], name: str) -> Attempt:
     """The doubt of an entry id, or of the beginning of an attempt's id."""
-    found = [a for a in waiting if a.entry == name] or [a for a in waiting if len(name) >= 4 and a.id.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{a.entry} ({a.id[:8]})" for a in (found or waiting)[:10]) or "nothing"
-    problem = "names several requests" if found else "is not in doubt"
+    matches = [a for a in waiting if a.entry == name] or [a for a in waiting if len(name) >= 4 and a.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(f"{a.entry} ({a.id[:8]})" for a in (matches or waiting)[:10]) or "nothing"
+    problem = "names several requests" if matches else "is not in doubt"
     message = f"{name!r} {problem}"
-    raise InputError(message, code="unknown-doubt", problems=(Problem("unknown-doubt", message, hint=f"in doubt: {known}"),))
+    raise InputError(message, code="unknown-doubt", problems=(Problem("unknown-doubt", message, hint=f"in doubt: {names}"),))
 
 
 def _claim(cache: Cache, attempt: Attempt, task: str) -> None:

@@ -49,7 +49,7 @@ class Pair:
     base: LockEntry | None
     ours: LockEntry
     theirs: LockEntry
-    wanted: Collection[str]
+    manifest_keys: Collection[str]
 
     def side(self, name: str) -> LockEntry:
         """One of the sides by its name."""
@@ -63,23 +63,25 @@ class Pair:
 
 def wanted_keys(options: Options, sides: Sequence[Entries]) -> dict[str, frozenset[str]]:
     """Entry to the keys that the manifest wants of it, with the added seeds of all sides. Raises InputError."""
-    asked = manifest.load(manifest.find(options.folder, options.file))
-    expansion = expand(asked)
+    project_manifest = manifest.load(manifest.find(options.folder, options.file))
+    expansion = expand(project_manifest)
     seeds: dict[str, tuple[int, ...]] = {}
     for entries in sides:
         for id, record in entries.items():
             if record.seeds:
                 seeds[id] = (*seeds.get(id, ()), *record.seeds)
-    found = resolve.resolve(expansion.entries, asked, today=today(), catalog=Catalog.load(asked.models), seeds=seeds)
-    if found.problems:
-        raise InputError(found.problems[0].message, code=found.problems[0].code, problems=found.problems)
-    return {keyed.entry.id: frozenset(candidate.key for candidate in keyed.candidates) - {""} for keyed in found.keyed}
+    resolved = resolve.resolve(
+        expansion.entries, project_manifest, today=today(), catalog=Catalog.load(project_manifest.models), seeds=seeds
+    )
+    if resolved.problems:
+        raise InputError(resolved.problems[0].message, code=resolved.problems[0].code, problems=resolved.problems)
+    return {keyed.entry.id: frozenset(candidate.key for candidate in keyed.candidates) - {""} for keyed in resolved.keyed}
 
 
 def merge(
-    base: Entries | None, ours: Entries, theirs: Entries, wanted: Wanted | None, answer: Callable[[Question], str]
+    base: Entries | None, ours: Entries, theirs: Entries, manifest_keys: Wanted | None, answer: Callable[[Question], str]
 ) -> Merged:
-    """One set of entries from three. `base` and `wanted` are None where they are not known.
+    """One set of entries from three. `base` and `manifest_keys` are None where they are not known.
 
     `answer` says `ours` or `theirs` to a Question, or "" to leave it open: then ours stands there, and it is named in `open`.
     """
@@ -88,17 +90,17 @@ def merge(
     questions: list[Question] = []
     for id in sorted({*ours, *theirs}):
         old = None if base is None else base.get(id)
-        mine, other = ours.get(id), theirs.get(id)
+        our, their = ours.get(id), theirs.get(id)
         chosen: LockEntry | None
-        if mine == other or (base is not None and other == old):
-            chosen = mine
-        elif base is not None and mine == old:
-            chosen = other
-        elif mine is None or other is None:
-            chosen = _of_one(id, mine or other, known=base is not None, wanted=wanted)
+        if our == their or (base is not None and their == old):
+            chosen = our
+        elif base is not None and our == old:
+            chosen = their
+        elif our is None or their is None:
+            chosen = _of_one(id, our or their, has_base=base is not None, manifest_keys=manifest_keys)
         else:
             both.append(id)
-            pair = Pair(old, mine, other, () if wanted is None else wanted.get(id, ()))
+            pair = Pair(old, our, their, () if manifest_keys is None else manifest_keys.get(id, ()))
             chosen, question = _of_both(id, pair, answer)
             questions += [question] if question else []
         if chosen is not None:
@@ -110,22 +112,22 @@ def merge_atlases(base: Atlases | None, ours: Atlases, theirs: Atlases) -> dict[
     """The sheets of both sides. Where both changed one, ours stands: the next build packs it again, for nothing."""
     merged = {}
     for name in sorted({*ours, *theirs}):
-        old, mine, other = (None if base is None else base.get(name)), ours.get(name), theirs.get(name)
-        chosen = other if base is not None and mine == old else mine if base is not None else mine or other
+        old, our, their = (None if base is None else base.get(name)), ours.get(name), theirs.get(name)
+        chosen = their if base is not None and our == old else our if base is not None else our or their
         if chosen is not None:
             merged[name] = chosen
     return merged
 
 
-def _of_one(id: str, record: LockEntry | None, *, known: bool, wanted: Wanted | None) -> LockEntry | None:
+def _of_one(id: str, record: LockEntry | None, *, has_base: bool, manifest_keys: Wanted | None) -> LockEntry | None:
     """An entry that one side changed and the other removed: it stays unless nobody wants it any more."""
-    return None if known and wanted is not None and id not in wanted else record
+    return None if has_base and manifest_keys is not None and id not in manifest_keys else record
 
 
 def _of_both(id: str, pair: Pair, answer: Callable[[Question], str]) -> tuple[LockEntry, Question | None]:
     question = _question(id, pair)
-    said = answer(question) if question else ""
-    name = said or _side(pair)
+    side_name = answer(question) if question else ""
+    name = side_name or _side(pair)
     side = pair.side(name)
     if question:
         merged = replace(side, rejected=tuple(sorted(_rejected(pair) - {side.key, side.picked})))
@@ -136,15 +138,15 @@ def _of_both(id: str, pair: Pair, answer: Callable[[Question], str]) -> tuple[Lo
     other = pair.theirs if side is pair.ours else pair.ours
     seeds = _union(pair, [set(record.seeds) for record in (*pair.sides, pair.base) if record])
     digests = {**other.candidates, other.key: other.digest, **side.candidates}
-    named = {key: digest for key, digest in digests.items() if key != merged.key and _belongs(key, pair, merged)}
+    candidates = {key: digest for key, digest in digests.items() if key != merged.key and _belongs(key, pair, merged)}
     accepted = {**other.accepted, **side.accepted}
-    merged = replace(merged, seeds=tuple(sorted(seeds)), accepted=accepted, candidates=named, note=_note(pair))
-    return merged, None if said else question
+    merged = replace(merged, seeds=tuple(sorted(seeds)), accepted=accepted, candidates=candidates, note=_note(pair))
+    return merged, None if side_name else question
 
 
 def _belongs(key: str, pair: Pair, merged: LockEntry) -> bool:
     """Whether a picture is a candidate of the merged record: one of its side, a wanted one, or the one picked."""
-    return key in merged.candidates or key in pair.wanted or key == merged.picked
+    return key in merged.candidates or key in pair.manifest_keys or key == merged.picked
 
 
 # ---------------------------------------------------------------- choices
@@ -164,18 +166,18 @@ def _question(id: str, pair: Pair) -> Question | None:
 
 
 def _words(record: LockEntry) -> str:
-    said = [name for name, holds in (("approved", record.approved), ("picked", record.picked == record.key)) if holds]
+    states = [name for name, holds in (("approved", record.approved), ("picked", record.picked == record.key)) if holds]
     rejected = f", {len(record.rejected)} rejected" if record.rejected else ""
-    return f"{' and '.join(said) or 'uses'} {record.digest[:12]}{rejected}"
+    return f"{' and '.join(states) or 'uses'} {record.digest[:12]}{rejected}"
 
 
 def _picked(pair: Pair) -> str | None:
     """The pick that holds; None where both picked differently, and the manifest still knows both picks or neither."""
-    found = _three(pair, lambda record: record.picked)
-    if found is not None:
-        return found
-    known = [side.picked for side in pair.sides if side.picked in pair.wanted]
-    return known[0] if len(known) == 1 else None
+    pick = _three(pair, lambda record: record.picked)
+    if pick is not None:
+        return pick
+    valid = [side.picked for side in pair.sides if side.picked in pair.manifest_keys]
+    return valid[0] if len(valid) == 1 else None
 
 
 def _approved(pair: Pair) -> bool | None:
@@ -184,9 +186,9 @@ def _approved(pair: Pair) -> bool | None:
 
 def _note(pair: Pair) -> str:
     """What one side wrote; where both did, both texts, in the same order whoever merges: no word of anybody is lost."""
-    found = _three(pair, lambda record: record.note)
-    if found is not None:
-        return found
+    note = _three(pair, lambda record: record.note)
+    if note is not None:
+        return note
     ours, theirs = (side.note for side in pair.sides)
     if ours in theirs or theirs in ours:
         return max(ours, theirs, key=len)
@@ -219,9 +221,9 @@ def _side(pair: Pair) -> str:
     """Whose picture: the picked one's, the approved one's, the one that the manifest wants, the one that is new; else ours."""
     picked = _picked(pair)
     tests: list[Callable[[LockEntry], bool]] = [
-        lambda side: bool(picked) and side.key == picked and (not pair.wanted or side.key in pair.wanted),
+        lambda side: bool(picked) and side.key == picked and (not pair.manifest_keys or side.key in pair.manifest_keys),
         lambda side: side.approved,
-        lambda side: side.key in pair.wanted,
+        lambda side: side.key in pair.manifest_keys,
         lambda side: pair.base is not None and side.key != pair.base.key,
     ]
     for test in tests:

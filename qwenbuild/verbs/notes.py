@@ -20,18 +20,18 @@ def note(options: Options, entry: str, text: str) -> Choice:
 
     Raises InputError when it is too long, or when the entry has no lock record yet that could hold it.
     """
-    said = clean(text)
-    if len(said) > NOTE_LENGTH_MAX:
-        raise problem("note-too-long", f"the note has {len(said):,} characters; {NOTE_LENGTH_MAX:,} is the most")
+    note = clean(text)
+    if len(note) > NOTE_LENGTH_MAX:
+        raise problem("note-too-long", f"the note has {len(note):,} characters; {NOTE_LENGTH_MAX:,} is the most")
     planned, step = one(options, entry)
     old = record_of(planned, step)
     if not old.key:
         message = f"nothing is made yet of {step.id}, and a note stands in its lock record; it was not kept"
         raise problem("not-made", message, "`qwenbuild build` makes it")
-    write(planned, {step.id: lambda now: replace(now, note=said)})
-    if said == old.note:
-        return Choice(step.id, "the note says that already" if said else "there was no note", False)
-    return Choice(step.id, "note saved" if said else "note removed")
+    write(planned, {step.id: lambda now: replace(now, note=note)})
+    if note == old.note:
+        return Choice(step.id, "the note says that already" if note else "there was no note", False)
+    return Choice(step.id, "note saved" if note else "note removed")
 
 
 def clean(text: str) -> str:

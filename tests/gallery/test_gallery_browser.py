@@ -34,7 +34,7 @@ def before(heroes: Project) -> Project:
 
 @pytest.fixture
 def index(before: Project) -> Path:
-    return gallery.gallery(before.options(), None).made.index
+    return gallery.gallery(before.options(), None).gallery.index
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def opened(tab: Tab, index: Path) -> Tab:
 @pytest.fixture
 def compared(tab: Tab, before: Project) -> Tab:
     """The gallery against that revision."""
-    tab.go(gallery.gallery(before.options(), None, against="main").made.index)
+    tab.go(gallery.gallery(before.options(), None, against="main").gallery.index)
     return tab
 
 
@@ -176,7 +176,7 @@ def test_two_pictures_are_compared_in_four_ways_with_the_share_that_differs(comp
 
 def test_the_lockfile_itself_can_be_compared_with_what_lies_in_the_tree(tab: Tab, heroes: Project) -> None:
     (heroes.out / "icons" / "key.png").write_bytes((heroes.out / "icons" / "map.png").read_bytes())
-    tab.go(gallery.gallery(heroes.options(), None, against="qwenbuild.lock").made.index)
+    tab.go(gallery.gallery(heroes.options(), None, against="qwenbuild.lock").gallery.index)
     assert tab.visible() == ["icons/key"]
     tab.press("ArrowDown", "Enter")
     tab.until("document.querySelector('.share').textContent.endsWith('of the pixels differ')")
@@ -210,7 +210,7 @@ def gems(walked: Project) -> Project:
 
 @pytest.fixture
 def shipped(gems: Project, tab: Tab) -> Tab:
-    tab.go(gallery.gallery(gems.options(), None).made.index)
+    tab.go(gallery.gallery(gems.options(), None).gallery.index)
     return tab
 
 
@@ -265,7 +265,7 @@ def test_a_file_that_is_missing_or_stale_or_changed_is_marked_in_words(gems: Pro
     (gems.out / "icon" / "red-round.png").unlink()
     (gems.out / "icon" / "red-square.png").write_bytes((gems.out / "icon" / "green-round.png").read_bytes()[:-1] + b"x")
     gems.edit("width: 60", "width: 50")
-    tab.go(gallery.gallery(gems.options(), None).made.index)
+    tab.go(gallery.gallery(gems.options(), None).gallery.index)
     words = tab.page.locator(".card .sign").all_inner_texts()
     assert [text.split("\n")[-1] for text in words] == ["file missing", "changed by hand", "stale", "stale", "stale"]
 

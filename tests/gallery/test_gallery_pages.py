@@ -48,7 +48,7 @@ class Parsed(HTMLParser):
 def written(project: Project, **said: Any) -> tuple[Path, dict[str, Any]]:
     folder = project.folder / "page"
     shown = gallery.gallery(project.options(), folder, **said)
-    return folder, json.loads(Parsed(shown.made.index.read_text(encoding="utf-8")).data)
+    return folder, json.loads(Parsed(shown.gallery.index.read_text(encoding="utf-8")).data)
 
 
 def card(data: dict[str, Any], id: str) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def test_a_folder_that_is_no_gallery_is_left_alone(heroes: Project) -> None:
 
 def test_a_part_of_the_entries_makes_a_part_of_the_page(heroes: Project) -> None:
     shown = gallery.gallery(heroes.options(select=("asset:icons",)), None)
-    assert (shown.made.cards, shown.made.pictures) == (12, 12)
-    assert shown.made.index == heroes.folder / ".qwenbuild" / "gallery" / "index.html"
+    assert (shown.gallery.cards, shown.gallery.pictures) == (12, 12)
+    assert shown.gallery.index == heroes.folder / ".qwenbuild" / "gallery" / "index.html"
 
 
 def test_a_picture_whose_bytes_are_nowhere_is_shown_as_lost(heroes: Project) -> None:
@@ -187,8 +187,8 @@ def test_sheets_hold_every_candidate_that_nobody_rejected(heroes: Project) -> No
 
     choices.reject(heroes.options(), ["heroes/knight"], [3])
     shown = gallery.gallery(heroes.options(), heroes.folder / "page", sheets=True)
-    assert [path.name for path in shown.made.sheets] == ["heroes.png", "icons.png"]
-    with Image.open(shown.made.sheets[0]) as sheet:
+    assert [path.name for path in shown.gallery.sheets] == ["heroes.png", "icons.png"]
+    with Image.open(shown.gallery.sheets[0]) as sheet:
         assert sheet.format == "PNG"
         assert sheet.width > 1500
 

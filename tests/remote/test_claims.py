@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from qwenbuild.remote.claims import Claims, Taken, uptime
+from qwenbuild.remote.claims import Claims, HeldClaim, uptime
 from qwenbuild.remote.store import Remote, RemoteError
 from tests.remote.memory import Memory
 from tests.remote.servers import WebStore
@@ -48,7 +48,7 @@ def pair(store_url: str, opened: Opener, clock: Clock) -> Iterator[Pair]:
         yield Pair(stack, opened(store_url), clock)
 
 
-def settled(claims: Claims, clock: Clock) -> Taken | None:
+def settled(claims: Claims, clock: Clock) -> HeldClaim | None:
     """Take, and where the store cannot promise anything, look again after the settling."""
     taken = claims.take(KEY)
     if taken is not None and taken.holder == claims.holder:
@@ -165,7 +165,7 @@ def test_of_many_at_once_one_gets_it(pair: Pair) -> None:
     if not pair.ann.exact:
         pytest.skip("this store cannot promise who was first")
     machines = [Claims(pair.remote, holder=f"m{n}") for n in range(8)]
-    answers: list[Taken | None] = []
+    answers: list[HeldClaim | None] = []
     threads = [threading.Thread(target=lambda c=c: answers.append(c.take(KEY))) for c in machines]  # type: ignore[misc]
     for thread in threads:
         thread.start()
@@ -227,11 +227,11 @@ def test_an_exact_store_that_acknowledges_and_keeps_nothing_is_an_error_at_once(
 def test_a_store_without_conditions_that_keeps_nothing_is_an_error_after_three_tries(clock: Clock) -> None:
     with closing(best_effort(clock, keeps=False)) as claims:
         for _ in range(2):
-            assert claims.take(KEY) == Taken("ann", 2.0)
+            assert claims.take(KEY) == HeldClaim("ann", 2.0)
             clock.now += 2
-            assert claims.take(KEY) == Taken("another machine", 1.0)
+            assert claims.take(KEY) == HeldClaim("another machine", 1.0)
             assert not claims.holds(KEY)
-        assert claims.take(KEY) == Taken("ann", 2.0)
+        assert claims.take(KEY) == HeldClaim("ann", 2.0)
         clock.now += 2
         with pytest.raises(RemoteError, match="did not keep it") as caught:
             claims.take(KEY)
@@ -245,7 +245,7 @@ def test_claims_lost_now_and_then_are_no_proof_that_a_store_keeps_nothing(clock:
         for _ in range(4):
             for keeps in (False, False, True):
                 store.keeps = keeps
-                assert claims.take(KEY) == Taken("ann", 2.0)
+                assert claims.take(KEY) == HeldClaim("ann", 2.0)
                 clock.now += 2
                 assert (claims.take(KEY) is None) is keeps
             claims.release(KEY, done=True)
@@ -253,12 +253,12 @@ def test_claims_lost_now_and_then_are_no_proof_that_a_store_keeps_nothing(clock:
 
 def test_settling_is_waited_out_and_no_longer(clock: Clock) -> None:
     with closing(best_effort(clock)) as claims:
-        assert claims.take(KEY) == Taken("ann", 2.0)
+        assert claims.take(KEY) == HeldClaim("ann", 2.0)
         clock.now += 0.5
-        assert claims.take(KEY) == Taken("ann", 1.5)
+        assert claims.take(KEY) == HeldClaim("ann", 1.5)
         assert not claims.secure(KEY)
         clock.now += 1.0
-        assert claims.take(KEY) == Taken("ann", 0.5)
+        assert claims.take(KEY) == HeldClaim("ann", 0.5)
         clock.now += 0.5
         assert claims.take(KEY) is None
         assert claims.secure(KEY)
@@ -272,9 +272,9 @@ def test_a_slow_write_settles_until_a_claim_that_it_covered_was_renewed(clock: C
             clock.now += seconds if "trial" not in name else 0
 
         memory(claims).before = slow
-        assert claims.take(KEY) == Taken("ann", settle)
+        assert claims.take(KEY) == HeldClaim("ann", settle)
         memory(claims).before = lambda method, name: None
-        assert claims.take(KEY) == Taken("ann", settle)
+        assert claims.take(KEY) == HeldClaim("ann", settle)
 
 
 def test_who_wrote_last_is_believed_and_the_other_waits(clock: Clock) -> None:
@@ -282,7 +282,7 @@ def test_who_wrote_last_is_believed_and_the_other_waits(clock: Clock) -> None:
         claims.take(KEY)
         memory(claims).names[f"claims/ab/{KEY}.0.json"] = told("bob")
         clock.now += 2
-        assert claims.take(KEY) == Taken("bob", 1.0)
+        assert claims.take(KEY) == HeldClaim("bob", 1.0)
         assert not claims.holds(KEY)
         claims.release(KEY, done=True)
         assert memory(claims).names[f"claims/ab/{KEY}.0.json"] == told("bob")
@@ -321,7 +321,7 @@ def test_when_another_machine_writes_first_its_name_is_said(ann: Claims) -> None
 
     assert ann.exact
     store.before = first
-    assert ann.take(KEY) == Taken("bob", 1.0)
+    assert ann.take(KEY) == HeldClaim("bob", 1.0)
     assert not ann.holds(KEY)
 
 
@@ -335,7 +335,7 @@ def test_a_store_that_said_yes_to_both_gives_the_picture_to_the_claim_that_stand
         return True
 
     store.create = yes  # type: ignore[method-assign]
-    assert ann.take(KEY) == Taken("bob", 1.0)
+    assert ann.take(KEY) == HeldClaim("bob", 1.0)
     assert not ann.holds(KEY)
     assert store.names[f"claims/ab/{KEY}.0.json"] == told("bob")
 
@@ -363,7 +363,7 @@ def test_a_claim_that_came_and_went_meanwhile_is_asked_for_again(ann: Claims) ->
     store = memory(ann)
     assert ann.exact
     store.create = lambda name, data: False  # type: ignore[method-assign]
-    assert ann.take(KEY) == Taken("another machine", 1.0)
+    assert ann.take(KEY) == HeldClaim("another machine", 1.0)
     assert not ann.holds(KEY)
 
 
@@ -373,14 +373,14 @@ def test_another_machine_is_waited_for_half_an_hour_and_no_longer(ann: Claims, c
     begun = clock.now
     while clock.now <= begun + 1800:
         store.names[name] = told("bob", number=clock.now)
-        assert ann.take(KEY) == Taken("bob", 1.0)
+        assert ann.take(KEY) == HeldClaim("bob", 1.0)
         clock.now += 60
     clock.now = begun + 1800.5
     store.names[name] = told("bob", number=0)
     with pytest.raises(RemoteError, match="bob has held the claim on abababababab for 30 minutes") as caught:
         ann.take(KEY)
     assert caught.value.code == "remote-claimed"
-    assert ann.take(KEY) == Taken("bob", 1.0)
+    assert ann.take(KEY) == HeldClaim("bob", 1.0)
 
 
 def test_what_was_waited_for_one_picture_is_not_counted_for_the_next_time(ann: Claims, clock: Clock) -> None:
@@ -444,8 +444,8 @@ def test_a_claim_is_dead_only_when_it_was_read_twice_a_lease_apart(ann: Claims, 
         clock.now += 200
 
     store.before = slow
-    assert ann.take(KEY) == Taken("bob", 1.0)
-    assert ann.take(KEY) == Taken("bob", 1.0)
+    assert ann.take(KEY) == HeldClaim("bob", 1.0)
+    assert ann.take(KEY) == HeldClaim("bob", 1.0)
     store.before = lambda method, name: None
     assert ann.take(KEY) is None
 
@@ -484,7 +484,7 @@ def test_no_two_texts_of_a_claim_are_equal_even_with_a_clock_that_stands(ann: Cl
 
 def test_a_long_name_of_another_machine_is_cut(ann: Claims) -> None:
     memory(ann).names[f"claims/ab/{KEY}.0.json"] = told("b" * 500)
-    assert ann.take(KEY) == Taken("b" * 80, 1.0)
+    assert ann.take(KEY) == HeldClaim("b" * 80, 1.0)
 
 
 def test_every_build_has_a_name_of_its_own_and_a_clock_that_only_goes_on() -> None:

@@ -206,7 +206,7 @@ def test_a_claim_that_may_have_run_out_before_the_request_left_is_taken_anew_and
         assert self.claims is not None
         if key not in slept:
             slept.add(key)
-            self.claims._mine[key].lost = True
+            self.claims._own[key].lost = True
         return secure(self, key)
 
     monkeypatch.setattr(Link, "secure", after_a_sleep)
@@ -236,7 +236,7 @@ def test_what_another_machine_took_over_meanwhile_is_waited_for_and_not_bought(
     def asleep(self: Link, key: str) -> bool:
         assert self.claims is not None
         if not taken_over.exists():
-            self.claims._mine[key].lost = True
+            self.claims._own[key].lost = True
             taken_over.write_text(json.dumps({"holder": "eve", "released": False}))
         return secure(self, key)
 

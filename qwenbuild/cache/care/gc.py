@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from qwenbuild.cache.attempts import Attempt
 from qwenbuild.cache.fsops import TEMP_SUFFIX
-from qwenbuild.cache.trouble import told
+from qwenbuild.cache.trouble import as_cache_error
 from qwenbuild.errors import CacheError
 from qwenbuild.model import Price
 
@@ -59,7 +59,7 @@ class _Finding:
     young: int = 0
 
 
-@told
+@as_cache_error
 def collect(cache: Cache, reachable: Reachable, *, apply: bool = False, now: float | None = None) -> GcReport:
     """What no lockfile reaches; removed with `apply`. `now` is in wall seconds, the cache's own clock when it is None.
 

@@ -15,13 +15,13 @@ from qwenbuild.cache.care.verify import Report, journal_state, salvage, verify
 from qwenbuild.cache.fsops import READING
 from qwenbuild.cache.index import Index
 from qwenbuild.cache.seal import seal
-from qwenbuild.cache.trouble import told
+from qwenbuild.cache.trouble import as_cache_error
 
 if TYPE_CHECKING:
     from qwenbuild.cache.vault import Cache
 
 
-@told
+@as_cache_error
 def rebuild(cache: Cache) -> Report:
     """The report of what is there now. Raises CacheError, OSError."""
     saved = lost = 0

@@ -16,7 +16,7 @@ from qwenbuild.cache.blobs import check_digest
 from qwenbuild.cache.fsops import Writer, read_file
 from qwenbuild.cache.receipts import Stored, result_record, stored_of
 from qwenbuild.cache.seal import BrokenSeal, seal, sha256, unseal
-from qwenbuild.cache.trouble import told
+from qwenbuild.cache.trouble import as_cache_error
 from qwenbuild.model import ActionResult, Ticket
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def rescue(cache: Cache, data: bytes, key: str, project: Path, result: ActionRes
     return path
 
 
-@told
+@as_cache_error
 def adopt(cache: Cache, project: Path) -> tuple[Adopted, ...]:
     """Store each rescued picture as if it had just come; its files go when the vault has it. Raises OSError, CacheError."""
     return tuple(_adopt_one(cache, path, key, data) for path, key, data in _rescued(project))

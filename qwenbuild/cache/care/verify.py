@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from qwenbuild.cache import schema
 from qwenbuild.cache.attempts import COLUMNS, row_seal
 from qwenbuild.cache.blobs import BlobCorrupt
-from qwenbuild.cache.trouble import told
+from qwenbuild.cache.trouble import as_cache_error
 from qwenbuild.errors import CacheError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Stats:
     attempts: dict[str, int] = field(default_factory=dict)
 
 
-@told
+@as_cache_error
 def verify(cache: Cache, *, full: bool = True) -> Report:
     """Look at every blob (its bytes with `full`, else that it is there) and every receipt. Raises OSError."""
     before = cache.notices[:]
@@ -173,7 +173,7 @@ def _write_anew(cache: Cache, rows: list[tuple[object, ...]], bodies: list[tuple
             db.execute(statement)
 
 
-@told
+@as_cache_error
 def stats(cache: Cache) -> Stats:
     """Count what is there. Raises OSError, CacheError."""
     sizes = [entry.stat(follow_symlinks=False).st_size for entry in cache.blobs.sweep()]

@@ -41,9 +41,9 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
       qwenbuild accept potions/red-small
     """
     options = opt.walk()
-    told = adopt.accept(options, select, dry=True)
-    number = sum(bool(item.fields) for item in told)
-    console.result(_lines(told))
+    acceptances = adopt.accept(options, select, dry=True)
+    number = sum(bool(item.fields) for item in acceptances)
+    console.result(_lines(acceptances))
     if number and not dry:
         if not agreed("Keep these pictures?", yes=yes):
             return 4
@@ -52,9 +52,9 @@ def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
     return 0
 
 
-def _lines(told: Sequence[Acceptance]) -> Iterator[str]:
+def _lines(acceptances: Sequence[Acceptance]) -> Iterator[str]:
     width = current().out().width - 12
-    for item in told:
+    for item in acceptances:
         if not item.fields:
             yield f"{escape.visible(item.id)}: {item.words}"
             continue

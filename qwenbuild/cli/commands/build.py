@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @opt.walk_options
 @opt.shard_option
 @opt.json_option
-def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> int:
+def command(select: tuple[str, ...], dry: bool, as_json: bool, **flags: Any) -> int:
     """Make what is missing: restore what was paid for, generate the rest, write the output tree and the lockfile.
 
     With something to pay, it shows the plan and asks; without a terminal, --yes or --max-cost must answer.
@@ -43,30 +43,30 @@ def command(select: tuple[str, ...], dry: bool, as_json: bool, **said: Any) -> i
       qwenbuild build 'potions/*' --max-cost 2.50
       qwenbuild build --locked --offline     in CI: only what the cache has
     """
-    opt.force_needs_a_choice(said["force"], select, said["all"])
-    opt.keep_modified_needs_locked(said["keep_modified"], said["locked"])
+    opt.force_needs_a_choice(flags["force"], select, flags["all"])
+    opt.keep_modified_needs_locked(flags["keep_modified"], flags["locked"])
     if dry:
-        options = opt.walk(select=select, **said)
+        options = opt.walk(select=select, **flags)
         return show.plan(verbs.shown(options), options, as_json=as_json, check=False)
-    return _json(opt.walk(select=select, **said)) if as_json else _text(opt.walk(select=select, **said))
+    return _json(opt.walk(select=select, **flags)) if as_json else _text(opt.walk(select=select, **flags))
 
 
 def _text(options: Options) -> int:
     asks = show.may_ask(as_json=False) and not options.yes
-    told = progress.reporter(sys.stderr, current().err(), live=terminal.is_terminal(sys.stderr), asks=asks)
+    reporter = progress.reporter(sys.stderr, current().err(), live=terminal.is_terminal(sys.stderr), asks=asks)
 
     def ask(planned: Planned) -> bool:
         agreed = show.ask(planned)
         if agreed:
-            told.plan_shown()
+            reporter.plan_shown()
         return agreed
 
     try:
-        summary = verbs.build(options, told, ask if asks else None)
+        summary = verbs.build(options, reporter, ask if asks else None)
     finally:
-        told.close()
+        reporter.close()
     console.notices(summary.problems)
-    for line in closing.failure_lines(summary, current().err(), told.told):
+    for line in closing.failure_lines(summary, current().err(), reporter.reported):
         console.problem_text(line)
     console.result(closing.summary_lines(summary, current().out()))
     if getattr(summary, "first", False):
@@ -75,11 +75,11 @@ def _text(options: Options) -> int:
 
 
 def _json(options: Options) -> int:
-    told = events.JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
+    reporter = events.JsonLines(sys.stdout, sys.stderr, quiet=current().quiet)
     try:
-        summary = verbs.build(options, told, None)
-        told.summary(closing.summary_json(summary))
+        summary = verbs.build(options, reporter, None)
+        reporter.summary(closing.summary_json(summary))
         console.notices(summary.problems)
     finally:
-        told.close()
+        reporter.close()
     return summary.exit_code

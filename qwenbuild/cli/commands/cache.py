@@ -65,20 +65,20 @@ def stats(as_json: bool) -> int:
     from qwenbuild.cache.care import verify as checking
 
     cache = _open()
-    found = checking.stats(cache)
+    report = checking.stats(cache)
     if as_json:
-        console.as_json({"v": 1, "dir": str(cache.root), **asdict(found)})
+        console.as_json({"v": 1, "dir": str(cache.root), **asdict(report)})
         return 0
-    attempts = ", ".join(f"{number:,} {state}" for state, number in sorted(found.attempts.items())) or "none"
+    attempts = ", ".join(f"{number:,} {state}" for state, number in sorted(report.attempts.items())) or "none"
     console.result(
         [
             f"folder     {cache.root}",
-            f"pictures   {found.blobs:,} ({_size(found.size)})",
-            f"keys       {found.keys:,}",
-            f"derived    {found.derived:,}",
+            f"pictures   {report.blobs:,} ({_size(report.size)})",
+            f"keys       {report.keys:,}",
+            f"derived    {report.derived:,}",
             f"attempts   {attempts}",
-            f"set aside  {found.quarantined:,}",
-            f"free       {_size(found.free)}",
+            f"set aside  {report.quarantined:,}",
+            f"free       {_size(report.free)}",
         ]
     )
     return 0
@@ -210,8 +210,8 @@ def _roots(cache: vault.Cache, forget: tuple[str, ...]) -> list[Path]:
             "write the full path of each of your lockfiles into it, a line each, in double quotes",
             code="cache-unreadable",
         )
-    gone = {Path(path).absolute() for path in forget}
-    roots = [path for path in cache.roots.known() if path not in gone]
+    forgotten = {Path(path).absolute() for path in forget}
+    roots = [path for path in cache.roots.known() if path not in forgotten]
     missing = [path for path in roots if not path.is_file()]
     if missing:
         hint = "bring it back (an unmounted disk, a branch without it), or say --forget LOCKFILE when its project is gone"

@@ -36,6 +36,6 @@ def command(everything: bool, dry: bool) -> int:
         console.result(
             f"{out.style('kept', 'yellow')}  {escape.visible(path)}: {escape.visible(why)}" for path, why in cleaned.kept
         )
-    kept = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
-    console.result([f"{words.count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{kept}."])
+    remaining = f", {len(cleaned.kept):,} kept" if cleaned.kept else ""
+    console.result([f"{words.count(len(cleaned.removed), 'file')} {'would be removed' if dry else 'removed'}{remaining}."])
     return 1 if cleaned.failed else 0

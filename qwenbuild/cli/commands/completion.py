@@ -53,8 +53,8 @@ def command(shell: str) -> int:
     if shell == "bash":
         console.pieces([BASH])
         return 0
-    found = get_completion_class(shell)
-    if found is None:
+    completion = get_completion_class(shell)
+    if completion is None:
         raise click.UsageError(f"click knows no shell {shell!r}")
-    console.result([found(program.program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
+    console.result([completion(program.program, {}, "qwenbuild", "_QWENBUILD_COMPLETE").source()])
     return 0

@@ -59,28 +59,28 @@ def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, 
     path = lockfile.path_of(source).absolute()
     before = revision.lock_at(path, old)
     now = revision.lock_at(path, new).entries if new else lockfile.read(path).entries
-    found = diff.compare(before.entries, now)
+    changes = diff.compare(before.entries, now)
     names = (old, new or HERE)
     if as_json:
-        console.as_json(words.as_json(found, names))
+        console.as_json(words.as_json(changes, names))
     elif markdown:
-        made = _thumbnails(found, now, before, manifest.load(source), thumbnails, width) if thumbnails else {}
-        console.result(words.markdown_lines(found, names, made))
+        addresses = _thumbnails(changes, now, before, manifest.load(source), thumbnails, width) if thumbnails else {}
+        console.result(words.markdown_lines(changes, names, addresses))
     else:
-        console.result(words.text_lines(found, names, call.out()))
+        console.result(words.text_lines(changes, names, call.out()))
     return 0
 
 
 def _thumbnails(
-    changes: Sequence[Change], now: Entries, before: Before, asked: Manifest, folder: Path, width: int
+    changes: Sequence[Change], now: Entries, before: Before, manifest: Manifest, folder: Path, width: int
 ) -> dict[str, str]:
     """Digest to the address of its thumbnail, for every picture of the changes whose bytes are at hand."""
     files = {path: record.digest for record in now.values() for path, output in record.outputs.items() if not output.recipe}
-    sources = places.Sources.of(cache.Cache.open(cache.cache_dir(os.environ)), asked.folder / asked.output, files, before)
+    sources = places.Sources.of(cache.Cache.open(cache.cache_dir(os.environ)), manifest.folder / manifest.output, files, before)
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for record in [record for change in changes for record in (change.old, change.new) if record is not None]:
-        data = None if record.digest in made else sources.read(record.digest)
+        data = None if record.digest in addresses else sources.read(record.digest)
         if data is None:
             continue
         target = folder / f"{record.digest[:16]}.webp"
@@ -89,5 +89,5 @@ def _thumbnails(
         except ValueError as error:
             console.message(f"note: no thumbnail of {record.digest[:12]}: {error}")
             continue
-        made[record.digest] = quote(target.as_posix())
-    return made
+        addresses[record.digest] = quote(target.as_posix())
+    return addresses

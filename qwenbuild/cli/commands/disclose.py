@@ -43,8 +43,8 @@ def command(style: str, as_json: bool) -> int:
         return row.licence if row is not None else "not known"
 
     def generative(family: str) -> bool:
-        known = catalog.families.recorded(family)
-        return known is None or known.generative
+        family_row = catalog.families.recorded(family)
+        return family_row is None or family_row.generative
 
     rows = disclosure.disclosed(lock.entries, lock.atlases, licence, generative)
     if as_json or style == "json":

@@ -112,6 +112,6 @@ def _cell(value: Any) -> str:
 
 
 def _table(doubts: list[Any]) -> Any:
-    shown = ("id", "seed", "sent", "provider", "model", "attempt")
-    rows = [[_cell(_said(doubt, name)) for name in shown] for doubt in doubts]
-    return table.table(("entry", *shown[1:]), rows, current().out())
+    columns = ("id", "seed", "sent", "provider", "model", "attempt")
+    rows = [[_cell(_said(doubt, name)) for name in columns] for doubt in doubts]
+    return table.table(("entry", *columns[1:]), rows, current().out())

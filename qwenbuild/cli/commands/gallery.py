@@ -48,16 +48,16 @@ def command(select: tuple[str, ...], output: str | None, against: str | None, sh
     folder = current().folder / output if output else None
     written = gallery.gallery(opt.walk(select=select), folder, against=against, sheets=sheets, progress=_progress())
     console.notices(written.notices)
-    made = written.made
-    counts = f"{words.count(made.cards, 'entry', 'entries')}, {words.count(made.pictures, 'picture')}"
-    console.result([f"{made.index} ({counts}, {_bytes(made.size)})"])
-    console.result(map(str, made.sheets))
-    if made.lacking:
+    page = written.gallery
+    counts = f"{words.count(page.cards, 'entry', 'entries')}, {words.count(page.pictures, 'picture')}"
+    console.result([f"{page.index} ({counts}, {_bytes(page.size)})"])
+    console.result(map(str, page.sheets))
+    if page.lacking:
         console.message(
-            f"{words.count(made.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
+            f"{words.count(page.lacking, 'picture')} could not be shown: the bytes are not on this machine (`qwenbuild build`)"
         )
     if opens:
-        click.launch(made.index.resolve().as_uri())
+        click.launch(page.index.resolve().as_uri())
     return 0
 
 

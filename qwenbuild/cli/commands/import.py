@@ -39,16 +39,16 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
       qwenbuild import knight.png heroes/knight && qwenbuild build heroes/knight
     """
     options = opt.walk()
-    found = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
-    what = f"{found.media_type.removeprefix('image/').upper()}, {found.width}*{found.height}, {found.size:,} bytes"
-    old = f"in the place of {found.replaces[:12]}" if found.replaces else "where no picture is yet"
+    imported = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
+    what = f"{imported.media_type.removeprefix('image/').upper()}, {imported.width}*{imported.height}, {imported.size:,} bytes"
+    old = f"in the place of {imported.replaces[:12]}" if imported.replaces else "where no picture is yet"
     console.result(
-        [f"{escape.visible(found.id)}: {escape.visible(str(picture))} ({what}) is used as candidate {found.number}, {old}"]
+        [f"{escape.visible(imported.id)}: candidate {imported.number} becomes {escape.visible(str(picture))} ({what}), {old}"]
     )
     if dry:
         return 0
     if not agreed("Use it?", yes=yes):
         return 4
     adopt.import_picture(options, picture, entry, number or 0, any_size=any_size)
-    console.result([f"imported ({found.digest[:12]}); the next build makes its files"])
+    console.result([f"imported ({imported.digest[:12]}); the next build makes its files"])
     return 0

@@ -68,10 +68,10 @@ def _read(*names: str) -> str:
 
 def _refuse_what_is_there(folder: Path, paths: Sequence[str]) -> None:
     names = [*paths, "qwenbuild.yml", "qwenbuild.lock"]
-    there = sorted(name for name in names if (folder / name).exists() or (folder / name).is_symlink())
-    if there:
+    existing = sorted(name for name in names if (folder / name).exists() or (folder / name).is_symlink())
+    if existing:
         hint = "use an empty folder: qwenbuild -C DIR init"
-        problem = Problem("exists", f"init overwrites nothing, and there is already {', '.join(there)}", hint=hint)
+        problem = Problem("exists", f"init overwrites nothing, and there is already {', '.join(existing)}", hint=hint)
         raise InputError(problem.message, code="exists", problems=(problem,))
 
 

@@ -71,21 +71,21 @@ def _by_hand(side: str) -> int:
         console.result([f"{path.name} holds no conflict ({words.count(len(entries), 'entry', 'entries')})."])
         return 0
     sides = lockmerge.sides_of(path, raw)
-    base, mine, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
-    wanted = merge.wanted_keys(opt.walk(), (mine.entries, other.entries))
-    merged = merge.merge(None if base is None else base.entries, mine.entries, other.entries, wanted, _answering(side))
+    base, our, other = _parsed(sides.base, path), lockfile.document(sides.ours, path), lockfile.document(sides.theirs, path)
+    manifest_keys = merge.wanted_keys(opt.walk(), (our.entries, other.entries))
+    merged = merge.merge(None if base is None else base.entries, our.entries, other.entries, manifest_keys, _answering(side))
     _refuse_open(merged.open)
-    atlases = merge.merge_atlases(None if base is None else base.atlases, mine.atlases, other.atlases)
+    atlases = merge.merge_atlases(None if base is None else base.atlases, our.atlases, other.atlases)
     lockfile.replace_text(path, path.parent / ".qwenbuild", layout.text(merged.entries, source.name, atlases))
-    _tell(merged, mine.entries, other.entries, path.name)
+    _tell(merged, our.entries, other.entries, path.name)
     return 0
 
 
-def _tell(merged: Merged, mine: Entries, other: Entries, name: str) -> None:
+def _tell(merged: Merged, our: Entries, other: Entries, name: str) -> None:
     for id in merged.both:
-        taken = "ours" if merged.entries[id].key == mine[id].key else "theirs"
-        noted = "" if merged.entries[id].note in (mine[id].note, other[id].note) else "; the notes of both are kept"
-        console.result([f"both changed  {escape.visible(id)}: {taken} is taken ({merged.entries[id].digest[:12]}){noted}"])
+        side = "ours" if merged.entries[id].key == our[id].key else "theirs"
+        noted = "" if merged.entries[id].note in (our[id].note, other[id].note) else "; the notes of both are kept"
+        console.result([f"both changed  {escape.visible(id)}: {side} is taken ({merged.entries[id].digest[:12]}){noted}"])
     entries = words.count(len(merged.entries), "entry", "entries")
     console.result([f"{name}: {entries}. Now: git add {name}, then qwenbuild plan."])
 
@@ -126,31 +126,31 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
     The manifest is not asked: git may not have merged it yet. What hangs on it stays open, for `lock resolve`.
     """
     base_path, our_path, their_path = (Path(name) for name in names[:3])
-    shown = Path(names[3])
-    name = lockfile.manifest_of(_read(our_path)) or shown.with_suffix(".yaml").name
-    base = _parsed(_read(base_path), shown) or lockfile.Lock()
-    mine, other = lockfile.document(_read(our_path), shown), lockfile.document(_read(their_path), shown)
-    merged = merge.merge(base.entries, mine.entries, other.entries, None, lambda question: side)
-    atlases = merge.merge_atlases(base.atlases, mine.atlases, other.atlases)
+    lock_path = Path(names[3])
+    name = lockfile.manifest_of(_read(our_path)) or lock_path.with_suffix(".yaml").name
+    base = _parsed(_read(base_path), lock_path) or lockfile.Lock()
+    our, other = lockfile.document(_read(our_path), lock_path), lockfile.document(_read(their_path), lock_path)
+    merged = merge.merge(base.entries, our.entries, other.entries, None, lambda question: side)
+    atlases = merge.merge_atlases(base.atlases, our.atlases, other.atlases)
     clashes = {question.id for question in merged.open}
     if not side:
-        sides = (base.entries, mine.entries, other.entries)
+        sides = (base.entries, our.entries, other.entries)
         clashes |= {id for id in merged.both if _hangs_on_the_manifest(*(entries.get(id) for entries in sides))}
     our_path.write_bytes(layout.text(merged.entries, name, atlases))
     if not clashes:
         return 0
     texts = [
         layout.text({**merged.entries, **{id: lock.entries[id] for id in clashes if id in lock.entries}}, name, atlases)
-        for lock in (mine, base, other)
+        for lock in (our, base, other)
     ]
     our_path.write_bytes(lockmerge.marked(*texts))
-    console.problem_text(f"{shown}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
+    console.problem_text(f"{lock_path}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
     return 1
 
 
-def _hangs_on_the_manifest(base: LockEntry | None, mine: LockEntry | None, other: LockEntry | None) -> bool:
+def _hangs_on_the_manifest(base: LockEntry | None, our: LockEntry | None, other: LockEntry | None) -> bool:
     """Whether both sides made another picture: which of them is wanted, only the merged manifest says."""
-    keys = [record.key for record in (mine, other) if record is not None]
+    keys = [record.key for record in (our, other) if record is not None]
     return len(set(keys)) > 1 and (base is None or base.key not in keys)
 
 

@@ -33,7 +33,7 @@ FORMATS = ("mermaid", "dot")
 @click.option(
     "--graph", type=click.Choice(FORMATS), is_flag=False, flag_value="mermaid", help="Print what builds on what, and no plan."
 )
-def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, shards: int | None, **said: Any) -> int:
+def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, shards: int | None, **flags: Any) -> int:
     """Say for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
 
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
@@ -45,8 +45,8 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
       qwenbuild plan --graph=dot
       qwenbuild plan --shards 8 --json     for CI: who builds what
     """
-    opt.force_needs_a_choice(said["force"], select, said["all"])
-    options = opt.walk(select=select, **said)
+    opt.force_needs_a_choice(flags["force"], select, flags["all"])
+    options = opt.walk(select=select, **flags)
     if shards:
         return show.shards(verbs.shards(options, shards), as_json=as_json)
     if graph:

@@ -212,7 +212,7 @@ def test_paid_pictures_that_are_not_walked_are_counted(walked: Project, emulated
     quick = incremental.plan(walked.options())
     assert quick is not None
     (notice,) = only_here(quick)
-    assert notice.message == "2 paid pictures are in this machine's cache alone"
+    assert notice.message == "2 paid pictures are only in this machine's cache"
     assert [notice] == list(only_here(plan(walked.options())))
 
 

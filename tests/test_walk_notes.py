@@ -60,7 +60,7 @@ def test_a_note_stands_in_the_entrys_record_and_its_end_leaves_the_lockfile_as_i
     before = built.lock.read_bytes()
     assert note(built, "  too shiny\n") == "note saved"
     assert b'\n      "note": "too shiny",\n' in built.lock.read_bytes()
-    assert note(built, "too shiny") == "the note says that already"
+    assert note(built, "too shiny") == "the note already says that"
     assert note(built, " \n") == "note removed"
     assert built.lock.read_bytes() == before
     assert note(built, "") == "there was no note"
@@ -126,7 +126,7 @@ def test_a_note_has_its_longest(built: Project) -> None:
 def test_a_note_is_kept_as_it_was_typed_but_for_what_acts_on_a_terminal(built: Project, typed: str, kept: str) -> None:
     note(built, typed)
     assert noted(built) == kept
-    assert note(built, typed) == "the note says that already"
+    assert note(built, typed) == "the note already says that"
 
 
 def test_a_note_that_is_no_text_is_refused_with_its_line(built: Project) -> None:

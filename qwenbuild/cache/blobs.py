@@ -158,7 +158,7 @@ class Blobs:
         with contextlib.suppress(FileNotFoundError):
             self._writer.ops.replace(self.path(digest), target)
             self._writer.ops.fsync_folder(self.aside)
-        return BlobCorrupt(f"blob {digest} does not hold the bytes it promises; set aside as {target}", code="blob-corrupt")
+        return BlobCorrupt(f"blob {digest} does not match its digest; set aside as {target}", code="blob-corrupt")
 
     def quarantine(self, data: bytes, note: Mapping[str, Any]) -> Path:
         """Keep bytes that were paid for and failed a check, with a sealed note about them; the bytes' path."""

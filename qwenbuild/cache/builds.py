@@ -119,7 +119,7 @@ class Builds:
         self._writer.folder(self.folder)
         gate = self._gate(shared=False, wait=False)
         if gate is None:
-            raise CacheError("a build is running over this cache; try again when it has ended", code="cache-busy")
+            raise CacheError("a build is using this cache; try again when it has ended", code="cache-busy")
         try:
             yield
         finally:

@@ -218,7 +218,7 @@ class Journal:
         """The attempt whose id begins so; None when there is none. Raises CacheError when there are several."""
         matches = self._all("WHERE substr(a.id, 1, ?) = ? LIMIT 2", (len(prefix), prefix.lower())) if prefix else []
         if len(matches) > 1:
-            raise CacheError(f"several attempts begin with {prefix}; write more of the id", code="journal-prefix")
+            raise CacheError(f"several attempts begin with {prefix}; give more of the id", code="journal-prefix")
         return matches[0] if matches else None
 
     def live(self, keys: Collection[str] | None = None, project: str | None = None) -> list[Attempt]:

@@ -21,44 +21,44 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Build": {
-        "init": "A manifest that builds offline at once.",
+        "init": "Create a manifest that builds offline right away.",
         "validate": "Check manifest, templates, paths and parameters, offline.",
         "plan": "What a build would do, why, and what it would cost.",
-        "build": "Make what is missing; ask before it costs.",
+        "build": "Generate what is missing; asks before it spends.",
     },
     "Look": {
-        "status": "The lockfile against manifest, cache and output tree.",
+        "status": "Compare the lockfile with manifest, cache and output tree.",
         "check": "Whether the pictures are what is expected of them.",
-        "explain": "An entry's Action and key, and what changed.",
-        "diff": "What changed in pictures between two lockfiles.",
+        "explain": "What determines an entry's picture, and what changed.",
+        "diff": "Which pictures changed between two lockfiles.",
         "gallery": "All pictures on one page that opens from disk.",
         "spend": "Every attempt, and what it cost.",
-        "disclose": "The list of AI-made files that ship.",
+        "disclose": "List the AI-made files, for shop forms and the AI Act.",
         "providers": "The models, their sizes, prices and limits.",
         "schema": "The manifest's JSON Schema, for editors.",
     },
     "Choose": {
         "pick": "Use candidate N of an entry.",
-        "unpick": "Take picks back.",
+        "unpick": "Undo picks.",
         "approve": "Keep pictures as they are until released.",
-        "release": "Take approvals back.",
+        "release": "Withdraw approvals.",
         "reject": "Hide candidates for good.",
         "reroll": "Add a candidate with a fresh seed.",
-        "note": "Write a few words to an entry.",
+        "note": "Attach a note to an entry.",
         "review": "Choose in the browser, on this machine.",
-        "accept": "An edit was cosmetic: keep the pictures.",
+        "accept": "Keep pictures after a cosmetic edit.",
         "import": "Use a picture made elsewhere.",
     },
     "Keep": {
         "migrate": "Move the manifest to another model, and say what that would cost.",
         "clean": "Remove orphans from the output tree.",
-        "cache": "Where paid pictures are kept, and whether they are whole.",
-        "doubt": "Requests that perhaps were charged: settle them.",
-        "lock": "Resolve a lockfile that a merge left in conflict.",
+        "cache": "Inspect and maintain the cache of paid pictures.",
+        "doubt": "Settle requests that may have been charged.",
+        "lock": "Resolve merge conflicts in the lockfile.",
     },
     "Tools": {
-        "emulate": "Play the hosted APIs on this machine, for tests and CI.",
-        "completion": "A script that completes commands, ids and tags in your shell.",
+        "emulate": "Emulate the hosted APIs on this machine, for tests and CI.",
+        "completion": "Print a shell completion script.",
     },
 }
 """Every command: its name, which is its module's, and its line in the help. A new verb is one line here and one file."""
@@ -67,8 +67,8 @@ COMMANDS: dict[str, str] = {name: line for section in SECTIONS.values() for name
 
 
 TWINS = (
-    "Long options have twins in the environment, such as QWENBUILD_MAX_COST for --max-cost; "
-    "those that spend or destroy have none."
+    "Long options can also be set in the environment, such as QWENBUILD_MAX_COST for --max-cost, "
+    "except those that spend or destroy."
 )
 
 
@@ -94,7 +94,7 @@ class Helpful(click.Command):
         shared = [option for option in options if isinstance(option, Everywhere)]
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
-        for title, params in (("Options", own), ("Options everywhere", shared)):
+        for title, params in (("Options", own), ("Global options", shared)):
             records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(title):

@@ -79,12 +79,12 @@ def check_option(command: Decorated) -> Decorated:
 
 def strict_option(command: Decorated) -> Decorated:
     """`--strict`: warnings about the manifest are errors."""
-    return _flag("--strict", help="Warnings about the manifest are errors.")(command)
+    return _flag("--strict", help="Treat warnings about the manifest as errors.")(command)
 
 
 def offline_option(command: Decorated) -> Decorated:
     """`--offline`: nothing is asked of any server."""
-    return _flag("--offline", help="No network.")(command)
+    return _flag("--offline", help="Use no network.")(command)
 
 
 def select_argument(command: Decorated) -> Decorated:
@@ -129,29 +129,29 @@ _WALK: list[Callable[[Any], Any]] = [
     _flag("--force", twin=False, help="Buy again; needs SELECT or --all."),
     _flag("--all", twin=False, help="With --force: every entry."),
     _flag("--overwrite", twin=False, help="Replace files modified by hand (they are kept aside)."),
-    _flag("--retry-failed", twin=False, help="Send again what was refused."),
+    _flag("--retry-failed", twin=False, help="Retry what was refused."),
     _option(
         "--max-cost",
         multiple=True,
         type=Cost(),
         metavar="[UNIT=]AMOUNT",
-        help="Pay up to this without asking; repeatable, usd when no unit.",
+        help="Pay up to this much without asking; repeatable; usd if no unit is given.",
     ),
     _option("--provider", metavar="NAME", help="Use this provider for every entry; with --output."),
-    _option("--output", metavar="DIR", help="Another output folder, with a lockfile of its own in it."),
+    _option("--output", metavar="DIR", help="Use another output folder, with its own lockfile."),
     strict_option,
 ]
 
 _BUILD: list[Callable[[Any], Any]] = [
-    _flag("-n", "--dry-run", "dry", help="The plan; nothing is done."),
+    _flag("-n", "--dry-run", "dry", help="Show the plan and stop."),
     _option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="At most N jobs in flight."),
-    _flag("-y", "--yes", twin=False, help="Pay without asking; budget and brake still stop."),
+    _flag("-y", "--yes", twin=False, help="Pay without asking; budget and brake still apply."),
     _option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N paid pictures, spread over the assets."),
-    _flag("--locked", help="Only what the lockfile names; exit 3 if it would change."),
-    _flag("--keep-modified", twin=False, help="With --locked: files modified by hand may stand."),
+    _flag("--locked", help="Build only what the lockfile names; exit 3 if it would change."),
+    _flag("--keep-modified", twin=False, help="With --locked: accept files modified by hand."),
     _flag("--fail-fast", help="Stop submitting at the first failure."),
-    _flag("--prune", help="Remove the files of orphans too."),
-    _flag("--push", twin=False, help="Put what was made into the shared cache; also QWENBUILD_REMOTE_PUSH=1."),
+    _flag("--prune", help="Also remove orphaned files."),
+    _flag("--push", twin=False, help="Upload what was made to the shared cache; also QWENBUILD_REMOTE_PUSH=1."),
 ]
 
 

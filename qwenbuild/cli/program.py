@@ -15,9 +15,9 @@ HELP = """make for AI-generated images: only what changed is generated, and paid
 
 \b
 Examples:
-  qwenbuild init game    a manifest that builds offline at once
+  qwenbuild init game    a manifest that builds offline right away
   qwenbuild plan         what a build would do, why, and what it would cost
-  qwenbuild build        do it; asks before it costs
+  qwenbuild build        do it; asks before it spends
 """
 
 EXIT_CODES = """\b

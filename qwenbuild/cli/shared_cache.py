@@ -33,7 +33,7 @@ SHOWN_MAX = 20
 def push(select: tuple[str, ...], *, dry: bool, as_json: bool) -> int:
     """`cache push`."""
     done = verbs.push_pictures(opt.walk(select=select), _reporter(), dry=dry)
-    return _carried(done, "put into", "not in this machine's cache", as_json=as_json)
+    return _carried(done, "uploaded to", "not in this machine's cache", as_json=as_json)
 
 
 def pull(select: tuple[str, ...], *, dry: bool, receipts: bool, as_json: bool) -> int:

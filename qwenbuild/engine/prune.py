@@ -105,13 +105,13 @@ def clean(options: Options, all: bool, dry: bool) -> Cleaned:
             else:
                 removed += [path] if is_removed else []
         left = _left(planned, [*removed, *(path for path, _ in failed)])
-        kept += [(path, "modified, or its bytes are nowhere else") for path in left]
+        kept += [(path, "modified, or the only copy of its bytes") for path in left]
     return Cleaned(tuple(removed), (*kept, *failed), bool(failed))
 
 
 def _orphans(planned: Planned, dry: bool) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
     orphans = planned.plan.orphans
-    remaining = [(o.path, "modified, or its bytes are nowhere else") for o in orphans if not o.removable and o.path]
+    remaining = [(o.path, "modified, or the only copy of its bytes") for o in orphans if not o.removable and o.path]
     removed = [orphan.path for orphan in orphans if orphan.removable and orphan.present]
     failures: list[Failure] = []
     sheets = remove_sheets(planned, failures, removed, dry=dry)

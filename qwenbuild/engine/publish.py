@@ -258,7 +258,9 @@ class Publisher:
             return
         owner = next((attempt.entry for attempt in self.cache.journal.attempts() if attempt.digest == digest), "")
         if owner:
-            raise tree.NotWritten(f"the lockfile names picture {digest[:12]}, which was bought for {owner}; mend the lockfile")
+            raise tree.NotWritten(
+                f"the lockfile names picture {digest[:12]}, which was bought for {owner}; correct the lockfile"
+            )
 
     def _place_picture(self, path: str, digest: str) -> bool:
         existing = self.files.get(path)

@@ -152,7 +152,9 @@ class Link:
             return
         self.waited.add(key)
         if claim.holder == holder:
-            text = f"the shared cache is slow: waiting {claim.again:.0f} s to see whether {key[:12]} was claimed elsewhere, too"
+            text = (
+                f"the shared cache is slow: waiting {claim.again:.0f} s to see whether {key[:12]} was claimed elsewhere as well"
+            )
         else:
             limits = f"{WAIT_LIMIT_S / 60:.0f} minutes at most, {LEASE_S / 60:.0f} when it has stopped"
             text = f"{claim.holder} draws {key[:12]} right now: waiting for it ({limits})"
@@ -171,7 +173,7 @@ class Link:
         try:
             images.check(data, (result.width, result.height), [result.media_type])
         except ValueError as error:
-            raise RemoteError(f"what {remote.url} has for {key[:12]} is no whole picture: {error}") from error
+            raise RemoteError(f"what {remote.url} has for {key[:12]} is not a complete picture: {error}") from error
         self.planned.cache.put_again(data, result.digest, result)
         self.planned.cache.index_many([key])
         self.reporter.event(Event("message", data={"text": f"{key[:12]}: imported, another machine drew it"}))

@@ -79,7 +79,9 @@ def _opened(loaded: Loaded) -> Iterator[Remote]:
     environ = environ_of(loaded)
     url = address(loaded.manifest, environ)
     if not url:
-        raise InputError("no shared cache is named: `remote:` in the manifest, or QWENBUILD_REMOTE", code="remote-unnamed")
+        raise InputError(
+            "no shared cache is configured: set `remote:` in the manifest, or QWENBUILD_REMOTE", code="remote-unnamed"
+        )
     with closing(open_remote(url, environ)) as remote:
         yield remote
 
@@ -108,9 +110,9 @@ def share_built(
         with _opened(planned.loaded) as remote:
             done = _push(planned, remote, all_records, reporter, dry=False)
     except CacheError as error:
-        return [Failure("", "not-pushed", f"the shared cache took nothing: {error}")]
+        return [Failure("", "not-pushed", f"nothing was uploaded to the shared cache: {error}")]
     words = sorted(set(done.failed.values()))
-    count = f"{len(done.failed):,} of {done.wanted:,} could not be put into the shared cache"
+    count = f"{len(done.failed):,} of {done.wanted:,} could not be uploaded to the shared cache"
     return [Failure("", "not-pushed", f"{count}: {words[0]}")] if words else []
 
 
@@ -134,7 +136,7 @@ def _push(planned: Planned, remote: Remote, records: Records, reporter: Reporter
             remote.url, True, len(results) + len(files), len(new) + len(files.keys() - present.sizes), size, missing
         )
     progress = TransferProgress(
-        reporter, f"shared cache: putting {len(results) + len(files):,} pictures", len(results) + len(files)
+        reporter, f"shared cache: uploading {len(results) + len(files):,} pictures", len(results) + len(files)
     )
     moved = push(remote, cache, results, progress, team_key(environ_of(planned.loaded)), files)
     progress.done(moved.bytes, len(moved.done))

@@ -106,7 +106,7 @@ def _write(
     wrote = False
     for path, data in files.items():
         if publisher.is_wanted(path):
-            raise ValueError(f"the sheet {path} is the file of an entry, too; another `output` or `max_size` keeps them apart")
+            raise ValueError(f"the sheet {path} is also the file of an entry; choose another `output` or `max_size`")
         digest = hashlib.sha256(data).hexdigest()
         pair = wrote and path.endswith(".json")  # a new sheet brings its JSON along, for whoever watches that one
         wrote = publisher.place_made(path, digest, data, recipe.of_file(path), again=pair)

@@ -243,7 +243,7 @@ def _gone_card(id: str, old: LockEntry) -> Card:
         "tags": [],
         "verdict": "removed",
         "marks": ["removed"],
-        "reasons": ["the manifest does not have it any more"],
+        "reasons": ["no longer in the manifest"],
         "prompt": before["prompt"],
         "negative": "",
         "provider": str(old.action.get("family", "")),

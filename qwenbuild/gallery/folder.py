@@ -164,7 +164,7 @@ def refuse_foreign(folder: Path) -> None:
     if not folder.exists() or ((folder / "index.html").is_file() and _is_gallery(folder / "index.html")):
         return
     if not folder.is_dir() or any(folder.iterdir()):
-        message = f"{folder} is there already and is no gallery"
+        message = f"{folder} already exists and is not a gallery"
         raise InputError(message, code="not-a-gallery", problems=(Problem("not-a-gallery", message, hint="name a new folder"),))
 
 

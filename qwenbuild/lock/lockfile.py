@@ -33,7 +33,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
 ENTRY_LINE = re.compile(rb'    "(.+)": \{$').match
 DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-MENDS = "`qwenbuild lock resolve` mends a conflict; `git checkout -- {name}` brings back the committed one"
+MENDS = "`qwenbuild lock resolve` resolves a conflict; `git checkout -- {name}` restores the committed one"
 
 
 @dataclass(frozen=True, slots=True)

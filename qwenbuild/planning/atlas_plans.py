@@ -89,7 +89,7 @@ class Packing:
             return "its members or options changed"
         if any(path not in self.files for path in locked):
             return "missing"
-        return "another version is there" if any(self._differs(path, output) for path, output in locked.items()) else ""
+        return "another version is in its place" if any(self._differs(path, output) for path, output in locked.items()) else ""
 
     def _differs(self, path: str, output: LockOutput) -> bool:
         """The same recipe gives the same sheet, perhaps under another version of an encoder."""

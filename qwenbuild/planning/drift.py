@@ -38,7 +38,7 @@ class Drift:
         if self.modified:
             yield (
                 f"{_many(self.modified, 'file differs', 'files differ')} from the lockfile: {_names(self.modified)}. "
-                "`qwenbuild build --overwrite` replaces what was modified by hand, --keep-modified lets it pass"
+                "`qwenbuild build --overwrite` replaces what was modified by hand, --keep-modified accepts it"
             )
         if self.entries:
             yield (

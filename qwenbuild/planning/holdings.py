@@ -26,7 +26,7 @@ def only_here(planned: Planned) -> Iterator[Problem]:
     count += planned.fresh_assets.paid if planned.fresh_assets else 0
     if count:
         pictures = "1 paid picture is" if count == 1 else f"{count:,} paid pictures are"
-        message = f"{pictures} in this machine's cache alone"
+        message = f"{pictures} only in this machine's cache"
         hint = "name a shared cache as `remote:`, or commit the outputs"
         yield Problem("only-here", message, hint=hint)
 
@@ -39,7 +39,7 @@ def only_in_tree(planned: Planned) -> Iterator[Problem]:
     count = sum(digest in tree_digests or digest in facts.untouched.files for digest in lost)
     if count:
         pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
-        yield Problem("only-in-tree", f"{pictures} in the output tree alone, not in this machine's cache")
+        yield Problem("only-in-tree", f"{pictures} only in the output tree, not in this machine's cache")
 
 
 def _ignored(root: Path) -> bool:

@@ -136,7 +136,7 @@ def _overridden(manifest: Manifest, options: Options) -> Manifest:
     known_provider(manifest, options.provider)
     if _families(manifest, options.provider) and not options.output:
         raise InputError(
-            f"--provider {options.provider} draws other pictures than the manifest's: say --output DIR for them",
+            f"--provider {options.provider} draws other pictures than the manifest's: pass --output DIR for them",
             code="provider-needs-output",
         )
     assets = tuple(replace(asset, provider=None) for asset in manifest.assets)

@@ -196,7 +196,7 @@ def _left_pointers(plan: Plan) -> tuple[Problem, ...]:
     if not names:
         return ()
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    message = f"left alone, for they are git-LFS pointers to other bytes than those wanted: {shown}"
+    message = f"left alone because they are git-LFS pointers to other bytes: {shown}"
     return (Problem("lfs-pointer", message, hint="`git lfs pull` fetches what they stand for, --overwrite replaces them"),)
 
 

@@ -255,9 +255,9 @@ def _notices(plan: Plan, shared: RemotePictures, loaded: Loaded) -> Iterator[Pro
         words = f"cannot tell whether a colleague drew {_count(len(shared.blocked))}: {next(iter(shared.blocked.values()))}"
         yield Problem("shared-unknown", words, hint="a build stops at them and buys nothing")
     if shared.empty:
-        yield Problem("shared-empty", f"nothing was ever put into the shared cache {shared.url}")
+        yield Problem("shared-empty", f"there is nothing in the shared cache {shared.url}")
     if loaded.manifest.trust == "keys" and not team_key(environ_of(loaded)):
-        yield Problem("shared-keys", f"`trust: keys` believes receipts signed with {TEAM}, which is not set")
+        yield Problem("shared-keys", f"`trust: keys` accepts only receipts signed with {TEAM}, which is not set")
 
 
 def _count(number: int) -> str:

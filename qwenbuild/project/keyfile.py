@@ -58,7 +58,7 @@ def ignored(folder: Path) -> tuple[Problem, ...]:
     name, offset = lines[0]
     more = f" (and {', '.join(each for each, _ in lines[1 : NAMED + 1])}" if lines[1:] else ""
     more += ", …)" if len(lines) > NAMED + 1 else ")" if more else ""
-    words = f"{name}{more} is ignored: of a .env only API keys are taken, written out, under names that end in {ENDING}"
+    words = f"{name}{more} is ignored: from a .env only API keys are read, written literally, under names that end in {ENDING}"
     return (Problem("env-ignored", words, text.mark(offset), hint="set it in the real environment"),)
 
 

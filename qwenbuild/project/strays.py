@@ -37,7 +37,7 @@ def notices(cache: Cache, project: str) -> Iterator[Problem]:
     counts = Counter((attempt.project, attempt.provider) for attempt in strays(cache, project))
     for (other, provider), number in counts.items():
         what = f"{number} paid pictures of {other} are" if number > 1 else f"a paid picture of {other} is"
-        then = "run `qwenbuild build` there before the links end, a day after they were made"
+        then = "run `qwenbuild build` there before the links expire, a day after they were made"
         if is_gone(other):
             then = f"that project is not there any more, so any build here with the same {provider} account collects them"
         yield Problem("paid-elsewhere", f"{what} still with {provider}: {then}")

@@ -73,7 +73,7 @@ def provider_class(family: Family) -> Any:
         raise broken("provider", family.name, family.plugin, message) from error
     missing = [member for member in MEMBERS if not hasattr(cls, member)] if family.plugin else []
     if missing:
-        raise broken("provider", family.name, family.plugin, f"lacks `{missing[0]}`, which every provider has")
+        raise broken("provider", family.name, family.plugin, f"lacks `{missing[0]}`, which every provider must have")
     return cls
 
 

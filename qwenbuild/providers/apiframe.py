@@ -115,7 +115,7 @@ class Apiframe(Hosted):
             raise self._error(answer, record, request)
         job = record.get("jobId")
         if not isinstance(job, str) or not 0 < len(job) <= 200:
-            raise Uncertain("Apiframe accepted something and named no job", request_id=request)
+            raise Uncertain("Apiframe accepted the request but named no job", request_id=request)
         return Ticket(self.name, self.base_url, job, request_id=request, facts={"accepted": self.waits.wall()})
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:
@@ -175,7 +175,11 @@ class Apiframe(Hosted):
         if status == 429:
             return self.throttled(answer, message, request_id=request)
         if not message or status in (408, 504) or status < 400:
-            return Uncertain(f"Apiframe answered HTTP {status} with nothing that settles it", code=code, request_id=request)
+            return Uncertain(
+                f"Apiframe answered HTTP {status}, which does not tell whether the request was accepted",
+                code=code,
+                request_id=request,
+            )
         if status in (401, 402, 403, 404, 501):
             return self._stop(status, message, record, request)
         if status == 409:
@@ -201,7 +205,7 @@ class Apiframe(Hosted):
         words = f"{message} ({vendor_words(details)})" if details else message
         if any(name in text for name in SPELLED):
             other = "docs" if self.settings.dialect == "openapi" else "openapi"
-            sentence = f"{words}. Apiframe speaks the other dialect here: write `dialect: {other}` in providers.{self.name}"
+            sentence = f"{words}. Apiframe expects the other dialect: write `dialect: {other}` in providers.{self.name}"
             return AccountStop(sentence, kind="endpoint", code="400", request_id=request)
         return Refused(words, code="400", request_id=request)
 
@@ -273,7 +277,7 @@ def _urls(job: Mapping[str, Any]) -> list[str]:
     """The addresses in `result`: a string, a list of strings, `{images: [...]}` or `{url: ...}`."""
     urls = [url for url in _flat(job.get("result")) if url]
     if not urls:
-        raise NotFetched("Apiframe says that the job is complete, and names no picture", url="", gone=True)
+        raise NotFetched("Apiframe says that the job is complete, but names no picture", url="", gone=True)
     return urls
 
 

@@ -87,8 +87,8 @@ class OpenAI(Hosted):
         if ticket.url and not ticket.data:
             return _revised(await self.picture(ticket.url, action, accept=accept, facts=facts), ticket)
         if not ticket.data:
-            raise Lost("the server keeps no pictures, and the one it gave is not here", code="not-kept")
-        words = f"what {self.name} gave is not the picture asked for"
+            raise Lost("the server keeps no pictures, and the one it sent was not stored", code="not-kept")
+        words = f"what {self.name} sent is not the requested picture"
         try:
             picture = await checked(ticket.data, action, accept, facts)
         except NotWhole as error:
@@ -108,7 +108,7 @@ class OpenAI(Hosted):
             raise NotFetched(error.message, url=url) from error
         if answer.status != 200:
             pause = answer.retry_after(self.waits.wall()) if answer.status == 429 else None
-            raise NotFetched(f"the link gives nothing (HTTP {answer.status})", url=url, retry_after=pause)
+            raise NotFetched(f"the link does not work (HTTP {answer.status})", url=url, retry_after=pause)
         return answer.body
 
     def _error(self, answer: Answer, record: Mapping[str, Any]) -> ProviderError:
@@ -117,7 +117,9 @@ class OpenAI(Hosted):
         if status == 429:
             return self.throttled(answer, message)
         if not message or status in (408, 504) or status < 400:
-            return Uncertain(f"the server answered HTTP {status} with nothing that settles it", code=code)
+            return Uncertain(
+                f"the server answered HTTP {status}, which does not tell whether the request was accepted", code=code
+            )
         if status in (401, 403):
             return AccountStop(f"{self.name} refused the key: {message}", kind="credentials", code=code)
         if status == 404 or _wrong_model(message):

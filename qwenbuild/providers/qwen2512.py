@@ -58,7 +58,7 @@ class Qwen2512(Hosted):
             raise self._error(answer, record, code)
         task = _data(record).get("task_id")
         if not isinstance(task, str) or not 0 < len(task) <= 200:
-            raise Uncertain("qwen-image-2512.org accepted something and named no task", code="no-task")
+            raise Uncertain("qwen-image-2512.org accepted the request but named no task", code="no-task")
         return Ticket(self.name, self.base_url, task, facts={"accepted": self.waits.wall()})
 
     async def collect(self, ticket: Ticket, action: Action) -> Picture:
@@ -109,7 +109,10 @@ class Qwen2512(Hosted):
         if answer.status == 429 or code == 429:
             return self.throttled(answer, message)
         if not _own(record) or code in (408, 504) or not 400 <= code < 600:
-            return Uncertain(f"qwen-image-2512.org answered HTTP {answer.status} with nothing that settles it", code=str(code))
+            return Uncertain(
+                f"qwen-image-2512.org answered HTTP {answer.status}, which does not tell whether the request was accepted",
+                code=str(code),
+            )
         if code in (401, 403):
             return AccountStop(
                 f"qwen-image-2512.org refused the key in {self.site.key_env}: {message}", kind="credentials", code=str(code)
@@ -153,7 +156,7 @@ def _data(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _url(task: Mapping[str, Any]) -> str:
     url = _named(task)
     if not url:
-        raise NotFetched("qwen-image-2512.org says that the task succeeded, and names no picture", url="", gone=True)
+        raise NotFetched("qwen-image-2512.org says that the task succeeded, but names no picture", url="", gone=True)
     return url
 
 

@@ -118,7 +118,7 @@ class Hosted:
 
     async def find(self, order: Order, body: bytes, since: float, until: float, claimed: frozenset[str]) -> tuple[Ticket, ...]:
         """Raises Uncertain: this API keeps no list of tasks that could be asked."""
-        raise Uncertain(f"{self.name} keeps no list of what was asked", code="no-list")
+        raise Uncertain(f"{self.name} keeps no list of requests", code="no-list")
 
     async def clock_difference(self) -> float | None:
         """Seconds by which the server's clock is ahead of ours, None when nobody can tell. Raises what stands in the way."""
@@ -149,7 +149,7 @@ class Hosted:
         again: Callable[[], Awaitable[str]] | None = None,
         facts: Picture | None = None,
     ) -> Picture:
-        """Fetch and check; `again` asks for a fresh link. What is no whole picture is a bad transfer, and proves nothing.
+        """Fetch and check; `again` asks for a fresh link. What is not a complete picture is a bad transfer, and proves nothing.
 
         Raises NotFetched after a few tries, and BadPicture for a whole picture of another type or size.
         """
@@ -168,9 +168,9 @@ class Hosted:
         try:
             return await checked(data, action, accept, facts)
         except NotWhole as error:
-            raise NotFetched(f"what the link brings is no whole picture ({error})", url=url, data=data) from error
+            raise NotFetched(f"what the link brings is not a complete picture ({error})", url=url, data=data) from error
         except ValueError as error:
-            words = f"what {self.name} gave is not the picture asked for: {error}"
+            words = f"what {self.name} sent is not the requested picture: {error}"
             raise BadPicture(words, data=data, code="bad-picture") from error
 
     async def bytes_of(self, url: str) -> bytes:
@@ -182,9 +182,9 @@ class Hosted:
             raise NotFetched(words, url=url, stuck=True) from error
         except TooLarge as error:
             cap = self.site.downloads.cap >> 20
-            raise NotFetched(f"the link brings more than {cap} MB; that is no picture of ours", url=url) from error
+            raise NotFetched(f"the link leads to more than {cap} MB, which cannot be the picture", url=url) from error
         except LinkDead as dead:
-            raise NotFetched(f"the link gives nothing (HTTP {dead.status})", url=url, gone=dead.gone) from dead
+            raise NotFetched(f"the link does not work (HTTP {dead.status})", url=url, gone=dead.gone) from dead
         except Throttled as error:
             raise NotFetched(error.message, url=url, retry_after=error.retry_after) from error
         except Unavailable as error:

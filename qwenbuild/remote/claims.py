@@ -202,7 +202,7 @@ class Claims:
         return HeldClaim("another machine", POLL_S)
 
     def _unkept_error(self, key: str) -> RemoteError:
-        words = f"the shared cache {self.remote.url} acknowledged a claim on {key[:12]} and did not keep it"
+        words = f"the shared cache {self.remote.url} acknowledged a claim on {key[:12]} but did not keep it"
         return RemoteError(words, code="remote-unkept")
 
     # ---------------------------------------------------------------- holding
@@ -312,7 +312,7 @@ class Claims:
         holder = claim.get("holder") if isinstance(claim, dict) else None
         released = claim.get("released") if isinstance(claim, dict) else None
         if version != VERSION or not isinstance(holder, str) or not holder or not isinstance(released, bool):
-            words = "is no claim that can be read: see what answers there; if nobody draws it, delete that object"
+            words = "is not a readable claim: check what is stored there; if nobody is drawing it, delete that object"
             raise RemoteError(f"{where} {words}", code="remote-unreadable")
         return _Claim(holder[:80], released)
 

@@ -32,7 +32,7 @@ class Folder:
     def _must_be_there(self) -> None:
         """A share that is not mounted is an error, not an empty cache."""
         if not os.path.isdir(self._root):
-            raise RemoteError(f"the shared cache {self.url} is not there: is it mounted?", code="remote-missing")
+            raise RemoteError(f"the shared cache {self.url} cannot be found: is it mounted?", code="remote-missing")
 
     def get(self, name: str) -> bytes | None:
         """The bytes of a file."""

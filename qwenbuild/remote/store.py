@@ -92,7 +92,7 @@ def require_version(remote: Remote) -> None:
 
 def never_started(remote: Remote) -> RemoteError:
     """There is no VERSION: a new store, a share that is not mounted, another address, or a server that knows no name."""
-    words = f"{remote.url} has no VERSION, so it is another place, or nothing was ever put there"
+    words = f"{remote.url} has no VERSION: it is another place, or still empty"
     return RemoteError(f"{words}: `qwenbuild cache push` starts a new shared cache", code="remote-unstarted")
 
 
@@ -111,7 +111,7 @@ def put_kept(remote: Remote, name: str, data: bytes) -> None:
 
 def not_kept(remote: Remote, name: str) -> RemoteError:
     """The store took a write and has something else, or nothing."""
-    return RemoteError(f"the shared cache {remote.url} acknowledged {name} and did not keep it", code="remote-unkept")
+    return RemoteError(f"the shared cache {remote.url} acknowledged {name} but did not keep it", code="remote-unkept")
 
 
 def blob_name(digest: str) -> str:

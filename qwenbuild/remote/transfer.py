@@ -248,14 +248,14 @@ def receipt(remote: Remote, key: str, team: bytes = b"", *, signed: bool = False
 
 def pictureless(remote: Remote, key: str, digest: str) -> RemoteError:
     """A receipt whose picture the store does not have: somebody has paid for it, and perhaps still has it."""
-    words = f"{remote.url} has a receipt of {key[:12]}, and not its picture {digest[:12]}"
-    hint = "`qwenbuild cache push` on the machine that drew it brings it there; `build --force` buys it anew"
+    words = f"{remote.url} has a receipt of {key[:12]}, but not its picture {digest[:12]}"
+    hint = "`qwenbuild cache push` on the machine that drew it uploads it; `build --force` buys it again"
     return RemoteError(f"{words}: {hint}", code="remote-pictureless")
 
 
 def unreadable(remote: Remote, name: str) -> RemoteError:
     """Something stands where a receipt should. That is neither a receipt nor the absence of one."""
-    words = "is no receipt that can be read: `qwenbuild cache push`, where its picture is, writes it again"
+    words = "is not a readable receipt: `qwenbuild cache push`, where its picture is, writes it again"
     return RemoteError(f"{name} in the shared cache {remote.url} {words}", code="remote-unreadable")
 
 

@@ -59,7 +59,9 @@ class Web:
     def put(self, name: str, data: bytes) -> None:
         """Write or overwrite."""
         if self._ask("PUT", name, data) is None:
-            raise RemoteError(f"the shared cache {self.url} takes no PUT at {name}: is writing switched on?", code="remote-put")
+            raise RemoteError(
+                f"the shared cache {self.url} does not accept PUT at {name}: is writing enabled?", code="remote-put"
+            )
 
     def create(self, name: str, data: bytes) -> bool | None:
         """Plain web servers cannot promise that: unknown."""

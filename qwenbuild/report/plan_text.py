@@ -396,4 +396,4 @@ def _orphans(orphans: Sequence[Orphan], terminal: Terminal) -> Iterator[str]:
 
 
 def _why_kept(orphan: Orphan) -> str:
-    return "  (kept: changed by hand, or its bytes are only here)" if orphan.present and not orphan.removable else ""
+    return "  (kept: changed by hand, or the only copy)" if orphan.present and not orphan.removable else ""

@@ -89,8 +89,8 @@ def _changed(reason: Reason) -> str:
 
 def _lost(reason: Reason) -> str:
     if reason.field == "approved":
-        return "approved, and its picture is nowhere any more; `qwenbuild release` lets it be bought again"
-    return "lost: its picture is nowhere any more"
+        return "approved, but its picture is lost; `qwenbuild release` allows buying it again"
+    return "lost: its picture cannot be found anywhere"
 
 
 def _standing(words: str) -> Callable[[Reason], str]:
@@ -124,7 +124,7 @@ def _held(reason: Reason) -> str:
 def _pick_void(reason: Reason) -> str:
     changed = f" ({visible(reason.field)} changed)" if reason.field else ""
     old, new = (value_words(value or "?")[:12] for value in (reason.old, reason.new))
-    return f"the pick is void{changed}: picked was {old}, now it is {new}"
+    return f"the pick is void{changed}: it was {old}, now it is {new}"
 
 
 def _file(reason: Reason) -> str:
@@ -136,10 +136,10 @@ _FILES = {
     "modified": "changed by hand, left alone",
     "pointer": "a git-LFS pointer, the bytes are in the cache",
     "pointer-other": "a git-LFS pointer to other bytes, left alone",
-    "differs": "another version is there",
+    "differs": "another version is in its place",
     "unlocked": "not in the lockfile yet",
     "no-picture": "waits for its picture",
-    "unjudged": "not held against its `expect` yet",
+    "unjudged": "not checked against its `expect` yet",
 }
 
 
@@ -191,7 +191,7 @@ _PHRASES = {
     "table-moved": _table_moved,
     "held": _held,
     "imported": lambda reason: "imported: somebody else drew it, and the lockfile does not name it yet",
-    "unjudged": lambda reason: "not held against `expect` yet",
+    "unjudged": lambda reason: "not checked against `expect` yet",
     "unpicked": lambda reason: f"none of {reason.new} candidates is picked" if reason.new else "no candidate is picked yet",
     "pick-void": _pick_void,
     "rejected": lambda reason: "every candidate is rejected; `qwenbuild reroll` adds one",

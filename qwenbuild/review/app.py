@@ -69,10 +69,10 @@ def _bound(answer: Callable[[Session, Request], Any], session: Session) -> Calla
         except BadRequest as error:
             return JSONResponse({"error": "bad", "words": str(error)}, 400)
         except Stale as error:
-            words = "It changed meanwhile; here is the newer state. Nothing was overwritten."
+            words = "It was changed in the meantime; this is the current state. Nothing was overwritten."
             return JSONResponse({"error": "stale", "words": words, "cards": error.cards, "gone": error.gone}, 409)
         except SessionBusy:
-            return JSONResponse({"error": "busy", "words": "A build runs already."}, 409)
+            return JSONResponse({"error": "busy", "words": "A build is already running."}, 409)
         except (QwenbuildError, OSError) as error:
             return JSONResponse({"error": "refused", "words": _words(error)}, 422)
         return response

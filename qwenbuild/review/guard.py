@@ -54,11 +54,11 @@ class RequestGuard:
             return _no(421, "This is not the host that the review serves.")
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
-            return _no(403, "Another page asked; the review answers its own page only.")
+            return _no(403, "The request came from another page; the review answers only its own.")
         if scope["method"] not in SAFE and origin is None:
-            return _no(403, "A change must say where it comes from.")
+            return _no(403, "A request that changes something must name its origin.")
         if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site") and scope["path"] != "/":
-            return _no(403, "Another site asked; the review answers its own page only.")
+            return _no(403, "The request came from another site; the review answers only its own page.")
         return None
 
     def _admission(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:

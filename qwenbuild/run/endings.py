@@ -126,7 +126,7 @@ def outcome_at_hand(step: Step, plan: CandidatePlan) -> Outcome:
         return Outcome(OutcomeKind.FAILED, key, code="expect", message=f"the picture is not what is expected: {message}")
     kind = OutcomeKind.DOUBT if plan.verdict is Verdict.DOUBT else OutcomeKind.REFUSED
     if plan.verdict is Verdict.MODIFIED:
-        kind, message = OutcomeKind.SKIPPED, "its only file was changed by a person; --overwrite replaces it"
+        kind, message = OutcomeKind.SKIPPED, "its only file was changed by hand; --overwrite replaces it"
     return Outcome(kind, key, code=plan.verdict.value, message=message)
 
 

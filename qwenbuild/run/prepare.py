@@ -23,8 +23,8 @@ async def prepared(job: Job, order: Order) -> Order | Outcome:
             job.progress.stop_lane(job.provider.account, job.purchase.action.model, error.kind, error.message)
             raise Stopped((error.kind, error.message)) from error
         except ProviderError as error:
-            words = f"its reference image could not be handed over: {error.message}"
+            words = f"its reference image could not be uploaded: {error.message}"
             if isinstance(error, Refused):
                 break
-            await job.pause(2.0**tries, "before a reference image is handed over again")
+            await job.pause(2.0**tries, "before uploading a reference image again")
     return failed(job.progress, job.purchase, "upload", words)

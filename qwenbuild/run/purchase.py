@@ -65,7 +65,7 @@ async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
         except Again as again:
             progress.tell("retry", purchase.entry, message=str(again))
             with contextlib.suppress(Stopped):
-                await job.pause(again.pause, f"before a picture is asked for anew, after: {again}")
+                await job.pause(again.pause, f"before asking for a picture again, after: {again}")
         except Stopped as stopped:
             return skipped(purchase, stopped.reason)
 

@@ -94,7 +94,7 @@ def _tell_waits(progress: Progress, words: str) -> None:
 
 async def _farewell(progress: Progress) -> None:
     """Before a fault of ours ends the build: what is being sent gets its ticket, for without one it would be in doubt."""
-    progress.stop_all("fault", "the build ends by a fault of its own; nothing more is submitted")
+    progress.stop_all("fault", "the build stops because of an internal error; nothing more is submitted")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(progress.world.times.farewell):
             while progress.due or submits():  # noqa: ASYNC110  (ends once, and rarely begins)

@@ -18,7 +18,7 @@ from typing import Any
 
 from qwenbuild.run.world import Progress
 
-LEAVE = "What is in flight is waited for; press Ctrl-C again to leave."
+LEAVE = "Waiting for the requests in flight; press Ctrl-C again to leave."
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 SIGNALS = (signal.SIGINT, *ENDS)
 CLOSED = (2, 5, 6)
@@ -97,7 +97,7 @@ def _in_flight(progress: Progress) -> str:
     collecting = [entry for id, (entry, _) in progress.in_flight.items() if id not in flights]
     if collecting:
         names = ", ".join(collecting[:5]) + (f" and {len(collecting) - 5:,} more" if len(collecting) > 5 else "")
-        fates.append(f"Collected, or asked for, now: {names}: if you leave, the next build goes on with them.")
+        fates.append(f"Being collected or looked up: {names}. If you leave, the next build goes on with them.")
     if not fates:
         return "Interrupted: nothing is in flight; finishing what is stored."
     return " ".join(("Interrupted: nothing more is submitted.", *fates, LEAVE))

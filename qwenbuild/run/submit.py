@@ -84,7 +84,7 @@ class Job:
     async def turn(self) -> Turn:
         """The next submission's turn, waited for. Raises Stopped."""
         model = self.purchase.action.model
-        why = f"for the turn at the pace of {self.provider.name} {model}"
+        why = f"for a turn within the rate limit of {self.provider.name} {model}"
         with self.progress.until_stopped(self.provider, model, why, entry=self.purchase.entry):
             return await self.lane.turn()
 

@@ -30,7 +30,7 @@ async def not_fetched(job: Job, attempt: Attempt, error: NotFetched, how: str) -
     progress, purchase = job.progress, job.purchase
     age = progress.world.waits.wall() - attempt.sent
     if age > progress.world.times.overdue or (error.gone and age > progress.world.times.link):
-        words = f"the picture was made, and its link is over: {error.why}; links live for a day"
+        words = f"the picture was made, but its link has expired: {error.why}; links live for a day"
         return lost(job, attempt, "expired", words)
     if purchase.free and not error.stuck:
         return lost(job, attempt, error.code, error.why)

@@ -233,7 +233,7 @@ class Progress:
             raise Stopped(stop)
         self._waiting[task] = (lane, entry)
         try:
-            with self.waiting.waits_for(why or f"for a place at {provider.name} {model}", seconds):
+            with self.waiting.waits_for(why or f"for a free slot at {provider.name} {model}", seconds):
                 yield
         except asyncio.CancelledError:
             stop = self._stop_of(lane, entry)

@@ -96,7 +96,7 @@ def above() -> str:
 
 def took(folder: str) -> str:
     """The words for a manifest that was found above."""
-    return f"The manifest of {os.path.abspath(folder)} is used: there is none here."
+    return f"The manifest of {os.path.abspath(folder)} is used, as there is none here."
 
 
 def _has_manifest(folder: str) -> bool:

@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol, httpx.AsyncByteStream):
             async with asyncio.timeout(self.timeouts.connect):
                 transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no encryption within {self.timeouts.connect} s") from error
+            raise httpx.ConnectTimeout(f"no TLS handshake within {self.timeouts.connect} s") from error
         except OSError as error:  # ssl.SSLError is one
             raise httpx.ConnectError(str(error)) from error
         if transport is None:
@@ -158,14 +158,14 @@ class Connection(asyncio.Protocol, httpx.AsyncByteStream):
         if self._full and not self._ended:
             self._writer = asyncio.get_running_loop().create_future()
             if not await _woken_within(self._writer, self.timeouts.write):
-                raise httpx.WriteTimeout(f"nothing was taken for {self.timeouts.write} s")
+                raise httpx.WriteTimeout(f"nothing could be sent for {self.timeouts.write} s")
 
     async def read(self) -> bytes:
         """The oldest piece that came, however long; none at the end."""
         if not self._pieces and not self._ended:
             self._reader = asyncio.get_running_loop().create_future()
             if not await _woken_within(self._reader, self.timeouts.read):
-                raise httpx.ReadTimeout(f"nothing came for {self.timeouts.read} s")
+                raise httpx.ReadTimeout(f"nothing was received for {self.timeouts.read} s")
         if not self._pieces:
             if self._error is not None:
                 raise httpx.ReadError(str(self._error)) from self._error

@@ -36,7 +36,9 @@ def check_proxies() -> None:
     for entry in no_proxy:
         if _looks_ipv6(entry) and _network(entry) is None:
             name = _variable("no", proxies["no"])
-            raise _fault(f"{name} has an entry that is no host and no address: {entry!r}; IPv6 is written ::1 or fd00::/8")
+            raise _fault(
+                f"{name} has an entry that is neither a host nor an address: {entry!r}; IPv6 is written ::1 or fd00::/8"
+            )
     for kind in KINDS:
         if proxies.get(kind):
             _checked_proxy(kind, proxies[kind])
@@ -62,7 +64,7 @@ def checked_context(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         return make()
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(name)]
-        sources = " or ".join(f"{name} ({os.environ[name]})" for name in names) or "what this Python has of certificates"
+        sources = " or ".join(f"{name} ({os.environ[name]})" for name in names) or "the certificates of this Python"
         raise _fault(f"{sources} cannot be used for encrypted connections: {_reason(error)}", "certificates") from error
 
 

@@ -93,9 +93,9 @@ def fate(error: Exception, gate: Gate) -> ProviderError:
     """
     name = type(error).__name__
     if gate.written:
-        return Uncertain(f"the request went out and no whole answer came back ({name})", code=name)
+        return Uncertain(f"the request was sent, and no complete answer came back ({name})", code=name)
     if isinstance(error, (httpx.TransportError, OSError)):  # a TimeoutError is an OSError
-        return Unavailable(f"the request did not go out ({name})", code=name)
+        return Unavailable(f"the request was not sent ({name})", code=name)
     words = vendor_words(f"{name}: {error}", 200)
     return AccountStop(f"requests cannot be sent from here, and nothing was sent ({words})", kind="setup", code=name)
 
@@ -164,7 +164,7 @@ class Wire:
         except TimeoutError as error:
             raise Unavailable(f"a download took more than {self.limits.total:.0f} s", code="deadline") from error
         except NotUnpacked as error:
-            raise Unavailable(f"what came cannot be unpacked ({error})", code="not-unpacked") from error
+            raise Unavailable(f"the download cannot be decompressed ({error})", code="not-unpacked") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             name = type(error).__name__
             raise Unavailable(f"the download from {urlsplit(url).hostname} broke off ({name})", code=name) from error
@@ -211,7 +211,7 @@ class Wire:
                 raise TooLarge
             spent = time.monotonic() - started
             if spent > self.limits.grace and size < self.limits.rate * spent:
-                raise Unavailable(f"a download came in slower than {self.limits.rate:.0f} bytes a second", code="slow")
+                raise Unavailable(f"a download was slower than {self.limits.rate:.0f} bytes a second", code="slow")
         return b"".join(pieces)
 
     async def aclose(self) -> None:

@@ -113,7 +113,7 @@ def import_picture(
 ) -> Import:
     """Use a picture made elsewhere for an entry, in the place of candidate `number` (0: the one in use).
 
-    `dry`: only check and say. Raises InputError for a file that is no whole picture or of another size, an approved
+    `dry`: only check and say. Raises InputError for a file that is not a complete picture or of another size, an approved
     entry, or one whose inputs are not made.
     """
     data = _read(file)
@@ -170,7 +170,7 @@ def _checked(data: bytes, file: Path, candidate: Candidate, *, any_size: bool) -
     size = candidate.action.size
     if not any_size and not _has_size(candidate.action, checked.width, checked.height):
         message = f"{file} is {checked.width}*{checked.height}; the entry's pictures are {size}"
-        raise problem("size", message, "--any-size takes it all the same")
+        raise problem("size", message, "--any-size accepts it anyway")
     digest = sha256(data).hexdigest()
     return ActionResult(
         key=candidate.key,

@@ -66,7 +66,7 @@ def _unpicked(step: Step, old: LockEntry) -> LockEntry:
 
 
 def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
-    """Take picks back: the first candidate that nobody rejected is used again. Raises InputError for an approved entry."""
+    """Undo picks: the first candidate that nobody rejected is used again. Raises InputError for an approved entry."""
     planned = planned_of(options, select)
     steps = [step for step in chosen_steps(planned) if record_of(planned, step).picked]
     for step in steps:

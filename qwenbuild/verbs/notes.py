@@ -26,11 +26,11 @@ def note(options: Options, entry: str, text: str) -> Choice:
     planned, step = one(options, entry)
     old = record_of(planned, step)
     if not old.key:
-        message = f"nothing is made yet of {step.id}, and a note stands in its lock record; it was not kept"
+        message = f"nothing is made yet of {step.id}, so there is no lock record to hold a note; it was not saved"
         raise problem("not-made", message, "`qwenbuild build` makes it")
     write(planned, {step.id: lambda now: replace(now, note=note)})
     if note == old.note:
-        return Choice(step.id, "the note says that already" if note else "there was no note", False)
+        return Choice(step.id, "the note already says that" if note else "there was no note", False)
     return Choice(step.id, "note saved" if note else "note removed")
 
 

@@ -298,7 +298,7 @@ def test_gc_keeps_what_a_lockfile_names_and_removes_the_rest_only_after_a_yes(ca
     looked = call("cache", "gc", "-n")
     assert looked.out.splitlines()[:2] == [
         "1 picture that no lockfile names (12 B).",
-        "To make them again would cost $0.03.",
+        "Making them again would cost $0.03.",
     ]
     assert call("cache", "gc").code == 4
     assert cache.has_blob(lost_digest)

@@ -39,7 +39,7 @@ def test_every_command_has_a_heading(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_the_help_quoted_is_the_programs(call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    printed = call(*name.split(), "--help").out.split("\nOptions everywhere:")[0].rstrip()
+    printed = call(*name.split(), "--help").out.split("\nGlobal options:")[0].rstrip()
     assert QUOTED.get(name, "").rstrip() == printed
 
 

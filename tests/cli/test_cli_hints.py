@@ -124,7 +124,7 @@ def test_the_manifest_is_looked_for_above_and_the_folder_is_told_once(
     capsys.readouterr()
     assert run([verb]) == 0
     told = capsys.readouterr().err
-    assert told.count(f"The manifest of {below.folder} is used: there is none here.") == 1
+    assert told.count(f"The manifest of {below.folder} is used, as there is none here.") == 1
     assert run([verb, "-q"]) == 0
     assert "is used" not in capsys.readouterr().err
     assert not list(Path().iterdir())
@@ -144,7 +144,7 @@ def test_the_quick_answer_looks_above_too(
     assert quick_answer.answer(["build"]) == 0
     told = capsys.readouterr()
     assert proven == [os.path.join("..", "..", "qwenbuild.yaml")]
-    assert told.err == f"The manifest of {below.folder} is used: there is none here.\n"
+    assert told.err == f"The manifest of {below.folder} is used, as there is none here.\n"
     assert told.out == "Nothing to do: 3 entries are fresh.\n"
 
 

@@ -240,7 +240,7 @@ def test_a_note_that_was_not_kept_stays_on_the_page_until_somebody_decides(desk:
     assert locked(heroes, "icons/key")["note"] == "of another hand\nin two lines"
     desk.shot(shots, "review-note-not-kept")
     desk.shot(shots, "review-note-not-kept", 390)
-    desk.page.click("text=Keep this note")
+    desk.page.click("text=Save this note")
     desk.until("!document.querySelector('#viewer .unkept')")
     assert locked(heroes, "icons/key")["note"] == "of this page"
     assert "Not kept yet" not in desk.text("#viewer .actions")
@@ -286,7 +286,7 @@ def test_an_entry_that_is_not_made_says_that_a_note_must_wait(desk: Tab, heroes:
     desk.until("gallery.card('icons/compass')")
     desk.page.click("[aria-label='icons/compass']")
     field = desk.page.locator("#viewer textarea")
-    assert field.get_attribute("placeholder") == "A note is saved with the picture: make the picture first."
+    assert field.get_attribute("placeholder") == "A note needs a picture: make the picture first."
     assert not field.is_editable()
     desk.shot(shots, "review-note-waits")
     heroes.build()
@@ -318,7 +318,7 @@ def test_a_note_that_is_too_long_says_by_how_much_and_can_be_shortened(desk: Tab
     said(desk, "4,000 is the most")
     desk.complained("422")
     desk.page.fill("#viewer textarea", "x" * 4000)
-    desk.page.click("text=Keep this note")
+    desk.page.click("text=Save this note")
     desk.until("gallery.card('icons/key').note.length === 4000")
 
 

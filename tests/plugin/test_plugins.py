@@ -295,7 +295,7 @@ def test_a_broken_plug_in_spends_nothing_and_ends_with_2(say: Say, tmp_path: Pat
 
 def test_a_class_that_lacks_a_method_is_said_before_anything_is_sent() -> None:
     row = Family("x", "m", provider="tests.plugin.installing:Path", plugin="x-dist 3")
-    with pytest.raises(InputError, match="`x` of x-dist 3 lacks `limits`, which every provider has"):
+    with pytest.raises(InputError, match="`x` of x-dist 3 lacks `limits`, which every provider must have"):
         provider_class(row)
 
 

@@ -169,7 +169,7 @@ def test_a_push_that_fails_is_said_and_the_next_one_completes(team: Team, web: W
     web.fault = lambda handler: handler.command == "PUT" and handler.name.startswith("blobs/") and status(507)(handler)
     summary = first.build(push=True)
     assert (summary.exit_code, summary.counts) == (1, {"generated": 12})
-    assert "12 of 12 could not be put into the shared cache" in said(summary)
+    assert "12 of 12 could not be uploaded to the shared cache" in said(summary)
     assert not [name for name in web.names if name.startswith("receipts/")]
     web.fault = None
     assert first.build(push=True).exit_code == 0

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("select", nargs=-1, required=True, metavar="ENTRY...", shell_complete=selectors)
 @confirm_options
 def command(select: tuple[str, ...], yes: bool, dry: bool) -> int:
-    """Keep the pictures of entries whose prompt, seed or size was edited: "this edit is cosmetic". Pays nothing.
+    """Keep the pictures of entries after a cosmetic edit to their prompt, seed or size. Costs nothing.
 
     Shows each edit, old → new, and asks at a terminal. The lockfile then names the old picture under the new key.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def command(select: tuple[str, ...], dry: bool, as_json: bool, **flags: Any) -> int:
     """Make what is missing: restore what was paid for, generate the rest, write the output tree and the lockfile.
 
-    With something to pay, it shows the plan and asks; without a terminal, --yes or --max-cost must answer.
+    If that costs something, it shows the plan and asks first; without a terminal, pass --yes or --max-cost.
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
 
     \b

@@ -52,7 +52,7 @@ def folder() -> int:
     return 0
 
 
-@command.command("stats", short_help="What is in it.")
+@command.command("stats", short_help="Show what the cache holds.")
 @opt.json_option
 def stats(as_json: bool) -> int:
     """Count pictures, receipts, derived files and attempts.
@@ -88,7 +88,8 @@ def stats(as_json: bool) -> int:
 @click.option("--remote", is_flag=True, help="Read the shared cache instead: what this project's lockfile names.")
 @opt.json_option
 def verify(remote: bool, as_json: bool) -> int:
-    """Read every picture and receipt. A picture that is not what its name says is set aside, never deleted; exit 1 then.
+    """Read every picture and receipt. A picture whose bytes do not match its name is set aside, never deleted, and the
+    exit code is 1.
 
     \b
     Examples:
@@ -103,10 +104,10 @@ def verify(remote: bool, as_json: bool) -> int:
     return _report(checking.verify(cache, full=True), as_json)
 
 
-@command.command("rebuild", short_help="Make the index anew.")
+@command.command("rebuild", short_help="Rebuild the index from the receipts.")
 @opt.json_option
 def rebuild(as_json: bool) -> int:
-    """Make the index anew from the receipts, and a broken journal from the rows that are whole. Loses nothing.
+    """Rebuild the index from the receipts, and a broken journal from its intact rows. Nothing is lost.
 
     \b
     Examples:
@@ -118,17 +119,23 @@ def rebuild(as_json: bool) -> int:
     return _report(rebuilding.rebuild(cache), as_json)
 
 
-@command.command("gc", short_help="Remove pictures that no lockfile names; asks.")
-@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed, and what it would cost again.")
+@command.command("gc", short_help="Remove pictures that no lockfile names; asks first.")
+@click.option(
+    "-n", "--dry-run", "dry", is_flag=True, help="Only show what would be removed, and what making it again would cost."
+)
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
-@click.option("--remote", is_flag=True, help="The shared cache instead, over the LOCKFILEs given; removes with --yes only.")
-@click.option("--forget", multiple=True, metavar="LOCKFILE", help="A project that is gone: its pictures need not stay.")
+@click.option(
+    "--remote", is_flag=True, help="Collect in the shared cache what the given LOCKFILEs do not name; removes only with --yes."
+)
+@click.option(
+    "--forget", multiple=True, metavar="LOCKFILE", help="Do not keep pictures for this project, which no longer exists."
+)
 @click.argument("lockfiles", nargs=-1, metavar="[LOCKFILE]...", type=click.Path(exists=True, dir_okay=False))
 @opt.json_option
 def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: tuple[str, ...], as_json: bool) -> int:
-    """Find pictures that no lockfile names that ever used this cache, say what they would cost again, and remove them.
+    """Find pictures that no lockfile using this cache names, show what making them again would cost, and remove them.
 
-    Lockfiles of branches that are not checked out cannot be seen: what only they name is removed, too.
+    Lockfiles of branches that are not checked out cannot be seen: pictures that only they name are removed as well.
 
     \b
     Examples:
@@ -141,7 +148,7 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
     if remote:
         return shared_cache.sweep([Path(path) for path in lockfiles], dry=dry or not yes, as_json=as_json)
     if lockfiles:
-        raise click.UsageError("LOCKFILEs go with --remote; this machine's cache knows its own.")
+        raise click.UsageError("LOCKFILEs are for --remote only; the local cache keeps its own list.")
     cache = _open()
     keep = reachability.reachable(_roots(cache, forget))
     report = collecting.collect(cache, keep)
@@ -160,12 +167,12 @@ def gc(dry: bool, yes: bool, remote: bool, forget: tuple[str, ...], lockfiles: t
     return 0
 
 
-@command.command("push", short_help="Put this project's pictures into the shared cache.")
+@command.command("push", short_help="Upload this project's pictures to the shared cache.")
 @opt.select_argument
-@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be put there.")
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only show what would be uploaded.")
 @opt.json_option
 def push(select: tuple[str, ...], dry: bool, as_json: bool) -> int:
-    """Put every picture that the lockfile names, with its receipt, into the shared cache where that lacks it.
+    """Upload every picture that the lockfile names, with its receipt, unless the shared cache has it already.
 
     The shared cache is `remote:` of the manifest, or $QWENBUILD_REMOTE.
 
@@ -179,11 +186,11 @@ def push(select: tuple[str, ...], dry: bool, as_json: bool) -> int:
 
 @command.command("pull", short_help="Fetch what the lockfile names from the shared cache.")
 @opt.select_argument
-@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be fetched.")
-@click.option("--receipts", is_flag=True, help="The shared cache's receipts, too: prices, rewritten prompts.")
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only show what would be fetched.")
+@click.option("--receipts", is_flag=True, help="Fetch the receipts too: prices, rewritten prompts.")
 @opt.json_option
 def pull(select: tuple[str, ...], dry: bool, receipts: bool, as_json: bool) -> int:
-    """Fetch every picture that the lockfile names and this machine lacks; exit 1 when some are not to be had.
+    """Fetch every picture that the lockfile names and this machine lacks; exit 1 if some cannot be found.
 
     `build` does the same by itself for what it needs; this is for going offline.
 
@@ -214,7 +221,7 @@ def _roots(cache: vault.Cache, forget: tuple[str, ...]) -> list[Path]:
     roots = [path for path in cache.roots.known() if path not in forgotten]
     missing = [path for path in roots if not path.is_file()]
     if missing:
-        hint = "bring it back (an unmounted disk, a branch without it), or say --forget LOCKFILE when its project is gone"
+        hint = "bring it back (mount the disk, check out the branch), or pass --forget LOCKFILE if its project no longer exists"
         problems = tuple(Problem("lockfile-missing", f"{path} used this cache and is not there", hint=hint) for path in missing)
         raise InputError(problems[0].message, code="lockfile-missing", problems=problems)
     return roots
@@ -222,7 +229,7 @@ def _roots(cache: vault.Cache, forget: tuple[str, ...]) -> list[Path]:
 
 def _agreed() -> bool:
     if not terminal.is_terminal(sys.stdin) or not terminal.is_terminal(sys.stderr):
-        raise GateStop("removing paid pictures needs a yes: say --yes, or -n to look only", code="consent")
+        raise GateStop("removing paid pictures needs confirmation: pass --yes, or -n to only look", code="consent")
     sys.stderr.write("Remove them? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -234,7 +241,7 @@ def _gc_lines(report: GcReport) -> Iterator[str]:
     else:
         yield f"{words.count(len(report.blobs), 'picture')} that no lockfile names ({_size(report.size)})."
         unknown = f", and {words.count(report.unknown, 'picture')} at an unknown price" if report.unknown else ""
-        yield f"To make them again would cost {words.price_words(report.cost) if report.cost else 'nothing'}{unknown}."
+        yield f"Making them again would cost {words.price_words(report.cost) if report.cost else 'nothing'}{unknown}."
     if report.kept_young:
         yield f"{words.count(report.kept_young, 'picture')} of the last 24 hours stay."
 

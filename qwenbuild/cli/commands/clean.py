@@ -20,14 +20,14 @@ with later:
 
 @click.command("clean", cls=Verb)
 @click.option("--all", "everything", is_flag=True, help="Every unmodified file of ours whose bytes are in the cache.")
-@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be removed.")
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only show what would be removed.")
 def command(everything: bool, dry: bool) -> int:
     """Remove files that the manifest no longer wants. Nothing is lost: only files whose bytes are in the cache are removed.
 
     \b
     Examples:
       qwenbuild clean -n
-      qwenbuild clean --all         the next build restores it all, for nothing
+      qwenbuild clean --all         the next build restores it all, free of charge
     """
     cleaned = verbs.clean(opt.walk(), everything, dry)
     out = current().out()

@@ -37,12 +37,17 @@ HERE = "working tree"
 @click.command("diff", cls=Verb)
 @click.argument("old", metavar="[REV]", default="HEAD")
 @click.argument("new", metavar="[REV]", required=False)
-@click.option("--markdown", is_flag=True, help="A table for a pull request.")
-@click.option("--thumbnails", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Make thumbnails for it.")
-@click.option("--width", type=click.IntRange(16, 1024), default=160, show_default=True, help="Of a thumbnail, in pixels.")
+@click.option("--markdown", is_flag=True, help="Print a table for a pull request.")
+@click.option(
+    "--thumbnails",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write thumbnails for the table into DIR.",
+)
+@click.option("--width", type=click.IntRange(16, 1024), default=160, show_default=True, help="Width of a thumbnail, in pixels.")
 @opt.json_option
 def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, width: int, as_json: bool) -> int:
-    """Say what changed in pictures between the lockfile of a git revision (default: HEAD) and the one here, or of another one.
+    """Show which pictures changed between the lockfile of a git revision (default: HEAD) and the one here, or a second one.
 
     Reads the lockfiles and the cache only; exits 0 whether or not something changed.
 
@@ -53,7 +58,7 @@ def command(old: str, new: str | None, markdown: bool, thumbnails: Path | None, 
       qwenbuild diff main --markdown --thumbnails thumbs > comment.md
     """
     if thumbnails is not None and not markdown:
-        raise click.UsageError("--thumbnails goes with --markdown.")
+        raise click.UsageError("--thumbnails needs --markdown.")
     call = current()
     source = manifest.find(call.folder, call.file)
     path = lockfile.path_of(source).absolute()

@@ -21,7 +21,7 @@ with later:
 
 
 @click.command("disclose", cls=Verb)
-@click.option("--format", "style", type=click.Choice(["md", "csv", "json"]), default="md", help="How the list is written.")
+@click.option("--format", "style", type=click.Choice(["md", "csv", "json"]), default="md", help="Format of the list.")
 @opt.json_option
 def command(style: str, as_json: bool) -> int:
     """List every file that a model made, with its model, licence, date and digest.

@@ -24,12 +24,12 @@ command = Group(
     "doubt",
     help="""Settle requests that left this machine and whose answer was never stored: you may have been charged for them.
 
-    Nothing is sent again by itself. Look into the provider's console, then say what holds.
+    Nothing is sent again automatically. Look into the provider's console, then settle each request.
     """,
 )
 
 
-@command.command("list", short_help="Everything in doubt.")
+@command.command("list", short_help="List everything in doubt.")
 @opt.json_option
 def listing(as_json: bool) -> int:
     """List everything in doubt.
@@ -51,11 +51,11 @@ def listing(as_json: bool) -> int:
     return 0
 
 
-@command.command("claim", short_help="The provider made it: take its task.")
+@command.command("claim", short_help="It was made: collect this task's picture.")
 @click.argument("ids", nargs=-1, required=True, metavar="ENTRY...", shell_complete=entries)
 @click.option("--task", metavar="TASK", help="The task's id in the provider's console.")
 def claim(ids: tuple[str, ...], task: str | None) -> int:
-    """Take a task found in the provider's console as the answer; the next build collects its picture.
+    """Name the task found in the provider's console; the next build collects its picture.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def claim(ids: tuple[str, ...], task: str | None) -> int:
     return _settled("claim", ids, task)
 
 
-@command.command("retry", short_help="Send it again; may pay again.")
+@command.command("retry", short_help="Send it again; you may pay twice.")
 @click.argument("ids", nargs=-1, required=True, metavar="ENTRY...", shell_complete=entries)
 def retry(ids: tuple[str, ...]) -> int:
     """Let the next build send it again. You may pay for it twice.

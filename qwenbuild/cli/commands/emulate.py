@@ -31,11 +31,11 @@ def _setting(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 @click.command("emulate", cls=Verb)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the APIs; 0 lets the system choose.")
-@click.option("--storage-port", type=click.IntRange(0, 65535), default=0, help="Of the pictures' links.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the APIs; 0 lets the system choose.")
+@click.option("--storage-port", type=click.IntRange(0, 65535), default=0, help="Port of the picture links.")
 @click.option("--region", type=click.Choice(["singapore", "beijing"]), default="singapore", show_default=True)
 @click.option("--latency", type=float, default=15.0, show_default=True, metavar="SECONDS", help="How long a picture takes.")
-@click.option("--export-file", metavar="FILE", help="Write what to export there once it listens; gone when it ends.")
+@click.option("--export-file", metavar="FILE", help="Write the variables to export into FILE; removed when it ends.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_setting, help="A setting, such as latency=2.")
 def command(
     host: str,
@@ -46,9 +46,9 @@ def command(
     export_file: str | None,
     settings: dict[str, Any],
 ) -> int:
-    """Play the hosted APIs, and a self-hosted server, on loopback until Ctrl-C.
+    """Emulate the hosted APIs, and a self-hosted server, on loopback until Ctrl-C.
 
-    What to export so that qwenbuild talks to it is printed first. Needs `pip install 'qwenbuild[emulator]'`.
+    The variables that make qwenbuild use it are printed first. Needs `pip install 'qwenbuild[emulator]'`.
 
     \b
     Examples:

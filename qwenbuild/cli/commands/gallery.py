@@ -23,15 +23,15 @@ with later:
 
 @click.command("gallery", cls=Verb)
 @opt.select_argument
-@click.option("--output", metavar="DIR", help="The page's folder, instead of .qwenbuild/gallery.")
+@click.option("--output", metavar="DIR", help="Folder of the page, instead of .qwenbuild/gallery.")
 @click.option("--against", metavar="REV", help="Only what changed since a git revision, or since a lockfile, before and after.")
-@click.option("--contact-sheet", "sheets", is_flag=True, help="Also a labelled PNG for each asset, in DIR/sheets.")
+@click.option("--contact-sheet", "sheets", is_flag=True, help="Also write a labelled PNG for each asset into DIR/sheets.")
 @click.option("--live", is_flag=True, help="Serve the page on this machine; it fills while a build runs. Until Ctrl-C.")
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def command(select: tuple[str, ...], output: str | None, against: str | None, sheets: bool, live: bool, opens: bool) -> int:
     """Write one folder with one page: the files that ship, a board of each asset's axes, atlases, candidates, before and after.
 
-    It needs no server, refers to nothing outside its folder, and can be sent to somebody as it is. Nothing is paid.
+    It needs no server and nothing outside its folder, so it can be sent to somebody as it is. Costs nothing.
     With --live nothing is written: the page is served and only looks, and needs `pip install 'qwenbuild[server]'`.
 
     \b

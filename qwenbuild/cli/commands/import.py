@@ -24,13 +24,13 @@ with later:
 @click.command("import", cls=Verb)
 @click.argument("picture", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
-@click.option("--candidate", "number", metavar="N", type=click.IntRange(min=1), help="In the place of candidate N.")
-@click.option("--any-size", is_flag=True, help="Also a picture of another size.")
+@click.option("--candidate", "number", metavar="N", type=click.IntRange(min=1), help="Replace candidate N.")
+@click.option("--any-size", is_flag=True, help="Accept a picture of another size.")
 @confirm_options
 def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: bool, dry: bool) -> int:
     """Use the picture in FILE (PNG, JPEG or WebP) for ENTRY: an artist's repaint, or one made by another program.
 
-    It is checked, goes into the cache with a receipt of its own, and the lockfile names it. The picture it replaces stays
+    It is checked, stored in the cache with its own receipt, and named in the lockfile. The picture it replaces stays
     in the cache. FILE is relative to the folder you are in. The next build makes ENTRY's files from it.
 
     \b
@@ -41,7 +41,7 @@ def command(picture: Path, entry: str, number: int | None, any_size: bool, yes: 
     options = opt.walk()
     imported = adopt.import_picture(options, picture, entry, number or 0, any_size=any_size, dry=True)
     what = f"{imported.media_type.removeprefix('image/').upper()}, {imported.width}*{imported.height}, {imported.size:,} bytes"
-    old = f"in the place of {imported.replaces[:12]}" if imported.replaces else "where no picture is yet"
+    old = f"replacing {imported.replaces[:12]}" if imported.replaces else "where there is no picture yet"
     console.result(
         [f"{escape.visible(imported.id)}: candidate {imported.number} becomes {escape.visible(str(picture))} ({what}), {old}"]
     )

@@ -1,4 +1,4 @@
-"""`qwenbuild init`: a manifest that builds offline at once, with prompts, data, ignore rules and a place for keys.
+"""`qwenbuild init`: a manifest that builds offline right away, with prompts, data, ignore rules and a place for keys.
 
 Does not know the manifest's grammar; the starters are files.
 """
@@ -71,7 +71,7 @@ def _refuse_what_is_there(folder: Path, paths: Sequence[str]) -> None:
     existing = sorted(name for name in names if (folder / name).exists() or (folder / name).is_symlink())
     if existing:
         hint = "use an empty folder: qwenbuild -C DIR init"
-        problem = Problem("exists", f"init overwrites nothing, and there is already {', '.join(existing)}", hint=hint)
+        problem = Problem("exists", f"init overwrites nothing, and these exist already: {', '.join(existing)}", hint=hint)
         raise InputError(problem.message, code="exists", problems=(problem,))
 
 

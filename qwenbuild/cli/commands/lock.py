@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 command = Group(
     "lock",
-    help="Look after the lockfile.",
+    help="Work with the lockfile.",
 )
 DRIVER = "qwenbuild lock resolve --driver %O %A %B %P"
 
@@ -42,13 +42,13 @@ DRIVER = "qwenbuild lock resolve --driver %O %A %B %P"
 @command.command("resolve", short_help="Merge both sides of a conflict, entry by entry.")
 @click.option("--ours", is_flag=True, help="Where choices differ, take ours.")
 @click.option("--theirs", is_flag=True, help="Where choices differ, take theirs.")
-@click.option("--driver", nargs=4, metavar="BASE OURS THEIRS PATH", help="As git's merge driver: %O %A %B %P.")
+@click.option("--driver", nargs=4, metavar="BASE OURS THEIRS PATH", help="Run as git's merge driver: %O %A %B %P.")
 def resolve(ours: bool, theirs: bool, driver: tuple[str, str, str, str] | None) -> int:
     """Merge both sides of a conflicted lockfile, entry by entry.
 
-    What one side changed wins over what the other left alone; where both did, the record stays whose key the merged
-    manifest wants. Picks, approvals and rejections of both sides are kept. Where they differ, a terminal is asked;
-    elsewhere --ours or --theirs must say (exit 2 names the entries). Pictures of the side that loses stay in the cache.
+    What only one side changed is taken; where both did, the record whose key the merged manifest wants is kept. Picks,
+    approvals and rejections of both sides are kept. Where they differ, you are asked at a terminal; elsewhere pass
+    --ours or --theirs (else exit 2 names the entries). Pictures of the side that loses stay in the cache.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def _answering(side: str) -> Callable[[Question], str]:
 
 
 def _refuse_open(questions: Sequence[Question]) -> None:
-    hint = "`qwenbuild lock resolve --ours` or `--theirs`, or ask at a terminal"
+    hint = "pass --ours or --theirs, or run it at a terminal"
     problems = tuple(
         Problem("choices-differ", f"{q.id}: our side {q.ours}, their side {q.theirs}", hint=hint) for q in questions
     )
@@ -144,7 +144,9 @@ def _as_driver(names: tuple[str, str, str, str], side: str) -> int:
         for lock in (our, base, other)
     ]
     our_path.write_bytes(lockmerge.marked(*texts))
-    console.problem_text(f"{lock_path}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` mends it")
+    console.problem_text(
+        f"{lock_path}: both sides changed {', '.join(sorted(clashes)[:5])}; `qwenbuild lock resolve` resolves it"
+    )
     return 1
 
 
@@ -154,7 +156,7 @@ def _hangs_on_the_manifest(base: LockEntry | None, our: LockEntry | None, other:
     return len(set(keys)) > 1 and (base is None or base.key not in keys)
 
 
-@command.command("install-driver", short_help="Let git merge lockfiles by itself.")
+@command.command("install-driver", short_help="Let git merge lockfiles automatically.")
 def install_driver() -> int:
     """Register `lock resolve` as git's merge driver for lockfiles: one line in .gitattributes (commit it), and two settings of
     this clone. Every clone needs the settings once.
@@ -168,7 +170,7 @@ def install_driver() -> int:
     for name, value in settings.items():
         done = lockmerge.git(folder, "config", "--local", name, value)
         if done is None or done.returncode != 0:
-            raise InputError(f"{folder.absolute()} is in no git repository", code="no-repository")
+            raise InputError(f"{folder.absolute()} is not in a git repository", code="no-repository")
     path = folder / ".gitattributes"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     pattern = f"{_lock_name()} merge=qwenbuild"

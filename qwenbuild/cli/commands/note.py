@@ -21,9 +21,9 @@ with later:
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @click.argument("text", metavar="TEXT")
 def command(entry: str, text: str) -> int:
-    """Write TEXT to ENTRY, in the place of what was noted before; "" takes the note away. `qwenbuild explain ENTRY` shows it.
+    """Attach TEXT to ENTRY as its note, replacing any earlier one; "" removes it. `qwenbuild explain ENTRY` shows it.
 
-    The note stands in the lockfile and decides nothing: no picture is made for it. 4,000 characters at most.
+    The note is stored in the lockfile and never causes a new picture. It has at most 4,000 characters.
 
     \b
     Examples:

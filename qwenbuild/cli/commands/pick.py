@@ -21,9 +21,10 @@ with later:
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
 def command(entry: str, number: int) -> int:
-    """Use candidate N of ENTRY, as `qwenbuild explain ENTRY` numbers them. The next build makes its files, for nothing.
+    """Use candidate N of ENTRY, as `qwenbuild explain ENTRY` numbers them. The next build makes its files, free of charge.
 
-    The pick stands in the lockfile by the picture's key: it survives renaming and reordering, and a new prompt makes it void.
+    The pick is stored in the lockfile by the picture's key: it survives renaming and reordering, and a new prompt makes
+    it void.
 
     \b
     Examples:

@@ -31,10 +31,14 @@ FORMATS = ("mermaid", "dot")
 )
 @opt.json_option
 @click.option(
-    "--graph", type=click.Choice(FORMATS), is_flag=False, flag_value="mermaid", help="Print what builds on what, and no plan."
+    "--graph",
+    type=click.Choice(FORMATS),
+    is_flag=False,
+    flag_value="mermaid",
+    help="Print the graph of dependencies instead of the plan.",
 )
 def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, shards: int | None, **flags: Any) -> int:
-    """Say for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
+    """Show for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
 
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
 

@@ -37,7 +37,7 @@ CLOCK_ALIKE_S = 5.0
 def command(ctx: click.Context, as_json: bool) -> int:
     """List the models: sizes, limits, prices, whether a killed build can be resumed, retirement dates, licences.
 
-    Beside a manifest, its `models:` are applied.
+    In a project, the `models:` of its manifest are applied.
 
     \b
     Examples:

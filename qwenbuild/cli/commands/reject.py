@@ -19,9 +19,9 @@ with later:
 
 @click.command("reject", cls=Verb)
 @click.argument("select", nargs=-1, required=True, metavar="SELECT... [N...]", shell_complete=entries)
-@click.option("--undo", is_flag=True, help="Take rejections back: of the candidates named, else all.")
+@click.option("--undo", is_flag=True, help="Undo rejections: of the candidates named, else all.")
 def command(select: tuple[str, ...], undo: bool) -> int:
-    """Hide candidates N of an entry for good, or of each entry selected the picture in use. The next one is used instead.
+    """Hide candidates N of an entry for good; without N, the picture in use of each selected entry. The next one is used.
 
     A rejected candidate is never bought and never used again, unless nothing else is left.
 

@@ -19,7 +19,7 @@ with later:
 @click.command("release", cls=Verb)
 @opt.select_argument
 def command(select: tuple[str, ...]) -> int:
-    """Take approvals back: the next build makes, and pays for, what the manifest says.
+    """Withdraw approvals: the next build makes, and pays for, what the manifest says.
 
     \b
     Examples:

@@ -20,9 +20,9 @@ with later:
 @click.command("reroll", cls=Verb)
 @click.argument("entry", metavar="ENTRY", shell_complete=entries)
 def command(entry: str) -> int:
-    """Add a candidate with a fresh seed to ENTRY. The next build makes it, and asks before it costs.
+    """Add a candidate with a fresh seed to ENTRY. The next build makes it, and asks before it spends.
 
-    The seed stands in the lockfile. A new prompt does not pay for added candidates again.
+    The seed is stored in the lockfile. After a change of the prompt, added candidates are not bought again.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from qwenbuild.cli.group import Verb
 @click.option("--against", metavar="REV", default="", help="Begin with what changed since a git revision, or qwenbuild.lock.")
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def command(port: int, against: str, opens: bool) -> int:
-    """Serve the gallery's page on this machine, where you pick, approve, reject, reroll and write notes, until Ctrl-C.
+    """Serve the gallery on this machine until Ctrl-C, to pick, approve, reject, reroll and write notes.
 
     Choices go into the lockfile, as those of the command line do, and their files are made at once. What costs says its price
     first, and builds ask the same gate and budget. The address that is printed carries a token: whoever has it can choose and

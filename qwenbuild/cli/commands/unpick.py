@@ -19,7 +19,7 @@ with later:
 @click.command("unpick", cls=Verb)
 @opt.select_argument
 def command(select: tuple[str, ...]) -> int:
-    """Take picks back: the first candidate that nobody rejected is used again.
+    """Undo picks: the first candidate that nobody rejected is used again.
 
     \b
     Examples:

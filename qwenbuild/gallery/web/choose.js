@@ -34,7 +34,7 @@
     if (!now.length) return null;
     const answer = await talk.send("/choose", { verb, entries: Object.fromEntries(now.map((card) => [card.id, card.stamp])), ...more });
     gallery.follow.take(answer);
-    if (!answer.ok) { talk.say(answer.words || "It was refused.", true); return null; }
+    if (!answer.ok) { talk.say(answer.words || "The request was refused.", true); return null; }
     talk.say(answer.words.length === 1 ? answer.words[0] : `${count(answer.words.length, "entry", "entries")}: ${verb} is done`);
     if (back) done.push(back);
     gallery.emit("chosen");

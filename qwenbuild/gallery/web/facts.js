@@ -29,7 +29,7 @@
     row("Bought at", candidate && candidate.size ? `${candidate.size[0]} × ${candidate.size[1]}` : card.size);
     row("Price", candidate ? candidate.price || card.price : "");
     const shown = candidate || card.before;
-    if (shown && shown.file) row("Shown", `${shown.file}, made from the picture, which is nowhere at hand`);
+    if (shown && shown.file) row("Shown", `${shown.file}, made from the picture, which cannot be found`);
     row("Made", candidate ? candidate.made : card.before && card.before.made);
     row("Tags", card.tags.join(", "));
     if (candidate && candidate.key) found.push(el("dt", {}, "Key"), el("dd", { class: "key" }, candidate.key));
@@ -38,7 +38,7 @@
 
   function earlier(old) {
     const found = old.changes.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]);
-    const shown = old.file ? [el("dt", {}, "shown"), el("dd", {}, `${old.file}, made from the picture, which is nowhere at hand`)] : [];
+    const shown = old.file ? [el("dt", {}, "shown"), el("dd", {}, `${old.file}, made from the picture, which cannot be found`)] : [];
     return [found, shown, el("dt", {}, "made"), el("dd", {}, old.made), el("dt", {}, "key"), el("dd", { class: "key" }, old.key)];
   }
 
@@ -53,7 +53,7 @@
       card.reasons.map((reason) => el("p", { class: "reason" }, reason)),
       card.files.length ? [el("h3", {}, card.files.length > 1 ? "Files that ship" : "The file that ships"), files(card, view.mode === "ship" ? view.file : -1, choose)] : null,
       section("Prompt", card.prompt),
-      candidate && candidate.rewritten && candidate.rewritten !== card.prompt ? section("As the API rewrote it", candidate.rewritten) : null,
+      candidate && candidate.rewritten && candidate.rewritten !== card.prompt ? section("As rewritten by the API", candidate.rewritten) : null,
       section("Negative prompt", card.negative),
       data.live ? null : section("Note", card.note),
       el("dl", {}, rows(card, candidate, view.number)),

@@ -42,7 +42,7 @@
     if (!price) return;
     const free = price.words === "free";
     const what = price.pictures ? `${count(price.pictures, "picture")} for ${free ? "nothing" : price.words}` : `files of ${count(price.entries, "entry", "entries")}, no picture is bought`;
-    ask(ids.length ? named(ids) : "Build everything that is to do", `Make ${what}?`, price.pictures && !free ? `Pay ${price.words}` : "Make", () => pay(ids, price));
+    ask(ids.length ? named(ids) : "Build everything that is out of date", `Make ${what}?`, price.pictures && !free ? `Pay ${price.words}` : "Make", () => pay(ids, price));
   }
 
   async function reroll(cards) { // nothing is written before its price was agreed to
@@ -75,7 +75,7 @@
     if (main === "more") more();
     if (several && left) put("pick", one.picked ? "Unpick" : `Pick ${number + 1}`, "Enter", () => choices.pick(card, number), { disabled: fixed || !one.digest || one.rejected });
     if (gallery.isMade(card) && (left || fixed)) put("approve", fixed ? "Release" : "Approve", "a", () => choices.approve([card]));
-    if (one.digest) put("reject", one.rejected ? "Take rejection back" : "Reject", "x", () => choices.reject([card], number), { disabled: fixed });
+    if (one.digest) put("reject", one.rejected ? "Undo rejection" : "Reject", "x", () => choices.reject([card], number), { disabled: fixed });
     if (main !== "more") more();
     if (card.verdict !== "fresh" && card.verdict !== "modified") put("make", "Make…", "build this entry (m)", () => order([card.id]));
     if (choices.canUndo()) put("undo", "Undo", "take the last choice back (u)", choices.undo);

@@ -12,7 +12,7 @@
 
   function draw(card, place) {
     const draft = drafts.get(card.id);
-    const field = el("textarea", { placeholder: card.locked ? "Note" : "A note is saved with the picture: make the picture first.", "aria-label": "Note", readonly: !card.locked, class: draft && draft.refused ? "unkept" : "" });
+    const field = el("textarea", { placeholder: card.locked ? "Note" : "A note needs a picture: make the picture first.", "aria-label": "Note", readonly: !card.locked, class: draft && draft.refused ? "unkept" : "" });
     const long = el("p", { class: "reason bad", role: "status" }, excess(draft ? draft.text : card.note));
     field.value = draft ? draft.text : card.note;
     field.addEventListener("input", () => {
@@ -28,8 +28,8 @@
     });
     place.append(field, long);
     if (!draft || !draft.refused) return;
-    place.append(el("p", { class: "reason" }, card.note && draft.over !== draft.text ? `Not kept yet. The lockfile says: ${card.note}` : "Not kept yet."),
-      button("Keep this note", () => keep(card.id)), button("Drop it", () => { drafts.delete(card.id); gallery.redrawViewer(); }));
+    place.append(el("p", { class: "reason" }, card.note && draft.over !== draft.text ? `Not saved yet. The lockfile says: ${card.note}` : "Not saved yet."),
+      button("Save this note", () => keep(card.id)), button("Drop it", () => { drafts.delete(card.id); gallery.redrawViewer(); }));
   }
 
   function keep(id) {
@@ -40,7 +40,7 @@
       if (text.trim() === card.note) drafts.delete(id);
       else if (draft.over !== card.note) {
         Object.assign(draft, { refused: true, over: card.note });
-        talk.say("The note changed meanwhile. Nothing was overwritten; both are shown.", true);
+        talk.say("The note was changed in the meantime. Nothing was overwritten; both are shown.", true);
       } else if (!(await choices.deliver("note", [card], { text }))) Object.assign(draft, { refused: true, over: card.note });
       else if (draft.text === text) drafts.delete(id);
       else draft.over = card.note;

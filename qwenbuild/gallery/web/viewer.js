@@ -64,7 +64,7 @@
 
   function lone() {
     const { before } = view.card;
-    return before && before.digest ? stages.picture(before.digest, before.size || gallery.size(view.card, null), "before", "fit", room()) : el("p", { class: "empty" }, "There is no picture of this entry.");
+    return before && before.digest ? stages.picture(before.digest, before.size || gallery.size(view.card, null), "before", "fit", room()) : el("p", { class: "empty" }, "This entry has no picture.");
   }
 
   function strip() {

@@ -80,8 +80,8 @@ SENTENCES = {
     "arrears": "the DashScope account is not in good standing ({code}): {message}. Settle the bill, then build again",
     "quota": "the quota of {model} is used up ({code}): {message}. "
     "Switch off “free tier only” in the console or name another model",
-    "model": "DashScope {region} does not give {model} to this account ({code}): {message}",
-    "endpoint": "DashScope {region} does not take this call for {model} ({code}): {message}",
+    "model": "DashScope {region} does not offer {model} to this account ({code}): {message}",
+    "endpoint": "DashScope {region} does not accept this call for {model} ({code}): {message}",
 }
 OTHER = {"singapore": "beijing", "beijing": "singapore"}
 

@@ -104,7 +104,7 @@ class DashScope(Hosted):
     def _task_ticket(self, ticket: Ticket, output: Mapping[str, Any]) -> Ticket:
         task = text(output.get("task_id"))
         if not task or len(task) > 200:
-            raise Uncertain("DashScope accepted something and named no task", request_id=ticket.request_id)
+            raise Uncertain("DashScope accepted the request but named no task", request_id=ticket.request_id)
         return replace(ticket, task_id=task, facts={"call": "async", "accepted": self.waits.wall()})
 
     def _ready_ticket(self, ticket: Ticket, record: Mapping[str, Any]) -> Ticket:
@@ -166,10 +166,10 @@ class DashScope(Hosted):
     def _state(self, output: Mapping[str, Any], looks: Looks, request: str) -> Mapping[str, Any] | None:
         status = text(output.get("task_status"))
         if status in FREE and any(item.url for item in items(output)):
-            raise Unavailable(f"DashScope says {status} of a task, and names its picture", code="contradiction")
+            raise Unavailable(f"DashScope says {status} about a task, but names its picture", code="contradiction")
         if status == "SUCCEEDED":
             if not items(output) and looks.spend("blank"):
-                raise Unavailable("DashScope says that the task succeeded, and names no picture", code="no-picture")
+                raise Unavailable("DashScope says that the task succeeded, but names no picture", code="no-picture")
             return output
         if status == "FAILED":
             raise self._error_of(0, text(output.get("code")), text(output.get("message")), request)
@@ -188,7 +188,7 @@ class DashScope(Hosted):
         fault = next((item.fault for item in results if item.fault), None)
         if fault is not None:
             raise self._error_of(0, fault.code, fault.message, ticket.request_id, action.model)
-        raise NotFetched("DashScope says that the task succeeded, and names no picture", url="", gone=True)
+        raise NotFetched("DashScope says that the task succeeded, but names no picture", url="", gone=True)
 
     # ------------------------------------------------------------ errors
 

@@ -149,35 +149,51 @@ class Shop:
         self.build = self.cache.builds.start()
         world: Any = World(
             cache=self.cache,
-            provider=lambda name: self.provider,  # type: ignore[arg-type,return-value]
-            lanes=FileLanes(folder / "lanes", self.clock.waits()),
+            providers=self,
             reporter=self.heard,
-            publish=None,  # type: ignore[arg-type]
-            settle=None,  # type: ignore[arg-type]
-            inputs=lambda action: ((b"bytes", "image/png"),),
-            reserve=self._reserve,
-            give_back=lambda price: self.purse.append(("back", price)),
-            rescue=self._rescue,
-            names=lambda key: "",
-            today=lambda: "2026-11-29",
-            close=self.provider.close,
+            workspace=self,
+            budget=self,
             project="p",
             build=self.build.id,
             waits=self.clock.waits(),
             times=Times(),
         )
-        self.progress = Progress(replace(world, **more), Inline(), Inline())
+        self.progress = Progress(changed(world, **more), Inline(), Inline())
 
-    def _reserve(self, price: Price | None) -> bool:
+    # ------------------------------------------------------------ what the world asks of it
+
+    @property
+    def lanes(self) -> FileLanes:
+        return FileLanes(self.folder / "lanes", self.clock.waits())
+
+    def get(self, name: str) -> Any:
+        return self.provider
+
+    def strays(self) -> Sequence[Attempt]:
+        return ()
+
+    def reserve(self, price: Price | None) -> bool:
         self.purse.append(("held", price))
         return self.room
 
-    def _rescue(self, data: bytes, result: ActionResult) -> Path:
+    def give_back(self, price: Price | None) -> None:
+        self.purse.append(("back", price))
+
+    def references(self, action: Action) -> tuple[tuple[bytes, str], ...]:
+        return ((b"bytes", "image/png"),)
+
+    def rescue(self, data: bytes, result: ActionResult) -> Path:
         said(self.rescues, b"")
         self.saved.append((data, result))
         return Path("saved.png")
 
-    def close(self) -> None:
+    def today(self) -> str:
+        return "2026-11-29"
+
+    async def close(self) -> None:
+        await self.provider.close()
+
+    def end(self) -> None:
         self.build.__exit__(None, None, None)
 
     # ------------------------------------------------------------ what a test does
@@ -227,6 +243,13 @@ class Shop:
     def notes(self) -> list[Any]:
         """What is noted beside the bytes in quarantine."""
         return [json.loads(path.read_bytes())["record"]["note"] for path in self.cache.blobs.aside.glob("*.json")]
+
+
+def changed(world: World, **more: Any) -> World:
+    """The world with other fields, its own or its policy's."""
+    own = {name: value for name, value in more.items() if name in world.__dataclass_fields__}
+    rules = {name: value for name, value in more.items() if name not in own}
+    return replace(world, policy=replace(world.policy, **rules), **own)
 
 
 async def gathered(progress: Progress, purchases: Sequence[Purchase]) -> list[Outcome]:

@@ -120,7 +120,7 @@ def test_a_fresh_clone_of_an_example_builds_everything_once_and_then_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The committed lockfile names the placeholder's pictures to the byte, so a first build on a later day changes nothing."""
-    monkeypatch.setattr("qwenbuild.engine.context.today", lambda: "2031-05-17")
+    monkeypatch.setattr("qwenbuild.engine.workspace.today", lambda: "2031-05-17")
     folder = copied(name, tmp_path)
     lock = (folder / "qwenbuild.lock").read_bytes()
     assert submitted(folder) == {entry.id for entry in entries(folder)}
@@ -142,7 +142,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("QWENBUILD_CACHE_DIR", str(folder / "cache"))
         for name in EXAMPLES:
             day = drawn_on(name)
-            patch.setattr("qwenbuild.engine.context.today", lambda day=day: day)
+            patch.setattr("qwenbuild.engine.workspace.today", lambda day=day: day)
             built(copied(name, folder))
     return folder
 

@@ -57,7 +57,7 @@ def made(tmp_path: Path) -> Iterator[Make]:
 
     yield make
     for shop in shops:
-        shop.close()
+        shop.end()
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_what_a_person_must_mend_first_is_not_asked_again_and_the_next_build_fet
     assert (shop.states, shop.attempts[0].url.partition("?")[0]) == (["ready"], URL.partition("?")[0])
     assert (shop.attempts[0].code, shop.aside) == ("not-fetched", [PNG[:500]])
     assert (shop.progress.bought, shop.progress.spent) == (1, PRICE)
-    shop.close()
+    shop.end()
     again = made()
     done = again.finish(*shop.attempts)[lamp().key]
     assert (done.kind, done.how) == (OutcomeKind.DONE, "resumed")
@@ -167,7 +167,7 @@ def test_a_resumed_picture_that_still_does_not_come_is_not_counted_as_spent_agai
     shop = made()
     shop.provider.collects = [link(stuck=True)]
     shop.buy(lamp())
-    shop.close()
+    shop.end()
     again = made()
     again.provider.collects = [link(stuck=True, data=b"<html>no picture</html>")]
     outcome = again.finish(*shop.attempts)[lamp().key]
@@ -547,7 +547,7 @@ def test_who_waits_for_a_place_says_so(shop: Shop) -> None:
         return said
 
     said = shop.run(watched())
-    assert "for a place at studio qwen-image-plus, 10 s so far" in said
+    assert "for a free slot at studio qwen-image-plus, 10 s so far" in said
     assert "before n0, which is paid for, is fetched again, 9 s more" in said
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -45,8 +46,9 @@ from qwenbuild.model import (
 from qwenbuild.pace.clock import FakeTime
 from qwenbuild.pace.lanes import FileLanes
 from qwenbuild.run.schedule import run
+from qwenbuild.run.submit import Purchase
 from qwenbuild.run.world import Published, RunResult
-from tests.shop import BASE, PRICE, Shop, lamp
+from tests.shop import BASE, PRICE, Shop, changed, lamp
 
 V = Verdict
 DONE, FAILED, SKIPPED = OutcomeKind.DONE, OutcomeKind.FAILED, OutcomeKind.SKIPPED
@@ -63,26 +65,24 @@ class Yard(Shop):
         self.settled: list[tuple[str, dict[str, str]]] = []
         self.ends: dict[str, Any] = {}
         self.closed = 0
-        self.world = replace(
-            self.progress.world,
-            publish=self._publish,
-            settle=self._settle,
-            close=self._close,
-            waits=waits,
-            lanes=FileLanes(folder / "lanes", waits),
-        )
+        self.own_lanes = FileLanes(folder / "lanes", waits)
+        self.world = replace(self.progress.world, waits=waits)
 
-    async def _close(self) -> None:
+    @property
+    def lanes(self) -> FileLanes:
+        return self.own_lanes
+
+    async def close(self) -> None:
         self.closed += 1
 
-    def _publish(self, step: Step, results: Mapping[str, ActionResult]) -> Published:
+    def publish(self, step: Step, results: Mapping[str, ActionResult]) -> Published:
         self.published.append((step.id, {key: result.digest for key, result in results.items()}))
         end = self.ends.get(step.id, Published(record(step), (f"{step.id}.png",)))
         if isinstance(end, BaseException):
             raise end
         return end  # type: ignore[no-any-return]
 
-    def _settle(self, step: Step, digests: Mapping[str, str]) -> Step:
+    def replan(self, step: Step, digests: Mapping[str, str]) -> Step:
         """As the plan does it: the pictures of inputs are part of the key."""
         self.settled.append((step.id, dict(digests)))
         made = []
@@ -92,7 +92,7 @@ class Yard(Shop):
         return replace(step, candidates=tuple(made))
 
     def carry_out(self, *steps: Step, **more: Any) -> RunResult:
-        return run(Plan(steps), replace(self.world, **more))
+        return run(Plan(steps), changed(self.world, **more))
 
     @property
     def sent(self) -> list[str]:
@@ -103,7 +103,7 @@ class Yard(Shop):
 def yard(tmp_path: Path) -> Iterator[Yard]:
     made = Yard(tmp_path)
     yield made
-    made.close()
+    made.end()
 
 
 def record(step: Step) -> LockEntry:
@@ -263,33 +263,31 @@ def test_what_was_paid_for_is_resumed_whatever_the_limit(yard: Yard) -> None:
 
 
 def test_a_missing_key_stops_the_whole_run_before_anything_is_bought(yard: Yard) -> None:
-    def provider(name: str) -> Any:
-        raise CredentialsError("no key is set")
-
-    result = yard.carry_out(step("a"), step("b"), provider=provider)
+    yard.get = mock.Mock(side_effect=CredentialsError("no key is set"))  # type: ignore[method-assign]
+    result = yard.carry_out(step("a"), step("b"))
     assert set(ends(result).values()) == {("skipped", "", "credentials")}
     assert result.stops == (("credentials", "no key is set"),)
 
 
 @pytest.mark.parametrize("error", [CacheError("cannot be read"), OSError("cannot be read")])
 def test_a_cache_that_cannot_tell_buys_nothing_and_stops_no_other(yard: Yard, error: Exception) -> None:
-    def inputs(action: Action) -> Any:
-        raise error
-
+    yard.references = mock.Mock(side_effect=error)  # type: ignore[method-assign]
     pictured = step("a")
     plan = pictured.candidates[0]
     action = replace(plan.candidate.action, inputs=("d" * 64,))
     pictured = replace(pictured, candidates=(replace(plan, candidate=Candidate(0, action, action_key(action))),))
-    result = yard.carry_out(pictured, step("b"), inputs=inputs)
+    result = yard.carry_out(pictured, step("b"))
     assert ends(result) == {"a": ("failed", "", "cannot-tell"), "b": ("done", "generated", "")}
     assert [(event.id, event.data["code"]) for event in yard.heard.of("failed")] == [("a", "cache")]
 
 
 def test_an_attempt_that_a_person_gave_up_is_named_by_the_one_that_retries_it(yard: Yard) -> None:
-    old = yard.left_by_a_dead_build(lamp())
+    wanted = step("a")
+    candidate = wanted.candidates[0].candidate
+    old = yard.left_by_a_dead_build(Purchase("a", "studio", candidate, PRICE))
     yard.cache.journal.doubt(old.id, "lost", "reset")
     yard.cache.journal.drop(old.id)
-    yard.carry_out(step("a"), names=lambda key: old.id)
+    yard.carry_out(wanted, given_up=frozenset({candidate.key}))
     assert [attempt.names_attempt for attempt in yard.attempts if attempt.id != old.id] == [old.id]
 
 
@@ -303,7 +301,8 @@ def test_tickets_then_strays_then_open_requests_come_before_anything_is_bought(y
     ticket, stray = yard.left_by_a_dead_build(lamp(2)), yard.left_by_a_dead_build(lamp(3))
     yard.cache.journal.ticket(ticket.id, Ticket("studio", BASE, "ticket"))
     stray = yard.cache.journal.ticket(stray.id, Ticket("studio", BASE, "stray"))
-    result = yard.carry_out(step("a"), strays=lambda: [stray])
+    yard.strays = lambda: [stray]  # type: ignore[method-assign]
+    result = yard.carry_out(step("a"))
     assert sorted(yard.provider.happened[:2]) == [("collect", "stray"), ("collect", "ticket")]
     assert yard.provider.happened[2:] == [
         ("clock", ""),
@@ -415,15 +414,16 @@ def test_files_are_not_made_on_an_input_that_has_no_picture(yard: Yard) -> None:
 
 
 def test_a_settled_entry_that_turns_out_fresh_is_not_published_and_serves_as_an_input(yard: Yard) -> None:
+    planned = yard.replan
+
     def settle(one: Step, digests: Mapping[str, str]) -> Step:
         if one.id != "b":
-            return yard._settle(one, digests)
+            return planned(one, digests)
         fresh = replace(one.candidates[0], verdict=V.FRESH, digest="f" * 64)
         return replace(one, verdict=V.FRESH, candidates=(fresh,))
 
-    result = yard.carry_out(
-        step("a"), step("b", inputs=("a",), keyless=True), step("c", inputs=("b",), keyless=True), settle=settle
-    )
+    yard.replan = settle  # type: ignore[method-assign]
+    result = yard.carry_out(step("a"), step("b", inputs=("a",), keyless=True), step("c", inputs=("b",), keyless=True))
     assert ends(result)["b"] == ("done", "fresh", "")
     assert (yard.sent, yard.settled) == (["a", "c"], [("c", {"b": "f" * 64})])
     assert [id for id, _ in yard.published] == ["a", "c"]

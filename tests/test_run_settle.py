@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -121,20 +122,17 @@ def cache(tmp_path: Path, clock: VirtualTime) -> Cache:
 
 
 def progress_of(cache: Cache, clock: VirtualTime, provider: Listed, build: str, tmp_path: Path) -> Progress:
-    world: Any = World(
+    lanes = FileLanes(tmp_path / "lanes", clock.waits())
+    everything: Any = mock.Mock(
+        lanes=lanes, get=lambda name: provider, references=lambda action: (), reserve=lambda price: True
+    )
+    everything.today = lambda: "2026-11-29"
+    world = World(
         cache=cache,
-        provider=lambda name: provider,  # type: ignore[arg-type,return-value]
-        lanes=FileLanes(tmp_path / "lanes", clock.waits()),
+        providers=everything,
         reporter=Silent(),
-        publish=None,  # type: ignore[arg-type]
-        settle=None,  # type: ignore[arg-type]
-        inputs=lambda action: (),
-        reserve=lambda price: True,
-        give_back=lambda price: None,
-        rescue=None,  # type: ignore[arg-type]
-        names=lambda key: "",
-        today=lambda: "2026-11-29",
-        close=provider.close,
+        workspace=everything,
+        budget=everything,
         project="p",
         build=build,
         waits=clock.waits(),

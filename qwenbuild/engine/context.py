@@ -6,36 +6,31 @@ Knows no order of events.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from functools import cached_property
 
 from qwenbuild import resolve, tree
-from qwenbuild.cache import Attempt, AttemptState, Cache
-from qwenbuild.cache.care import rescue
-from qwenbuild.engine.acceptance import Unfit
+from qwenbuild.cache import Attempt, Cache
 from qwenbuild.engine.preflight import allow_open_files, load_later, probe_tree
 from qwenbuild.engine.publish import Publisher
 from qwenbuild.engine.remote_session import linked
-from qwenbuild.errors import CacheError, CredentialsError, InputError
+from qwenbuild.engine.workspace import ProjectFiles
+from qwenbuild.errors import CredentialsError, InputError
 from qwenbuild.later import later
-from qwenbuild.model import Action, ActionResult, Limits, Manifest, Step, Verdict
+from qwenbuild.model import Limits, Manifest, Price, Step, Verdict
 from qwenbuild.plan.files import implied_steps, media_type_for
-from qwenbuild.planning.loading import today
 from qwenbuild.planning.planner import Planned
-from qwenbuild.planning.replan import Settler
 from qwenbuild.ports import Lane, Lanes, Provider, Reporter
 from qwenbuild.project.identity import note_project
 from qwenbuild.project.keyfile import Environment
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import abandoned
-from qwenbuild.run import Published, World
+from qwenbuild.run import Policy, World
 from qwenbuild.tree import TreeFile
 
 with later:
-    from qwenbuild import images
     from qwenbuild import providers as registry
     from qwenbuild.pace import lanes as pacing
 
@@ -50,7 +45,7 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     """
     cache = planned.cache
     buying = any(plan.verdict in NETWORK for step in planned.plan.busy for plan in step.candidates)
-    providers = Providers(planned)
+    providers = Providers(planned, options.jobs)
     if buying and not options.offline:
         cache.write_probe()
         if any(_may_cost(step) for step in planned.plan.busy):
@@ -59,8 +54,6 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
         providers.require(planned)
         allow_open_files()
         load_later(pictures=_decodes(planned))
-    settler, files = Settler(planned), _reference_files(planned)
-    given_up = cache.journal.given_up() if cache.has_journal() else set()
     tree.sweep(planned.loaded.root, _to_write(planned))
     with cache.start_build() as running, linked(planned, options, reporter) as link:
         build, project = running.id, planned.loaded.project
@@ -71,51 +64,56 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
             cache.journal.open_budget(build, planned.budget, project)
         yield World(
             cache=cache,
-            provider=providers,
-            lanes=_lanes(cache, options.jobs),
+            providers=providers,
             reporter=reporter,
-            publish=lambda step, results: _published(publisher, step, results),
-            settle=settler,
-            inputs=lambda action: _inputs(publisher, files, action),
-            reserve=lambda price: cache.journal.reserve(build, price) if planned.budget else True,
-            give_back=lambda price: cache.journal.settle(build, price) if planned.budget else None,
-            rescue=lambda data, result: rescue.rescue(cache, data, result.key, planned.manifest.folder, result),
-            names=lambda key: retried(cache, key) if key in given_up else "",
-            today=today,
-            close=providers.close,
+            workspace=ProjectFiles(planned, publisher),
+            budget=JournalBudget(cache, build, limited=bool(planned.budget)),
             project=project,
-            strays=lambda: providers.collectable(abandoned(cache, project)),
             build=build,
-            allowed=planned.plan.allowed,
-            forced=_forced(planned, options),
-            offline=options.offline,
-            fail_fast=options.fail_fast,
-            stop_after=_stop_after(planned),
+            policy=_policy(planned, options),
             elsewhere=link if link.concerned else None,
         )
         if planned.budget and buying:
             cache.journal.close_budget(build)
 
 
-def _lanes(cache: Cache, jobs: int | None) -> Lanes:
-    """The lanes of this machine, with at most `jobs` in flight in this build."""
-    lanes = pacing.FileLanes(cache.root / "pace")
-    return lanes if jobs is None else Capped(lanes, jobs)
-
-
 def world_again(world: World, planned: Planned, options: Options, placed: dict[str, TreeFile]) -> World:
     """The same build's world for another plan of some of its entries, in an event loop of its own."""
-    publisher = make_publisher(planned, placed)
-    files = _reference_files(planned)
     return replace(
         world,
-        publish=lambda step, results: _published(publisher, step, results),
-        settle=Settler(planned),
-        inputs=lambda action: _inputs(publisher, files, action),
-        lanes=_lanes(world.cache, options.jobs),
-        allowed=planned.plan.allowed,
-        forced=frozenset(),
+        providers=Providers(planned, options.jobs),
+        workspace=ProjectFiles(planned, make_publisher(planned, placed)),
+        policy=replace(world.policy, allowed=planned.plan.allowed, forced=frozenset()),
     )
+
+
+def _policy(planned: Planned, options: Options) -> Policy:
+    return Policy(
+        allowed=planned.plan.allowed,
+        forced=_forced(planned, options),
+        given_up=frozenset(planned.cache.journal.given_up()) if planned.cache.has_journal() else frozenset(),
+        offline=options.offline,
+        fail_fast=options.fail_fast,
+        stop_after=_stop_after(planned),
+    )
+
+
+class JournalBudget:
+    """The manifest's budget, kept in the journal; without one (`limited` is False) every price fits."""
+
+    def __init__(self, cache: Cache, build: str, *, limited: bool) -> None:
+        self._cache = cache
+        self._build = build
+        self._limited = limited
+
+    def reserve(self, price: Price | None) -> bool:
+        """Take an attempt's price from the budget; False when there is not enough left."""
+        return not self._limited or self._cache.journal.reserve(self._build, price)
+
+    def give_back(self, price: Price | None) -> None:
+        """Undo a reservation."""
+        if self._limited:
+            self._cache.journal.settle(self._build, price)
 
 
 def _stop_after(planned: Planned) -> dict[str, int]:
@@ -164,37 +162,6 @@ def make_publisher(planned: Planned, placed: dict[str, TreeFile]) -> Publisher:
     )
 
 
-def _published(publisher: Publisher, step: Step, results: Mapping[str, ActionResult]) -> Published:
-    try:
-        record, files = publisher.publish(step, results)
-    except Unfit as error:
-        return Published(None, unfit=(("", str(error)),))
-    return Published(record, files.written, files.derived, files.failures, files.unfit, files.unsigned)
-
-
-def _inputs(publisher: Publisher, files: Mapping[str, Path], action: Action) -> tuple[tuple[bytes, str], ...]:
-    """The bytes of the reference images, in order. Raises CacheError when some are not to be had."""
-    references = []
-    for digest in action.inputs:
-        data = _reference(files[digest], digest) if digest in files else publisher.bytes_of(digest)
-        references.append((data, images.reference_type(data) or "application/octet-stream"))
-    return tuple(references)
-
-
-def _reference(path: Path, digest: str) -> bytes:
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise CacheError(f"the reference image {path.name} changed while the build ran; the next build plans with it")
-    return data
-
-
-def _reference_files(planned: Planned) -> dict[str, Path]:
-    """Digest to file of every reference image that is a file of the project."""
-    folder = planned.manifest.folder
-    refs = (ref for keyed in planned.loaded.keyed if keyed.entry.inputs for ref in keyed.entry.inputs)
-    return {ref.digest: folder / ref.file for ref in refs if ref.file and ref.digest}
-
-
 def _forced(planned: Planned, options: Options) -> frozenset[str]:
     """The keys that are bought although there is a picture: --force, and --retry-failed where it fails `expect`.
 
@@ -208,14 +175,18 @@ def _forced(planned: Planned, options: Options) -> frozenset[str]:
 
 
 class Providers:
-    """The providers of a manifest by the name of their settings, each made once, with its key from the environment."""
+    """The providers of a manifest by the name of their settings, each made once, with its key from the environment.
 
-    def __init__(self, planned: Planned) -> None:
+    `jobs` bounds what is in flight in this build (None: as the lanes say).
+    """
+
+    def __init__(self, planned: Planned, jobs: int | None = None) -> None:
         self._planned = planned
+        self._jobs = jobs
         self._made: dict[str, Provider] = {}
         self._environ: Mapping[str, str] | None = None
 
-    def __call__(self, name: str) -> Provider:
+    def get(self, name: str) -> Provider:
         """The provider. Raises CredentialsError when its key is missing, InputError when it is unknown."""
         if name not in self._made:
             settings = resolve.settings_of(self._planned.manifest, name)
@@ -231,7 +202,7 @@ class Providers:
         """The settings whose account is the attempt's, "" when none is: asked elsewhere, its ticket would seem unknown."""
         for name in families(self._planned.manifest).get(attempt.family, ()):
             with contextlib.suppress(CredentialsError, InputError):
-                if self(name).account == attempt.account:
+                if self.get(name).account == attempt.account:
                     return name
         return ""
 
@@ -251,7 +222,17 @@ class Providers:
         """Every provider that will be asked, before anything is sent. Raises CredentialsError."""
         for step in planned.plan.busy:
             if any(plan.verdict in NETWORK for plan in step.candidates):
-                self(step.keyed.entry.provider)
+                self.get(step.keyed.entry.provider)
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        """The lanes of this machine, with at most as many jobs in flight as were asked for."""
+        lanes = pacing.FileLanes(self._planned.cache.root / "pace")
+        return lanes if self._jobs is None else Capped(lanes, self._jobs)
+
+    def strays(self) -> Sequence[Attempt]:
+        """Open tickets of projects that are gone, for accounts of this build."""
+        return self.collectable(abandoned(self._planned.cache, self._planned.loaded.project))
 
 
 def families(manifest: Manifest) -> dict[str, list[str]]:
@@ -273,9 +254,3 @@ class Capped:
     def lane(self, account: str, model: str, limits: Limits) -> Lane:
         """The lane under the smaller of both limits."""
         return self._lanes.lane(account, model, Limits(limits.rps, min(limits.concurrency, self._jobs)))
-
-
-def retried(cache: Cache, key: str) -> str:
-    """The id of the attempt that a person gave up for this key, so that the next one names it."""
-    attempts = cache.journal.by_key([key]).get(key, []) if cache.has_journal() else []
-    return attempts[-1].id if attempts and attempts[-1].state is AttemptState.DROPPED else ""

@@ -175,8 +175,8 @@ class _Resolver:
         keyed = Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
         if entry.attempts == 1:
             return keyed
-        seeds = [reroll_seed(entry.seed, number) for number in range(2, entry.attempts + 1)]
-        drawn = [(seed, action(prompt, seed, inputs)) for seed in dict.fromkeys(seeds)]
+        spare_seeds = [reroll_seed(entry.seed, number) for number in range(2, entry.attempts + 1)]
+        drawn = [(seed, action(prompt, seed, inputs)) for seed in dict.fromkeys(spare_seeds)]
         return replace(keyed, spares=tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn))
 
     def sound(self, entry: Entry, pattern: Pattern) -> bool:

@@ -4,6 +4,6 @@ Knows providers, lanes and the reporter as protocols only; what to do was decide
 """
 
 from qwenbuild.run.schedule import run
-from qwenbuild.run.world import Published, RunResult, StepOutcome, World
+from qwenbuild.run.world import Policy, Published, RunResult, StepOutcome, World
 
-__all__ = ["Published", "RunResult", "StepOutcome", "World", "run"]
+__all__ = ["Policy", "Published", "RunResult", "StepOutcome", "World", "run"]

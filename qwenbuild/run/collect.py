@@ -131,7 +131,7 @@ def result_of(progress: Progress, attempt: Attempt, action: Action, picture: Pic
         width=picture.width,
         height=picture.height,
         size=len(picture.data),
-        made=progress.world.today(),
+        made=progress.world.workspace.today(),
         provider=attempt.provider,
         task_id=picture.task_id,
         request_id=picture.request_id,
@@ -150,7 +150,7 @@ async def _rescued(
     progress.stop_all("cache", f"the cache could not be written ({error}); nothing more is submitted")
     result = result_of(progress, attempt, action, picture, hashlib.sha256(picture.data).hexdigest())
     try:
-        where = await progress.off_loop(progress.world.rescue, picture.data, result)
+        where = await progress.off_loop(progress.world.workspace.rescue, picture.data, result)
         words = f"the cache could not be written ({error}); the picture was saved as {where}"
     except OSError as second:
         words = (

@@ -45,7 +45,7 @@ def drawer(progress: Progress, purchase: Purchase) -> Draws | None:
     if not simple or progress.world.elsewhere is not None:
         return None
     with contextlib.suppress(CredentialsError, InputError):  # who buys it alone says so
-        provider = progress.world.provider(purchase.settings)
+        provider = progress.world.providers.get(purchase.settings)
         if isinstance(provider, Draws) and math.isinf(provider.limits(purchase.action.model).rps):
             return provider
     return None

@@ -64,7 +64,7 @@ class Endings:
 
     def _published(self, step: Step, results: Mapping[str, ActionResult]) -> Published | Exception:
         try:
-            return self.world.publish(step, results)
+            return self.world.workspace.publish(step, results)
         except (QwenbuildError, OSError, ValueError) as error:
             return error
 
@@ -97,7 +97,7 @@ class Endings:
             self.outcomes[step.id] = StepOutcome(step.id, OutcomeKind.DONE, how, published=published)
 
     def _after_failure(self, outcome: Outcome) -> None:
-        if self.world.fail_fast and outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
+        if self.world.policy.fail_fast and outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
             self.progress.stop_all("fail-fast", "stopped at the first failure by --fail-fast")
 
     def skip(self, step: Step, input: str) -> StepOutcome:

@@ -49,7 +49,7 @@ async def buy(progress: Progress, purchase: Purchase) -> Outcome:
 
 
 async def _buy(progress: Progress, purchase: Purchase) -> Outcome:
-    job = Job.of(progress, purchase, progress.world.provider(purchase.settings))
+    job = Job.of(progress, purchase, progress.world.providers.get(purchase.settings))
     while True:
         try:
             job.check()
@@ -105,7 +105,7 @@ async def _submit(job: Job) -> Outcome | Unanswered | None:
     """Everything that can be done before is done before the turn: what follows it must leave at once."""
     progress, purchase = job.progress, job.purchase
     refs = purchase.action.inputs
-    inputs = await progress.off_loop(progress.world.inputs, purchase.action) if refs else ()
+    inputs = await progress.off_loop(progress.world.workspace.references, purchase.action) if refs else ()
     order = await prepared(job, Order(purchase.action, purchase.key, 0, inputs))
     if isinstance(order, Outcome):
         return order
@@ -163,15 +163,15 @@ async def _begun(job: Job, body: bytes) -> Attempt | Outcome | None:
 def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
     """The intent, with its price held; None when another attempt of the key is open."""
     world, purchase = job.progress.world, job.purchase
-    if not world.reserve(purchase.price):
+    if not world.budget.reserve(purchase.price):
         return skipped(purchase, NO_ROOM)
     try:
         begun = world.cache.journal.begin(intent_of(world, job.provider, purchase, body))
     except BaseException:
-        world.give_back(purchase.price)
+        world.budget.give_back(purchase.price)
         raise
     if isinstance(begun, Busy):
-        world.give_back(purchase.price)
+        world.budget.give_back(purchase.price)
         job.progress.contested.add(purchase.key)
         return None
     return begun
@@ -199,7 +199,7 @@ def intent_of(world: World, provider: Provider, purchase: Purchase, body: bytes)
 def made_meanwhile(progress: Progress, purchase: Purchase, how: str = "restored") -> Outcome | None:
     """A miss never pays by itself: another build may have stored the picture since the plan was made. Raises CacheError."""
     key, world = purchase.key, progress.world
-    if not world.forced.isdisjoint((key, f"entry:{purchase.entry}")):
+    if not world.policy.forced.isdisjoint((key, f"entry:{purchase.entry}")):
         return None
     result = world.cache.made(key)  # raises CacheError where something is there that cannot be read
     return None if result is None else Outcome(OutcomeKind.DONE, key, result, how)
@@ -208,7 +208,7 @@ def made_meanwhile(progress: Progress, purchase: Purchase, how: str = "restored"
 async def _made_elsewhere(job: Job) -> Outcome | None:
     """Another machine's picture of this key, None when it may be bought here. Raises Elsewhere, CacheError."""
     key, world = job.purchase.key, job.progress.world
-    if world.elsewhere is None or not world.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
+    if world.elsewhere is None or not world.policy.forced.isdisjoint((key, f"entry:{job.purchase.entry}")):
         return None
     answer = await job.progress.off_loop(world.elsewhere.begin, key)
     if isinstance(answer, ActionResult):

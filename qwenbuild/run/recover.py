@@ -106,7 +106,7 @@ def taken_over(progress: Progress, attempt: Attempt) -> Attempt | None:
 
 
 def _job(progress: Progress, attempt: Attempt, started: float) -> Job:
-    job = Job.of(progress, _purchase_of(attempt), progress.world.provider(attempt.provider))
+    job = Job.of(progress, _purchase_of(attempt), progress.world.providers.get(attempt.provider))
     job.retries.started = started
     return job
 

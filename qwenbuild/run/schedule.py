@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from qwenbuild.cache import AttemptState
 from qwenbuild.errors import CacheError, CredentialsError, InputError
 from qwenbuild.model import Candidate, CandidatePlan, Outcome, OutcomeKind, Plan, Step, Verdict
 from qwenbuild.plan import picture_digest
@@ -84,7 +85,7 @@ async def _run(progress: Progress, schedule: _Schedule) -> None:
             raise
         finally:
             watching.cancel()
-            await progress.world.close()
+            await progress.world.providers.close()
 
 
 def _tell_waits(progress: Progress, words: str) -> None:
@@ -106,11 +107,11 @@ async def _farewell(progress: Progress) -> None:
 
 async def _drain(progress: Progress) -> None:
     """First everything that was paid for, wanted or not, before any submit: links die in 24 hours."""
-    if progress.world.offline or not progress.world.cache.has_journal():
+    if progress.world.policy.offline or not progress.world.cache.has_journal():
         return
     journal = progress.world.cache.journal
     dead = [a for a in journal.live(project=progress.world.project) if not journal.is_alive(a.build)]
-    await finish(progress, [*(attempt for attempt in dead if attempt.ticket is not None), *progress.world.strays()])
+    await finish(progress, [*(attempt for attempt in dead if attempt.ticket is not None), *progress.world.providers.strays()])
     await finish(progress, [attempt for attempt in dead if attempt.ticket is None])
     progress.contested = {attempt.key for attempt in journal.live()}
 
@@ -158,7 +159,7 @@ class _Schedule:
     def _is_drawn(self, step: Step) -> bool:
         """Whether each picture that the entry lacks is drawn by this machine, together with others'."""
         lacking = [plan for plan in step.candidates if plan.verdict in NETWORK]
-        if self.world.offline or not lacking or not all(plan.candidate.key for plan in lacking):
+        if self.world.policy.offline or not lacking or not all(plan.candidate.key for plan in lacking):
             return False
         return all(drawer(self.progress, self._purchase(step, plan)) is not None for plan in lacking)
 
@@ -243,7 +244,7 @@ class _Schedule:
                 return self.endings.skip(step, id)
         if all(plan.candidate.key for plan in step.candidates):
             return step
-        settled: Step = await self.progress.off_loop(self.world.settle, step, digests)
+        settled: Step = await self.progress.off_loop(self.world.workspace.replan, step, digests)
         return settled
 
     async def _candidate(self, step: Step, plan: CandidatePlan) -> Outcome:
@@ -261,7 +262,7 @@ class _Schedule:
             return outcome_at_hand(step, plan)
         if key in self.progress.drained:
             return self.progress.drained[key]
-        if self.world.offline:
+        if self.world.policy.offline:
             return Outcome(OutcomeKind.SKIPPED, key, code="offline", message="not in the cache, and --offline sends nothing")
         if plan.verdict is Verdict.GENERATE and not self._may_buy(step, plan.candidate):
             return Outcome(OutcomeKind.SKIPPED, key, code="limit", message="left for a later build by --limit", stop="limit")
@@ -270,7 +271,14 @@ class _Schedule:
     def _may_buy(self, step: Step, candidate: Candidate) -> bool:
         """By its key, or as it was named while its inputs were not known."""
         names = (candidate.key, step.name_of(replace(candidate, key="")))
-        return self.world.allowed is None or not self.world.allowed.isdisjoint(names)
+        return self.world.policy.allowed is None or not self.world.policy.allowed.isdisjoint(names)
+
+    def _given_up(self, key: str) -> str:
+        """The id of the attempt that a person gave up for this key, so that the next one names it; "" for none."""
+        if key not in self.world.policy.given_up:
+            return ""
+        attempts = self.world.cache.journal.by_key([key]).get(key, [])
+        return attempts[-1].id if attempts and attempts[-1].state is AttemptState.DROPPED else ""
 
     async def _bought(self, step: Step, plan: CandidatePlan) -> Outcome:
         purchase = self._purchase(step, plan)
@@ -284,7 +292,7 @@ class _Schedule:
             return Outcome(OutcomeKind.FAILED, purchase.key, code="cannot-tell", message=str(error))
 
     def _purchase(self, step: Step, plan: CandidatePlan) -> Purchase:
-        names = self.world.names(plan.candidate.key)
+        names = self._given_up(plan.candidate.key)
         return Purchase(step.id, step.keyed.entry.provider, plan.candidate, step.keyed.price, names)
 
 

@@ -281,7 +281,7 @@ async def _again(job: Job, sending: Sending, error: ProviderError, pause: float)
 def _reopened(job: Job, sending: Sending) -> Outcome | None:
     """The attempt is an intent again, and its price is held again. Raises Again when another build has begun one of its own."""
     world, purchase = job.progress.world, job.purchase
-    if not world.reserve(purchase.price):
+    if not world.budget.reserve(purchase.price):
         return skipped(purchase, NO_ROOM)
     try:
         world.cache.journal.reopen(sending.attempt.id)
@@ -290,7 +290,7 @@ def _reopened(job: Job, sending: Sending) -> Outcome | None:
             raise
         raise Again("another build has begun to buy this picture") from error
     finally:
-        world.give_back(purchase.price)
+        world.budget.give_back(purchase.price)
     return None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,42 +114,93 @@ class OtherMachines(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything outside the run that it may use.
+class ProviderPool(Protocol):
+    """The providers of this build, and the lanes that pace them."""
 
-    `publish` makes an entry's files (blocking); `settle` plans an entry again once its inputs are known;
-    `inputs` reads an Action's reference images; `allowed` are the pictures that may be bought, as in the Plan;
-    `reserve` takes an attempt's price from the budget, False when there is not enough left; `give_back` undoes it;
-    `rescue` keeps paid bytes that the cache cannot take, with their receipt;
-    `names` gives the attempt of a key that a person gave up; `elsewhere` are other machines;
-    `strays` are open tickets of projects that are gone, for accounts of this build;
-    `stop_after` are the failures in a row that pause an asset, where it has its own number (0: never);
-    `waits` and `times` are the clock and how long is waited; tests switch waiting off.
+    @property
+    def lanes(self) -> Lanes:
+        """The ways through the providers' limits."""
+        ...
+
+    def get(self, name: str) -> Provider:
+        """The provider of these settings. Raises CredentialsError when its key is missing, InputError when it is unknown."""
+        ...
+
+    def strays(self) -> Sequence[Attempt]:
+        """Open tickets of projects that are gone, for accounts of this build."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Workspace(Protocol):
+    """The project's files. Its functions block."""
+
+    def publish(self, step: Step, results: Mapping[str, ActionResult]) -> Published:
+        """Make an entry's files. Raises CacheError, OSError."""
+        ...
+
+    def replan(self, step: Step, digests: Mapping[str, str]) -> Step:
+        """Plan an entry again once its inputs are known."""
+        ...
+
+    def references(self, action: Action) -> tuple[tuple[bytes, str], ...]:
+        """An Action's reference images: bytes and type. Raises CacheError."""
+        ...
+
+    def rescue(self, data: bytes, result: ActionResult) -> Path:
+        """Keep paid bytes that the cache cannot take, with their receipt. Raises OSError."""
+        ...
+
+    def today(self) -> str:
+        """The day, UTC, as the lockfile writes it."""
+        ...
+
+
+class BuildBudget(Protocol):
+    """What this build may spend."""
+
+    def reserve(self, price: Price | None) -> bool:
+        """Take an attempt's price from the budget; False when there is not enough left."""
+        ...
+
+    def give_back(self, price: Price | None) -> None:
+        """Undo a reservation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What this run may do. `allowed` are the pictures that may be bought, as in the Plan (None: all); `forced` keys are
+    bought although there is a picture; of `given_up` keys a person gave up an attempt; `stop_after` are the failures in a
+    row that pause an asset, where it has its own number (0: never).
     """
 
-    cache: Cache
-    provider: Callable[[str], Provider]
-    lanes: Lanes
-    reporter: Reporter
-    publish: Callable[[Step, Mapping[str, ActionResult]], Published]
-    settle: Callable[[Step, Mapping[str, str]], Step]
-    inputs: Callable[[Action], tuple[tuple[bytes, str], ...]]
-    reserve: Callable[[Price | None], bool]
-    give_back: Callable[[Price | None], None]
-    rescue: Callable[[bytes, ActionResult], Path]
-    names: Callable[[str], str]
-    today: Callable[[], str]
-    close: Callable[[], Awaitable[None]]
-    project: str
-    build: str
     allowed: frozenset[str] | None = None
     forced: frozenset[str] = frozenset()
+    given_up: frozenset[str] = frozenset()
     offline: bool = False
     fail_fast: bool = False
     stop_after: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the run that it may use. `project` and `build` are ids in the journal; `elsewhere` are other
+    machines; `waits` and `times` are the clock and how long is waited: tests switch waiting off.
+    """
+
+    cache: Cache
+    providers: ProviderPool
+    reporter: Reporter
+    workspace: Workspace
+    budget: BuildBudget
+    project: str
+    build: str
+    policy: Policy = field(default_factory=Policy)
     elsewhere: OtherMachines | None = None
-    strays: Callable[[], Sequence[Attempt]] = tuple
     waits: Waits = field(default_factory=Waits)
     times: Times = field(default_factory=Times)
 
@@ -170,7 +221,7 @@ class Progress:
         self.contested: set[str] = set()
         self.due = 0
         self.in_flight: dict[str, tuple[str, float]] = {}
-        self.failures = Failures(world.stop_after)
+        self.failures = Failures(world.policy.stop_after)
         self.assets: Mapping[str, str] = {}
         self.waiting = OpenWaits(world.waits.steady, self.in_flight)
         self.stopped_lanes: dict[tuple[str, str], tuple[str, str]] = {}
@@ -246,7 +297,7 @@ class Progress:
 
     def lane(self, provider: Provider, model: str) -> Lane:
         """The way through this provider's limits."""
-        return self.world.lanes.lane(provider.account, model, provider.limits(model))
+        return self.world.providers.lanes.lane(provider.account, model, provider.limits(model))
 
     def tell(self, event: EventKind, id: str, **data: Any) -> None:
         """Tell the reporter."""

@@ -109,7 +109,7 @@ def test_files_of_dead_builds_are_swept_and_those_of_living_ones_are_not(cache: 
 
 
 def test_nothing_is_removed_while_a_build_runs(cache: Cache) -> None:
-    with cache.start_build(), pytest.raises(CacheError, match="a build is running"), cache.builds.none_running():
+    with cache.start_build(), pytest.raises(CacheError, match="a build is using"), cache.builds.none_running():
         pass
     with cache.builds.none_running():
         pass

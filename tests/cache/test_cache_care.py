@@ -207,7 +207,7 @@ def test_gc_removes_old_temporary_files_and_leaves_new_ones(cache: Cache) -> Non
 
 
 def test_gc_does_not_run_beside_a_build(cache: Cache) -> None:
-    with cache.start_build(), pytest.raises(CacheError, match="a build is running"):
+    with cache.start_build(), pytest.raises(CacheError, match="a build is using"):
         gc.collect(cache, Reachable(), apply=True)
 
 

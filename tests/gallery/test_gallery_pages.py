@@ -115,7 +115,7 @@ def test_a_folder_that_is_no_gallery_is_left_alone(heroes: Project) -> None:
     folder = heroes.folder / "page"
     folder.mkdir()
     (folder / "index.html").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="is no gallery"):
+    with pytest.raises(InputError, match="is not a gallery"):
         gallery.gallery(heroes.options(), folder)
     assert [path.name for path in folder.iterdir()] == ["index.html"]
 

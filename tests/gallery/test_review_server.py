@@ -230,7 +230,7 @@ def test_a_note_to_an_entry_without_a_record_is_refused_with_what_helps(table: D
     before = heroes.lock.read_bytes()
     answer = table.choose("note", "icons/compass", text="brass, please")
     assert answer.status_code == 422
-    assert "it was not kept. `qwenbuild build` makes it" in answer.json()["words"]
+    assert "it was not saved. `qwenbuild build` makes it" in answer.json()["words"]
     assert heroes.lock.read_bytes() == before
 
 

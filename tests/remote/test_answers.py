@@ -98,7 +98,7 @@ PROVEN_ABSENT = {
 """The store's own word, with its VERSION readable: what nobody made may be bought, what the lockfile names is lost."""
 PLAIN = (
     "is no shared cache", "has no VERSION", "did not answer", "refused the credentials", "holds other bytes", "newer qwenbuild",
-    "update qwenbuild", "can be read", "did not keep", "not its picture", "takes no PUT",
+    "update qwenbuild", "can be read", "readable", "complete picture", "did not keep", "not its picture", "does not accept PUT",
 )  # fmt: skip
 
 

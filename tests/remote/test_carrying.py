@@ -34,12 +34,12 @@ def stored(team: Team) -> set[str]:
 def test_push_and_pull_say_first_and_do_then(team: Team, ann: Machine, call: Call) -> None:
     code, out, _ = call(ann, "cache", "push", "-n")
     assert (code, stored(team)) == (0, set())
-    assert "3 pictures of 3 would be put into" in out
+    assert "3 pictures of 3 would be uploaded to" in out
     code, out, _ = call(ann, "cache", "push")
     assert code == 0
-    assert "3 pictures of 3 put into" in out
+    assert "3 pictures of 3 uploaded to" in out
     assert len(stored(team)) == 7
-    assert "0 pictures of 3 put into" in call(ann, "cache", "push")[1]
+    assert "0 pictures of 3 uploaded to" in call(ann, "cache", "push")[1]
     bob = team.clone("bob")
     code, out, _ = call(bob, "cache", "pull", "-n")
     assert (code, bob.cache().known_blobs()) == (0, set())
@@ -72,7 +72,7 @@ def test_a_shared_cache_that_nobody_named_is_a_usage_error(team: Team, ann: Mach
     team.share("")
     code, _, err = call(ann, "cache", "push")
     assert code == 2
-    assert "no shared cache is named" in err
+    assert "no shared cache is configured" in err
 
 
 def test_the_environment_pushes_like_the_option(team: Team, ann: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -422,7 +422,7 @@ def test_a_broken_receipt_is_named_by_pull_and_the_pictures_come_all_the_same(
     machine = team.clone("bob")
     code, out, _ = call(machine, "cache", "pull", "--receipts")
     assert code == 1
-    assert "is no receipt that can be read" in out
+    assert "is not a readable receipt" in out
     assert machine.cache().known_blobs() == set(machine.digests())
 
 

@@ -80,7 +80,7 @@ def test_a_store_is_new_or_ours_or_refused(store: Remote) -> None:
 def test_a_place_that_keeps_nothing_is_not_started(exact: bool) -> None:
     """It is found out before anything is bought."""
     place = Memory(exact=exact, keeps=False)
-    with pytest.raises(RemoteError, match="acknowledged VERSION and did not keep it") as caught:
+    with pytest.raises(RemoteError, match="acknowledged VERSION but did not keep it") as caught:
         start(place)
     assert caught.value.code == "remote-unkept"
 
@@ -152,7 +152,7 @@ def test_a_body_cut_short_is_an_error_and_never_half_a_picture(opened: Opener, w
 
 def test_a_server_that_takes_no_writes_says_so(opened: Opener, web: WebStore) -> None:
     web.fault = lambda handler: handler.command == "PUT" and _status(404)(handler)
-    with pytest.raises(RemoteError, match="is writing switched on"):
+    with pytest.raises(RemoteError, match="is writing enabled"):
         opened(web.url, {}).put("x", b"1")
 
 

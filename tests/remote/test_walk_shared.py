@@ -99,7 +99,7 @@ def test_a_build_that_pushes_starts_an_empty_store_and_says_that_it_is_empty(
 ) -> None:
     team.machine("ann").build()
     second = team.clone("bob")
-    assert "nothing was ever put into the shared cache" in words(second.plan(push=True), "shared-empty")
+    assert "there is nothing in the shared cache" in words(second.plan(push=True), "shared-empty")
     assert opened(team.url).get("VERSION") is None
     assert second.build(push=True).exit_code == 0
     assert opened(team.url).get("VERSION") == b"1\n"

@@ -42,28 +42,28 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 """How the value of each is read."""
 
 
-def _size(picture: DecodedPicture, wanted: str) -> Measurement:
+def _size(picture: DecodedPicture, expected: str) -> Measurement:
     size = f"{picture.measures.width}*{picture.measures.height}"
-    return _equal(size, wanted, f"it is {size} pixels, expected {wanted}")
+    return _equal(size, expected, f"it is {size} pixels, expected {expected}")
 
 
 def _side(name: str) -> Judge:
-    def judge(picture: DecodedPicture, wanted: int) -> Measurement:
+    def judge(picture: DecodedPicture, expected: int) -> Measurement:
         side = getattr(picture.measures, name)
-        return _equal(str(side), str(wanted), f"its {name} is {side} pixels, expected {wanted}")
+        return _equal(str(side), str(expected), f"its {name} is {side} pixels, expected {expected}")
 
     return judge
 
 
-def _mode(picture: DecodedPicture, wanted: str) -> Measurement:
+def _mode(picture: DecodedPicture, expected: str) -> Measurement:
     mode = picture.measures.mode
-    return _equal(mode, wanted, f"its mode is {mode}, expected {wanted}")
+    return _equal(mode, expected, f"its mode is {mode}, expected {expected}")
 
 
-def _alpha(picture: DecodedPicture, wanted: Mapping[str, str]) -> Measurement:
-    share, low, high = picture.measures.alpha_coverage, float(wanted["min"]), float(wanted["max"])
+def _alpha(picture: DecodedPicture, expected: Mapping[str, str]) -> Measurement:
+    share, low, high = picture.measures.alpha_coverage, float(expected["min"]), float(expected["max"])
     fault = "" if low <= share <= high else f"{share:.1%} of it is opaque, expected {low:.0%} to {high:.0%}"
-    return Measurement(fault, f"{share:.3f}", f"{wanted['min']} to {wanted['max']}")
+    return Measurement(fault, f"{share:.3f}", f"{expected['min']} to {expected['max']}")
 
 
 def _max_bytes(picture: DecodedPicture, most: int) -> Measurement:
@@ -71,16 +71,16 @@ def _max_bytes(picture: DecodedPicture, most: int) -> Measurement:
     return Measurement("" if size <= most else f"it is {size} bytes, expected at most {most}", str(size), str(most))
 
 
-def _not_blank(picture: DecodedPicture, wanted: bool) -> Measurement:
-    return Measurement("it is blank" if wanted and picture.measures.blank else "")
+def _not_blank(picture: DecodedPicture, expected: bool) -> Measurement:
+    return Measurement("it is blank" if expected and picture.measures.blank else "")
 
 
-def _not_one_colour(picture: DecodedPicture, wanted: bool) -> Measurement:
-    return Measurement("it is of one colour only" if wanted and picture.measures.one_colour else "")
+def _not_one_colour(picture: DecodedPicture, expected: bool) -> Measurement:
+    return Measurement("it is of one colour only" if expected and picture.measures.one_colour else "")
 
 
-def _equal(measured: str, wanted: str, fault: str) -> Measurement:
-    return Measurement("" if measured == wanted else fault, measured, wanted)
+def _equal(measured: str, expected: str, fault: str) -> Measurement:
+    return Measurement("" if measured == expected else fault, measured, expected)
 
 
 JUDGES: Mapping[str, Judge] = {

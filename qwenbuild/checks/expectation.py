@@ -85,8 +85,8 @@ def _reader(name: Any) -> Callable[[Any], Any]:
     except InputError as error:
         raise ValueError(f"expect: {error}") from None
     if reader is None:
-        known = (*BUILT_IN, *plugins.names("check"))
-        raise ValueError(f"expect has no {name!r}{near(name, known)}; it takes {listed(known)}")
+        names = (*BUILT_IN, *plugins.names("check"))
+        raise ValueError(f"expect has no {name!r}{near(name, names)}; it takes {listed(names)}")
     return reader
 
 

@@ -86,14 +86,14 @@ def seam(picture: DecodedPicture, parameters: Parameters) -> Measurement:
 
 def checkerboard(picture: DecodedPicture, parameters: Parameters) -> Measurement:
     """Squares of two greys that stand for transparency."""
-    found = features.checkerboard(picture.image)
-    left, top, right, bottom = found.box
-    fault = f"{_share(found.share)} of it is painted as transparency, in squares of {found.square} pixels"
-    failed = found.share > _thousandths(parameters["max"])
+    pattern = features.checkerboard(picture.image)
+    left, top, right, bottom = pattern.box
+    fault = f"{_share(pattern.share)} of it is painted as transparency, in squares of {pattern.square} pixels"
+    failed = pattern.share > _thousandths(parameters["max"])
     box = [left, top, right - left, bottom - top]
-    evidence: dict[str, Any] = {"boxes": [box], "square": found.square} if failed else {}
-    evidence["score"] = 1000 - found.share
-    return Measurement(fault if failed else "", _share(found.share), parameters["max"], evidence)
+    evidence: dict[str, Any] = {"boxes": [box], "square": pattern.square} if failed else {}
+    evidence["score"] = 1000 - pattern.share
+    return Measurement(fault if failed else "", _share(pattern.share), parameters["max"], evidence)
 
 
 def sharpness(picture: DecodedPicture, parameters: Parameters) -> Measurement:

@@ -56,15 +56,15 @@ def _bytes(path: Path) -> bytes:
 def _record(path: Path) -> dict[str, Any]:
     """The JSON beside a sheet; nothing where it is missing, or is none of ours."""
     try:
-        found = json.loads(_bytes(path))
+        record = json.loads(_bytes(path))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("frames"), dict) else {}
+    return record if isinstance(record, dict) and isinstance(record.get("frames"), dict) else {}
 
 
 def _pair(size: Any) -> list[int] | None:
-    known = isinstance(size, dict) and all(type(size.get(side)) is int for side in "wh")
-    return [size["w"], size["h"]] if known else None
+    is_size = isinstance(size, dict) and all(type(size.get(side)) is int for side in "wh")
+    return [size["w"], size["h"]] if is_size else None
 
 
 def _frames(record: Mapping[str, Any]) -> Iterator[tuple[str, list[int]]]:

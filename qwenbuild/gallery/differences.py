@@ -33,18 +33,18 @@ class Differences:
 
     def all(self, pairs: Iterable[Pair]) -> dict[str, float]:
         """`ONE OTHER` to the share, 0 to 1, of every pair of which both pictures are at hand. Raises OSError."""
-        known = self._kept()
-        wanted = list(dict.fromkeys(pairs))
-        new = [pair for pair in wanted if name_of(pair) not in known]
+        stored = self._kept()
+        all_pairs = list(dict.fromkeys(pairs))
+        new = [pair for pair in all_pairs if name_of(pair) not in stored]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as workers:
-            known |= {
+            stored |= {
                 name_of(pair): share for pair, share in zip(new, workers.map(self.one, new), strict=True) if share is not None
             }
-        found = {name_of(pair): known[name_of(pair)] for pair in wanted if name_of(pair) in known}
+        shares = {name_of(pair): stored[name_of(pair)] for pair in all_pairs if name_of(pair) in stored}
         if new:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            files.replace(self.path, json.dumps(found, indent=0).encode(), durable=False)
-        return found
+            files.replace(self.path, json.dumps(shares, indent=0).encode(), durable=False)
+        return shares
 
     def one(self, pair: Pair) -> float | None:
         """The share of one pair; None when a picture is not at hand, or is none."""
@@ -58,10 +58,10 @@ class Differences:
 
     def _kept(self) -> dict[str, float]:
         try:
-            found: Any = json.loads(self.path.read_bytes())
+            record: Any = json.loads(self.path.read_bytes())
         except (OSError, ValueError):
             return {}
-        return {k: v for k, v in found.items() if isinstance(v, float)} if isinstance(found, dict) else {}
+        return {k: v for k, v in record.items() if isinstance(v, float)} if isinstance(record, dict) else {}
 
 
 def name_of(pair: Pair) -> str:

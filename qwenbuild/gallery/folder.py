@@ -68,8 +68,8 @@ def write(
 ) -> WrittenGallery:
     """Write the folder anew. `progress` hears pictures done and their number. Raises InputError, OSError."""
     refuse_foreign(folder)
-    wanted = list(dict.fromkeys([*digests(shown.cards), *atlas_sheets.digests(shown.atlases)]))
-    sizes = thumbnails.make_all(wanted, lambda done: progress(done, len(wanted)))
+    pictures = list(dict.fromkeys([*digests(shown.cards), *atlas_sheets.digests(shown.atlases)]))
+    sizes = thumbnails.make_all(pictures, lambda done: progress(done, len(pictures)))
     stages = thumbnails.make_stages(shown.stages, sources.palettes_of)
     names = {name_of(digest, width) for digest in sizes for width in (TINY, SMALL, LARGE)}
     place(thumbnails.folder, folder / THUMBS, names | {name_of(name, SMALL) for name in stages})
@@ -81,7 +81,7 @@ def write(
     files.replace(folder / "index.html", page(cards, title=title, facts=facts).encode(), durable=False)
     made = tuple(_sheets(folder / SHEETS, shown.cards, thumbnails, sizes)) if sheets else ()
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    lacking = len(wanted) - len(sizes)
+    lacking = len(pictures) - len(sizes)
     return WrittenGallery(folder / "index.html", len(shown.cards), len(sizes), lacking, total, made)
 
 
@@ -176,12 +176,12 @@ def _is_gallery(index: Path) -> bool:
 def place(kept: Path, shown: Path, names: Iterable[str]) -> None:
     """Bring the kept thumbnails into the gallery's folder, as hard links where that can be; drop those of other pictures."""
     shown.mkdir(parents=True, exist_ok=True)
-    wanted = set(names)
-    here = {entry.name for entry in os.scandir(shown)}
-    for name in here - wanted:
+    required = set(names)
+    present = {entry.name for entry in os.scandir(shown)}
+    for name in present - required:
         if OURS(name):
             (shown / name).unlink()
-    for name in wanted - here:
+    for name in required - present:
         try:
             os.link(kept / name, shown / name)
         except OSError:
@@ -208,14 +208,14 @@ def _sheets(
 
 def _by_asset(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[str, str]]]:
     """Asset to label and digest of each picture; candidates are numbered where there are several."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    by_asset: dict[str, list[tuple[str, str]]] = {}
     for card in cards:
         several = len(card["candidates"]) > 1
         for number, one in enumerate(card["candidates"], 1):
             if one["digest"] in sizes and not one["rejected"]:
                 label = card["id"].removeprefix(card["asset"] + "/") + (f" · {number}" if several else "")
-                found.setdefault(card["asset"], []).append((label, one["digest"]))
-    return found
+                by_asset.setdefault(card["asset"], []).append((label, one["digest"]))
+    return by_asset
 
 
 def _plain(name: str) -> str:

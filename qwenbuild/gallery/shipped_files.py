@@ -70,17 +70,17 @@ def _size(action: str, steps: Sequence[ImageStep]) -> list[int] | None:
     width, _, height = action.partition("*")
     size = (int(width), int(height)) if width.isdigit() and height.isdigit() else None
     try:
-        found = final_size(steps, size)
+        final = final_size(steps, size)
     except SizeFault:
         return None
-    return list(found) if found else None
+    return list(final) if final else None
 
 
 def step_words(step: ImageStep) -> list[str]:
     """A step as its kind, and in words those of its arguments that are not the defaults."""
     usual = {name: argument.default for name, argument in STEPS.get(step.kind, {}).items()}
-    said = [f"{name} {_value(value)}" for name, value in step.args.items() if value != usual.get(name, "")]
-    return [step.kind.replace("_", " "), ", ".join(said[:SHOWN_ARGUMENTS])]
+    arguments = [f"{name} {_value(value)}" for name, value in step.args.items() if value != usual.get(name, "")]
+    return [step.kind.replace("_", " "), ", ".join(arguments[:SHOWN_ARGUMENTS])]
 
 
 def _value(value: Any) -> str:
@@ -93,8 +93,8 @@ def _value(value: Any) -> str:
 
 def stage_name(picture: str, steps: Sequence[ImageStep]) -> str:
     """The name of what a picture is after some steps: 64 hexadecimal digits, as a digest has."""
-    said = [picture, [[step.kind, dict(step.args)] for step in steps]]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+    identity = [picture, [[step.kind, dict(step.args)] for step in steps]]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def stages(steps: Sequence[Step]) -> Iterator[tuple[str, tuple[ImageStep, ...], list[str]]]:

@@ -63,10 +63,10 @@ class Thumbnails:
         self, digests: Iterable[str], progress: Callable[[int], None] = lambda done: None
     ) -> dict[str, tuple[int, int]]:
         """Make every width for all; the pixels of each picture that could be shown. `progress` hears the number done."""
-        wanted = list(dict.fromkeys(digests))
+        pictures = list(dict.fromkeys(digests))
         sizes: dict[str, tuple[int, int]] = {}
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as workers:
-            for number, (digest, size) in enumerate(zip(wanted, workers.map(self._all, wanted), strict=True), 1):
+            for number, (digest, size) in enumerate(zip(pictures, workers.map(self._all, pictures), strict=True), 1):
                 if size is not None:
                     sizes[digest] = size
                 progress(number)

@@ -63,17 +63,17 @@ def verdicts_of_entry(
     planned: Planned, step: Step, picture: str, record: LockEntry | None, sets: SetVerdicts
 ) -> tuple[Judged, ...] | None:
     """Every verdict of one entry with this picture and the record's files; None while one is not known."""
-    found: list[Judged] = []
+    judged: list[Judged] = []
     for subject in subjects(step, record, picture):
         verdicts = verdicts_of(planned.cache, subject.expect, subject.digest)
         if verdicts is None:
             return None
-        found += [Judged(step.id, subject.path, subject.digest, verdict) for verdict in verdicts]
+        judged += [Judged(step.id, subject.path, subject.digest, verdict) for verdict in verdicts]
     beside = sets.verdicts.get(step.id, ()) if record is not None and record.digest == picture else ()
     if len(beside) < len(step.keyed.entry.set_checks or ()):
         return None
-    found += [Judged(step.id, "", picture, verdict) for verdict in beside]
-    return tuple(replace(item, verdict=settled(step, record, item.verdict)) for item in found)
+    judged += [Judged(step.id, "", picture, verdict) for verdict in beside]
+    return tuple(replace(item, verdict=settled(step, record, item.verdict)) for item in judged)
 
 
 def settled(step: Step, record: LockEntry | None, verdict: CheckVerdict) -> CheckVerdict:

@@ -71,5 +71,5 @@ def _cost(planned: Planned, model: str, groups: list[Alike]) -> str:
 
 def _inputs(planned: Planned, name: str) -> int:
     """How many reference images an asset's entries have: as many as are written, for each is one file or one entry."""
-    said = next((asset.inputs for asset in planned.manifest.assets if asset.name == name), None)
-    return len(said if said is not None else planned.manifest.defaults.inputs or ())
+    own_inputs = next((asset.inputs for asset in planned.manifest.assets if asset.name == name), None)
+    return len(own_inputs if own_inputs is not None else planned.manifest.defaults.inputs or ())

@@ -186,8 +186,8 @@ def _beside(loaded: Loaded, cache: Cache, seen: Seen) -> SetFacts:
     ids = [*(entry.id for entry in comparing), *(id for entry in comparing for id in anchors(entry))]
     in_tree = {file.digest for file in seen.files.values()}
     pictures = {id: lock[id].digest for id in ids if id in lock}
-    found = known_set_verdicts(cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree)
-    return found.facts()
+    verdicts = known_set_verdicts(cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree)
+    return verdicts.facts()
 
 
 def _left_pointers(plan: Plan) -> tuple[Problem, ...]:

@@ -79,7 +79,7 @@ class SetVerdicts:
 
     def facts(self) -> SetFacts:
         """As a plan reads them."""
-        faults = {id: fault for id, found in self.verdicts.items() if (fault := _faults(found))}
+        faults = {id: fault for id, verdicts in self.verdicts.items() if (fault := _faults(verdicts))}
         return SetFacts(faults, self.unjudged)
 
 
@@ -125,8 +125,8 @@ def _collected(
 
 
 def _known_group(cache: Cache, group: checks.PictureSet) -> Verdicts | None:
-    found = {str(item["id"]): verdict_of(item["verdict"]) for item in cache.judged_details(group.key)}
-    return found or None
+    verdicts = {str(item["id"]): verdict_of(item["verdict"]) for item in cache.judged_details(group.key)}
+    return verdicts or None
 
 
 def _judged_group(cache: Cache, group: checks.PictureSet, read: Callable[[str], bytes]) -> Verdicts | None:
@@ -139,11 +139,11 @@ def _judged_group(cache: Cache, group: checks.PictureSet, read: Callable[[str], 
                 looks[digest] = look_of(cache, digest, partial(read, digest))
             except ValueError as error:
                 broken[digest] = str(error)
-        found = checks.judge_set(
+        verdicts = checks.judge_set(
             group, looks, broken, lambda digest, expect: judged(cache, expect, digest, partial(read, digest))
         )
     except CacheError:
         return None
-    details = [{"id": id, "verdict": verdict_record(verdict)} for id, verdict in found.items()]
+    details = [{"id": id, "verdict": verdict_record(verdict)} for id, verdict in verdicts.items()]
     cache.put_judgement(group.key, "", details)
-    return found
+    return verdicts

@@ -232,14 +232,14 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _object(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    found = body.get(name)
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    items = body.get(name)
+    if not isinstance(items, dict) or not all(isinstance(value, str) for value in items.values()):
         raise BadRequest(f"expected {name}, an object of texts")
-    return found
+    return items
 
 
 def _ids(body: Mapping[str, Any]) -> tuple[str, ...]:
-    found = body.get("ids")
-    if not isinstance(found, list) or not all(isinstance(id, str) for id in found):
+    ids = body.get("ids")
+    if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
         raise BadRequest("expected ids, a list of texts")
-    return tuple(found)
+    return tuple(ids)

@@ -158,7 +158,7 @@ def _signature(paths: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)

@@ -92,8 +92,8 @@ class Session:
     def state(self) -> dict[str, Any]:
         """Everything a tab needs to begin with."""
         with self._state:
-            said = {"version": self.version, "cards": list(self._cards.values()), "due": self._due, "building": self.building}
-            return {**self._contents.facts, **said, "atlases": list(self._contents.atlases)}
+            state = {"version": self.version, "cards": list(self._cards.values()), "due": self._due, "building": self.building}
+            return {**self._contents.facts, **state, "atlases": list(self._contents.atlases)}
 
     def compare(self, against: str) -> None:
         """Compare with a revision, or with the lockfile; with nothing when "". Raises InputError, and stays as it was."""
@@ -214,13 +214,13 @@ class Session:
             self._making = False
             self._start(self._build, self._selected(ids), dict(consent))
 
-    def _start(self, work: Callable[..., None], *said: Any) -> None:
-        self._building = threading.Thread(target=self._work, args=(work, *said), name="build")
+    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
+        self._building = threading.Thread(target=self._work, args=(work, *arguments), name="build")
         self._building.start()
 
-    def _work(self, work: Callable[..., None], *said: Any) -> None:
+    def _work(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do it, and then make the files that were owed meanwhile."""
-        work(*said)
+        work(*arguments)
         while ids := self._take_owed():
             self._make_files(ids)
 
@@ -245,7 +245,7 @@ class Session:
         try:
             options = replace(self._selected(ids), limit=0)
             if any(_has_files(step) for step in plan(options).plan.steps):
-                build(options, SessionProgress(lambda said: None), lambda planned: False)
+                build(options, SessionProgress(lambda message: None), lambda planned: False)
             self.refresh()
         except (QwenbuildError, OSError) as error:
             self.tell({"type": "problem", "words": str(error)})
@@ -263,12 +263,12 @@ class Session:
         self.tell({"type": "building", "running": True})
         try:
             summary = build(options, SessionProgress(self.tell), lambda planned: agrees(planned, consent))
-            said = {"words": _ended(summary), "bad": bool(summary.exit_code)}
+            result = {"words": _ended(summary), "bad": bool(summary.exit_code)}
         except (QwenbuildError, OSError) as error:
-            said = {"words": str(error), "bad": True}
+            result = {"words": str(error), "bad": True}
         with suppress(QwenbuildError):
             self.refresh()
-        self.tell({"type": "building", "running": False, **said})
+        self.tell({"type": "building", "running": False, **result})
 
     # ------------------------------------------------------------ telling
 
@@ -277,10 +277,10 @@ class Session:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
-    def tell(self, said: Mapping[str, Any]) -> None:
+    def tell(self, message: Mapping[str, Any]) -> None:
         """Tell every listener."""
         for listener in tuple(self._listeners):
-            listener(said)
+            listener(message)
 
 
 class SessionProgress:
@@ -321,15 +321,15 @@ def bill(planned: Planned, more: int = 0) -> dict[str, Any]:
     idle = (Verdict.FRESH, Verdict.MODIFIED)
     pictures = more + sum(one.verdict is Verdict.GENERATE for step in made.steps for one in step.candidates)
     busy = sum(step.verdict not in idle for step in made.steps)
-    known = price_words(made.most) if made.most or not made.unknown_price else ""
-    known = f"up to {known}" if made.further_cost else known
+    price = price_words(made.most) if made.most or not made.unprice_price else ""
+    price = f"up to {price}" if made.further_cost else price
     unknown = f"{count(made.unknown_price, 'picture')} at an unknown price" if made.unknown_price else ""
     return {
         "entries": max(busy, more),
         "pictures": pictures,
         "cost": price_json(made.most),
         "unknown": made.unknown_price,
-        "words": " + ".join(part for part in (known, unknown) if part) if pictures else "",
+        "words": " + ".join(part for part in (price, unknown) if part) if pictures else "",
     }
 
 
@@ -357,12 +357,12 @@ def agrees(planned: Planned, consent: Mapping[str, Any]) -> bool:
 
 def _shown(card: Card, sources: Sources) -> Card:
     """The card with the pictures and files that can be shown."""
-    found = []
+    candidates = []
     for one in card["candidates"]:
         lost = bool(one["digest"]) and not sources.has(one["digest"])
-        found.append({**one, "digest": "", "lost": True} if lost else one)
+        candidates.append({**one, "digest": "", "lost": True} if lost else one)
     files = [{**file, "digest": file["digest"] if sources.has(file["digest"]) else ""} for file in card["files"]]
-    return {**card, "candidates": found, "files": files, "before": card["before"] and _earlier(card["before"], sources)}
+    return {**card, "candidates": candidates, "files": files, "before": card["before"] and _earlier(card["before"], sources)}
 
 
 def _earlier(before: Card, sources: Sources) -> Card:

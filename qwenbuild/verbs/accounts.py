@@ -59,8 +59,8 @@ def check_provider(options: Options, name: str | None) -> list[AccountReport]:
 
 
 async def _reports(loaded: Loaded, names: list[str], used: set[str], *, alone: bool) -> list[AccountReport]:
-    found = await asyncio.gather(*(_report(loaded, name, alone) for name in names))
-    return [replace(report, used=report.name in used) for report in found]
+    reports = await asyncio.gather(*(_report(loaded, name, alone) for name in names))
+    return [replace(report, used=report.name in used) for report in reports]
 
 
 async def _report(loaded: Loaded, name: str, alone: bool) -> AccountReport:

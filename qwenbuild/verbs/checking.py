@@ -65,13 +65,13 @@ def check(options: Options) -> CheckReport:
     reader = _Reader(planned)
     lock = planned.loaded.lock.entries
     steps = [(step, lock.get(step.moved_from or step.id)) for step in planned.plan.busy]
-    found = _judge_all(planned, reader, [subject for step, record in steps for subject in subjects(step, record)])
+    verdicts = _judge_all(planned, reader, [subject for step, record in steps for subject in subjects(step, record)])
     entries = comparing(planned)
     sets = set_verdicts(planned.cache, entries, pictures(planned, {}), reader.read) if entries else SetVerdicts()
     rows: list[CheckRow] = []
     stale = []
     for step, record in steps:
-        own = list(_rows(step, record, found, sets))
+        own = list(_rows(step, record, verdicts, sets))
         rows += own
         if own and not _agrees(own, record):
             stale.append(step.id)

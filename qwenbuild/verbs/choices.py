@@ -189,9 +189,9 @@ def _rerolled(planned: Planned, steps: Sequence[Step]) -> tuple[Choice, ...]:
         refuse_unrollable(planned, step)
     seeds = {step.id: records.fresh_seed([plan.candidate for plan in step.candidates]) for step in steps}
     write(planned, {step.id: partial(_seeded, seeds[step.id]) for step in steps})
-    said = "candidate {} is added (seed {}); the next build makes it"
+    template = "candidate {} is added (seed {}); the next build makes it"
     return tuple(
-        Choice(step.id, said.format(len(step.candidates) + 1, seeds[step.id]), price=step.keyed.price) for step in steps
+        Choice(step.id, template.format(len(step.candidates) + 1, seeds[step.id]), price=step.keyed.price) for step in steps
     )
 
 

@@ -85,9 +85,9 @@ def _candidates(step: Step, record: LockEntry | None) -> dict[str, str]:
 def _checks(planned: Planned, step: Step, record: LockEntry | None) -> dict[str, str]:
     """What each check found of the picture in use and its files, a line each."""
     picture = step.candidates[step.used].digest
-    found = verdicts_of_entry(planned, step, picture, record, known_sets(planned)) or ()
+    verdicts = verdicts_of_entry(planned, step, picture, record, known_sets(planned)) or ()
     lines: dict[str, str] = {}
-    for item in found:
+    for item in verdicts:
         words = verdict_words(item.verdict)
         words = f"{item.path}: {words}" if item.path else words
         lines[item.verdict.check] = f"{lines[item.verdict.check]}; {words}" if item.verdict.check in lines else words

@@ -61,12 +61,12 @@ def gallery(
     folder = folder or planned.loaded.state / GALLERY
     refuse_foreign(folder)
     before = earlier(planned, against)
-    found = sources(planned, before)
+    images = sources(planned, before)
     written = write(
         folder,
-        contents(planned, found, before),
-        thumbnails(planned, found),
-        found,
+        contents(planned, images, before),
+        thumbnails(planned, images),
+        images,
         title=title(planned),
         sheets=sheets,
         progress=progress,
@@ -74,12 +74,12 @@ def gallery(
     return GalleryReport(written, (*planned.notices, *_without_lockfile(planned, before)))
 
 
-def contents(planned: Planned, found: Sources, before: Before | None = None) -> PageContents:
+def contents(planned: Planned, images: Sources, before: Before | None = None) -> PageContents:
     """Everything that a page shows."""
     axes = _axes(planned)
     facts = {"against": before.name if before else "", "live": False, "boards": boards(axes)}
     stages = tuple(shipped_files.stages(_steps(planned)))
-    return PageContents(all_cards(planned, found, before, axes), atlases(planned), stages, facts)
+    return PageContents(all_cards(planned, images, before, axes), atlases(planned), stages, facts)
 
 
 def earlier(planned: Planned, against: str | None, *, files: bool = True) -> Before | None:
@@ -103,7 +103,7 @@ def _without_lockfile(planned: Planned, before: Before | None) -> tuple[Problem,
 
 
 def all_cards(
-    planned: Planned, found: Sources, before: Before | None = None, axes: Mapping[str, Places] | None = None
+    planned: Planned, images: Sources, before: Before | None = None, axes: Mapping[str, Places] | None = None
 ) -> list[Card]:
     """The cards of what was selected; what is gone since `before` only where everything is shown."""
     loaded, steps = planned.loaded, _steps(planned)
@@ -118,10 +118,10 @@ def all_cards(
     )
     olds = {} if before is None else before.entries
     current = [
-        stand_in(card, look.lock.get(names.get(card["id"], "")), olds.get((card["before"] or card)["id"]), found.weight)
+        stand_in(card, look.lock.get(names.get(card["id"], "")), olds.get((card["before"] or card)["id"]), images.weight)
         for card in cards(look)
     ]
-    current = [_measured(card, found) for card in current]
+    current = [_measured(card, images) for card in current]
     return current if planned.selected is None else [card for card in current if card["verdict"] != "removed"]
 
 
@@ -129,12 +129,12 @@ def _steps(planned: Planned) -> list[Step]:
     return [step for step in planned.plan.steps if planned.selected is None or step.id in planned.selected]
 
 
-def _measured(card: Card, found: Sources) -> Card:
+def _measured(card: Card, images: Sources) -> Card:
     """The card with the size in pixels of files of which only their bytes can tell."""
     unknown = [file for file in card["files"] if file["size"] is None and file["steps"] and file["digest"]]
     for file in unknown:
         try:
-            file["size"] = list(structure.size_of(found.read(file["digest"]) or b"")[1:])
+            file["size"] = list(structure.size_of(images.read(file["digest"]) or b"")[1:])
         except ValueError:
             continue
     return card
@@ -173,9 +173,9 @@ def atlases(planned: Planned) -> list[Card]:
 # ---------------------------------------------------------------- bytes
 
 
-def thumbnails(planned: Planned, found: Sources) -> Thumbnails:
+def thumbnails(planned: Planned, images: Sources) -> Thumbnails:
     """The project's small pictures."""
-    return Thumbnails(planned.loaded.state / THUMBNAILS, found.read)
+    return Thumbnails(planned.loaded.state / THUMBNAILS, images.read)
 
 
 def sources(planned: Planned, before: Before | None = None) -> Sources:
@@ -205,8 +205,8 @@ def _recipe(step: Step, output: OutputPlan, picture: str, digest: str) -> Iterat
     if not picture or not digest:
         return
     media_type = step.candidates[step.used].media_type
-    wanted = media_type_of(output.spec.path) or media_type
-    yield digest, FileRecipe(picture, implied_steps(output.spec, media_type), wanted)
+    target_type = media_type_of(output.spec.path) or media_type
+    yield digest, FileRecipe(picture, implied_steps(output.spec, media_type), target_type)
 
 
 def title(planned: Planned) -> str:

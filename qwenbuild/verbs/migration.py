@@ -163,8 +163,8 @@ def _faster(planned: Planned, models: Mapping[str, str]) -> Iterator[Problem]:
     for name, settings in planned.manifest.providers.items():
         for new in dict.fromkeys(models.values()):
             row = planned.loaded.catalog.find(settings.type, new)
-            said = settings.rps is not None or settings.rpm is not None
-            if row is not None and said and (rate := row.rate(settings.rps, settings.rpm)) > row.rate():
+            is_limited = settings.rps is not None or settings.rpm is not None
+            if row is not None and is_limited and (rate := row.rate(settings.rps, settings.rpm)) > row.rate():
                 message = f"`limits` allow {60 * rate:g} submissions a minute; {new} is known to take {60 * row.rate():g}"
                 yield planned.manifest.source.problem("by-hand", message, ("providers", name, "limits"))
 

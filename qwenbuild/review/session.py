@@ -321,7 +321,7 @@ def bill(planned: Planned, more: int = 0) -> dict[str, Any]:
     idle = (Verdict.FRESH, Verdict.MODIFIED)
     pictures = more + sum(one.verdict is Verdict.GENERATE for step in made.steps for one in step.candidates)
     busy = sum(step.verdict not in idle for step in made.steps)
-    price = price_words(made.most) if made.most or not made.unprice_price else ""
+    price = price_words(made.most) if made.most or not made.unknown_price else ""
     price = f"up to {price}" if made.further_cost else price
     unknown = f"{count(made.unknown_price, 'picture')} at an unknown price" if made.unknown_price else ""
     return {

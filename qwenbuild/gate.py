@@ -94,9 +94,7 @@ def _consent(plan: Plan, yes: bool, max_cost: Price | None) -> GateDecision:
     if yes:
         return OPEN
     if plan.unknown_price:
-        return GateDecision(
-            "ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them anyway"
-        )
+        return GateDecision("ask", "consent", f"the price of {plan.unknown_price} pictures is unknown; --yes buys them anyway")
     if max_cost is not None and all(unit in max_cost and amount <= max_cost[unit] for unit, amount in plan.most.items()):
         return OPEN
     limit = "" if max_cost is None else f", more than --max-cost of {total(max_cost)}"

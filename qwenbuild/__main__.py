@@ -23,6 +23,9 @@ def main() -> None:
         code = None
     if code is not None:
         sys.exit(finish(code))
+    import gc
+
+    gc.set_threshold(200_000, 20, 20)  # little of what start-up and a plan make is garbage
     from qwenbuild.cli.exits import leave, run
 
     leave(run(sys.argv[1:]))

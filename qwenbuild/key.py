@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 from qwenbuild.model import Action, ImageStep
@@ -57,6 +58,28 @@ def document(action: Action) -> dict[str, Any]:
 def action_key(action: Action) -> str:
     """The ActionKey: SHA-256 of the canonical form, 64 lower-case hex digits."""
     return hashlib.sha256(canonical(document(action))).hexdigest()
+
+
+class KeyOfPrompt:
+    """The keys of Actions that differ in prompt and seed alone: the text that is hashed, with these two to be filled in."""
+
+    def __init__(self, action: Action) -> None:
+        marked = replace(action, prompt=_MARK, seed=_SEED)
+        parts = canonical(document(marked)).decode().split(_encode(_MARK))
+        self._start, rest = parts if len(parts) == 2 else ("", "")
+        parts = rest.split(str(_SEED))
+        self._between, self._end = parts if len(parts) == 2 else ("", "")
+
+    def key(self, action: Action) -> str:
+        """The ActionKey of one of them."""
+        if not self._end:
+            return action_key(action)
+        text = f"{self._start}{encode_basestring(action.prompt)}{self._between}{action.seed}{self._end}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_MARK = "\0the prompt\0"
+_SEED = -(2**62) - 1
 
 
 def short_document(action: Action) -> dict[str, Any]:

@@ -87,12 +87,22 @@ def signatures(root: Path, paths: Collection[str]) -> Iterator[tuple[str, Signat
 
 
 def _is_real_folder(base: str, folder: str, answers: dict[str, bool]) -> bool:
-    """Whether no part of `folder` below the root is a link. Asked once for each folder."""
+    """Whether `folder` is there and no part of it below the root is a link. Asked once for each folder."""
     answer = answers.get(folder)
     if answer is None:
         above = _is_real_folder(base, folder.rpartition("/")[0], answers)
-        answer = answers[folder] = above and not os.path.islink(f"{base}/{folder}")
+        answer = answers[folder] = above and _is_there(f"{base}/{folder}")
     return answer
+
+
+def _is_there(folder: str) -> bool:
+    """Whether something is there that is no link. A folder that cannot be looked at is asked for each file, for its error."""
+    try:
+        return not stat.S_ISLNK(os.lstat(folder).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def _digests(root: Path, unread: list[tuple[str, Signature]]) -> Iterator[tuple[str, Signature, str]]:

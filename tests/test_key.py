@@ -18,6 +18,7 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.key import (
     ALWAYS,
     FIELDS,
+    KeyOfPrompt,
     action_key,
     canonical,
     decimal_text,
@@ -167,3 +168,14 @@ def test_the_documented_table_has_every_field_of_the_code() -> None:
     assert {"v", *FIELDS} <= documented
     extras = {name for row in Catalog.load().rows() for name in row.extra}
     assert all(f"`{name}`" in table for name in extras)
+
+
+SIZES = ["16*16", "1:1", "\0the prompt\0", str(-(2**62) - 1)]
+
+
+@given(prompt=st.text(), seed=st.integers(0, 2**31 - 1), size=st.sampled_from(SIZES))
+def test_a_key_of_a_pattern_is_the_key_of_the_action(prompt: str, seed: int, size: str) -> None:
+    """Also where the pattern itself holds what stands for prompt or seed."""
+    base = {"family": "placeholder", "model": "placeholder", "size": size, "extra": (("steps", 4),)}
+    action = Action(prompt=prompt, seed=seed, **base)  # type: ignore[arg-type]
+    assert KeyOfPrompt(Action(prompt="", seed=0, **base)).key(action) == action_key(action)  # type: ignore[arg-type]

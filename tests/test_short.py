@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from qwenbuild.emulator import Served
+from qwenbuild.engine import remember
 from qwenbuild.errors import InputError
 from qwenbuild.images import flatpng
 from qwenbuild.lock import lockfile
@@ -21,7 +22,7 @@ from qwenbuild.planning.eligibility import MOST_KINDS
 from qwenbuild.planning.holdings import only_here
 from qwenbuild.report.plan_json import step_text
 from qwenbuild.snapshot import entryfile, statefile
-from qwenbuild.verbs import Options, plan, shown
+from qwenbuild.verbs import Options, choices, plan, shown, status
 from tests.test_recall_property import AGE
 from tests.walking import Project
 
@@ -63,7 +64,8 @@ def believed(project: Project, **said: Any) -> set[str] | None:
     planned = incremental.plan(Options(project.folder, **said))
     if planned is None or planned.fresh_assets is None:
         return None
-    return {asset.name for asset in planned.fresh_assets.memory.assets if not planned.fresh_assets.left(asset)}
+    fresh = planned.fresh_assets
+    return {name for name in fresh.runs if fresh.is_whole(name)}
 
 
 def built(project: Project) -> None:
@@ -100,7 +102,7 @@ def test_one_variable_of_one_asset_walks_that_asset(shelf: Project) -> None:
         (lambda folder: (folder / "shape.png").write_bytes(flatpng.write(1, 1, [(1, 2, 3)], b"\0")), {"plates", "spoons"}),
         (lambda folder: (folder / "assets/spoons.png").write_bytes(b"mine"), {"cups", "plates"}),
         (lambda folder: (folder / "assets/plates/one.png").unlink(), {"cups", "spoons"}),
-        (lambda folder: (folder / "qwenbuild.lock").touch(), None),
+        (lambda folder: (folder / "qwenbuild.lock").touch(), {"cups", "plates", "spoons"}),
     ],
 )
 def test_what_changed_is_walked(shelf: Project, change: Callable[[Path], object], left: set[str] | None) -> None:
@@ -176,11 +178,17 @@ def test_a_new_output_in_the_place_of_what_a_believed_asset_reads_is_refused(she
         plan(shelf.options())
 
 
-@pytest.mark.parametrize("glaze", ["white", "green"])
-def test_an_atlas_is_left_to_the_walk(shelf: Project, glaze: str) -> None:
-    """Also where all that it shows is looked at anyway."""
-    shelf.manifest(MANIFEST.replace("white", glaze) + "atlases: {sheet: {select: plates, output: sheet.png}}\n")
-    assert believed(shelf) is None
+@pytest.mark.parametrize("select", ["asset:plates", "tag:{nothing}", "spoons"])
+def test_an_atlas_of_believed_entries_is_planned_as_ever(shelf: Project, select: str) -> None:
+    shelf.manifest(MANIFEST.replace("white", "green") + f'atlases: {{sheet: {{select: "{select}", output: sheet.png}}}}\n')
+    quick = incremental.plan(shelf.options())
+    if "nothing" in select:
+        assert quick is None
+        return
+    slow = plan(shelf.options())
+    assert quick is not None
+    assert quick.plan.atlases == slow.plan.atlases
+    assert [step.id for step in quick.plan.busy] == ["plates/one", "plates/two"]
 
 
 def test_a_new_asset_beside_the_others_is_walked_alone(shelf: Project) -> None:
@@ -261,7 +269,66 @@ def test_the_rest_is_planned_after_an_edited_file(shelf: Project) -> None:
     assert shelf.verdicts()["spoons"] == "modified"
 
 
+def test_one_row_more_walks_one_entry(shelf: Project) -> None:
+    rewritten(shelf.folder / "cups.csv", "id,colour\nnew,green\nred,red\nblue,azure\n")
+    planned = incremental.plan(shelf.options())
+    assert planned is not None
+    assert [step.id for step in planned.plan.busy] == ["cups/new"]
+    assert [step.id for step in planned.plan.steps][:3] == ["cups/new", "cups/red", "cups/blue"]
+    built(shelf)
+    assert believed(shelf) == {"cups", "plates", "spoons"}
+
+
+def test_one_value_more_of_an_axis_walks_its_entries(shelf: Project) -> None:
+    shelf.edit("[one, two]", "[zero, one, two]")
+    planned = incremental.plan(shelf.options())
+    assert planned is not None
+    assert [step.id for step in planned.plan.busy] == ["plates/zero"]
+
+
+def test_a_choice_walks_the_entries_that_were_chosen(shelf: Project) -> None:
+    choices.approve(shelf.options(), ("cups/red",))
+    planned = incremental.plan(shelf.options())
+    assert planned is not None
+    assert [step.id for step in planned.plan.busy] == ["cups/red"]
+    assert planned.plan.steps[0].approved
+
+
 # ---------------------------------------------------------------- a memory that is not to be trusted
+
+
+def test_a_manifest_that_was_written_a_moment_before_it_was_read_is_read_again(shelf: Project) -> None:
+    """It may be written once more at the same size, in the same moment."""
+    shelf.edit("glaze: white", "glaze: green")
+    assert shelf.build().exit_code == 0
+    memory = remembered(shelf)
+    assert memory is None or memory.manifest is None
+    built(shelf)
+    memory = remembered(shelf)
+    assert memory is not None
+    assert memory.manifest is not None
+
+
+def remembered(project: Project) -> entryfile.Memory | None:
+    place = statefile.path_of(str(project.folder / "qwenbuild.yaml"))
+    state = statefile.read(place)
+    return None if state is None else entryfile.read(entryfile.path_of(place), state.values["kept"])
+
+
+def test_a_picture_that_is_lost_while_others_are_made_is_missed(shelf: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = lockfile.read(shelf.lock).entries["cups/red"].digest
+    settle = remember._settled_time
+
+    def lose() -> int:
+        (shelf.cache_dir / "blobs" / digest[:2] / digest).unlink()
+        return settle()
+
+    monkeypatch.setattr(remember, "_settled_time", lose)
+    shelf.edit("glaze: white", "glaze: green")
+    built(shelf)
+    assert believed(shelf) is None
+    (notice,) = [notice for notice in status(shelf.options()).notices if notice.code == "only-in-tree"]
+    assert notice.message.startswith("1 picture is in the output tree alone")
 
 
 def test_memories_that_are_broken_or_foreign_are_ignored(shelf: Project) -> None:
@@ -273,7 +340,7 @@ def test_memories_that_are_broken_or_foreign_are_ignored(shelf: Project) -> None
         whole[:60],
         whole + b"x",
         b"\xff" * 5000,
-        whole.replace(b"qwenbuild-kept 2", b"qwenbuild-kept 0"),
+        whole.replace(b"qwenbuild-kept 3", b"qwenbuild-kept 0"),
     ]
     broken += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(0, len(whole), 61)]
     for data in broken:
@@ -301,7 +368,7 @@ def test_whatever_stands_in_its_place_is_no_trouble(shelf: Project, make: Callab
 
 def test_a_memory_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     (tmp_path / "here").write_text("a file")
-    columns = entryfile.Columns([], [], b"", b"", entryfile.array("q"), entryfile.array("I"), ())
+    columns = entryfile.Columns([], [], b"", b"", b"", b"", entryfile.array("q"), entryfile.array("I"), ())
     memory = entryfile.Memory((), (), entryfile.Spent(), columns)
     assert entryfile.write(str(tmp_path / "here" / "x.kept"), memory) == ""
     stamp = entryfile.write(str(tmp_path / "x.kept"), memory)

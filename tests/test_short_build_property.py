@@ -22,10 +22,25 @@ from qwenbuild.engine import walk
 from qwenbuild.errors import QwenbuildError
 from qwenbuild.lock import lockfile
 from qwenbuild.snapshot import entryfile, quick_answer, statefile
-from qwenbuild.snapshot.entryfile import Memory
+from qwenbuild.snapshot.entryfile import WIDTH, Memory
 from qwenbuild.verbs import Options
+from tests.small_changes import LOCK_EDITS
 from tests.test_recall_property import AGE
-from tests.test_short_property import MANIFEST_EDITS, OPS, OTHERWISE, SELECTS, A, acted, drop, extra, put, reset, split, told
+from tests.test_short_property import (
+    FOLDER_EDITS,
+    MANIFEST_EDITS,
+    OPS,
+    OTHERWISE,
+    SELECTS,
+    A,
+    acted,
+    drop,
+    extra,
+    put,
+    reset,
+    split,
+    told,
+)
 from tests.walking import Project
 
 EXAMPLES = int(os.environ.get("SHORT_EXAMPLES", "40"))
@@ -56,11 +71,11 @@ def inputs_of(project: Project) -> set[str]:
 def _plain(memory: Memory) -> Memory:
     """Tags may be numbered otherwise; so may be what is spent, what is rather read than not, and who wrote the lockfile."""
     columns = memory.columns
-    tags = [columns.labels[number] for number in columns.numbers[1::3]]
+    tags = [columns.labels[number] for at in (1, 3) for number in columns.numbers[at::WIDTH]]
     numbers = columns.numbers[:]
-    for at in range(1, len(numbers), 3):
-        numbers[at] = 0
-    columns = replace(columns, labels=tuple(tags), numbers=numbers)
+    for at in range(0, len(numbers), WIDTH):
+        numbers[at + 1] = numbers[at + 3] = 0
+    columns = replace(columns, labels=tuple(tags), numbers=numbers, records=b"")
     assets = tuple(replace(asset, read=()) for asset in memory.assets)
     loose = tuple(sorted(memory.loose))
     return replace(memory, assets=assets, spent=entryfile.Spent(), columns=columns, canonical=False, loose=loose)
@@ -68,13 +83,14 @@ def _plain(memory: Memory) -> Memory:
 
 def outcome(project: Project, options: Options, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     """Everything that a build says and does, and what is said after it."""
+    plan = told(replace(options, yes=False, jobs=None))
     time.sleep(AGE)
     try:
         summary = project.build(**{name: getattr(options, name) for name in options.__slots__ if name != "folder"})
         said: object = (summary.exit_code, summary.counts, summary.spent, summary.problems, summary.failures, summary.first)
     except QwenbuildError as error:
         said = (type(error).__name__, error.code, str(error), error.problems)
-    found: dict[str, object] = {"said": said, "submitted": project.submitted, "written": sorted(project.written)}
+    found: dict[str, object] = {"plan": plan, "said": said, "submitted": project.submitted, "written": sorted(project.written)}
     found["events"] = sorted(repr((event.event, event.id)) for event in project.events.events)
     found["lock"] = project.lock.read_bytes() if project.lock.is_file() else None
     found["tree"] = sorted((str(path), path.is_symlink() or path.is_dir() or path.read_bytes()) for path in tree_of(project))
@@ -130,6 +146,26 @@ def test_after_one_edit_both_build_the_same(walked: Project, capsys: pytest.Capt
     compared(walked, capsys)
 
 
+@pytest.mark.parametrize("number", range(len(FOLDER_EDITS)))
+def test_after_one_edit_of_rows_lockfile_or_choices_both_build_the_same(
+    walked: Project, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    said = reset(walked)
+    acted(walked, said, (".", FOLDER_EDITS[number]))
+    compared(walked, capsys)
+
+
+@pytest.mark.parametrize("number", range(len(LOCK_EDITS)))
+def test_after_a_merge_and_an_edit_both_build_the_same(
+    walked: Project, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    """The records that are needed are read, and the lockfile that is written is the one that the whole walk writes."""
+    said = reset(walked)
+    acted(walked, said, (".", LOCK_EDITS[number]))
+    acted(walked, said, put(A, "plates", "vars", "glaze", "green"))
+    compared(walked, capsys)
+
+
 @pytest.mark.parametrize("name", list(OTHERWISE))
 def test_after_an_edit_of_one_file_both_build_the_same(walked: Project, capsys: pytest.CaptureFixture[str], name: str) -> None:
     reset(walked)
@@ -173,7 +209,7 @@ def test_one_small_change_after_another_loads_nothing_else(
             assert walked.build().exit_code == 0
             assert quick_answer.answer(["build"]) == 0
             (walked.out / "cups/red.png").unlink()
-            assert walked.build().counts == {"fresh": 8, "restored": 1}
+            assert walked.build().counts == {"fresh": 18, "restored": 1}
     (walked.out / "web/a.png").unlink()
     compared(walked, capsys)
 

@@ -29,6 +29,7 @@ from qwenbuild.report.plan_json import plan_json
 from qwenbuild.report.plan_text import plan_lines, plan_summary, status_summary
 from qwenbuild.report.terminal import Terminal, terminal
 from qwenbuild.verbs import Options, shown, status
+from tests.small_changes import CHOICES, LOCK_EDITS, ROW_EDITS, ROWS
 from tests.test_recall_property import ACTS, AGE
 from tests.walking import Project
 
@@ -53,17 +54,28 @@ MANIFEST: Said = {
             ],
         },
         "spoons": {"prompt": "A spoon, {{ style }}", "seed": 3},
+        "rings": {
+            "prompt": "A {{ metal }} ring, {{ colour }} {{ gem }}",
+            "foreach": "rings.csv",
+            "id": "rings/{{ gem }}-{{ metal }}",
+            "matrix": {"metal": ["gold", "tin"]},
+        },
     },
+    "atlases": {"sheet": {"select": "asset:spoons", "output": "sheet.png"}},
 }
 FILES: dict[str, str | bytes] = {
     "prompts/cup.j2": "A {{ colour }} cup, {{ style }}\n",
     "prompts/bowl.j2": "A bowl {% include 'deep.j2' %}\n",
     "prompts/deep.j2": "of red clay\n",
     "cups.csv": "id,colour\nred,red\nblue,azure\n",
+    "rings.csv": ROWS,
     "shape.png": flatpng.write(16, 16, [(16, 32, 48), (64, 80, 96)], bytes(256)),
     "dusk.hex": "102030\n405060\n708090\n",
 }
-PICTURES = ("cups/red.png", "plates/one.png", "bowls/blue.png", "tiles/a.png", "web/b.png", "spoons.png")
+PICTURES = (
+    "rings/jade-tin.png", "sheet.png", "cups/red.png", "plates/one.png", "bowls/blue.png", "tiles/a.png", "web/b.png",
+    "spoons.png",
+)  # fmt: skip
 TOUCHED = (
     *FILES, *(f"assets/{name}" for name in PICTURES), "qwenbuild.lock",
     ".qwenbuild/qwenbuild.state", ".qwenbuild/qwenbuild.kept",
@@ -134,6 +146,13 @@ MANIFEST_EDITS: tuple[Callable[[Said], object], ...] = (
     extra(prompt="A spoon, ink", seed=3), extra(prompt="A tile a"), extra(prompt_file="cup.j2"),
     extra(prompt="{% include 'deep.j2' %}"), extra(prompt="{{ nothing }}"),
     extra(foreach="cups.csv", id="plates/{{ id }}"), extra(foreach="none.csv"), extra(prompt="A white plate one"),
+    put(A, "rings", "matrix", "metal", ["gold", "iron", "tin"]), put(A, "rings", "matrix", "metal", ["tin", "gold"]),
+    put(A, "rings", "matrix", "metal", ["tin"]), put(A, "rings", "exclude", [{"gem": "opal", "metal": "tin"}]),
+    put(A, "rings", "include", [{"metal": "zinc"}]), put(A, "rings", "matrix", {"metal": ["gold", "tin"], "cut": ["round"]}),
+    put(A, "rings", "foreach", "cups.csv"), put(A, "rings", "foreach", [{"gem": "ruby", "colour": "red"}]),
+    put(A, "rings", "id", "{{ metal }}/{{ gem }}"), put(A, "rings", "prompt", "A ring"), put(A, "rings", "tags", ["{{ gem }}"]),
+    drop("atlases"), put("atlases", "sheet", "select", "asset:rings"), put("atlases", "sheet", "select", "rings/opal-*"),
+    put("atlases", "sheet", "output", "plates/one.png"), put("atlases", "sheet", "padding", 3),
     put("atlases", "ui", {"select": "asset:tiles", "from": "web", "output": "ui.png"}), put("output", "elsewhere"),
     put("nonsense", 1), put("budget", {"usd": 1}), put("templates", "cups"),
     put("models", {"m": {"price": {}}}), put("providers", "far", {"type": "placeholder"}),
@@ -144,8 +163,10 @@ SELECTS = ((), (), (), ("asset:plates",), ("plates/*",), ("tag:all",), ("tag:blu
 
 MANIFEST_EDIT = st.sampled_from(MANIFEST_EDITS)
 FILE_EDIT = st.tuples(st.sampled_from(TOUCHED), st.sampled_from(ACTS))
-OP = st.one_of(MANIFEST_EDIT, MANIFEST_EDIT, FILE_EDIT, st.just("build"))
-OPS = st.one_of(st.lists(MANIFEST_EDIT, max_size=1), st.lists(OP, max_size=5))
+FOLDER_EDITS = (*ROW_EDITS, *LOCK_EDITS, *CHOICES)
+FOLDER_EDIT = st.tuples(st.just("."), st.one_of(map(st.sampled_from, (ROW_EDITS, LOCK_EDITS, CHOICES))))
+OP = st.one_of(MANIFEST_EDIT, MANIFEST_EDIT, FILE_EDIT, FOLDER_EDIT, FOLDER_EDIT, st.just("build"))
+OPS = st.one_of(st.lists(st.one_of(MANIFEST_EDIT, FOLDER_EDIT), max_size=1), st.lists(OP, max_size=5))
 
 
 # ---------------------------------------------------------------- one example
@@ -191,7 +212,7 @@ def acted(project: Project, said: Said, op: Any) -> None:
         else:
             op(said)
             written(project, said)
-    except (OSError, StopIteration, KeyError, QwenbuildError):
+    except (OSError, StopIteration, KeyError, ValueError, QwenbuildError):
         return
 
 
@@ -232,6 +253,13 @@ def compared(project: Project, options: Options) -> None:
     assert quick == told(options)
 
 
+@pytest.mark.parametrize("number", range(len(FOLDER_EDITS)))
+def test_after_one_edit_of_rows_lockfile_or_choices_both_come_to_the_same_plan(walked: Project, number: int) -> None:
+    said = reset(walked)
+    acted(walked, said, (".", FOLDER_EDITS[number]))
+    compared(walked, Options(walked.folder))
+
+
 @pytest.mark.parametrize("number", range(len(MANIFEST_EDITS)))
 def test_after_one_edit_both_come_to_the_same_plan(walked: Project, number: int) -> None:
     said = reset(walked)
@@ -244,6 +272,7 @@ OTHERWISE: dict[str, bytes] = {
     "prompts/bowl.j2": b"A deep bowl {% include 'deep.j2' %}\n",
     "prompts/deep.j2": b"of blue clay\n",
     "cups.csv": b"id,colour\nred,crimson\nblue,azure\n",
+    "rings.csv": b"gem,colour\nruby,pink\nopal,white\njade,green\n",
     "shape.png": flatpng.write(16, 16, [(17, 32, 48), (64, 80, 96)], bytes(256)),
     "dusk.hex": b"112233\n405060\n708090\n",
 }

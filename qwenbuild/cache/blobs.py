@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,12 @@ class Blobs:
         for shard in folders_of(self.folder):
             with os.scandir(shard) as entries:
                 yield from (entry for entry in entries if is_digest(entry.name))
+
+    def names(self, shards: Container[str] | None = None) -> Iterator[str]:
+        """The digests of all blobs, or of those whose first two digits are among `shards`."""
+        for shard in folders_of(self.folder):
+            if shards is None or shard.name in shards:
+                yield from filter(_DIGEST.match, os.listdir(shard))
 
     def read(self, digest: str) -> bytes:
         """The bytes. Raises FileNotFoundError, BlobCorrupt (the file is then in quarantine)."""

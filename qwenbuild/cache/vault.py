@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,9 +125,9 @@ class Cache:
         return self.blobs.has(digest)
 
     @as_cache_error
-    def known_blobs(self) -> set[str]:
-        """The digests of all blobs, in one sweep."""
-        return {entry.name for entry in self.blobs.sweep()}
+    def known_blobs(self, shards: Container[str] | None = None) -> set[str]:
+        """The digests of all blobs, in one sweep; of those whose first two digits are among `shards`, where these are given."""
+        return set(self.blobs.names(shards))
 
     @as_cache_error
     def read_blob(self, digest: str) -> bytes:

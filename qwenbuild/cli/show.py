@@ -5,6 +5,7 @@ Decides nothing; what is up to date is read off the verdicts.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> int:
     """Print a plan; the exit code is 0, or 3 under `--check` when something is to do."""
+    gc.freeze()  # nothing of a plan is garbage, and the process ends soon
     console.notices(planned.notices)
     if as_json:
         console.pieces(plan_json.plan_json(planned.plan))

@@ -13,12 +13,13 @@ from datetime import date, timedelta
 
 from qwenbuild.cache import cache_dir
 from qwenbuild.catalog import read_on
-from qwenbuild.errors import Problem
+from qwenbuild.errors import CacheError, Problem
 from qwenbuild.model import LockEntry, Step, Verdict
 from qwenbuild.planning.drift import drift
 from qwenbuild.planning.eligibility import ListedFiles, memory_of
 from qwenbuild.planning.holdings import only_in_tree
 from qwenbuild.planning.loading import Loaded
+from qwenbuild.planning.observe import Vault
 from qwenbuild.planning.planner import Planned
 from qwenbuild.project.options import Options
 from qwenbuild.report.problems import NOTICES, format_problem
@@ -68,7 +69,7 @@ def remember_idle(planned: Planned, options: Options, look: InputsSeen) -> None:
     trusted = _trusted(planned, look)
     modified = any(step.verdict is Verdict.MODIFIED for step in planned.plan.busy)
     idle = not modified and look.settled() and len(trusted) == len(planned.seen.files)
-    plain = _is_simple_plan(planned) and not any(True for _ in only_in_tree(planned))
+    plain = _is_simple_plan(planned) and not any(True for _ in only_in_tree(planned)) and not _has_lost(planned)
     facts = {"idle": idle, "plain": plain, "locked": not drift(planned)}
     memory = _Memory(_blobs(planned), {}, look.began, planned.loaded.lock.canonical)
     _write(planned, look, trusted, facts, memory)
@@ -100,17 +101,25 @@ def remember_made(
     idle = idle and locked == _lock_stamp(planned.loaded)
     blobs = _blobs(planned)
     digests = {record.digest for record in {**planned.loaded.lock.entries, **records}.values() if record is not None}
-    plain = _is_simple_plan(planned) and all(digest in blobs for digest in digests)
+    plain = _is_simple_plan(planned) and all(digest in blobs for digest in digests) and not _has_lost(planned)
     facts = {"idle": idle, "plain": plain, "locked": False}
     _write(planned, after, files, facts, _Memory(blobs, records, now, canonical) if idle else None)
 
 
 def _blobs(planned: Planned) -> Container[str]:
-    """The vault's blobs, swept anew unless they are those that the plan has seen."""
-    remembered = planned.fresh_assets
-    if remembered is not None and statefile.vault(str(planned.cache.blobs.folder)) == remembered.state.values["vault"]:
-        return planned.seen.facts.blobs
-    return planned.cache.known_blobs()
+    """The vault's blobs: swept anew, or asked one by one where most entries are believed to have theirs."""
+    return planned.cache.known_blobs() if planned.fresh_assets is None else Vault(planned.cache)
+
+
+def _has_lost(planned: Planned) -> bool:
+    """Whether a believed entry's picture has gone since the plan was made."""
+    fresh = planned.fresh_assets
+    if fresh is None:
+        return False
+    try:
+        return fresh.lost(statefile.shards(str(planned.cache.blobs.folder)), planned.cache.known_blobs)
+    except (OSError, ValueError, CacheError):
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +141,9 @@ def _kept(planned: Planned, look: InputsSeen, files: ListedFiles, memory: _Memor
     """
     present = [(path, signature) for path, signature in look.inputs if signature != statefile.ABSENT]
     settled = {path for path, signature in present if statefile.settled(signature, memory.moment)}
-    if _lock_name(planned.loaded) not in settled:
+    if _lock_name(planned.loaded) not in settled or _has_lost(planned):
         return ""
-    remembered, blobs = planned.fresh_assets, memory.blobs
-    if (
-        remembered is not None
-        and isinstance(blobs, set | frozenset)
-        and not all(map(blobs.issuperset, map(remembered.memory.pictures, remembered.assets)))
-    ):
-        return ""
-    entries = memory_of(planned, files, settled, memory.records, blobs, canonical=memory.canonical)
+    entries = memory_of(planned, files, settled, memory.records, memory.blobs, canonical=memory.canonical)
     return "" if entries is None else entryfile.write(entryfile.path_of(_state_path(planned.loaded)), entries)
 
 
@@ -154,11 +156,7 @@ def _inputs(loaded: Loaded) -> list[str]:
     """What the answer hangs on: manifest, what it read, lockfile, journal; that no second manifest and no rescue is there."""
     name = os.path.basename(loaded.manifest.file)
     others = [other for other in quick_answer.NAMES if other != name] if name in quick_answer.NAMES else []
-    read = (
-        {*loaded.read, *(path for asset in loaded.fresh_assets.assets for path in asset.read)}
-        if loaded.fresh_assets
-        else loaded.read
-    )
+    read = {*loaded.read, *loaded.fresh_assets.files_read()} if loaded.fresh_assets else loaded.read
     return [name, *others, *sorted(read), _lock_name(loaded), f"{loaded.state.name}/rescue", _journal()]
 
 

@@ -115,7 +115,7 @@ Begun = tuple[Planned, InputsSeen, tuple[Problem, ...]]
 
 def _in_full(options: Options, began: int) -> Begun:
     """The plan of everything, how its inputs stood before the journal was read, and what came home."""
-    loaded = load(options)
+    loaded = load(options, prints=True)
     homecoming = bring_home(loaded)
     look = InputsSeen.at(loaded, began)
     return make(loaded, options), look, homecoming
@@ -128,7 +128,9 @@ def _in_part(options: Options, began: int) -> Begun | None:
         return None
     look = InputsSeen.at(loaded, began)
     planned = incremental.planned(loaded, options)
-    return (planned, look, ()) if planned is not None and not _takes_from_believed(planned) else None
+    if planned is None or busy(planned.plan.atlases) or _takes_from_believed(planned):
+        return None
+    return planned, look, ()
 
 
 def _takes_from_believed(planned: Planned) -> bool:

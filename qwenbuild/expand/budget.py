@@ -21,7 +21,9 @@ BUILD_UNITS = 10_000_000
 ENTRY_UNITS = 200
 
 BUILD_TEXT = 100_000_000
-"""Most characters that all renderings together may print."""
+"""Most characters that all renderings together may print, to which every entry adds ENTRY_TEXT."""
+
+ENTRY_TEXT = 400
 
 NODE_UNITS = 40
 """What compiling one node of a template costs."""
@@ -71,16 +73,18 @@ class Budget:
     def without(self, spent: Spent) -> None:
         """What others have spent is not left."""
         self.total += spent.entries * ENTRY_UNITS - spent.units
-        self.text -= spent.text
+        self.text += spent.entries * ENTRY_TEXT - spent.text
         self._check()
 
     def spent(self, combinations: int, entries: int) -> Spent:
         """What these entries came to, with those that were counted before."""
-        return Spent(combinations, entries, BUILD_UNITS + entries * ENTRY_UNITS - self.total, BUILD_TEXT - self.text)
+        units, text = BUILD_UNITS + entries * ENTRY_UNITS, BUILD_TEXT + entries * ENTRY_TEXT
+        return Spent(combinations, entries, units - self.total, text - self.text)
 
     def expect(self, entries: int) -> None:
         """More entries are to come: each brings its own units."""
         self.total += entries * ENTRY_UNITS
+        self.text += entries * ENTRY_TEXT
 
     def begin(self) -> None:
         """A rendering begins."""
@@ -101,7 +105,8 @@ class Budget:
         """A rendering printed `length` characters."""
         self.text -= length
         if self.text < 0:
-            raise BudgetExceeded(f"the texts of this manifest are longer than {BUILD_TEXT:,} characters together")
+            allowed = f"{BUILD_TEXT:,} characters together, and {ENTRY_TEXT} more for each entry"
+            raise BudgetExceeded(f"the texts of this manifest are longer than {allowed}")
 
     def spend(self, units: int) -> None:
         """Count `units`; raises Overspent when none are left."""

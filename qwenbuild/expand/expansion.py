@@ -5,9 +5,11 @@ Knows no key, no price and no network.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Any
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.expand.axes import Combination, Table
@@ -17,19 +19,20 @@ from qwenbuild.expand.columns import reached_as
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.fields import RESERVED, Fields, reserved
 from qwenbuild.expand.findings import Findings, first
-from qwenbuild.expand.idle_axes import idle_axes
+from qwenbuild.expand.idle_axes import idle_axes, picture_of
 from qwenbuild.expand.inputs import References, check_graph, check_sets
 from qwenbuild.expand.occupancy import Occupied, Origin
 from qwenbuild.expand.outputs import place_of
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.paths import guard_path
+from qwenbuild.expand.prints import KnownEntries, Prints
 from qwenbuild.expand.rows import Data
 from qwenbuild.expand.templates import Templates
 from qwenbuild.images.atlas import check_options, sheet_names
 from qwenbuild.model import Asset, Atlas, Entry, Manifest
 from qwenbuild.nearmiss import did_you_mean
 
-MOST_ENTRIES = 200_000
+MOST_ENTRIES = 1_000_000
 MOST_FAULTY = 60
 """Faulty combinations of one asset after which it is left: the rest would only repeat them."""
 
@@ -38,7 +41,8 @@ MOST_FAULTY = 60
 class Expansion:
     """The entries in the manifest's order, the warnings, and every file that was read, relative to the manifest's folder.
 
-    `palettes` maps a palette's digest to its file.
+    `palettes` maps a palette's digest to its file. `prints` are those of each asset's entries, one after the other, where
+    they were asked for; `sizes` counts the rows and combinations of each asset.
     """
 
     entries: tuple[Entry, ...]
@@ -46,25 +50,46 @@ class Expansion:
     read: tuple[str, ...]
     palettes: Mapping[str, str] = field(default_factory=dict)
     spent: Spent = NOTHING
+    prints: Mapping[str, bytes] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def by_asset(self) -> Mapping[str, list[Entry]]:
+        """The entries of each asset, in order."""
+        entries: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            entries.setdefault(entry.asset, []).append(entry)
+        return entries
 
 
-def expand(manifest: Manifest, others: Spent = NOTHING, only: Mapping[str, Container[int]] | None = None) -> Expansion:
-    """All entries of a manifest. `others` is what other entries, which are not expanded, came to: the bounds hold for all.
+class UnsureError(InputError):
+    """What is known of some entries is not enough to say what all of them would give."""
 
-    `only` names assets of which some entries alone are expanded, by their places among the asset's.
+
+def expand(
+    manifest: Manifest,
+    beside: Spent = NOTHING,
+    known: Mapping[str, KnownEntries] | None = None,
+    *,
+    prints: bool = False,
+) -> Expansion:
+    """All entries of a manifest. `beside` is what other entries, which are not expanded, came to: the bounds hold for all.
+
+    `known` are assets of which some entries alone are expanded. `prints`: those of the entries are asked for.
 
     Raises InputError with the problems of all assets at once, the first fifty and how many more.
     """
-    return _Expander(manifest, others, only or {}).run()
+    return _Expander(manifest, beside, known or {}, prints=prints).run()
 
 
 class _Expander:
     """One expansion: the manifest's templates, data and references, and what was found so far."""
 
-    def __init__(self, manifest: Manifest, others: Spent, only: Mapping[str, Container[int]]) -> None:
+    def __init__(self, manifest: Manifest, beside: Spent, known: Mapping[str, KnownEntries], *, prints: bool) -> None:
         self._manifest = manifest
-        self._beside = others
-        self._only = only
+        self._beside = beside
+        self._known = known
+        self._prints: dict[str, bytes] | None = {} if prints else None
         self._budget = Budget()
         self._templates = Templates(manifest, self._budget)
         self._findings = Findings(manifest, self._templates)
@@ -86,9 +111,11 @@ class _Expander:
         self._check_whole()
         self._findings.stop()
         palettes = {digest: path for path, digest in self._palettes.read_files().items()}
-        size = sum(table.size() for asset, table in tables if asset.name not in self._only)
+        sizes = {asset.name: table.size() for asset, table in tables}
+        size = sum(sizes.values())
         spent = self._budget.spent(self._beside.combinations + size, self._beside.entries + size)
-        return Expansion(tuple(self._entries), tuple(self._data.warnings), tuple(sorted(self._read())), palettes, spent)
+        read, warnings = tuple(sorted(self._read())), tuple(self._data.warnings)
+        return Expansion(tuple(self._entries), warnings, read, palettes, spent, self._prints or {}, sizes)
 
     def _table(self, asset: Asset) -> Table | None:
         fields = Fields(self._manifest, asset)
@@ -112,7 +139,7 @@ class _Expander:
         return Table(fields.path, axes, rows, asset.include, asset.exclude, named_by_values, source)
 
     def _counted(self, tables: Sequence[tuple[Asset, Table]]) -> bool:
-        sizes = [0 if asset.name in self._only else table.size() for asset, table in tables]
+        sizes = [table.size() for _, table in tables]
         for size, (asset, table) in zip(sizes, tables, strict=True):
             if size > MOST_ENTRIES:
                 message = f"`{asset.name}` has {size:,} entries, {MOST_ENTRIES:,} are allowed: {table.shape()}"
@@ -140,15 +167,39 @@ class _Expander:
         for each_fault in table.faults:
             self._findings.fault(each_fault)
         multiplied = _AssetEntries(self._findings, self._occupied, table, blueprint, base)
-        if blueprint.complete and not table.faults:
-            first = len(self._entries)
-            only = self._only.get(asset.name)
-            multiplied.into(self._entries, combinations, out, only)
-            if only is None and not len(self._findings):
-                idle = idle_axes(table, combinations, out, self._entries[first:])
-                self._data.warnings += [self._warning(fault) for fault in idle]
-        else:
-            multiplied.look_at_one(combinations)
+        if not blueprint.complete or table.faults:
+            return multiplied.look_at_one(combinations)
+        known, first = self._known.get(asset.name), len(self._entries)
+        prints = Prints(table, combinations, out) if known is not None or self._prints is not None else None
+        wanted = known.wanted(prints) if known is not None and prints is not None else None
+        made = multiplied.into(self._entries, combinations, out, wanted)
+        if self._prints is not None and prints is not None:
+            whole = wanted is None
+            self._prints[asset.name] = b"".join(prints.every() if whole else [prints.of(row, at) for _, row, at in made])
+        if len(self._findings):
+            return
+        if known is None:
+            idle = idle_axes(table, combinations, out, self._pictures(len(self._entries) - first, first))
+            self._data.warnings += [self._warning(fault) for fault in idle]
+        elif known.moved:
+            self._refuse_idle(table, combinations, out, known, {place: at for at, (place, _, _) in enumerate(made, first)})
+
+    def _pictures(self, count: int, first: int) -> Sequence[object]:
+        return _Pictures(count, lambda place: picture_of(self._entries[first + place]))
+
+    def _refuse_idle(
+        self,
+        table: Table,
+        combinations: Sequence[Combination],
+        out: set[tuple[int, int]],
+        known: KnownEntries,
+        made: Mapping[int, int],
+    ) -> None:
+        """Raises UnsureError where an axis may multiply entries and change nothing. `made` are the entries, by their places."""
+        count = len(combinations) * (1 if table.rows is None else len(table.rows)) - len(out)
+        pictures = _Pictures(count, lambda place: self._entries[made[place]].prompt if place in made else known.picture(place))
+        if idle_axes(table, combinations, out, pictures):
+            raise UnsureError(f"whether all axes of {table.path[-1]} are used", code="unsure")
 
     def _place(self, fault: Fault) -> tuple[str | int, ...]:
         """Where the output stands that a fault is about."""
@@ -232,33 +283,38 @@ class _AssetEntries:
         combinations: Sequence[Combination],
         out: set[tuple[int, int]],
         only: Container[int] | None = None,
-    ) -> None:
-        """Add the entries, rows slowest; `only` those at some places, where the others are known."""
-        rows = self._table.rows
-        for row, places in self._wanted(len(combinations), out, only):
+    ) -> list[tuple[int, int, int]]:
+        """Add the entries, rows slowest; `only` those at some places, where the others are known: then the place, row and
+        combination of each that was made.
+        """
+        rows, made = self._table.rows, list[tuple[int, int, int]]()
+        for row, place, numbers in self._wanted(len(combinations), out, only):
             try:
                 variables = self._base if rows is None else self._seen(rows[row])
                 prefix = () if rows is None or not self._table.named_by_values else (self._table.row_slug(row),)
             except Fault as fault:
                 self._report(fault, "")
                 continue
-            for at in places:
+            for at in numbers:
                 self._one(entries, variables, prefix, combinations[at], None if rows is None else row)
                 if self._faulty > MOST_FAULTY:
-                    return
+                    return made
+            if only is not None:
+                made += [(place, row, at) for at in numbers]
+        return made
 
     def _wanted(
         self, combinations: int, out: set[tuple[int, int]], only: Container[int] | None
-    ) -> Iterator[tuple[int, Sequence[int]]]:
-        """Each row of which there is something to make, with the numbers of its combinations."""
+    ) -> Iterator[tuple[int, int, Sequence[int]]]:
+        """Each row of which there is something to make, a place, and the numbers of its combinations from there on."""
         every, number = range(combinations), 0
         for row in range(1 if self._table.rows is None else len(self._table.rows)):
-            places: Sequence[int] = [at for at in every if (row, at) not in out] if out else every
-            if only is not None:
-                first, number = number, number + len(places)
-                places = [at for place, at in enumerate(places, first) if place in only]
-            if places or only is None:
-                yield row, places
+            numbers: Sequence[int] = [at for at in every if (row, at) not in out] if out else every
+            start, number = number, number + len(numbers)
+            if only is None:
+                yield row, start, numbers
+            else:
+                yield from ((row, place, (at,)) for place, at in enumerate(numbers, start) if place in only)
 
     def look_at_one(self, combinations: Sequence[Combination]) -> None:
         """Find the templates' faults by one combination, where something else is wrong already."""
@@ -304,3 +360,19 @@ class _AssetEntries:
 def _at(fault: Fault, path: tuple[str | int, ...]) -> Fault:
     fault.path = path
     return fault
+
+
+class _Pictures(Sequence[object]):
+    """Pictures that are looked up one by one."""
+
+    def __init__(self, count: int, look: Callable[[int], object]) -> None:
+        self._count = count
+        self._look = look
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < self._count:
+            raise IndexError(place)
+        return self._look(place)

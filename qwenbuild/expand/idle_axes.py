@@ -19,11 +19,12 @@ ROWS = ""
 
 
 def idle_axes(
-    table: Table, combinations: Sequence[Combination], out: set[tuple[int, int]], entries: Sequence[Entry]
+    table: Table, combinations: Sequence[Combination], out: set[tuple[int, int]], pictures: Sequence[object]
 ) -> list[Fault]:
     """A fault, with its path, for each axis of which no value changes anything; the rows count as one.
 
-    `entries` are all that the table gives, in its order; `out` are the rows and combinations that gave none.
+    `pictures` are those of all entries that the table gives, in its order; `out` are the rows and combinations that gave
+    none.
     """
     open_axes = [name for name, values in table.axes.items() if len(values) > 1]
     if table.rows is not None and len(table.rows) > 1:
@@ -31,28 +32,28 @@ def idle_axes(
     if not open_axes:
         return []
     places = _places(table, combinations)
-    idle = [name for name in open_axes if _is_idle(name, table, places, out, entries)]
+    idle = [name for name in open_axes if _is_idle(name, table, places, out, pictures)]
     if not idle:
         return []
-    pictures = len({repr(_picture(entry)) for entry in entries})
-    return [_fault(table, name, len(entries), pictures) for name in idle]
+    different = len({repr(picture) for picture in pictures})
+    return [_fault(table, name, len(pictures), different) for name in idle]
 
 
 def _is_idle(
-    name: str, table: Table, places: Sequence[tuple[str | None, ...]], out: set[tuple[int, int]], entries: Sequence[Entry]
+    name: str, table: Table, places: Sequence[tuple[str | None, ...]], out: set[tuple[int, int]], pictures: Sequence[object]
 ) -> bool:
     """Whether entries that differ in this axis alone are all alike, and there are such entries."""
     column = None if name == ROWS else list(table.axes).index(name)
-    seen: dict[Any, Entry] = {}
+    seen: dict[Any, int] = {}
     compared = False
-    for (row, at), entry in zip(_kept(table, len(places), out), entries, strict=True):
+    for number, (row, at) in enumerate(_kept(table, len(places), out)):
         place = places[at]
         others = (-1, place) if column is None else (row, place[:column] + place[column + 1 :])
-        first = seen.setdefault(others, entry)
-        if first is entry:
+        first = seen.setdefault(others, number)
+        if first == number:
             continue
         compared = True
-        if _picture(first) != _picture(entry):
+        if pictures[first] != pictures[number]:
             return False
     return compared
 
@@ -73,7 +74,7 @@ def _places(table: Table, combinations: Sequence[Combination]) -> list[tuple[str
     return [tuple([names[id(each.values[name])] for name in table.axes]) for each in combinations]
 
 
-def _picture(entry: Entry) -> tuple[object, ...]:
+def picture_of(entry: Entry) -> tuple[object, ...]:
     """What determines the picture, and what is made of it; not what it is called, nor where it goes."""
     outputs = [(output.steps, PurePosixPath(output.path).suffix.lower()) for output in entry.outputs]
     return entry.prompt, entry.model, entry.params, entry.seed, entry.variants, entry.inputs, outputs

@@ -40,7 +40,7 @@ class Occupied:
 
     def __init__(self) -> None:
         self._ids: dict[str, Origin] = {}
-        self._files: dict[str, tuple[str, str]] = {}
+        self._files: dict[str, str | tuple[str, str]] = {}  # by the path's key: the owner, with the path where that is another
         self._folders: dict[str, str] = {}
 
     def add(self, entry: Entry, owner: Origin) -> Fault | None:
@@ -58,34 +58,39 @@ class Occupied:
     def take(self, path: str, owner: str) -> Fault | None:
         """Enter one file that `owner` wants."""
         key = collision_key(path)
-        claim = (path, owner)
-        first = self._files.setdefault(key, claim)
-        if first is not claim:
-            return _twice(first, claim)
+        first = self._taken(key)
+        if first is not None:
+            return _twice(first, (path, owner))
+        self._files[key] = owner if key == path else (path, owner)
         head = key.rpartition("/")[0]
         if head not in self._folders:
             for folder in (head, *parents(head)):
                 self._folders.setdefault(folder, path)
         return None
 
+    def _taken(self, key: str) -> tuple[str, str] | None:
+        """The path and the owner of a file that was entered."""
+        found = self._files.get(key)
+        return (key, found) if isinstance(found, str) else found
+
     def nested(self) -> list[Fault]:
         """The faults of files that would have to be folders, too."""
         faults = []
         for folder, below in self._folders.items():
-            holder = self._files.get(folder)
-            if holder is not None:
-                message = f"`{holder[0]}` of `{holder[1]}` is a file, but `{below}` needs a folder of that name"
-                faults.append(_taken(Fault("output-collision", message), holder))
+            taken = self._taken(folder)
+            if taken is not None:
+                message = f"`{taken[0]}` of `{taken[1]}` is a file, but `{below}` needs a folder of that name"
+                faults.append(_taken(Fault("output-collision", message), taken))
         return faults
 
     def over(self, root: str, sources: Iterable[str]) -> list[Fault]:
         """The faults of outputs that would replace a file the manifest reads. Both are relative to its folder."""
         faults = []
         for source in sources:
-            holder = self._files.get(key_below(root, source) or "")
-            if holder is not None:
-                message = f"`{holder[0]}` of `{holder[1]}` would overwrite `{source}`, which the manifest reads"
-                faults.append(_taken(Fault("output-over-source", message), holder))
+            taken = self._taken(key_below(root, source) or "")
+            if taken is not None:
+                message = f"`{taken[0]}` of `{taken[1]}` would overwrite `{source}`, which the manifest reads"
+                faults.append(_taken(Fault("output-over-source", message), taken))
         return faults
 
 

@@ -62,7 +62,8 @@ def guard_path(text: str) -> str:
 def collision_key(path: str) -> str:
     """Equal for two paths that are one file on some platform: NFC, then case-folded, until neither changes it."""
     if path.isascii():
-        return path.lower()
+        lower = path.lower()
+        return path if lower == path else lower  # one text for both, where there are a million
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
     again = unicodedata.normalize("NFC", folded.casefold())
     return again

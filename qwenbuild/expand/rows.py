@@ -66,7 +66,7 @@ class Data:
         except InputError as error:
             raise _at(of_whole_file(error, relative), where) if error.code in WHOLE_FILE else error from None
         self.warnings += warnings
-        self._files[relative] = [plain(row) for row in rows]
+        self._files[relative] = rows if path.suffix.lower() == ".csv" else [plain(row) for row in rows]  # CSV has texts alone
         return self._files[relative]
 
 

@@ -96,20 +96,25 @@ class Templates:
     def _made(self, text: str) -> Render | Fault:
         plain = plain_template(text)
         try:
-            return self._tidied(self._bounded(plain), 0) if plain else self._compiled(text)
+            return self._bounded(plain) if plain else self._compiled(text)
         except Fault as fault:
             return fault
 
     def _bounded(self, plain: Render) -> Render:
-        def run(context: Mapping[str, Any]) -> str:
+        """`_tidied` and a bound in one: it is called four times for an entry."""
+        budget = self._budget
+
+        def rendered(context: Mapping[str, Any]) -> str:
             text = plain(context)
-            if len(text) > MOST_TEXT:
+            length = len(text)
+            if length > MOST_TEXT:
                 raise Fault("template-too-costly", f"the text is longer than {MOST_TEXT:,} characters")
-            return text
+            budget.printed(length)
+            return (text.replace("\r\n", "\n") if "\r" in text else text).strip()
 
-        return run
+        return rendered
 
-    def _tidied(self, run: Render, weight: int) -> Render:
+    def _tidied(self, run: Render) -> Render:
         budget = self._budget
 
         def rendered(context: Mapping[str, Any]) -> str:
@@ -128,7 +133,7 @@ class Templates:
             raise
         except Exception as error:  # whatever a hostile text makes the parser or Python's compiler raise is its fault
             raise fault_of(error, text, sources, {}) from None
-        return self._tidied(self._jinja(template, text, sandbox.weights[""]), 0)
+        return self._tidied(self._jinja(template, text, sandbox.weights[""]))
 
     def _jinja(self, template: Any, text: str, weight: int) -> Render:
         budget, names = self._budget, self._environment().globals

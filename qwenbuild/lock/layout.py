@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -14,6 +15,8 @@ from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 VERSION = 1
 HEAD = b'\n  "entries": {'
+TAIL = b'\n    }\n  },\n  "manifest": '
+BETWEEN = b"\n    },\n"
 LATER = (
     "made",
     "picked",
@@ -64,6 +67,37 @@ def text(entries: Mapping[str, LockEntry], manifest: str, atlases: Mapping[str, 
 
 def _block(id: str, entry: LockEntry) -> str:
     return f"{quoted(id)}: {_json(record(entry), '    ')}"
+
+
+def block_print(id: str, entry: LockEntry) -> bytes:
+    """What a record's text in a canonical lockfile is recognised by."""
+    return text_print(f"    {_block(id, entry)}"[:-6].encode())
+
+
+def text_print(block: bytes) -> bytes:
+    """The same from the text, without its closing bracket."""
+    return blake2b(block, digest_size=16).digest()
+
+
+def is_block(id: str, entry: LockEntry, block: bytes) -> bool:
+    """Whether a text is the one that a record has."""
+    return f"    {_block(id, entry)}"[:-6].encode() == block
+
+
+def blocks(raw: bytes) -> tuple[bytes, list[bytes], bytes] | None:
+    """A lockfile cut into what stands before its records, each record without its closing bracket, and what stands after
+    them; None for one that is not laid out like ours, or is empty.
+    """
+    start, end = raw.find(HEAD), raw.rfind(TAIL)
+    if start < 0 or end < start:
+        return None
+    start += len(HEAD) + 1
+    return raw[:start], raw[start:end].split(BETWEEN), raw[end:]
+
+
+def joined(head: bytes, parts: Sequence[bytes], tail: bytes) -> bytes:
+    """The text of a lockfile that was cut."""
+    return head + BETWEEN.join(parts) + tail
 
 
 def splice(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:

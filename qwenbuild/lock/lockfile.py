@@ -6,8 +6,9 @@ Knows no manifest and no cache; what the records mean is the plan's matter.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +19,7 @@ from qwenbuild import files
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.later import later
 from qwenbuild.lfs import pointer_oid
-from qwenbuild.lock.layout import VERSION, splice, text
+from qwenbuild.lock.layout import VERSION, blocks, is_block, joined, splice, text, text_print
 from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
 
 with later:
@@ -27,7 +28,7 @@ with later:
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SIZE_LIMIT_BYTES = 256 * 1024 * 1024
+SIZE_LIMIT_BYTES = 768 * 1024 * 1024
 """Bytes; a lockfile of 100,000 entries stays under 60 MB."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONFLICT = (b"<<<<<<< ", b"=======\n", b">>>>>>> ")
@@ -60,14 +61,21 @@ def read(path: Path) -> Lock:
     try:
         if path.exists() and not path.is_file():
             raise _error(path, "lockfile-unreadable", "the lockfile cannot be read: it is not a file")
-        with open(path, "rb") as file:
-            raw = file.read(SIZE_LIMIT_BYTES + 1)
+        raw = _read(path)
     except FileNotFoundError:
         return Lock()
     except OSError as error:
         raise _error(path, "lockfile-unreadable", f"the lockfile cannot be read: {error.strerror or error}") from error
     document = _parse(raw, path)
     return Lock(document.entries, True, raw, document.atlases)
+
+
+def _read(path: Path) -> bytes:
+    """Raises InputError for a file that is too large, before it is read; OSError."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES:
+            raise _error(path, "lockfile-too-large", f"the lockfile is larger than {SIZE_LIMIT_BYTES >> 20} MB")
+        return file.read(SIZE_LIMIT_BYTES + 1)
 
 
 def part(path: Path, ids: Collection[str], count: int | None = None) -> Lock | None:
@@ -77,17 +85,61 @@ def part(path: Path, ids: Collection[str], count: int | None = None) -> Lock | N
     Nothing is checked: only for a file that was read as a whole before and has not changed since. Raises OSError.
     """
     raw = path.read_bytes()
-    if count is not None and raw.count(b'\n    "') != count:
+    if count is not None and raw.count(b'\n    "') - len(_atlases(raw)) != count:
         return None
-    entries, place = {}, raw.find(b'\n  "entries": {\n')
+    return part_of(raw, ids)
+
+
+def part_of(raw: bytes, ids: Collection[str]) -> Lock | None:
+    """The same from the file's bytes."""
+    records, place = {}, raw.find(b'\n  "entries": {\n')
     for id in sorted(ids):
         name = b"\n    " + json.dumps(id, ensure_ascii=False).encode() + b": "
         start = raw.find(name + b"{\n", place)
         place = raw.find(b"\n    }", start)
         if min(start, place) < 0:
             return None
-        entries[id] = _entry(json.loads(raw[start + len(name) : place + 6]))
-    return Lock(entries, True, raw)
+        records[id] = _entry(json.loads(raw[start + len(name) : place + 6]))
+    return Lock(records, True, raw, _atlases(raw))
+
+
+def _atlases(raw: bytes) -> dict[str, LockAtlas]:
+    """The atlases of a lockfile that is known to be whole, and laid out by `text`."""
+    head = raw[: max(0, raw.find(b',\n  "entries": {'))]
+    if not head.startswith(b'{\n  "atlases": '):
+        return {}
+    outputs = {name: atlas["outputs"] for name, atlas in json.loads(head + b"\n}")["atlases"].items()}
+    return {name: LockAtlas({path: LockOutput(**said) for path, said in paths.items()}) for name, paths in outputs.items()}
+
+
+def changed_part(path: Path, prints: Mapping[bytes, int], *, canonical: bool) -> tuple[Lock, set[int]] | None:
+    """The records of a lockfile that have none of these prints (`layout.text_print`), and the numbers of the prints that are
+    there; None where it is not laid out like ours. `canonical`: records with these prints are.
+
+    Raises InputError when what is new in it is no lockfile, OSError.
+    """
+    raw = _read(path)
+    cut = blocks(raw)
+    if cut is None:
+        return None
+    head, texts, tail = cut
+    numbers = [prints.get(text_print(block), -1) for block in texts]
+    seen = {number for number in numbers if number >= 0}
+    new = [block for block, number in zip(texts, numbers, strict=True) if number < 0]
+    if len(seen) + len(new) != len(texts):
+        return None
+    empty = head[:-1] + b"}" + tail.removeprefix(b"\n    }\n  }")
+    found = _parse(joined(head, new, tail) if new else empty, path)
+    own = canonical and text({}, found.manifest, found.atlases) == empty and _is_canonical(found.entries, texts, new)
+    return Lock(found.entries, True, raw, found.atlases, own), seen
+
+
+def _is_canonical(entries: Mapping[str, LockEntry], texts: Sequence[bytes], new: Sequence[bytes]) -> bool:
+    """Whether `text` would lay these records out like this; `entries` are those of the `new` ones, it has laid out the rest."""
+    names = [block[: block.index(b"\n")] for block in texts]
+    if any(b"\\" in name for name in names) or names != sorted(names, key=lambda name: name[5:-4]):
+        return False
+    return all(is_block(*entry, block) for entry, block in zip(entries.items(), new, strict=True))
 
 
 def _entry(fields: Mapping[str, Any]) -> LockEntry:

@@ -44,7 +44,7 @@ def load_text(path: Path, characters: str) -> Manifest:
 
 
 def read_data(path: Path, shown: str) -> tuple[list[dict[str, Any]], tuple[Problem, ...]]:
-    """The rows of a .csv, .json, .jsonl or .yaml file of at most 64 MB, and warnings; `shown` names it in messages.
+    """The rows of a .csv, .json, .jsonl or .yaml file of at most 512 MB, and warnings; `shown` names it in messages.
 
     Raises InputError with the data file's own line and column.
     """

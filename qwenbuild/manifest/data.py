@@ -18,7 +18,7 @@ from qwenbuild.manifest.rows_json import json_lines, json_rows
 from qwenbuild.manifest.text import Text, read, stop
 from qwenbuild.nearmiss import did_you_mean, near
 
-DATA_BYTES_MAX = 64_000_000
+DATA_BYTES_MAX = 512_000_000
 """Bytes of a data file."""
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def read_data(path: Path, shown: str) -> tuple[list[Row], tuple[Problem, ...]]:
-    """The rows of a data file of at most 64 MB, and warnings of padding and when there are none. `shown` names it in messages.
+    """The rows of a data file of at most 512 MB, and warnings of padding and when there are none. `shown` names it in messages.
 
     Raises InputError for what cannot be read, with the data file's own line and column.
     """

@@ -24,7 +24,7 @@ from qwenbuild.manifest.text import Text, stop
 DEEPEST = 40
 """Levels of nesting, aliases followed."""
 
-MOST_NODES = 200_000
+MOST_NODES = 2_000_000
 """Keys, values and collections of a manifest, aliases followed."""
 
 MOST_PROBLEMS = 100

@@ -26,7 +26,7 @@ from qwenbuild.manifest.source import ManifestSource
 from qwenbuild.manifest.text import Text, read
 from qwenbuild.model import Manifest
 
-MANIFEST_BYTES_MAX = 2_000_000
+MANIFEST_BYTES_MAX = 20_000_000
 """Bytes of a manifest."""
 
 VERSION = 1

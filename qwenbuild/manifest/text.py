@@ -5,6 +5,7 @@ Knows neither YAML nor what the text means.
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_right
 from pathlib import Path
@@ -93,13 +94,14 @@ def _bytes(path: Path, shown: str, limit: int) -> bytes:
         if path.exists() and not path.is_file():
             raise _whole(shown, "not-a-file", "this is not a file", "name the file itself")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            too_large = os.fstat(file.fileno()).st_size > limit
+            data = b"" if too_large else file.read(limit + 1)
     except FileNotFoundError:
         raise _whole(shown, "no-such-file", "there is no such file", "") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _whole(shown, "unreadable", f"the file cannot be read: {reason}", "") from error
-    if len(data) > limit:
+    if too_large or len(data) > limit:
         raise _whole(shown, "too-large", f"the file is larger than {_size(limit)}", "make it smaller, or split it")
     return data
 

@@ -44,7 +44,7 @@ __all__ = [
 
 def facts_of(seen: Observed, wishes: Wishes, everything: Iterable[Keyed]) -> Facts:
     """What a plan asks again and again, worked out once."""
-    ids = {keyed.entry.id for keyed in everything}
+    ids = {keyed.entry.id for keyed in everything} if seen.lock else set[str]()
     return Facts(seen, wishes, frozenset(seen.files.values()), lock_digests(seen.lock), orphan_keys(seen.lock, ids))
 
 

@@ -49,16 +49,22 @@ def _needed(steps: Sequence[Step], facts: Facts) -> frozenset[str]:
 
 
 def _in_order(selected: Sequence[Keyed], facts: Facts) -> tuple[Step, ...]:
+    moved_ids: set[str] = set()
+    if not any(keyed.entry.inputs for keyed in selected):
+        return tuple([_taking(plan_entry(keyed, facts, {}, moved_ids), moved_ids) for keyed in selected])
     done: dict[str, Step] = {}
     by_id = {keyed.entry.id: keyed for keyed in selected}
-    moved_ids: set[str] = set()
     for keyed in selected:
         for ready in _inputs_first(keyed, by_id, done):
-            step = plan_entry(ready, facts, done, moved_ids)
-            done[ready.entry.id] = step
-            if step.moved_from:
-                moved_ids.add(step.moved_from)
+            done[ready.entry.id] = _taking(plan_entry(ready, facts, done, moved_ids), moved_ids)
     return tuple(done[keyed.entry.id] for keyed in selected)
+
+
+def _taking(step: Step, taken: set[str]) -> Step:
+    """The step; what it takes over is noted."""
+    if step.moved_from:
+        taken.add(step.moved_from)
+    return step
 
 
 def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, Step]) -> Iterator[Keyed]:
@@ -78,8 +84,11 @@ def _inputs_first(keyed: Keyed, by_id: Mapping[str, Keyed], done: Mapping[str, S
 
 def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], moved_ids: Container[str]) -> Step:
     """The entry's Step. `done` has its inputs' steps; `moved_ids` the orphans that other entries took over."""
-    keyed, causes = _with_known_inputs(keyed, done)
-    blocked = next((done[id] for id in causes if id in done and done[id].candidates[done[id].used].verdict in BLOCKED), None)
+    keyed, causes = _with_known_inputs(keyed, done) if keyed.entry.inputs else (keyed, ())
+    blocked: Step | None = None
+    if causes:
+        waiting = (done[id] for id in causes if id in done)
+        blocked = next((step for step in waiting if step.candidates[step.used].verdict in BLOCKED), None)
     record, moved_from = _lock_record(keyed, facts, moved_ids)
     candidates = keyed.candidates if record is None else offered(keyed, record)
     held = record is not None and record.approved and record.key not in {c.key for c in candidates}
@@ -107,7 +116,8 @@ def plan_entry(keyed: Keyed, facts: Facts, done: Mapping[str, Step], moved_ids: 
         reasons = plain_reasons(reasons, keyed, record)
     if causes and not held:
         reasons = (*(Reason("caused-by", "inputs", None, cause) for cause in causes), *_beside_inputs(reasons))
-    verdict = min([c.verdict for c in pictures] + [o.verdict for o in outputs], key=COSTLIEST.__getitem__)
+    verdicts = {*[c.verdict for c in pictures], *[o.verdict for o in outputs]}
+    verdict = pictures[0].verdict if len(verdicts) == 1 else min(verdicts, key=COSTLIEST.__getitem__)
     planned = keyed if candidates is keyed.candidates else replace(keyed, candidates=candidates)
     approved = record is not None and record.approved
     unfit = facts.unfit_picture(keyed.entry, pictures[used].digest, record) if keyed.spares else ""

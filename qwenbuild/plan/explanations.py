@@ -6,6 +6,7 @@ Decides nothing: `gate` does. A purchase is explained by a reason that says so, 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from qwenbuild.model import CandidatePlan, InputRef, Reason, Step, Verdict
 from qwenbuild.plan.facts import Observed
@@ -26,9 +27,13 @@ class _Judge:
 
     def __init__(self, steps: Sequence[Step], seen: Observed) -> None:
         self._seen = seen
-        self._by_id = {step.id: step for step in steps}
+        self._steps = steps
         self._vanished = _vanished(steps, seen)
         self._explained: dict[str, bool] = {}
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Step]:
+        return {step.id: step for step in self._steps}
 
     def explains(self, step: Step, plan: CandidatePlan) -> bool:
         entry = step.keyed.entry

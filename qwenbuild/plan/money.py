@@ -20,7 +20,7 @@ LOCAL_S = 0.07
 def priced(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Entries that share a key pay once: the first in order carries the price."""
     seen: set[str] = set()
-    return tuple(_priced_step(step, seen) for step in steps)
+    return tuple([_priced_step(step, seen) for step in steps]) if any(step.keyed.price != {} for step in steps) else steps
 
 
 def _priced_step(step: Step, seen: set[str]) -> Step:

@@ -16,6 +16,8 @@ SIDECARS = (".meta", ".import")
 
 def find_orphans(whole: Collection[Keyed], facts: Facts, moved_ids: Container[str]) -> Iterator[Orphan]:
     """Paths of the lockfile that nothing wants any more, and entries without a path left."""
+    if not facts.seen.lock:
+        return
     entry_paths = {spec.path for keyed in whole for spec in keyed.entry.outputs}
     ids = {keyed.entry.id for keyed in whole}
     untouched = facts.seen.untouched

@@ -205,9 +205,13 @@ def _bought(
     return CandidatePlan(candidate, Verdict.GENERATE, "", keyed.price), outputs, reasons
 
 
+NEW = (Reason("new"),)
+"""One object for all entries that have it."""
+
+
 def _why_bought(candidate: Candidate, record: LockEntry | None) -> tuple[Reason, ...]:
     if record is None:
-        return (Reason("new"),)
+        return NEW
     if candidate.key in (record.key, record.accepted.get(record.key)) or candidate.key in record.candidates:
         return (Reason("lost"),)
     return tuple(Reason("changed", name, old, new) for name, old, new in changes_of(record, candidate.action))

@@ -17,7 +17,8 @@ from qwenbuild.tree import TreeFile
 @dataclass(frozen=True, slots=True)
 class Packing:
     """What the verdicts hang on. `files` is the tree, `locked` the lockfile's atlases, `pointers` the digests that git-LFS
-    pointers of the tree stand for, by path.
+    pointers of the tree stand for, by path. `untouched` are the digests of files that this plan does not look at, by path;
+    `whole`: every entry is part of the plan.
     """
 
     manifest: Manifest
@@ -28,6 +29,8 @@ class Packing:
     cache: Cache
     overwrite: bool = False
     pointers: Mapping[str, str] = field(default_factory=dict)
+    untouched: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
     def plans(self) -> tuple[AtlasPlan, ...]:
         """The plan of every atlas whose members are all in this plan. Raises InputError for one that has none."""
@@ -37,14 +40,14 @@ class Packing:
         plans = []
         for atlas in self.manifest.atlases:
             members = members_of(atlas, self.entries, self.manifest)
-            if all(path in outputs for _, path in members):
+            if all(path in outputs or path in self.untouched for _, path in members):
                 plans.append(self._plan(atlas, members, outputs))
         return (*plans, *self._gone())
 
     def _gone(self) -> Iterator[AtlasPlan]:
         """Atlases that the manifest no longer has; a part of the entries says nothing about them."""
         names = {atlas.name for atlas in self.manifest.atlases}
-        if len(self.steps) < len(self.entries):
+        if not self.whole:
             return
         for name, record in self.locked.items():
             if name not in names:
@@ -52,7 +55,7 @@ class Packing:
                 yield AtlasPlan(name, Verdict.ORPHAN, (), "", files, "no longer in the manifest")
 
     def _plan(self, atlas: Atlas, members: tuple[tuple[str, str], ...], outputs: Mapping[str, OutputPlan]) -> AtlasPlan:
-        digests = {path: self._digest(outputs[path]) for _, path in members}
+        digests = {path: self.untouched.get(path) or self._digest(outputs[path]) for _, path in members}
         recipe = recipe_of(atlas, digests).recipe if all(digests.values()) else ""
         record = self.locked.get(atlas.name)
         locked = {path: output for path, output in record.outputs.items() if not output.orphan} if record else {}

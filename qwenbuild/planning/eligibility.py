@@ -8,16 +8,29 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from qwenbuild.catalog import is_free
+from qwenbuild.lock import layout
 from qwenbuild.model import Asset, Entry, LockEntry, Manifest, Step, Verdict
 from qwenbuild.planning.fresh_assets import Part
 from qwenbuild.planning.loading import Loaded
 from qwenbuild.planning.planner import Planned
-from qwenbuild.snapshot.entryfile import DIGEST, Columns, FreshRun, Memory, SharedRequest
+from qwenbuild.snapshot import manifestfile
+from qwenbuild.snapshot.entryfile import (
+    DIGEST,
+    PRINT,
+    WIDTH,
+    Columns,
+    FreshRun,
+    Memory,
+    RememberedAsset,
+    SharedRequest,
+    print_at,
+)
 from qwenbuild.tree import TreeFile
 
 Records = Mapping[str, LockEntry | None]
@@ -28,16 +41,24 @@ ELSEWHERE = frozenset({"file", "folder", "assets", "atlases", "source", "warning
 """Fields of a manifest that no asset's entries hang on."""
 
 
-def prints(manifest: Manifest) -> dict[str, str]:
-    """For each asset one word that stands for all of the manifest that its entries hang on."""
+def prints(manifest: Manifest) -> dict[str, tuple[str, str]]:
+    """For each asset one word that stands for all of the manifest that its entries hang on, and one that stands for the same
+    but its rows and the values of its axes.
+    """
     shared = repr([(item.name, getattr(manifest, item.name)) for item in fields(Manifest) if item.name not in ELSEWHERE])
     start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)
-    fingerprints = {}
-    for asset in manifest.assets:
-        word = start.copy()
-        word.update(repr(asset).encode("utf-8", "surrogatepass"))
-        fingerprints[asset.name] = word.hexdigest()
-    return fingerprints
+
+    def word(value: object) -> str:
+        found = start.copy()
+        found.update(repr(value).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+
+    return {asset.name: (word(asset), word(_frame(asset))) for asset in manifest.assets}
+
+
+def _frame(asset: Asset) -> tuple[object, ...]:
+    rows = asset.foreach if isinstance(asset.foreach, str) or asset.foreach is None else ()
+    return replace(asset, foreach=rows, matrix={}, include=(), exclude=()), list(asset.matrix)
 
 
 def memory_of(
@@ -49,12 +70,12 @@ def memory_of(
     are what the build has changed in the lockfile; None there: the record is gone.
     """
     loaded = planned.loaded
-    if loaded.manifest.atlases or loaded.lock.atlases or any(notice.code in ALWAYS_TOLD for notice in loaded.notices):
+    if any(notice.code in ALWAYS_TOLD for notice in loaded.notices):
         return None
-    keeper = _MemoryBuilder(planned, files, settled, records, blobs)
+    keeper = _MemoryBuilder(planned, files, settled, records, blobs, canonical)
     for name, parts in planned.parts():
         keeper.add(name, parts)
-    return keeper.memory(canonical=canonical)
+    return keeper.memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,97 +116,110 @@ class _MemoryBuilder:
     settled: Set[str]
     records: Records
     blobs: Container[str]
-    assets: list[FreshRun] = field(default_factory=list)
+    canonical: bool
+    assets: list[RememberedAsset] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     keys: bytearray = field(default_factory=bytearray)
     digests: bytearray = field(default_factory=bytearray)
+    prints: bytearray = field(default_factory=bytearray)
+    record_prints: bytearray = field(default_factory=bytearray)
     seeds: array[int] = field(default_factory=lambda: array("q"))
     numbers: array[int] = field(default_factory=lambda: array("I"))
-    labels: dict[tuple[str, ...], int] = field(default_factory=dict)
+    labels: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         manifest = self.planned.manifest
-        self.prints = prints(manifest)
+        self.words = prints(manifest)
         self.by_name = {asset.name: asset for asset in manifest.assets}
         fresh = self.planned.loaded.fresh_assets
         if fresh is not None:
             self.labels = {tags: at for at, tags in enumerate(fresh.memory.columns.labels)}
-        self.unkept: list[str] = []
         entries = self.planned.loaded.entries
         self.referenced = {ref.entry for entry in entries for ref in entry.inputs if ref.entry}
         self.lock = {**self.planned.loaded.lock.entries, **self.records}
 
     def add(self, name: str, parts: Sequence[Part]) -> None:
-        """Take an asset in, if every one of its entries may be believed: those that were looked at, and those that were not."""
-        runs = [part for part in parts if isinstance(part, FreshRun)]
+        """Take those entries of an asset in that may be believed: of those that were looked at, and all others."""
+        fresh, loaded = self.planned.loaded.fresh_assets, self.planned.loaded
+        before = fresh.remembered_assets.get(name) if fresh is not None else None
         steps = [step for part in parts if not isinstance(part, FreshRun) for step in part]
-        read = {path for run in runs for path in run.read}
+        read = {*before.read} if before is not None else set[str]()
         if steps:
-            read |= _read(self.by_name[name], [step.keyed.entry for step in steps], self.planned.loaded)
-        kinds = _Kinds(runs[0].kinds if runs else ())
-        numbers = {step.id: kinds.number(step) for step in steps}
-        files = self._files(parts) if read <= self.settled and all(map(self._is_fresh, steps)) and kinds.sound() else None
-        if files is None:
-            self.unkept += [id for run in runs for id in self._kept_ids(run)]
+            read |= _read(self.by_name[name], [step.keyed.entry for step in steps], loaded)
+        rows = self.by_name[name].foreach or loaded.manifest.defaults.foreach
+        data = rows if isinstance(rows, str) else ""
+        kinds = _Kinds(before.kinds if before is not None else ())
+        numbers = {step.id: kinds.number(step) for step in steps if self._is_fresh(step)}
+        if not read | ({data} if data else set()) <= self.settled or not kinds.sound():
             return
-        paid = sum(not is_free(step.keyed.candidates[0].action.family) for step in steps) + sum(run.paid for run in runs)
-        asset = FreshRun(
-            name=name,
-            print=self.prints[name],
-            read=tuple(sorted(read)),
-            kinds=tuple(kinds.requests),
-            first=len(self.ids),
-            count=len(steps) + sum(run.count for run in runs),
-            file=files[0],
-            files=len(files),
-            paid=paid,
-        )
-        self.assets.append(asset)
+        runs = list(self._runs(name, parts, numbers))
+        if runs:
+            size = sum(part.count if isinstance(part, FreshRun) else len(part) for part in parts)
+            combinations = loaded.sizes[name] if name in loaded.sizes or before is None else before.combinations
+            word, frame = self.words[name]
+            requests = tuple(kinds.requests)
+            asset = RememberedAsset(name, word, frame, tuple(sorted(read)), data, requests, size, combinations, tuple(runs))
+            self.assets.append(asset)
+
+    def _runs(self, name: str, parts: Sequence[Part], kinds: Mapping[str, int]) -> Iterator[FreshRun]:
+        """The runs of an asset's entries that may be believed, which are taken in."""
+        last: FreshRun | None = None
+        for run in self._pieces(name, parts, kinds):
+            if last is not None and (last.place + last.count, last.file + last.files) == (run.place, run.file):
+                last = _together(last, run)
+                continue
+            if last is not None:
+                yield last
+            last = run
+        if last is not None:
+            yield last
+
+    def _pieces(self, name: str, parts: Sequence[Part], kinds: Mapping[str, int]) -> Iterator[FreshRun]:
+        place, number, prints = 0, 0, self.planned.loaded.prints.get(name, b"")
         for part in parts:
             if isinstance(part, FreshRun):
+                run = replace(part, first=len(self.ids), place=place, file=self.files.firsts[part.first])
                 self._take(part)
-            else:
-                for step in part:
-                    self._enter(step.keyed.entry, step, numbers[step.id])
+                yield run
+                place += part.count
+                continue
+            for step in part:
+                if step.id in kinds:
+                    yield self._enter(name, step, kinds[step.id], print_at(prints, number), place)
+                place, number = place + 1, number + 1
 
-    def _files(self, parts: Sequence[Part]) -> range | None:
-        """The places of an asset's files in the state; None where they do not follow one another."""
-        places, files = self.files.places, list[int]()
-        for part in parts:
-            if isinstance(part, FreshRun):
-                first = self.files.firsts[part.first]
-                files += range(first, first + part.files)
-            else:
-                files += [places[spec.path] for step in part for spec in step.keyed.entry.outputs]
-        together = range(files[0], files[0] + len(files))
-        return together if files == list(together) else None
-
-    def _kept_ids(self, run: FreshRun) -> list[str]:
-        fresh = self.planned.loaded.fresh_assets
-        return fresh.memory.columns.ids[run.first : run.first + run.count] if fresh else []
-
-    def _take(self, asset: FreshRun) -> None:
+    def _take(self, run: FreshRun) -> None:
         """Take a run over as it was remembered."""
         fresh = self.planned.loaded.fresh_assets
         assert fresh is not None
-        columns, start, end = fresh.memory.columns, asset.first, asset.first + asset.count
+        columns, start, end = fresh.memory.columns, run.first, run.first + run.count
         self.ids += columns.ids[start:end]
         self.prompts += columns.prompts[start:end]
         self.keys += columns.keys[DIGEST * start : DIGEST * end]
         self.digests += columns.digests[DIGEST * start : DIGEST * end]
+        self.prints += columns.prints[PRINT * start : PRINT * end]
+        self.record_prints += columns.records[PRINT * start : PRINT * end]
         self.seeds += columns.seeds[start:end]
-        self.numbers += columns.numbers[3 * start : 3 * end]
+        self.numbers += columns.numbers[WIDTH * start : WIDTH * end]
 
-    def _enter(self, entry: Entry, step: Step, kind: int) -> None:
-        record = self.lock[entry.id]
+    def _enter(self, name: str, step: Step, kind: int, entry_print: bytes, place: int) -> FreshRun:
+        """Take one entry in; a run of its own."""
+        entry, record = step.keyed.entry, self.lock[step.id]
         assert record is not None
         self.ids.append(entry.id)
         self.prompts.append(entry.prompt)
         self.keys += bytes.fromhex(record.key)
         self.digests += bytes.fromhex(record.digest)
+        self.prints += entry_print
+        self.record_prints += layout.block_print(entry.id, record) if self.canonical else bytes(PRINT)
         self.seeds.append(entry.seed)
-        self.numbers.extend((kind, self.labels.setdefault(entry.tags, len(self.labels)), len(entry.outputs)))
+        tags = self.labels.setdefault(entry.tags, len(self.labels))
+        names = self.labels.setdefault(tuple([spec.name for spec in entry.outputs]), len(self.labels))
+        self.numbers.extend((kind, tags, len(entry.outputs), names, int(_is_plain(entry))))
+        paid = int(not is_free(step.keyed.candidates[0].action.family))
+        file = self.files.places[entry.outputs[0].path]
+        return FreshRun(name, len(self.ids) - 1, 1, place, file, len(entry.outputs), paid)
 
     def _is_fresh(self, step: Step) -> bool:
         """Whether the entry is fresh, hangs on nothing but its own files and record, and nothing hangs on it.
@@ -205,31 +239,57 @@ class _MemoryBuilder:
         paths = [spec.path for spec in entry.outputs]
         if not paths or record.outputs.keys() != set(paths) or any(path not in self.files.places for path in paths):
             return False
+        first = self.files.places[paths[0]]
+        if any(self.files.places[path] != place for place, path in enumerate(paths, first)):
+            return False
         outputs = [(path, record.outputs[path]) for path in paths]
         return all(
             not out.orphan and self.files.observed[path].digest == (out.digest or record.digest) for path, out in outputs
         )
 
-    def memory(self, *, canonical: bool) -> Memory | None:
+    def memory(self) -> Memory | None:
         """Everything that was taken in."""
         if not self.assets:
             return None
         remembered_ids = set(self.ids)
-        loose = (*self.unkept, *(id for id in lock_ids(self.planned, self.records) if id not in remembered_ids))
+        before = self.planned.loaded.fresh_assets
+        unkept = before.ids() if before is not None else ()
+        ids = dict.fromkeys((*unkept, *lock_ids(self.planned, self.records)))
+        loose = tuple(id for id in ids if id not in remembered_ids)
         columns = Columns(
             self.ids,
             self.prompts,
             bytes(self.keys),
             bytes(self.digests),
+            bytes(self.prints),
+            bytes(self.record_prints),
             self.seeds,
             self.numbers,
             tuple(self.labels),
         )
-        return Memory(tuple(self.assets), loose, self.planned.loaded.spent, columns, canonical)
+        return Memory(tuple(self.assets), loose, self.planned.loaded.spent, columns, self.canonical, self._manifest())
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """The manifest as it was read, if that was not in the middle of a change."""
+        manifest, before = self.planned.manifest, self.planned.loaded.fresh_assets
+        if before is not None and isinstance(manifest.source, manifestfile.UnreadSource):
+            return before.memory.manifest
+        return manifestfile.encoded(manifest) if Path(manifest.file).name in self.settled else None
 
 
 def _is_simple(step: Step) -> bool:
     return step.verdict is Verdict.FRESH and not (step.reasons or step.approved or step.held or step.moved_from)
+
+
+def _together(run: FreshRun, more: FreshRun) -> FreshRun:
+    count, files, paid = run.count + more.count, run.files + more.files, run.paid + more.paid
+    return replace(run, count=count, files=files, paid=paid)
+
+
+def _is_plain(entry: Entry) -> bool:
+    """Whether the entry can be made anew from what is remembered of it: its files are its picture, and nothing goes into it."""
+    items = all(not spec.steps and spec.item == number for number, spec in enumerate(entry.outputs))
+    return items and not entry.inputs and entry.variants == 1 and entry.on_fail == "fail"
 
 
 def _expects(entry: Entry) -> bool:
@@ -277,10 +337,9 @@ def _survives(params: Mapping[str, Any]) -> bool:
 
 
 def _read(asset: Asset, entries: Iterable[Entry], loaded: Loaded) -> set[str]:
-    """The files that an asset's entries hang on; rather too many than too few."""
+    """The files that an asset's entries hang on but for their rows; rather too many than too few."""
     paths = {ref.file for entry in entries for ref in entry.inputs if ref.file}
     defaults = loaded.manifest.defaults
-    paths.update(rows for rows in (asset.foreach, defaults.foreach) if isinstance(rows, str))
     text = repr((asset, defaults))
     if "palette" in text:
         return paths | {*loaded.read}

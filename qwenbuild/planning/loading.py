@@ -35,6 +35,7 @@ from qwenbuild.tree import Remembered
 class Loaded:
     """The manifest and everything it asks for, keyed. `root` is the output tree, `state` the project's own folder.
 
+    `prints` are those of each asset's entries, where they were asked for; `sizes` counts each asset's rows and combinations.
     `fresh_assets` are assets that are believed to be fresh: of their entries, their records and what they read nothing is here.
     """
 
@@ -50,6 +51,8 @@ class Loaded:
     read: tuple[str, ...] = ()
     palettes: Mapping[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    prints: Mapping[str, bytes] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     fresh_assets: FreshAssets | None = None
 
     @property
@@ -76,14 +79,17 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def load(options: Options, instead: Manifest | None = None) -> Loaded:
-    """Load, expand and key; `instead` stands for what the manifest's file says. Raises InputError with every problem found."""
+def load(options: Options, instead: Manifest | None = None, *, prints: bool = False) -> Loaded:
+    """Load, expand and key; `instead` stands for what the manifest's file says, `prints` are for whoever remembers it.
+
+    Raises InputError with every problem found.
+    """
     with uncollected():
         path = find_manifest(options.folder, options.file)
         manifest = _overridden(instead or load_manifest(path), options)
         lock_path = lockfile.path_of(_lock_beside(path, manifest, options))
         lock = lockfile.read(lock_path)
-        expansion = expand(manifest)
+        expansion = expand(manifest, prints=prints)
         catalog = Catalog.load(manifest.models)
         seeds = {id: entry.seeds for id, entry in lock.entries.items() if entry.seeds}
         resolved = resolve.resolve(expansion.entries, manifest, today=today(), catalog=catalog, seeds=seeds)
@@ -106,6 +112,8 @@ def load(options: Options, instead: Manifest | None = None) -> Loaded:
         read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
         palettes=expansion.palettes,
         spent=expansion.spent,
+        prints=expansion.prints,
+        sizes=expansion.sizes,
     )
 
 

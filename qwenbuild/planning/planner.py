@@ -147,15 +147,18 @@ def make(loaded: Loaded, options: Options, only: frozenset[str] | None = None) -
             plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
     plan = remote_pictures.said(plan, shared, loaded)
     lost = losing(plan.steps, cache.results)
+    complete = len(plan.steps) + (fresh.here if fresh else 0) == len(loaded.entries) + (fresh.count if fresh else 0)
     packing = Packing(
         loaded.manifest,
-        loaded.entries,
+        fresh.beside_entries(loaded.entries, loaded.manifest) if fresh and loaded.manifest.atlases else loaded.entries,
         plan.steps,
         seen.files,
         loaded.lock.atlases,
         cache,
         overwrite=options.overwrite,
         pointers=seen.facts.pointers,
+        untouched=fresh.file_digests() if fresh and loaded.manifest.atlases else {},
+        whole=complete,
     )
     elsewhere = notices(cache, loaded.project)
     cached = (Problem("cache", notice) for notice in cache.notices)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from qwenbuild.model import AtlasPlan, Orphan, Plan, Price, Reason, Step, Verdict
+from qwenbuild.model import AtlasPlan, Orphan, Plan, Price, Step, Verdict
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
 from qwenbuild.report.terminal import Terminal, cells, cut, pad, wrap
@@ -71,6 +71,8 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
 
 def _picture_words(plan: Plan) -> str:
     """How many pictures are made where entries have several candidates."""
+    if all(len(step.candidates) == 1 for step in plan.busy):
+        return ""
     bought = ((step, item) for step in plan.busy for item in step.candidates if item.verdict is Verdict.GENERATE)
     keys = [item.candidate.key for step, item in bought if plan.allowed is None or step.name_of(item.candidate) in plan.allowed]
     pictures = len(set(keys) - {""}) + keys.count("")
@@ -275,14 +277,18 @@ def _asset(name: str, steps: Sequence[Step], terminal: Terminal) -> Iterator[str
 
 def _groups(steps: Sequence[Step], width: int) -> list[_Group]:
     """Groups by verdict and reason, costliest verdict first, then the largest; reasons too many to tell apart are merged."""
-    reasoned = [(step, label(step), _shared_reason(step, width)) for step in steps]
-    groups = _gathered(reasoned)
-    if len(groups) > GROUPS:
-        few = {place for place, group in groups.items() if group.number < 3}
-        groups = _gathered(
-            (step, name, (_fields(step) or reason) if (name, reason) in few else reason) for step, name, reason in reasoned
-        )
-    return sorted(groups.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
+    by_reason = {(id(s.reasons), s.verdict): s for s in steps if s.reasons}  # most have one, as one object
+    words = {key: _shared_reason(step, width) for key, step in by_reason.items()}
+
+    def reasoned() -> Iterator[tuple[Step, str, str]]:
+        return ((s, label(s), words.get((id(s.reasons), s.verdict)) or _shared_reason(s, width)) for s in steps)
+
+    found = _gathered(reasoned())
+    if len(found) > GROUPS:
+        few = {place for place, group in found.items() if group.number < 3}
+        coarse = ((s, name, (_fields(s) or said) if (name, said) in few else said) for s, name, said in reasoned())
+        found = _gathered(coarse)
+    return sorted(found.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
 
 
 def _gathered(reasoned: Iterable[tuple[Step, str, str]]) -> dict[tuple[str, str], _Group]:
@@ -310,13 +316,9 @@ def _shared_reason(step: Step, width: int) -> str:
     """The reason that entries are grouped by: files are not named, several reasons are joined."""
     if step.verdict is Verdict.FRESH and label(step) == "fresh":
         return ""
-    words = [_file_words(reason) if reason.code == "file" else reason_words(reason, width) for reason in step.reasons]
+    words = [file_words("files", str(r.new or "")) if r.code == "file" else reason_words(r, width) for r in step.reasons]
     words = list(dict.fromkeys(words or [output.reason and file_words("files", output.reason) for output in step.outputs]))
     return words[0] if len(words) == 1 else cut("; ".join(word for word in words if word), width)
-
-
-def _file_words(reason: Reason) -> str:
-    return file_words("files", str(reason.new or ""))
 
 
 def _fields(step: Step) -> str:
@@ -338,13 +340,12 @@ def _group(group: _Group, terminal: Terminal) -> Iterator[str]:
 
 def _examples(group: _Group, width: int) -> str:
     """As many ids as fit, and how many more there are."""
-    ids = [visible(identity) for identity in group.ids]
-    while ids:
-        left = group.number - len(ids)
-        text = ", ".join(ids) + (f", … {left:,} more" if left else "")
-        if cells(text) <= width or len(ids) == 1:
+    shown = [visible(identity) for identity in group.ids]
+    while shown:
+        text = ", ".join(shown) + (f", … {left:,} more" if (left := group.number - len(shown)) else "")
+        if cells(text) <= width or len(shown) == 1:
             return cut(text, width)
-        ids.pop()
+        shown.pop()
     return ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from qwenbuild.catalog import FAMILIES, Catalog, Family, Model, read_on
 from qwenbuild.errors import Problem
-from qwenbuild.key import action_key, reroll_seed
+from qwenbuild.key import KeyOfPrompt, action_key, reroll_seed
 from qwenbuild.later import later
 from qwenbuild.model import Action, Candidate, Entry, InputRef, Keyed, Manifest, OutputSpec, Price, ProviderSettings
 from qwenbuild.nearmiss import did_you_mean, near
@@ -59,6 +59,11 @@ class Pattern:
     rps: float
     in_flight: int
     earlier: Mapping[str, tuple[Any, ...]]
+    keys: KeyOfPrompt
+
+    def key(self, action: Action) -> str:
+        """The key of one of its Actions."""
+        return action_key(action) if action.inputs else self.keys.key(action)
 
     def action(self, prompt: str, seed: int, inputs: tuple[str, ...]) -> Action:
         """The Action of one candidate."""
@@ -166,18 +171,18 @@ class _Resolver:
         prompt, action = entry.prompt, pattern.action
         if entry.variants == 1 and not added:
             first = action(prompt, entry.seed, inputs)
-            candidates: tuple[Candidate, ...] = (Candidate(entry.seed, first, action_key(first) if complete else ""),)
+            candidates: tuple[Candidate, ...] = (Candidate(entry.seed, first, pattern.key(first) if complete else ""),)
         else:
             seeds = dict.fromkeys([*range(entry.seed, entry.seed + entry.variants), *added])
             actions = [(seed, action(prompt, seed, inputs)) for seed in seeds]
-            candidates = tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in actions)
+            candidates = tuple(Candidate(seed, act, pattern.key(act) if complete else "") for seed, act in actions)
         price = pattern.price_of(len(inputs))
         keyed = Keyed(entry, candidates, price, pattern.model.seconds, pattern.rps, pattern.in_flight, pattern.earlier)
         if entry.attempts == 1:
             return keyed
         spare_seeds = [reroll_seed(entry.seed, number) for number in range(2, entry.attempts + 1)]
         drawn = [(seed, action(prompt, seed, inputs)) for seed in dict.fromkeys(spare_seeds)]
-        return replace(keyed, spares=tuple(Candidate(seed, act, action_key(act) if complete else "") for seed, act in drawn))
+        return replace(keyed, spares=tuple(Candidate(seed, act, pattern.key(act) if complete else "") for seed, act in drawn))
 
     def sound(self, entry: Entry, pattern: Pattern) -> bool:
         good = True
@@ -295,7 +300,8 @@ class _Resolver:
         in_flight = settings.concurrency if settings.concurrency is not None else model.in_flight
         before = earlier(entry.params, settings, model, self.catalog) if self.catalog.editions(model) else {}
         price = model.price_of(settings.region, size=base["size"], extended=base["prompt_extend"], inputs=0)
-        return Pattern(model, base, settings.region, price, watch, rps, in_flight, before)
+        keys = KeyOfPrompt(Action(prompt="", seed=0, **base))
+        return Pattern(model, base, settings.region, price, watch, rps, in_flight, before, keys)
 
     def model(self, entry: Entry, settings: ProviderSettings) -> Model | None:
         name = entry.model or settings.model

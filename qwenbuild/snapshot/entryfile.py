@@ -3,9 +3,9 @@
 Decides nothing: `keeping` says what may be remembered, `short` what of it is believed.
 
 The file `.qwenbuild/<stem>.kept` belongs to one remembered state, which names it by its stamp: a line with magic, stamp
-and the BLAKE2b of all that follows; a line of JSON about the assets; then columns over all their entries: ids and prompts
-(NUL-separated), keys and digests of their pictures (32 bytes each), seeds, and numbers of 32 bits: the kind, the tags and
-how many files.
+and the BLAKE2b of all that follows; a line of JSON about the assets; then columns over all their fresh entries: ids and
+prompts (NUL-separated), keys and digests of their pictures (32 bytes each), prints of their rows and of their records
+(16 each), seeds, and numbers of 32 bits.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ from typing import Any
 from qwenbuild import files
 from qwenbuild.expand.budget import Spent
 
-MAGIC = "qwenbuild-kept 2"
-FILE_BYTES_MAX = 1 << 29
-"""Bytes; one of 200,000 entries with prompts of a hundred characters has about 50 MB."""
+MAGIC = "qwenbuild-kept 3"
+FILE_BYTES_MAX = 1 << 30
+"""Bytes; one of 1,000,000 entries with prompts of a hundred characters has about 300 MB."""
 DIGEST = 32
+PRINT = 16
+"""Bytes of what stands for an entry's row and axes, and for its record in the lockfile."""
+WIDTH = 5
+"""Numbers of an entry: its kind, its tags, how many files, what they are called, and whether it can be made anew from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,53 +46,84 @@ class SharedRequest:
 
 @dataclass(frozen=True, slots=True)
 class FreshRun:
-    """An asset of which every entry was fresh.
-
-    `print` stands for all of the manifest that its entries hang on, `read` are the files they hang on, relative to the
-    manifest's folder. Its entries begin at `first`, its files at `file` in the state. `paid` counts the pictures in the
-    vault that cost something.
+    """Entries of one asset that follow one another and were all fresh: from `first` on in the columns, from `place` on among
+    the asset's, from `file` on among the state's files. `paid` counts the pictures in the vault that cost something.
     """
 
     name: str
-    print: str
-    read: tuple[str, ...]
-    kinds: tuple[SharedRequest, ...]
     first: int
     count: int
+    place: int
     file: int
     files: int
     paid: int
 
 
 @dataclass(frozen=True, slots=True)
+class RememberedAsset:
+    """An asset of which at least one entry was fresh.
+
+    `print` stands for all of the manifest that its entries hang on, `frame` for the same but its rows and axes; `read` are
+    the files they hang on, relative to the manifest's folder, and `data` is the file of its rows. It has `size` entries,
+    fresh or not, of `combinations` rows and axes.
+    """
+
+    name: str
+    print: str
+    frame: str
+    read: tuple[str, ...]
+    data: str
+    kinds: tuple[SharedRequest, ...]
+    size: int
+    combinations: int
+    runs: tuple[FreshRun, ...]
+
+    @property
+    def files_read(self) -> tuple[str, ...]:
+        """All files that its entries hang on."""
+        return (*self.read, self.data) if self.data else self.read
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
-    """All entries of the kept assets, one after the other. `labels` are the distinct tags that `tags` counts."""
+    """All fresh entries, one after the other. `prints` stand for their rows and axes, `records` for their text in the
+    lockfile; `labels` are the distinct tags, and names of files, that `numbers` count.
+    """
 
     ids: list[str]
     prompts: list[str]
     keys: bytes
     digests: bytes
+    prints: bytes
+    records: bytes
     seeds: array[int]
     numbers: array[int]
-    labels: tuple[tuple[str, ...], ...]
+    labels: tuple[tuple[str | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything that is remembered beside the state. `loose` are ids of the lockfile that belong to no kept asset;
-    `canonical`: its bytes are known to be those that its records give.
+    """Everything that is remembered beside the state. `loose` are ids of the lockfile that belong to no fresh entry;
+    `canonical`: its bytes are known to be those that its records give. `manifest` is the manifest as it was read, None where
+    that cannot be remembered.
     """
 
-    assets: tuple[FreshRun, ...]
+    assets: tuple[RememberedAsset, ...]
     loose: tuple[str, ...]
     spent: Spent
     columns: Columns
     canonical: bool = False
+    manifest: dict[str, Any] | None = None
 
-    def pictures(self, asset: FreshRun) -> Iterator[str]:
-        """The digests of an asset's pictures."""
+    def pictures(self, run: FreshRun) -> Iterator[str]:
+        """The digests of a run's pictures."""
         digests = self.columns.digests
-        return (digest_at(digests, at) for at in range(asset.first, asset.first + asset.count))
+        return (digest_at(digests, at) for at in range(run.first, run.first + run.count))
+
+
+def print_at(prints: bytes, at: int) -> bytes:
+    """One print of a column."""
+    return prints[PRINT * at : PRINT * at + PRINT]
 
 
 def digest_at(digests: bytes, at: int) -> str:
@@ -108,13 +143,15 @@ def write(path: str, memory: Memory) -> str:
     """Write it, and say by what stamp the state must name it; "" when it could not be written."""
     stamp, columns = secrets.token_hex(16), memory.columns
     ids, prompts = ("\0".join(texts).encode("utf-8", "surrogatepass") for texts in (columns.ids, columns.prompts))
-    parts = [ids, prompts, columns.keys, columns.digests, columns.seeds.tobytes(), columns.numbers.tobytes()]
+    numbers = [columns.seeds.tobytes(), columns.numbers.tobytes()]
+    parts = [ids, prompts, columns.keys, columns.digests, columns.prints, columns.records, *numbers]
     head = {
         "assets": [asdict(asset) for asset in memory.assets],
         "loose": memory.loose,
         "spent": asdict(memory.spent),
         "labels": columns.labels,
         "canonical": memory.canonical,
+        "manifest": memory.manifest,
         "lengths": [len(part) for part in parts],
     }
     rest = json.dumps(head).encode() + b"\n" + b"".join(parts)
@@ -151,9 +188,12 @@ def _parsed(rest: bytes) -> Memory | None:
     columns = _columns(parts, tuple(tuple(tags) for tags in head["labels"]))
     assets = tuple(_asset(fields) for fields in head["assets"])
     counts = {len(columns.ids), len(columns.prompts), len(columns.seeds), len(columns.keys) // DIGEST}
-    if counts != {sum(asset.count for asset in assets)} or len(columns.numbers) != 3 * len(columns.ids):
+    counts |= {len(columns.prints) // PRINT, len(columns.records) // PRINT, len(columns.digests) // DIGEST}
+    if counts != {sum(run.count for asset in assets for run in asset.runs)}:
         return None
-    return Memory(assets, tuple(head["loose"]), Spent(**head["spent"]), columns, bool(head["canonical"]))
+    if len(columns.numbers) != WIDTH * len(columns.ids):
+        return None
+    return Memory(assets, tuple(head["loose"]), Spent(**head["spent"]), columns, bool(head["canonical"]), head["manifest"])
 
 
 def _cut(body: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
@@ -165,12 +205,13 @@ def _cut(body: bytes, lengths: Sequence[int]) -> Iterator[bytes]:
         raise ValueError("not whole")
 
 
-def _columns(parts: Sequence[bytes], labels: tuple[tuple[str, ...], ...]) -> Columns:
-    ids, prompts, keys, digests, seeds, numbers = parts
+def _columns(parts: Sequence[bytes], labels: tuple[tuple[str | None, ...], ...]) -> Columns:
+    ids, prompts, keys, digests, prints, records, seeds, numbers = parts
     texts = [text.decode("utf-8", "surrogatepass").split("\0") if keys else [] for text in (ids, prompts)]
-    return Columns(texts[0], texts[1], keys, digests, array("q", seeds), array("I", numbers), labels)
+    return Columns(texts[0], texts[1], keys, digests, prints, records, array("q", seeds), array("I", numbers), labels)
 
 
-def _asset(fields: Mapping[str, Any]) -> FreshRun:
+def _asset(fields: Mapping[str, Any]) -> RememberedAsset:
     kinds = tuple(SharedRequest(**kind) for kind in fields["kinds"])
-    return FreshRun(**{**fields, "kinds": kinds, "read": tuple(fields["read"])})
+    runs = tuple(FreshRun(**run) for run in fields["runs"])
+    return RememberedAsset(**{**fields, "kinds": kinds, "runs": runs, "read": tuple(fields["read"])})

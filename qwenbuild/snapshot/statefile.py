@@ -14,15 +14,17 @@ import stat as modes
 import sys
 import time
 from array import array
-from functools import partial
-from operator import attrgetter, eq
 
 from qwenbuild import __version__
 
-try:
-    from _blake2 import blake2b  # hashlib loads OpenSSL first, which costs more than all that is done here
+try:  # their usual modules load others first, which costs more than all that is done here with a thousand entries
+    from _blake2 import blake2b
+    from _functools import partial  # type: ignore[import-not-found,unused-ignore]
+    from _operator import attrgetter, eq
 except ImportError:
+    from functools import partial
     from hashlib import blake2b
+    from operator import attrgetter, eq
 
 MAGIC = "qwenbuild-state 2"
 FOLDER = ".qwenbuild"
@@ -134,13 +136,18 @@ def today() -> str:
 def vault(folder: str) -> str:
     """Which blobs a cache has, told by the times of its folders of blobs."""
     try:
-        with os.scandir(folder) as items:
-            shards = sorted((item.name, item.path) for item in items)
-        return f"{hash(tuple((int(name, 16), os.stat(path).st_mtime_ns) for name, path in shards)):x}"
+        return f"{hash(tuple((int(name, 16), changed) for name, changed in shards(folder))):x}"
     except FileNotFoundError:
         return "none"
     except (OSError, ValueError):
         return ""
+
+
+def shards(folder: str) -> list[tuple[str, int]]:
+    """The folders of a cache's blobs, and when each has changed. Raises OSError."""
+    with os.scandir(folder) as items:
+        folders = sorted((item.name, item.path) for item in items)
+    return [(name, os.stat(path).st_mtime_ns) for name, path in folders]
 
 
 # ---------------------------------------------------------------- signatures

@@ -20,7 +20,7 @@ from tests.campaign.planted import REMEMBERED, Bug
 
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("qwenbuild", "tests", "examples", "docs", "schemas", "pyproject.toml", "README.md", ".gitignore")
-PATIENCE = 240.0
+PATIENCE = 900.0
 
 
 CRASH = ("tests/cache/test_cache_crash.py",)

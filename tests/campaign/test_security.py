@@ -351,7 +351,7 @@ def test_a_hostile_lockfile_is_refused_in_words_and_costs_nothing(shop: Project,
         assert time.process_time() - started < 3, name
         assert len(emulated.requests()) == sent, name
     os.truncate(shop.lock, 10 << 30)
-    assert "larger than 256 MB" in str(attempt_build(shop))
+    assert "larger than 768 MB" in str(attempt_build(shop))
     shop.lock.write_text(text)
     assert shop.build().exit_code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"project"}

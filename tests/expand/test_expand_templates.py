@@ -280,8 +280,9 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 def test_the_quick_way_prints_what_jinja_prints(text: str) -> None:
     if plain_template(text) is None:
         return
-    quick = prompt_of("." + text + ".", **DATA)
-    assert quick == prompt_of("{% if true %}{% endif %}." + text + ".", **DATA)
+    data = {"a": 1, **DATA}
+    quick = prompt_of("." + text + ".", **data)
+    assert quick == prompt_of("{% if true %}{% endif %}." + text + ".", **data)
 
 
 REFUSED = ["{{ nothing }}", "{{ map.z }}", "{{ list }}", "{{ deep.nil }}", "{{ map.k.x }}", "{{ '!' | slug }}"]

@@ -7,11 +7,14 @@ import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from qwenbuild.images import FoundMark, Marks, check, derive, find_marks, normalise, write_marks
+from qwenbuild.images import FoundMark, Marks, check, derive, find_marks, marks, normalise, write_marks
 from qwenbuild.images.flatpng import chunk
 from qwenbuild.images.marks import TRAINED, UNPACKED_BYTES_MAX, packet
 from tests.images.pictures import opened, png, saved
@@ -198,3 +201,8 @@ def test_a_text_bomb_is_told_as_one_and_a_long_text_that_fits_is_not(name: bytes
         (mark,) = find_marks(with_chunk(picture(), name, head + zlib.compress(b"A" * size, 9)))
         assert mark.text.startswith("unpacks to more than 64 kB") is told
         assert len(mark.text) < UNPACKED_BYTES_MAX + 200
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("&<>\"'\n\r\t"))))
+def test_attributes_are_quoted_as_pythons_library_quotes_them(text: str) -> None:
+    assert marks._quoted(text) == quoteattr(text)

@@ -254,7 +254,7 @@ def test_a_json_lines_mistake_has_its_line_and_column(text: str, code: str, plac
         ("&a\n- &b {id: x}\n- 3\n", "row", "3:3"),
         ("--- [{a: 1}]\n--- [{a: 2}]\n", "yaml-documents", "2:1"),
         (
-            "- a: &a [" + "x," * 300 + "]\n" + "".join(f"- {{b: &b{n} [" + "*a," * 300 + "]}\n" for n in range(20)),
+            "- a: &a [" + "x," * 300 + "]\n" + "".join(f"- {{b: &b{n} [" + "*a," * 300 + "]}\n" for n in range(40)),
             "yaml-nodes",
             "7:",
         ),
@@ -283,9 +283,9 @@ def test_a_file_that_is_not_there_or_a_folder_is_named(tmp_path: Path) -> None:
         read_data(tmp_path / "folder.csv", "folder.csv")
 
 
-def test_a_file_over_64_mb_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_over_512_mb_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "big.csv"
     with path.open("wb") as file:
-        file.truncate(64_000_001)
-    with pytest.raises(InputError, match="larger than 64 MB"):
+        file.truncate(512_000_001)
+    with pytest.raises(InputError, match="larger than 512 MB"):
         read_data(path, "big.csv")

@@ -199,7 +199,7 @@ def test_markdown_without_thumbnails_names_digests(repository: Project, diff: Sa
     repository.edit("A round shield", "A square shield")
     repository.build()
     assert re.search(r"^\| shields \| changed \| `[0-9a-f]{12}` \| `[0-9a-f]{12}` \| prompt", diff("--markdown"), re.MULTILINE)
-    assert "thumbnails goes with" in diff("--thumbnails", "x", code=2)
+    assert "thumbnails needs" in diff("--thumbnails", "x", code=2)
 
 
 ATTACKS = [

@@ -328,7 +328,7 @@ def test_a_picture_that_is_lost_while_others_are_made_is_missed(shelf: Project, 
     built(shelf)
     assert believed(shelf) is None
     (notice,) = [notice for notice in status(shelf.options()).notices if notice.code == "only-in-tree"]
-    assert notice.message.startswith("1 picture is in the output tree alone")
+    assert notice.message.startswith("1 picture is only in the output tree")
 
 
 def test_memories_that_are_broken_or_foreign_are_ignored(shelf: Project) -> None:

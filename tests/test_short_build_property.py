@@ -59,7 +59,13 @@ def memory_of(project: Project) -> tuple[object, ...]:
         return NOTHING
     values = {name: state.values[name] for name in ("idle", "plain", "locked", "entries", "notices", "more", "until", "root")}
     memory = entryfile.read(entryfile.path_of(str(project.folder / STATE)), state.values["kept"])
-    return state.paths[state.inputs :], state.digests[32 * state.inputs :], sorted(values.items()), memory and _plain(memory)
+    files = zip(state.paths[state.inputs :], batched(state.digests[32 * state.inputs :], 32), strict=True)
+    return sorted(files), sorted(values.items()), memory and _plain(memory)
+
+
+def batched(data: bytes, size: int) -> list[bytes]:
+    """The data in pieces of one size."""
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def inputs_of(project: Project) -> set[str]:

@@ -436,8 +436,8 @@ def plant(copy: Path, bug: Bug) -> str:
     return text
 
 
-def tests_fail(copy: Path, seen: Sequence[str]) -> bool:
-    """Whether the tests turn red, or never end."""
+def tests_fail(copy: Path, seen: Sequence[str], *, loud: bool = False) -> bool:
+    """Whether the tests turn red, or never end; `loud`: what they say then is shown."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *seen]
     environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -446,6 +446,8 @@ def tests_fail(copy: Path, seen: Sequence[str]) -> bool:
         return True
     if done.returncode not in (0, 1):
         raise ValueError(f"pytest ended with {done.returncode}: {done.stdout.decode()[-600:]}")
+    if done.returncode and loud:
+        print(done.stdout.decode(errors="replace")[-3000:], file=sys.stderr, flush=True)
     return done.returncode != 0
 
 
@@ -467,7 +469,7 @@ def bite(bugs: Sequence[Bug]) -> Iterator[tuple[Bug, str, float]]:
         copy = copied(Path(folder))
         for bug in bugs:
             if bug.seen not in sound:
-                sound[bug.seen] = not tests_fail(copy, bug.seen)
+                sound[bug.seen] = not tests_fail(copy, bug.seen, loud=True)
             text, start = plant(copy, bug), time.monotonic()
             try:
                 seen = tests_fail(copy, bug.seen)

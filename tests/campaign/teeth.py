@@ -436,7 +436,7 @@ def plant(copy: Path, bug: Bug) -> str:
     return text
 
 
-def tests_fail(copy: Path, seen: Sequence[str], *, loud: bool = False) -> bool:
+def tests_fail(copy: Path, seen: Sequence[str], *, loud: bool) -> bool:
     """Whether the tests turn red, or never end; `loud`: what they say then is shown."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *seen]
     environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -472,7 +472,7 @@ def bite(bugs: Sequence[Bug]) -> Iterator[tuple[Bug, str, float]]:
                 sound[bug.seen] = not tests_fail(copy, bug.seen, loud=True)
             text, start = plant(copy, bug), time.monotonic()
             try:
-                seen = tests_fail(copy, bug.seen)
+                seen = tests_fail(copy, bug.seen, loud=False)
                 yield bug, ("red" if sound[bug.seen] else "RED ANYWAY") if seen else "GREEN", time.monotonic() - start
             finally:
                 (copy / "qwenbuild" / bug.file).write_text(text, encoding="utf-8")

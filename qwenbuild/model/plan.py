@@ -154,5 +154,5 @@ class Plan:
 
     @property
     def busy(self) -> Sequence[Step]:
-        """The steps among which everything that is not fresh is."""
+        """The steps among which everything that is not fresh is: whoever acts on a plan needs no others made."""
         return self.steps if self.looked_at is None else self.looked_at

@@ -191,6 +191,17 @@ def test_after_a_lost_file_both_build_the_same(
     compared(walked, capsys, **options)
 
 
+@pytest.mark.parametrize("name", ["cups", "bowls", "rings", "plates", "tiles", "spoons"])
+def test_after_all_files_of_an_asset_were_lost_both_build_the_same(
+    walked: Project, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Also what the asset reads is looked at the next time."""
+    reset(walked)
+    for path in [*walked.out.glob(f"{name}/*"), *walked.out.glob(f"{name}.png")]:
+        path.unlink()
+    compared(walked, capsys)
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("edit", [drop(A, "cups"), split])
 def test_what_is_gone_is_marked_or_pruned_the_same(

@@ -145,6 +145,8 @@ class _Believer:
 
     def _changed_lock(self) -> lockfile.Lock | None:
         """The records that are not as they were; None where it is another lockfile altogether."""
+        if not self.memory.canonical:
+            return None
         prints = self.memory.columns.records
         places = {print_at(prints, at): at for at in range(len(prints) // PRINT)}
         found = lockfile.changed_part(self.lock_path, places, canonical=self.memory.canonical)
@@ -237,6 +239,7 @@ class _Believer:
         )
         if resolved.problems or not all(each.has_its_keys(resolved.keyed) for each in done.values()):
             return None
+        remade_read = {path for known in done.values() for path in known.asset.files_read}
         loaded = Loaded(
             manifest=manifest,
             entries=entries,
@@ -247,15 +250,15 @@ class _Believer:
             lock=lock,
             root=manifest.folder / manifest.output,
             state=manifest.folder / STATE,
-            read=(*expansion.read, *(file for each in plugins.used() for file in each.files)),
+            read=tuple(sorted({*expansion.read, *remade_read, *(file for each in plugins.used() for file in each.files)})),
             palettes=expansion.palettes,
             spent=expansion.spent,
             prints={**expansion.prints, **{name: known.prints_of_remade() for name, known in done.items()}},
             sizes={**expansion.sizes, **{name: known.asset.combinations for name, known in done.items()}},
             fresh_assets=fresh,
         )
-        new = [entry for entry in entries if entry.asset not in done]
-        return loaded if _fits(loaded, fresh, new) else None
+        new, remade = ([e for e in entries if (e.asset in done) is known] for known in (False, True))
+        return loaded if _fits(loaded, fresh, new, remade) else None
 
     def _entries(self, name: str, expansion: Expansion) -> Sequence[Entry]:
         known = self.known.get(name)
@@ -304,16 +307,15 @@ def _with_samples(assets: Sequence[Asset], entries: Sequence[Entry], fresh: Fres
 # ---------------------------------------------------------------- together
 
 
-def _fits(loaded: Loaded, fresh: FreshAssets, new: Sequence[Entry]) -> bool:
+def _fits(loaded: Loaded, fresh: FreshAssets, new: Sequence[Entry], remade: Sequence[Entry]) -> bool:
     """Whether nothing is called or written twice: the entries that were expanded know nothing of the believed ones. `new` are
-    those that the last build may not have seen.
+    those that the last build may not have seen, `remade` the others.
     """
     paths = [spec.path for entry in new for spec in entry.outputs]
     paths += [path for atlas in loaded.manifest.atlases for path in paths_of(atlas)]
     if not paths:
         return True
     ids, files = set(fresh.ids()), _keys(fresh.files())
-    remade = [entry for entry in loaded.entries if entry not in new] if len(new) < len(loaded.entries) else []
     ids.update(entry.id for entry in remade)
     files |= _keys([spec.path for entry in remade for spec in entry.outputs])
     keys = {collision_key(path) for path in paths}

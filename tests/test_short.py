@@ -21,7 +21,7 @@ from qwenbuild.planning import incremental
 from qwenbuild.planning.eligibility import MOST_KINDS
 from qwenbuild.planning.holdings import only_here
 from qwenbuild.report.plan_json import step_text
-from qwenbuild.snapshot import entryfile, statefile
+from qwenbuild.snapshot import entryfile, quick_answer, statefile
 from qwenbuild.verbs import Options, choices, plan, shown, status
 from tests.test_recall_property import AGE
 from tests.walking import Project
@@ -267,6 +267,19 @@ def test_the_rest_is_planned_after_an_edited_file(shelf: Project) -> None:
     built(shelf)
     assert believed(shelf) == {"cups", "plates"}
     assert shelf.verdicts()["spoons"] == "modified"
+
+
+def test_what_an_asset_of_lost_files_reads_is_looked_at_the_next_time(shelf: Project) -> None:
+    """Its entries are made from what is remembered, and nothing is read."""
+    shelf.manifest(MANIFEST + "  beads: {prompt: 'A bead {{ colour }}', foreach: beads.csv}\n")
+    rewritten(shelf.folder / "beads.csv", "id,colour\nred,red\nblue,azure\n")
+    built(shelf)
+    for path in (shelf.out / "beads").iterdir():
+        path.unlink()
+    built(shelf)
+    assert quick_answer.answer(["build", "-C", str(shelf.folder)]) == 0
+    rewritten(shelf.folder / "beads.csv", "id,colour\nred,red\nblue,green\n")
+    assert quick_answer.answer(["build", "-C", str(shelf.folder)]) is None
 
 
 def test_one_row_more_walks_one_entry(shelf: Project) -> None:

@@ -33,7 +33,7 @@ REMEMBERED = (
         "planning/incremental.py",
         "*remade_read, ",
         "",
-        ("tests/test_short_build_property.py", "-k", "all_files_of"),
+        ONE,
     ),
     Bug(
         "state: the ctime of a file is not looked at",

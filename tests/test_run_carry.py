@@ -26,6 +26,7 @@ from qwenbuild.errors import (
     Uncertain,
 )
 from qwenbuild.model import Limits, Outcome, OutcomeKind, Ticket
+from qwenbuild.run.batching import Batcher
 from qwenbuild.run.purchase import buy
 from qwenbuild.run.recover import AT_ONCE, finish
 from tests.shop import BASE, PRICE, Shop, lamp
@@ -113,12 +114,12 @@ def test_room_is_kept_on_the_disk_for_everything_in_flight_and_this_picture(shop
 def test_a_build_that_is_ended_while_an_intent_is_written_takes_it_back(shop: Shop) -> None:
     shop.provider.pace = Limits(50.0, 2, 300)
     begun, go = threading.Event(), threading.Event()
-    real = Journal.begin
+    real = Journal.begin_many
 
-    def begin(self: Journal, intent: Any) -> Any:
+    def begin(self: Journal, intents: Any) -> Any:
         begun.set()
         go.wait(30)
-        return real(self, intent)
+        return real(self, intents)
 
     async def ended() -> None:
         task = asyncio.ensure_future(buy(shop.progress, lamp()))
@@ -130,8 +131,8 @@ def test_a_build_that_is_ended_while_an_intent_is_written_takes_it_back(shop: Sh
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with mock.patch.object(Journal, "begin", begin), ThreadPoolExecutor(1) as writers:
-        shop.progress.writers = writers
+    with mock.patch.object(Journal, "begin_many", begin), ThreadPoolExecutor(1) as writers:
+        shop.progress.intents = Batcher(writers, lambda: False, asyncio.sleep)
         shop.run(ended())
     assert shop.provider.happened == []
     assert [(attempt.state.value, attempt.code) for attempt in shop.attempts] == [("failed", "not-sent")]
@@ -373,7 +374,7 @@ def test_after_a_stop_nothing_more_is_carried_on(made: Make) -> None:
 
 def test_what_is_stored_and_not_closed_asks_nobody_and_gets_its_ticket_from_the_receipt(made: Make) -> None:
     shop = made()
-    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+    with mock.patch.object(Journal, "stored_many", side_effect=SystemError), pytest.raises(SystemError):
         shop.buy(lamp())
     shop.end()
     again = made()
@@ -398,7 +399,7 @@ def test_an_intent_whose_receipt_is_there_is_closed_with_the_receipts_task(made:
 
 def test_what_is_stored_and_not_closed_needs_no_key_of_its_provider(made: Make) -> None:
     shop = made()
-    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+    with mock.patch.object(Journal, "stored_many", side_effect=SystemError), pytest.raises(SystemError):
         shop.buy(lamp())
     shop.end()
     again = made()
@@ -409,7 +410,7 @@ def test_what_is_stored_and_not_closed_needs_no_key_of_its_provider(made: Make) 
 
 def test_who_wants_what_a_dead_build_stored_and_did_not_close_takes_it(made: Make) -> None:
     shop = made()
-    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+    with mock.patch.object(Journal, "stored_many", side_effect=SystemError), pytest.raises(SystemError):
         shop.buy(lamp())
     shop.end()
     again = made()
@@ -420,7 +421,7 @@ def test_who_wants_what_a_dead_build_stored_and_did_not_close_takes_it(made: Mak
 
 def test_a_receipt_without_its_bytes_closes_nothing_and_the_ticket_is_asked_again(made: Make) -> None:
     shop = made()
-    with mock.patch.object(Journal, "stored", side_effect=SystemError), pytest.raises(SystemError):
+    with mock.patch.object(Journal, "stored_many", side_effect=SystemError), pytest.raises(SystemError):
         shop.buy(lamp())
     shop.end()
     again = made()

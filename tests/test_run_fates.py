@@ -384,7 +384,7 @@ def test_a_price_that_nobody_knows_is_told_as_unknown(shop: Shop) -> None:
 
 
 def test_a_paid_picture_that_the_cache_refuses_is_saved_in_the_project_and_nothing_more_is_bought(shop: Shop) -> None:
-    with mock.patch.object(type(shop.cache), "put_receipt", side_effect=OSError("disk is full")):
+    with mock.patch.object(type(shop.cache), "put_receipts", side_effect=OSError("disk is full")):
         outcome = shop.buy(lamp())
     assert (outcome.kind, outcome.code, shop.states) == (OutcomeKind.FAILED, "cache", ["ticket"])
     assert "saved as saved.png" in outcome.message
@@ -396,7 +396,7 @@ def test_a_paid_picture_that_the_cache_refuses_is_saved_in_the_project_and_nothi
 
 def test_a_paid_picture_that_nobody_can_keep_is_fetched_by_the_next_build(shop: Shop) -> None:
     shop.rescues = [OSError("no room")]
-    with mock.patch.object(type(shop.cache), "put_blob", side_effect=CacheError("full")):
+    with mock.patch.object(type(shop.cache), "put_blobs", side_effect=CacheError("full")):
         outcome = shop.buy(lamp())
     assert (outcome.code, shop.states, shop.saved) == ("cache", ["ticket"], [])
     assert "the next build fetches the picture again" in outcome.message
@@ -416,7 +416,7 @@ def test_bytes_receipt_journal_and_index_are_written_in_this_order(shop: Shop) -
         return mock.patch.object(owner, name, call)
 
     cache = type(shop.cache)
-    owners = [(cache, "put_blob"), (cache, "hold"), (cache, "put_receipt"), (Journal, "stored"), (cache, "index_result")]
+    owners = [(cache, "put_blobs"), (cache, "put_receipts"), (Journal, "stored_many"), (cache, "hold"), (cache, "index_result")]
     with contextlib.ExitStack() as stack:
         for owner, name in owners:
             stack.enter_context(noted(owner, name))
@@ -645,7 +645,7 @@ def test_without_room_in_the_budget_no_intent_is_written(shop: Shop) -> None:
 
 
 def test_an_intent_that_cannot_be_written_gives_its_price_back_and_sends_nothing(shop: Shop) -> None:
-    with mock.patch.object(Journal, "begin", side_effect=CacheError("full")), pytest.raises(CacheError):
+    with mock.patch.object(Journal, "begin_many", side_effect=CacheError("full")), pytest.raises(CacheError):
         shop.buy(lamp())
     assert (shop.provider.happened, shop.purse) == ([], [("held", PRICE), ("back", PRICE)])
 

@@ -195,7 +195,7 @@ def test_one_empty_look_at_the_list_proves_nothing(walked: Project, emulated: Se
 
 def test_a_death_between_receipt_and_journal_asks_nobody(walked: Project, emulated: Served) -> None:
     stock(walked, "sync", "a lamp")
-    with mock.patch("qwenbuild.run.collect.close_attempt", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.cache.journal.Journal.stored_many", side_effect=Died), pytest.raises(Died):
         walked.build()
     asked = len(emulated.requests())
     assert walked.build().exit_code == 0
@@ -205,7 +205,7 @@ def test_a_death_between_receipt_and_journal_asks_nobody(walked: Project, emulat
 
 def test_a_death_before_the_receipt_fetches_the_picture_again(walked: Project, emulated: Served) -> None:
     stock(walked, "async", "a lamp")
-    with mock.patch("qwenbuild.cache.Cache.put_receipt", side_effect=Died), pytest.raises(Died):
+    with mock.patch("qwenbuild.cache.Cache.put_receipts", side_effect=Died), pytest.raises(Died):
         walked.build()
     assert walked.build().exit_code == 0
     assert len(emulated.ledger()) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qwenbuild.cache import Attempt, AttemptState
@@ -82,7 +83,7 @@ async def _no_picture(job: Job, attempt: Attempt, error: ProviderError, how: str
 async def _store(job: Job, attempt: Attempt, picture: Picture, how: str) -> Outcome:
     progress, purchase = job.progress, job.purchase
     try:
-        result = await progress.off_loop(keep, progress, attempt, purchase.action, picture)
+        result = await progress.pictures.put((progress, attempt, purchase.action, picture), keep)
     except (CacheError, OSError, sqlite3.Error) as error:
         return await _rescued(progress, attempt, purchase.action, picture, purchase, error)
     paid: Price | None = {}
@@ -93,29 +94,42 @@ async def _store(job: Job, attempt: Attempt, picture: Picture, how: str) -> Outc
     return Outcome(OutcomeKind.DONE, purchase.key, result, how)
 
 
-def keep(progress: Progress, attempt: Attempt, action: Action, picture: Picture) -> ActionResult:
-    """Blob, receipt, stored, index: in this order, each durable before the next. All pictures of a paid task are kept."""
-    cache = progress.world.cache
-    for other in picture.others:
-        cache.put_blob(other)
-    digest = cache.put_blob(picture.data)
-    cache.hold(picture.data, digest)
-    result = result_of(progress, attempt, action, picture, digest)
-    cache.put_receipt(result)
-    close_attempt(progress, attempt, result)
-    with contextlib.suppress(CacheError):  # an accelerator only: the next look-up reads the receipt and mends it
-        cache.index_result(result.key)
-    return result
+def keep(pictures: Sequence[tuple[Progress, Attempt, Action, Picture]]) -> list[ActionResult]:
+    """Blobs, receipts, stored, index: in this order, all of one kind durable before the next, of pictures of different keys.
 
-
-def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult, *, already_stored: bool = False) -> None:
-    """The picture and its receipt are durable: say so in the journal, with the ticket where that is still missing.
-
-    `already_stored`: an earlier build stored them, and died before the journal knew.
+    All pictures of a paid task are kept.
     """
+    progress = pictures[0][0]
+    others = [other for *_, picture in pictures for other in picture.others]
+    digests = progress.world.cache.put_blobs([*others, *(picture.data for *_, picture in pictures)])[len(others) :]
+    named = [
+        (attempt, action, picture, digest) for (_, attempt, action, picture), digest in zip(pictures, digests, strict=True)
+    ]
+    return record(progress, named)
+
+
+def record(progress: Progress, pictures: Sequence[tuple[Attempt, Action, Picture, str]]) -> list[ActionResult]:
+    """The receipts of pictures whose blobs are durable, then that they are stored, then the index."""
+    cache = progress.world.cache
+    results = [result_of(progress, attempt, action, picture, digest) for attempt, action, picture, digest in pictures]
+    cache.put_receipts(results)
+    for attempt, *_, digest in pictures:
+        if (ticket := progress.unwritten.get(attempt.id)) is not None:
+            cache.journal.ticket(attempt.id, replace(ticket, digest=digest))
+    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})
+    for _, _, picture, digest in pictures:
+        cache.hold(picture.data, digest)
+    with contextlib.suppress(CacheError):  # an accelerator only: the next look-up reads the receipts and mends it
+        for result in results:
+            cache.index_result(result.key)
+    return results
+
+
+def close_attempt(progress: Progress, attempt: Attempt, result: ActionResult) -> None:
+    """An earlier build stored the picture and its receipt, and died before the journal knew: say so, with a missing ticket."""
     journal = progress.world.cache.journal
     missing = progress.unwritten.get(attempt.id)
-    if missing is None and attempt.state in (AttemptState.INTENT, AttemptState.DOUBT) and already_stored:
+    if missing is None and attempt.state in (AttemptState.INTENT, AttemptState.DOUBT):
         missing = Ticket(attempt.provider, attempt.base_url, result.task_id, request_id=result.request_id)
     if missing is not None:
         journal.ticket(attempt.id, replace(missing, digest=result.digest))

@@ -16,7 +16,7 @@ from qwenbuild.cache import Attempt
 from qwenbuild.errors import CacheError, CredentialsError, InputError
 from qwenbuild.model import Action, ActionResult, Order, Outcome, OutcomeKind, Picture, Step, Ticket
 from qwenbuild.ports import Draws, Provider
-from qwenbuild.run.collect import result_of
+from qwenbuild.run.collect import record
 from qwenbuild.run.purchase import intent_of, made_meanwhile
 from qwenbuild.run.submit import Purchase, price_text, skipped
 from qwenbuild.run.world import Progress
@@ -122,15 +122,7 @@ def _kept(progress: Progress, provider: Draws, drawn: Sequence[_Drawn]) -> list[
     digests = cache.put_blobs([one.picture.data for one in drawn])
     named = list(zip(drawn, digests, strict=True))
     cache.journal.ticket_many({one.attempt.id: _ticket(provider, one.picture, digest) for one, digest in named})
-    results = [result_of(progress, one.attempt, one.purchase.action, one.picture, digest) for one, digest in named]
-    cache.put_receipts(results)
-    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})
-    for one, digest in named:
-        cache.hold(one.picture.data, digest)
-    with contextlib.suppress(CacheError):  # an accelerator only: the next look-up reads the receipts and mends it
-        for result in results:
-            cache.index_result(result.key)
-    return results
+    return record(progress, [(one.attempt, one.purchase.action, one.picture, digest) for one, digest in named])
 
 
 def _ticket(provider: Provider, picture: Picture, digest: str) -> Ticket:

@@ -33,7 +33,10 @@ class Endings:
     async def finish(self, *ended: tuple[Step, Sequence[Outcome]]) -> None:
         """Publish the files of entries whose used pictures are there, in one thread, and note how each ended."""
         ready = [(step, outcomes) for step, outcomes in ended if self._has_picture(step, outcomes)]
-        results = await self.progress.off_loop(self._publish, ready) if ready else ()
+        if len(ready) == 1 and self.progress.is_busy():
+            results = [await self.progress.files.put(ready[0], self._publish)]
+        else:
+            results = await self.progress.off_loop(self._publish, ready) if ready else []
         for (step, outcomes), published in zip(ready, results, strict=True):
             self._note_files(step, outcomes, published)
         for step, outcomes in ended:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,7 @@ async def _submit(job: Job) -> Outcome | Unanswered | None:
     body = job.provider.body(order)
     with await job.turn() as turn:
         with _room(progress):
-            begun = _begin(job, body) if job.apart else await _begun(job, body)
+            begun = _begin([(job, body)])[0] if job.apart else await _begun(job, body)
         if not isinstance(begun, Attempt):
             return begun
         outcome = _made_since(job, begun)
@@ -150,7 +150,7 @@ async def _begun(job: Job, body: bytes) -> Attempt | Outcome | None:
 
     Taken back when the build is ended meanwhile, for nothing was sent.
     """
-    writing = asyncio.get_running_loop().run_in_executor(job.progress.writers, _begin, job, body)
+    writing = job.progress.intents.put((job, body), _begin)
     try:
         return await asyncio.shield(writing)
     except asyncio.CancelledError:
@@ -160,21 +160,29 @@ async def _begun(job: Job, body: bytes) -> Attempt | Outcome | None:
         raise
 
 
-def _begin(job: Job, body: bytes) -> Attempt | Outcome | None:
-    """The intent, with its price held; None when another attempt of the key is open."""
-    world, purchase = job.progress.world, job.purchase
-    if not world.budget.reserve(purchase.price):
-        return skipped(purchase, NO_ROOM)
+def _begin(jobs: Sequence[tuple[Job, bytes]]) -> list[Attempt | Outcome | None]:
+    """The intents, each with its price held, in one transaction; None when another attempt of the key is open."""
+    progress = jobs[0][0].progress
+    world, held = progress.world, list[tuple[Job, bytes]]()
     try:
-        begun = world.cache.journal.begin(intent_of(world, job.provider, purchase, body))
+        for job, body in jobs:
+            if world.budget.reserve(job.purchase.price):
+                held.append((job, body))
+        intents = [intent_of(world, job.provider, job.purchase, body) for job, body in held]
+        begun = dict(zip([job.purchase.key for job, _ in held], world.cache.journal.begin_many(intents), strict=True))
     except BaseException:
-        world.budget.give_back(purchase.price)
+        for job, _ in held:
+            world.budget.give_back(job.purchase.price)
         raise
+    return [_begun_as(job.progress, job.purchase, begun.get(job.purchase.key)) for job, _ in jobs]
+
+
+def _begun_as(progress: Progress, purchase: Purchase, begun: Attempt | Busy | None) -> Attempt | Outcome | None:
     if isinstance(begun, Busy):
-        world.budget.give_back(purchase.price)
-        job.progress.contested.add(purchase.key)
+        progress.world.budget.give_back(purchase.price)
+        progress.contested.add(purchase.key)
         return None
-    return begun
+    return begun if begun is not None else skipped(purchase, NO_ROOM)
 
 
 def intent_of(world: World, provider: Provider, purchase: Purchase, body: bytes) -> Intent:

@@ -159,7 +159,7 @@ def _kept(progress: Progress, attempt: Attempt) -> Outcome | None:
     stored = next((r for r in results if r.attempt == attempt.id and cache.has_blob(r.digest)), None)
     if stored is None:
         return None
-    close_attempt(progress, attempt, stored, already_stored=True)
+    close_attempt(progress, attempt, stored)
     return Outcome(OutcomeKind.DONE, attempt.key, stored, "resumed")
 
 

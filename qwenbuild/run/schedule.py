@@ -111,7 +111,8 @@ async def _drain(progress: Progress) -> None:
         return
     journal = progress.world.cache.journal
     dead = [a for a in journal.live(project=progress.world.project) if not journal.is_alive(a.build)]
-    await finish(progress, [*(attempt for attempt in dead if attempt.ticket is not None), *progress.world.providers.strays()])
+    tickets = [*(attempt for attempt in dead if attempt.ticket is not None), *progress.world.providers.strays()]
+    await finish(progress, list({attempt.id: attempt for attempt in tickets}.values()))
     await finish(progress, [attempt for attempt in dead if attempt.ticket is None])
     progress.contested = {attempt.key for attempt in journal.live()}
 

@@ -18,9 +18,12 @@ from qwenbuild.errors import ProviderError
 from qwenbuild.model import Action, ActionResult, LockEntry, Outcome, OutcomeKind, Price, Step, Ticket
 from qwenbuild.pace.clock import Waits
 from qwenbuild.ports import Event, EventKind, Lane, Lanes, Provider, Reporter
+from qwenbuild.run.batching import Batcher
 from qwenbuild.run.failures import Failures
 from qwenbuild.run.waits import OpenWaits
 
+MANY = 24
+"""Jobs in flight from which on their writes are gathered."""
 LOST_AT_ONCE = 32
 """Requests whose answer was lost and whose fate is looked up; with more of them, nothing more is sent for a while."""
 
@@ -208,14 +211,17 @@ class World:
 class Progress:
     """The one owner of what changes while a run runs: stops, what is in flight, what was spent.
 
-    `writers` are threads for the journal alone: what is due must not queue behind pictures. `settled` are keys for which
+    `writers` are threads for the journal alone: what is due must not queue behind pictures. `intents`, `pictures` and `files`
+    are written together where many are. `settled` are keys for which
     a task list was waited for in this build, and `clocks` how far each account's clock is ahead of ours, in seconds.
     """
 
     def __init__(self, world: World, executor: Executor, writers: Executor) -> None:
         self.world = world
         self.executor = executor
-        self.writers = writers
+        self.intents = Batcher[Any, Any](writers, self.is_busy, world.waits.sleep)
+        self.pictures = Batcher[Any, Any](executor, self.is_busy, world.waits.sleep)
+        self.files = Batcher[Any, Any](executor, self.is_busy, world.waits.sleep)
         self.jobs: dict[str, asyncio.Future[Outcome]] = {}
         self.drained: dict[str, Outcome] = {}
         self.contested: set[str] = set()
@@ -237,6 +243,10 @@ class Progress:
         self._woken: set[asyncio.Task[Any]] = set()
         self.spent: dict[str, Any] = {}
         self.bought = 0
+
+    def is_busy(self) -> bool:
+        """Whether so many jobs are in flight that none of them is held up when one waits for others a little."""
+        return len(self.in_flight) >= MANY
 
     def stop_all(self, kind: str, message: str) -> None:
         """Submit nothing more; the first reason stands. Whoever waits for a turn is woken."""

@@ -66,19 +66,11 @@ BUGS = (
         CRASH,
     ),
     Bug(
-        "a batch says stored before its receipts are there",
-        "run/drawings.py",
-        "    cache.put_receipts(results)\n"
-        "    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})\n",
-        "    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})\n"
-        "    cache.put_receipts(results)\n",
-        ("tests/test_run_drawings.py",),
-    ),
-    Bug(
         "the journal says stored before the receipt is there",
         "run/collect.py",
-        "    cache.put_receipt(result)\n    close_attempt(progress, attempt, result)",
-        "    close_attempt(progress, attempt, result)\n    cache.put_receipt(result)",
+        "    cache.put_receipts(results)\n",
+        "    cache.journal.stored_many({result.attempt: (result.digest, result.billed) for result in results})\n"
+        "    cache.put_receipts(results)\n",
         recover("before_the_receipt"),
     ),
     Bug(

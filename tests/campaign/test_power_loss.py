@@ -55,16 +55,18 @@ class Tally:
 def recorded(shop: Project, monkeypatch: pytest.MonkeyPatch, *forget: str) -> Any:
     """The log of a whole build: its file operations, and when the journal's commits of "stored" had returned."""
     log = lab.Recording(forget=forget)
-    open_cache, stored = Cache.open, Journal.stored
+    open_cache, stored = Cache.open, Journal.stored_many
 
-    def said(self: Journal, attempt: str, digest: str, *rest: Any) -> Any:
-        done = stored(self, attempt, digest, *rest)
-        log.event("stored", f"{done.key} {digest}".encode())
-        return done
+    def said(self: Journal, pictures: Any) -> None:
+        stored(self, pictures)
+        for id, (digest, _) in pictures.items():
+            attempt = self.get(id)
+            assert attempt is not None
+            log.event("stored", f"{attempt.key} {digest}".encode())
 
     with monkeypatch.context() as patched:
         patched.setattr(Cache, "open", staticmethod(lambda root: open_cache(root, log)))
-        patched.setattr(Journal, "stored", said)
+        patched.setattr(Journal, "stored_many", said)
         assert shop.build(jobs=1).exit_code == 0
     return log
 

@@ -25,7 +25,8 @@ SYNC_PATH = "/services/aigc/multimodal-generation/generation"
 TEXT_PATH = "/services/aigc/text2image/image-synthesis"
 THIRD_PATH = "/services/aigc/image-generation/generation"
 SUBMITS = {SYNC_PATH: "sync", TEXT_PATH: "text2image", THIRD_PATH: "image-generation"}
-TASK = re.compile(r"/tasks/([^/]+)(/cancel)?")
+TASK = re.compile(r"/tasks/([^/]+)(/cancel)?/?")
+"""With a slash at its end, too: the vendor's own asynchronous client cancels so."""
 REFUSALS = {"rate": "Throttling.RateQuota", "concurrency": "Throttling.Concurrency"}
 WORDS = {
     Stage.WAITING: "PENDING",
@@ -303,11 +304,11 @@ class DashScopeFront:
 
 
 def _models(params: dict[str, str]) -> Reply:
-    """The list of models, as third parties saw it: a page of those whose name holds a word."""
-    names = [name for name in MODELS if params.get("name", "") in name]
+    """The list of models as the vendor's SDK reads it: a page of it, or the one model asked for."""
+    names = [name for name in MODELS if params.get("model", name) == name]
     page, size = _count(params, "page_no", 1), _count(params, "page_size", 10)
-    shown = names[(page - 1) * size : page * size]
-    return _with_id(200, {"output": {"total": len(names), "models": [{"model": name} for name in shown]}})
+    shown = [{"model": name, "provider": "qwen", "opensource": False} for name in names[(page - 1) * size : page * size]]
+    return _with_id(200, {"output": {"page_no": page, "page_size": size, "total": len(names), "models": shown}})
 
 
 def _with_id(status: int, value: dict[str, Any]) -> Reply:

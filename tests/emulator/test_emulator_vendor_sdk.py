@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import io
 import logging
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +14,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from qwenbuild.catalog import FAMILIES
 from qwenbuild.emulator import Served
+from qwenbuild.emulator.dashscope_rules import MODELS
 from tests.walking import Project
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
@@ -121,3 +126,138 @@ def test_it_and_our_client_get_the_same_picture_for_the_same_request(sdk: Any, e
     first, second = emulated.ledger()
     assert first["pictures"] == second["pictures"]
     assert first["fields"] == second["fields"]
+
+
+# -- Every image call of it: the newer module, its asynchronous twins, its second client, and the list of models ------
+
+
+def messages(*images: str, text: str = "a lantern") -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [*({"image": image} for image in images), {"text": text}]}]
+
+
+def size_of(url: str) -> tuple[int, int]:
+    return Image.open(io.BytesIO(httpx.get(url).content)).size
+
+
+def shown(answer: Any) -> list[tuple[int, int]]:
+    """The sizes of the pictures in an answer in chat form."""
+    assert answer.status_code == HTTPStatus.OK, answer
+    return [size_of(part["image"]) for choice in answer.output.choices for part in choice.message.content if "image" in part]
+
+
+@pytest.fixture
+def png() -> str:
+    """A local picture as the SDK takes it inline."""
+    target = io.BytesIO()
+    Image.new("RGB", (512, 512), "teal").save(target, "PNG")
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
+
+
+def of_call(call: str) -> list[str]:
+    return [name for name, model in MODELS.items() if call in model.calls and model.images[0] == 0]
+
+
+@pytest.mark.parametrize("model", of_call("sync"))
+def test_every_model_draws_by_its_synchronous_call(sdk: Any, model: str) -> None:
+    size = next(iter(MODELS[model].sizes), "1024*1024")
+    answer = sdk.MultiModalConversation.call(model=model, messages=messages(), n=1, size=size, watermark=False)
+    assert shown(answer) == [tuple(int(side) for side in size.split("*"))]
+
+
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.images[1]])
+def test_every_model_that_takes_images_gets_them(sdk: Any, emulator: Served, png: str, model: str) -> None:
+    most = MODELS[model].images[1]
+    answer = sdk.MultiModalConversation.call(model=model, messages=messages(*[png] * most), n=1, watermark=False)
+    assert len(shown(answer)) == 1
+    content = emulator.ledger()[0]["fields"]["input"]["messages"][0]["content"]
+    assert [part for part in content if "image" in part] == [{"image": png}] * most
+
+
+@pytest.mark.parametrize("model", of_call("text2image"))
+def test_every_model_of_the_older_call_draws_by_it(sdk: Any, emulator: Served, model: str) -> None:
+    accepted = submit(sdk, model=model)
+    emulator.advance(1)
+    [drawn] = sdk.ImageSynthesis.wait(accepted).output.results
+    assert size_of(drawn.url) == (928, 1664)
+
+
+@pytest.mark.parametrize("model", of_call("image-generation"))
+def test_its_newer_module_submits_waits_fetches_cancels_and_lists(sdk: Any, emulator: Served, model: str) -> None:
+    module = importlib.import_module("dashscope.aigc.image_generation").ImageGeneration
+    emulator.configure(pending=30)
+    call = {"model": model, "messages": messages(), "n": 2, "size": "1024*1024", "seed": 3, "watermark": False}
+    first, second = module.async_call(**call), module.call(**call, is_async=True)
+    assert (first.status_code, first.output.task_status) == (200, "PENDING")
+    assert module.fetch(first).output.task_status == "PENDING"
+    assert module.cancel(first).status_code == HTTPStatus.OK
+    assert module.fetch(first.output.task_id).output.task_status == "CANCELED"
+    emulator.advance(31)
+    done = module.wait(second)
+    assert (done.output.task_status, shown(done)) == ("SUCCEEDED", [(1024, 1024)] * 2)
+    refused = module.cancel(second)
+    assert (refused.status_code, refused.code) == (400, "UnsupportedOperation")
+    assert module.list(model_name=model, status="SUCCEEDED").output["total"] == 1
+    assert module.list(page_no=1, page_size=1).output["total"] == 2
+    emulator.configure(pending=0)
+    assert shown(module.call(**call)) == [(1024, 1024)] * 2
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[None]:
+    """The one that the asynchronous client keeps per event loop: closed, for it does not do so itself."""
+    yield
+    await importlib.import_module("dashscope.api_entities.aio_session").close_shared_aio_session()
+
+
+@pytest.mark.usefixtures("session")
+async def test_the_asynchronous_twins_do_the_same(sdk: Any, emulator: Served) -> None:
+    newer = importlib.import_module("dashscope.aigc.image_generation").AioImageGeneration
+    older = importlib.import_module("dashscope.aigc.image_synthesis").AioImageSynthesis
+    emulator.configure(pending=30)
+    first = await newer.async_call(model="wan2.7-image", messages=messages(), n=1, size="1024*1024")
+    second = await older.async_call(model="qwen-image-plus", prompt="a lantern", n=1, size="928*1664")
+    third = await older.async_call(model="qwen-image-plus", prompt="a boat", n=1, size="928*1664")
+    fourth = await newer.async_call(model="qwen-image-3.0", messages=messages(), n=1, size="1024*1024")
+    assert (await newer.cancel(fourth)).status_code == (await older.cancel(third)).status_code == HTTPStatus.OK
+    assert (await newer.fetch(fourth)).output.task_status == (await older.fetch(third)).output.task_status == "CANCELED"
+    emulator.advance(31)
+    assert shown(await newer.wait(first)) == [(1024, 1024)]
+    assert size_of((await older.wait(second)).output.results[0].url) == (928, 1664)
+    assert [(await module.list()).output["total"] for module in (newer, older)] == [4, 4]
+    emulator.configure(pending=0)
+    assert shown(await newer.call(model="wan2.7-image", messages=messages(), n=1, size="1024*1024")) == [(1024, 1024)]
+    spoken = await sdk.AioMultiModalConversation.call(model="qwen-image-2.0", messages=messages(), n=1, size="512*512")
+    assert shown(spoken) == [(512, 512)]
+
+
+def test_its_second_client_draws_waits_cancels_and_lists(sdk: Any, emulator: Served) -> None:
+    env = emulator.environ()
+    client = sdk.Client(api_key=env["DASHSCOPE_API_KEY"], base_url=env["QWENBUILD_DASHSCOPE_BASE_URL"], max_retries=0)
+    call = {"model": "qwen-image-plus", "prompt": "a lantern", "n": 1, "size": "928x1664", "watermark": False}
+    emulator.configure(pending=30)
+    first, second = client.images.jobs.create(**call), client.images.jobs.create(**call)
+    assert client.images.jobs.fetch(first.job_id).finished is False
+    client.images.jobs.cancel(first.job_id)
+    emulator.advance(31)
+    [url] = client.images.jobs.wait(second).image_urls
+    assert size_of(url) == (928, 1664)
+    assert client.images.jobs.list(model_name="qwen-image-plus").total == 2
+    assert client.models.get("wan2.7-image").model == "wan2.7-image"
+    assert client.models.list(page_size=100).total_count == len(MODELS)
+
+
+def test_its_list_of_models_is_read_the_same_way_by_both(sdk: Any) -> None:
+    assert [item["model"] for item in sdk.Models.list(page=1, page_size=3).output["models"]] == list(MODELS)[:3]
+    assert sdk.Models.get("qwen-image-2.0").output["model"] == "qwen-image-2.0"
+    assert sdk.Models.get("qwen-image-9").status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(("region", "theirs"), [("singapore", "ap-southeast-1"), ("beijing", "cn-beijing")])
+def test_a_workspaces_host_is_the_one_that_the_vendor_builds(sdk: Any, region: str, theirs: str) -> None:
+    family = FAMILIES["dashscope"]
+    before = sdk.base_http_api_url, sdk.base_compatible_api_url, sdk.base_websocket_api_url
+    try:
+        sdk.set_region(theirs, "llm-canary")
+        assert family.workspace_url(region, "llm-canary") == sdk.base_http_api_url
+    finally:
+        sdk.base_http_api_url, sdk.base_compatible_api_url, sdk.base_websocket_api_url = before

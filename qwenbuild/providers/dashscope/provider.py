@@ -28,7 +28,7 @@ from qwenbuild.model import Action, Order, Picture, Ticket
 from qwenbuild.pace.polling import Cadence, Looks, until_done
 from qwenbuild.ports import Gate, Recovery
 from qwenbuild.providers.account import AccountReport
-from qwenbuild.providers.dashscope.answers import ErrorEnvelope, as_list, fault_of, items, mapping, request_id, text
+from qwenbuild.providers.dashscope.answers import ErrorEnvelope, fault_of, items, mapping, request_id, text
 from qwenbuild.providers.dashscope.errors import error_of, is_pace
 from qwenbuild.providers.dashscope.lookup import TaskLookup
 from qwenbuild.providers.dashscope.tasks import FREE, TaskPage, page_of
@@ -309,19 +309,19 @@ class DashScope(Hosted):
         return replace(report, reachable=True, key=_opens(error), message=error.message)
 
     async def names(self, models: Sequence[str]) -> Mapping[str, bool | None]:
-        """Whether the list of models has each of these. That there is such a list is third parties' word: what is not in the
-        form that they saw says nothing.
+        """Whether the list of models has each of these. The vendor documents no such list; its own SDK (dashscope 2.0.2,
+        `Models.get`) asks for it in this way. What is not in that form says nothing.
         """
         return {model: await self._names(model) for model in models}
 
     async def _names(self, model: str) -> bool | None:
-        answer = await self.wire.get(f"{self.base_url}/models?page_no=1&page_size=100&name={quote(model)}", self._headers())
-        output = mapping(mapping(answer.json()).get("output"))
-        listed = [text(mapping(item).get("model")) for item in as_list(output.get("models"))]
-        if model in listed:
-            return True
-        whole = answer.status == 200 and output.get("total") == len(listed)
-        return False if whole and all(listed) else None
+        answer = await self.wire.get(f"{self.base_url}/models?model={quote(model)}&page_no=1&page_size=1", self._headers())
+        listed = mapping(mapping(answer.json()).get("output")).get("models")
+        if answer.status != 200 or not isinstance(listed, list):
+            return None
+        if not listed:
+            return False
+        return True if any(text(mapping(item).get("model")) == model for item in listed) else None
 
 
 def _opens(error: ProviderError) -> str:

@@ -20,7 +20,7 @@ from qwenbuild.gallery.cards import Card, digests
 from qwenbuild.gallery.differences import Differences, pairs
 from qwenbuild.gallery.page import page
 from qwenbuild.gallery.sources import Sources
-from qwenbuild.gallery.thumbs import LARGE, SMALL, TINY, Stages, Thumbnails, name_of
+from qwenbuild.gallery.thumbs import LARGE, SMALL, TINY, Stages, Thumbnails, is_opaque, name_of
 from qwenbuild.later import later
 
 with later:
@@ -75,7 +75,8 @@ def write(
     place(thumbnails.folder, folder / THUMBS, names | {name_of(name, SMALL) for name in stages})
     exact = place_files(folder / FILES, shown, sizes, sources)
     thumbnails.prune()
-    cards = sized(shown.cards, sizes, stages)
+    opaque = frozenset(digest for digest in sizes if is_opaque(thumbnails.path(digest, TINY)))
+    cards = sized(shown.cards, sizes, stages, opaque)
     shares = Differences(thumbnails.folder / "differences.json", sources.read).all(pairs(cards))
     facts = {**shown.facts, **PLACES, "exact": exact, "differences": shares, "atlases": list(shown.atlases)}
     files.replace(folder / "index.html", page(cards, title=title, facts=facts).encode(), durable=False)
@@ -124,14 +125,19 @@ def place_bytes(folder: Path, names: Mapping[str, str], sources: Sources) -> Non
             files.replace(folder / name, data, durable=False)
 
 
-def sized(cards: Sequence[Card], sizes: Mapping[str, tuple[int, int]], stages: Iterable[str] = ()) -> list[Card]:
-    """The cards with each picture's size in pixels; a picture that cannot be shown loses its digest and is `lost`."""
+def sized(
+    cards: Sequence[Card],
+    sizes: Mapping[str, tuple[int, int]],
+    stages: Iterable[str] = (),
+    opaque: frozenset[str] = frozenset(),
+) -> list[Card]:
+    """The cards with each picture's size in pixels, and whether it is `opaque`; one that cannot be shown loses its digest."""
     made = frozenset(stages)
     return [
         {
             **card,
-            "candidates": [_sized(one, sizes) for one in card["candidates"]],
-            "files": [_file(each, sizes, made) for each in card["files"]],
+            "candidates": [_sized(one, sizes) | {"opaque": one["digest"] in opaque} for one in card["candidates"]],
+            "files": [_file(each, sizes, made) | {"opaque": each["digest"] in opaque} for each in card["files"]],
             **_old(card, sizes),
         }
         for card in cards

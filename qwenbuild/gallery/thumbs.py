@@ -126,6 +126,12 @@ def webp_size(path: Path) -> tuple[int, int] | None:
     return structure.size_of(head)[1:]
 
 
+def is_opaque(path: Path) -> bool:
+    """Whether a thumbnail has no transparency, by the header alone: one with some begins with an extended header."""
+    with open(path, "rb") as file:
+        return file.read(16)[12:] == b"VP8 "
+
+
 def _is_kept(path: Path) -> bool:
     """Whether the thumbnail is there; that somebody wanted it is noted at its time of change."""
     try:

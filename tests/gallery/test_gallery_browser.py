@@ -251,7 +251,7 @@ def test_a_sheets_frames_light_up_and_lead_to_their_entries(shipped: Tab) -> Non
 def test_the_board_has_the_axes_as_rows_and_columns_and_says_which_cells_are_empty(shipped: Tab) -> None:
     shipped.press("l")
     assert shipped.page.locator("#board .column").all_inner_texts() == ["red", "green", "blue"]
-    assert shipped.page.locator("#board .line .side").all_inner_texts() == ["round", "square"]
+    assert shipped.page.locator("#board .sides-of .side").all_inner_texts() == ["round", "square"]
     assert shipped.text("#board .cell.empty") == "not in the manifest"
     shipped.press("ArrowDown", "ArrowRight", "Enter")
     assert shipped.opened_entry() == "gems/green-round"

@@ -14,7 +14,7 @@ const gallery = (() => {
       else if (name === "css") for (const [key, set] of Object.entries(value)) made.style.setProperty(key, set);
       else made.setAttribute(name, value === true ? "" : value);
     }
-    made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+    made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
     return made;
   }
 

@@ -6,8 +6,9 @@
   const host = byId("board");
   const inner = host.appendChild(el("div", { class: "inner" }));
   const top = inner.appendChild(el("div", { class: "over", "aria-hidden": "true" }));
+  const sides = inner.appendChild(el("div", { class: "sides-of" })); // one element that stays, not one in each row: browsers scroll that quickly
   const body = inner.appendChild(el("div", { class: "cells" }));
-  const list = gallery.rows(body, host);
+  const list = gallery.rows(body, host, sides);
   const chosen = new Map(); // asset → number of the axis whose values are the columns
   const GAP = 4;
   const HEAD = 30; // pixels of a row of column names
@@ -119,7 +120,7 @@
       if (place < from || place > to) return null;
       const words = one.across ? one.across.labels[value] : "";
       const props = { class: "column", css: { left: left(place), width: `${cell}px` }, title: words };
-      return live ? el("button", { ...props, type: "button", tabindex: "-1", "data-column": place, "aria-label": `column ${words}: ${count(columnCards(one, place).length, "entry", "entries")}` }, words) : el("span", props, words);
+      return live ? el("button", { ...props, type: "button", tabindex: "-1", "data-column": place, "aria-label": `${words}, column of ${count(columnCards(one, place).length, "entry", "entries")}` }, words) : el("span", props, words);
     });
   }
 
@@ -136,8 +137,8 @@
   }
 
   function line(one, row, number) {
-    const node = el("div", { class: "line" },
-      el("button", { class: "side", type: "button", tabindex: "-1", title: row.label, "aria-label": `row ${row.label}: ${count(rowCards(row).length, "entry", "entries")}` }, row.label));
+    const node = el("div", { class: "line" });
+    node.beside = el("button", { class: "side", type: "button", tabindex: "-1", title: row.label, "aria-label": `${row.label}, row of ${count(rowCards(row).length, "entry", "entries")}` }, row.label);
     node.cells = new Map();
     node.number = number;
     fill(node, one, row);
@@ -152,11 +153,12 @@
       node.append(made);
       node.cells.set(place, made);
     }
+    if (node.isConnected) gallery.load(node);
   }
 
   function shownIn(one, card, value) {
-    if (one.extra === CANDIDATES) { const each = card.candidates[value]; return each ? { digest: each.digest, size: gallery.size(card, each), words: `candidate ${value + 1}`, rejected: each.rejected } : null; }
-    if (one.extra === FILES && !look.bought) { const file = card.files[value]; return file ? { digest: file.digest, size: gallery.size(card, file), words: file.path } : null; }
+    if (one.extra === CANDIDATES) { const each = card.candidates[value]; return each ? { digest: each.digest, size: gallery.size(card, each), words: `candidate ${value + 1}`, rejected: each.rejected, one: each } : null; }
+    if (one.extra === FILES && !look.bought) { const file = card.files[value]; return file ? { digest: file.digest, size: gallery.size(card, file), words: file.path, file } : null; }
     return gallery.pictures(card, look.bought, false)[0];
   }
 
@@ -173,9 +175,9 @@
     });
     if (address) {
       const small = Math.min(cell / shown.size[0], cell / shown.size[1], 1);
-      made.append(el("img", { class: "ground", src: address, alt: "", decoding: "async", css: { width: `${Math.round(shown.size[0] * small)}px`, height: `${Math.round(shown.size[1] * small)}px` } }));
+      made.append(el("img", { class: gallery.ground(shown) + (cell < 96 ? " flat" : ""), "data-src": address, alt: "", decoding: "async", css: { width: `${Math.round(shown.size[0] * small)}px`, height: `${Math.round(shown.size[1] * small)}px` } }));
     } else made.append(el("span", { class: "words" }, cell >= 96 ? card.prompt.slice(0, 90) : "…"));
-    if (sign) made.append(el("span", { class: `mark ${sign.kind}`, title: sign.words }, el("span", { class: "shape" }, sign.shape), cell >= 128 ? ` ${sign.words}` : ""));
+    if (sign) made.append(el("span", { class: `mark ${sign.kind}${cell >= 128 ? "" : " bare"}`, title: sign.words }, el("span", { class: "shape" }, sign.shape), cell >= 128 ? sign.words : null));
     made.gallery = card;
     return made;
   }
@@ -220,7 +222,7 @@
       else if (x + step > host.scrollLeft + host.clientWidth) host.scrollLeft = x + step - host.clientWidth + 8;
       widen();
     }
-    const target = info.kind === "head" ? node.querySelector(`[data-column="${at.column}"]`) : at.column < 0 ? node.querySelector(".side") : node.cells.get(at.column);
+    const target = info.kind === "head" ? node.querySelector(`[data-column="${at.column}"]`) : at.column < 0 ? node.beside : node.cells.get(at.column);
     for (const old of inner.querySelectorAll("[tabindex='0'].cell, [tabindex='0'].side, [tabindex='0'].column")) old.setAttribute("tabindex", "-1");
     if (target && target.focus && target.matches("button")) { target.setAttribute("tabindex", "0"); target.focus({ preventScroll: true }); }
     else if (target) { host.focus({ preventScroll: true }); }
@@ -265,6 +267,7 @@
         const made = square(info.block, info.row, value, place);
         const held = old === document.activeElement;
         old.replaceWith(made);
+        gallery.load(made);
         node.cells.set(place, made);
         if (held) { made.setAttribute("tabindex", "0"); made.focus({ preventScroll: true }); }
       });
@@ -290,10 +293,9 @@
     gallery.open(hit.gallery, info.block.extra === CANDIDATES ? { number: value, mode: "bought" } : info.block.extra === FILES ? { file: value } : {});
   });
   inner.addEventListener("focusin", (event) => {
-    const node = event.target.closest(".line");
     const button = event.target.closest("button");
-    if (!node || !button) return;
-    const row = [...list.drawn].find(([, each]) => each === node);
+    if (!button) return;
+    const row = [...list.drawn].find(([, each]) => each.contains(button) || each.beside === button);
     if (row) at = { row: row[0], column: button.dataset.column === undefined ? -1 : Number(button.dataset.column) };
     const card = pointedCards()[0];
     if (card) gallery.point(card);

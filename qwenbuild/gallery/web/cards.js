@@ -62,11 +62,11 @@
     const words = [card.id, shown.kind === "file" && card.files.length > 1 ? shown.file.path : "", shown.kind === "candidate" && card.candidates.length > 1 ? `candidate ${shown.number + 1}` : ""].filter(Boolean).join(", ");
     const from = source(shown.digest, shown.size, shown.width);
     const made = el("button", {
-      class: "frame" + (from ? " ground" : " absent") + (shown.kind === "candidate" && shown.one.rejected ? " rejected" : "") + (shown.kind === "candidate" && shown.number === card.used && look.takes ? " used" : ""),
+      class: `frame ${from ? gallery.ground(shown) : "absent"}` + (shown.kind === "candidate" && shown.one.rejected ? " rejected" : "") + (shown.kind === "candidate" && shown.number === card.used && look.takes ? " used" : ""),
       type: "button", "aria-label": words, "data-kind": shown.kind, "data-number": shown.number,
       css: { width: `${shown.width}px`, height: `${shown.height}px` },
     });
-    if (from) made.append(el("img", { src: from, alt: "", decoding: "async", class: shown.width > shown.size[0] ? "sharp" : "" }));
+    if (from) made.append(el("img", { "data-src": from, alt: "", decoding: "async", class: shown.width > shown.size[0] ? "sharp" : "" }));
     else made.append(el("span", { class: "words" }, shown.one && shown.one.lost ? "its bytes are nowhere at hand" : card.prompt.slice(0, 160)));
     if (shown.kind === "candidate" && card.candidates.length > 1) made.append(el("span", { class: "number" + (shown.one.picked ? " picked" : "") }, look.takes ? String(shown.number + 1) : `${shown.number + 1} / ${card.candidates.length}`));
     return made;

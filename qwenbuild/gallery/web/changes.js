@@ -12,7 +12,7 @@
     const scale = Math.min(tall / high, (innerWidth - 60) / 2 / own, 1);
     const css = { width: `${Math.round(own * scale)}px`, height: `${Math.round(high * scale)}px` };
     const from = source(digest || "", size, own * scale);
-    const shown = from ? el("span", { class: "ground pic", css }, el("img", { src: from, alt: "", decoding: "async" }))
+    const shown = from ? el("span", { class: "ground pic", css }, el("img", { "data-src": from, alt: "", decoding: "async" }))
       : el("span", { class: "absent pic", css: { width: "8rem", height: "6rem" } }, el("span", { class: "words" }, "none"));
     return el("span", { class: "was-is" }, shown, el("span", { class: "file" }, words));
   }
@@ -29,7 +29,7 @@
     const after = card.before && other ? other : kind(card) === "removed" ? { digest: "" } : shown;
     const words = card.before ? card.before.changes.map(([name, text]) => `${name}: ${text}`).slice(0, 3) : [];
     const share = one && other && card.before ? pairs.percent(pairs.known(one.digest, other.digest)) : "";
-    const made = el("button", { class: "change", type: "button", "aria-label": `${card.id}, ${kind(card)}`, on: { click: () => gallery.open(card, card.before && card.candidates.length ? { mode: "compare" } : {}) } },
+    const made = el("button", { class: "change", type: "button", on: { click: () => gallery.open(card, card.before && card.candidates.length ? { mode: "compare" } : {}) } },
       el("span", { class: "pair-of" }, figure(data.against || "before", before.digest, before.size || gallery.size(card, null)), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), figure("now", after.digest, after.size || gallery.size(card, null))),
       el("span", { class: "about" }, el("strong", {}, card.id), el("span", { class: `sign ${kind(card) === "removed" ? "hollow" : "open"}` }, el("span", { class: "shape", "aria-hidden": "true" }, kind(card) === "new" ? "+" : kind(card) === "removed" ? "–" : "≠"), kind(card)),
         share ? el("span", {}, share) : null, words.map((text) => el("span", { class: "quiet" }, text.length > 160 ? `${text.slice(0, 160)}…` : text))));

@@ -22,7 +22,7 @@
     byId("bought").setAttribute("aria-pressed", String(look.bought));
     byId("takes").setAttribute("aria-pressed", String(look.takes));
     byId("size").textContent = SIZE_WORDS[look.size];
-    byId("size").setAttribute("aria-label", `Size: ${look.size === "fit" ? "as large as fits" : SIZE_WORDS[look.size]}`);
+    byId("size").setAttribute("aria-label", `${SIZE_WORDS[look.size]}, size of the pictures`);
     byId("zoom").value = String(ZOOMS.indexOf(look.zoom));
     byId("zoom").setAttribute("aria-valuetext", look.zoom === 1024 ? "full" : `${look.zoom} pixels`);
   }

@@ -54,7 +54,7 @@
     return el("ol", { class: "steps" }, figures.map(([digest, name, words, size, kind], number) => {
       const from = (size && whole(digest)) || address(kind, digest);
       const title = number === 0 ? name : `${number}. ${name}`;
-      return el("li", {}, el("figure", {}, from ? el("img", { class: "ground", src: from, alt: `${title} ${words}`, css: size ? { "max-width": `${size[0]}px` } : {} }) : el("span", { class: "absent words" }, "not at hand"),
+      return el("li", {}, el("figure", {}, from ? el("img", { class: "ground", src: from, alt: "", css: size ? { "max-width": `${size[0]}px` } : {} }) : el("span", { class: "absent words" }, "not at hand"),
         el("figcaption", {}, el("strong", {}, title), words ? el("span", {}, words) : null, size ? el("span", {}, `${size[0]} × ${size[1]}`) : null)));
     }));
   }

@@ -70,7 +70,7 @@
   function strip() {
     const modes = Object.entries(MODES).filter(([mode]) => can(mode));
     const tabs = modes.length > 1 ? el("div", { class: "modes", role: "group", "aria-label": "Look" }, modes.map(([mode, [words, key]]) => button(words, () => set(mode), { "aria-pressed": String(view.mode === mode), title: `${words} (${key})` }))) : null;
-    const sizes = ["ship", "bought"].includes(view.mode) ? button({ fit: "Fit", 1: "1×", 2: "2×" }[view.scale], rescale, { class: "scale", title: "Size (z)", "aria-label": `Size: ${view.scale === "fit" ? "as large as fits" : `${view.scale}×`}` }) : null;
+    const sizes = ["ship", "bought"].includes(view.mode) ? button({ fit: "Fit", 1: "1×", 2: "2×" }[view.scale], rescale, { class: "scale", title: "Size (z)", "aria-label": `${{ fit: "Fit", 1: "1×", 2: "2×" }[view.scale]}, size of the picture` }) : null;
     const small = view.mode === "bought" && view.card.candidates.length > 1 ? view.card.candidates.map((candidate, number) => button([
       address("small", candidate.digest) ? el("img", { src: address("small", candidate.digest), alt: "" }) : el("span", { class: "words" }, "…"),
       el("span", { class: "number" + (candidate.picked ? " picked" : "") }, String(number + 1))], () => choose(number), { class: "mini" + (candidate.rejected ? " rejected" : ""), "aria-pressed": String(number === view.number), "aria-label": `candidate ${number + 1}` })) : [];

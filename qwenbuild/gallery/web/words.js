@@ -56,5 +56,7 @@
     return [{ kind: "before", number: 0, digest: before.digest, size: before.size || size(card, null), words: "before" }];
   }
 
-  Object.assign(gallery, { states, sign, label, used, isMade, isUndecided, size, ships, pictures });
+  const ground = (shown) => ((shown.file || shown.one || shown).opaque ? "" : "ground"); // nothing is seen behind what is opaque
+
+  Object.assign(gallery, { ground, states, sign, label, used, isMade, isUndecided, size, ships, pictures });
 })();

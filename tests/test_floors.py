@@ -36,6 +36,7 @@ DOORS = {
     "click": {"cli", "report", "__main__"},
     "rich": {"cli", "report"},
     "PIL": {"images"},
+    "rapidocr": {"checks"},
     "obstore": {"remote"},
     "starlette": {"emulator", "review"},
     "uvicorn": {"emulator", "review"},

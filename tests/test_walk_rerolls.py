@@ -251,3 +251,23 @@ def test_what_makes_no_sense_is_an_error_before_anything_is_spent(walked: Projec
     with pytest.raises(InputError) as caught:
         walked.build()
     assert sentence in caught.value.problems[0].message
+
+
+# ---------------------------------------------------------------- accept anyway
+
+
+@pytest.mark.parametrize("way", ["pick", "approve"])
+def test_a_picture_that_failed_and_was_never_written_can_be_accepted_anyway(
+    walked: Project, scripted: Scripted, way: str
+) -> None:
+    one_icon(walked, "    attempts: 1\n")
+    scripted(then="fail")
+    assert (walked.build().exit_code, walked.tree()) == (1, {})
+    if way == "pick":
+        choices.pick(walked.options(), "icons/a", 1)
+    else:
+        choices.approve(walked.options(), ("icons/a",))
+    assert walked.verdicts() == {"icons/a": "restore"}
+    assert (walked.build().exit_code, walked.submitted, list(walked.tree())) == (0, [], ["icons/a.png"])
+    assert entries(walked)["icons/a"]["checks"] == {"sharpness": "warn"}
+    assert walked.verdicts() == {"icons/a": "fresh"}

@@ -6,10 +6,11 @@ Knows no entry and no cache; what is remembered is somebody else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qwenbuild import plugins
-from qwenbuild.checks import basic, local
+from qwenbuild.checks import basic, local, text
 from qwenbuild.checks.check import VERSION, Measurement
 from qwenbuild.errors import InputError
 from qwenbuild.images import plugin_steps
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BUILT_IN = (*basic.READERS, *local.CHECKS)
 """The keys of `expect` that are no plug-ins'."""
+WORDS = "words"
+"""Under which stands what was read in a picture; no check has the name."""
 NO_PICTURE = "picture"
 """Under which stands that bytes are no picture at all."""
 Expect = Mapping[str, Any]
@@ -120,21 +123,37 @@ def judge(data: bytes, expect: Expect, remembered: VerdictStore | None = None) -
 
 def _remembered(picture: DecodedPicture, name: str, parameters: Any, remembered: VerdictStore | None) -> CheckVerdict:
     if remembered is None or name in basic.READERS:
-        return _verdict(picture, name, parameters)
+        return _verdict(picture, name, parameters, remembered)
     verdict = remembered.get(name, parameters)
     if verdict is None:
-        verdict = _verdict(picture, name, parameters)
+        verdict = _verdict(picture, name, parameters, remembered)
         remembered.put(name, parameters, verdict)
     return verdict
 
 
-def _verdict(picture: DecodedPicture, name: str, parameters: Any) -> CheckVerdict:
+def _verdict(picture: DecodedPicture, name: str, parameters: Any, remembered: VerdictStore | None) -> CheckVerdict:
     if name in basic.READERS:
         return basic.JUDGES[name](picture, parameters).verdict(name, "1")
+    if name == "text":
+        read = partial(_words, picture, remembered=remembered)
+        return text.judge(parameters, read).verdict(name, str(parameters[VERSION]))
     if name in local.CHECKS:
         return local.judge_of(name)(picture, parameters).verdict(name, str(parameters[VERSION]))
     fault = plugin_steps.judge(picture.data, name, parameters)
     return Measurement(fault, threshold=str(parameters["value"])).verdict(name, str(parameters[plugin_steps.STAMP]))
+
+
+def _words(picture: DecodedPicture, reader: str, remembered: VerdictStore | None) -> list[text.Line]:
+    """The lines of a picture as a reader has them; what was read before is not read again, whatever is asked of it now."""
+    from qwenbuild.checks import ocr  # many threads come here first, so not put off by `later`
+
+    known = remembered.get(WORDS, {"reader": reader}) if remembered is not None else None
+    if known is None:
+        lines = [(line.text, line.confidence, list(line.box)) for line in ocr.read_words(picture.readable, reader)]
+        known = CheckVerdict(WORDS, "pass", evidence={"lines": lines})
+        if remembered is not None:
+            remembered.put(WORDS, {"reader": reader}, known)
+    return [text.Line(words, confidence, tuple(box)) for words, confidence, box in known.evidence["lines"]]
 
 
 def load_judges() -> None:

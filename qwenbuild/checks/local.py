@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from qwenbuild.checks.check import Judge, LocalCheck
+from qwenbuild.checks.text import TEXT
 from qwenbuild.images.arguments import Argument, decimal, read_colour, whole
 
 _SET = re.compile(r"asset|all|tag:\S.*")
@@ -126,6 +127,7 @@ CHECKS: Mapping[str, LocalCheck] = {
             {"min": whole(0, 65025, 20, "the least variance of the Laplacian")},
             main="min",
         ),
+        TEXT,
     )
 }
 """By name."""

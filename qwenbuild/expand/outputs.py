@@ -30,7 +30,7 @@ TEXT_ARGUMENTS = frozenset(
     [
         *("anchor", "background", "color", "colors", "colour", "file", "fill", "filter", "fit", "format", "gravity", "key"),
         *("mode", "name", "palette", "ratio", "size", "text", "to", "type"),
-        *("of", "within", "likeness", "colours"),
+        *("of", "within", "likeness", "colours", "wanted", "forbidden", "match", "script"),
     ]
 )
 """Arguments of steps and expectations that are text; any other text is read as YAML 1.2 reads a scalar."""

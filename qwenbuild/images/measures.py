@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from typing import Any
 
 from qwenbuild.images.decoder import decode
+from qwenbuild.images.features import flat
 from qwenbuild.images.pixels import alpha_share, plain
+from qwenbuild.images.structure import sniff
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,15 @@ class DecodedPicture:
     def image(self) -> Any:
         """The pixels."""
         return plain(decode(self.data))
+
+    @property
+    def readable(self) -> bytes:
+        """The picture as PNG or JPEG without transparency, which lies over grey: what programs that read words take."""
+        if self.image.mode in ("L", "RGB") and sniff(self.data) in ("image/png", "image/jpeg"):
+            return self.data
+        out = BytesIO()
+        flat(self.image).save(out, "PNG")
+        return out.getvalue()
 
     @cached_property
     def measures(self) -> Measures:

@@ -12,7 +12,7 @@ from functools import partial
 
 from qwenbuild.errors import InputError, Problem
 from qwenbuild.lock import lockfile, records
-from qwenbuild.model import CandidatePlan, LockEntry, Price, Step
+from qwenbuild.model import CandidatePlan, LockEntry, Price, Step, Verdict
 from qwenbuild.plan.choices import used_index
 from qwenbuild.planning.planner import Planned, plan
 from qwenbuild.project.options import Options
@@ -78,19 +78,35 @@ def unpick(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
 
 
 def approve(options: Options, select: Sequence[str]) -> tuple[Choice, ...]:
-    """Keep the pictures in use whatever the manifest says, until they are released. Raises InputError when there is none."""
+    """Keep the pictures in use whatever the manifest says, until they are released; one that only failed its checks, and was
+    never used, comes into use. Raises InputError when there is none.
+    """
     planned = planned_of(options, select)
     steps = chosen_steps(planned)
-    ready = [step for step in steps if record_of(planned, step).key]
+    ready = [step for step in steps if record_of(planned, step).key or _failing(step)]
     if steps and not ready:
         names = ", ".join(step.id for step in steps[:5])
         raise problem("not-made", f"nothing is made yet of {names}", "`qwenbuild build` makes it")
-    write(planned, {step.id: lambda old: replace(old, approved=True) for step in ready})
+    write(planned, {step.id: partial(_kept, planned, step) for step in ready})
     return tuple(_approved(planned, step) for step in steps)
 
 
+def _failing(step: Step) -> CandidatePlan | None:
+    """The picture that would be in use if it had not failed its checks."""
+    used = step.candidates[step.used]
+    return used if used.verdict is Verdict.FAILED and used.digest else None
+
+
+def _kept(planned: Planned, step: Step, old: LockEntry) -> LockEntry:
+    failing = _failing(step)
+    record = old if old.key or failing is None else records.use(old, _picture(planned, failing))
+    return replace(record, approved=True)
+
+
 def _approved(planned: Planned, step: Step) -> Choice:
-    record = record_of(planned, step)
+    record, failing = record_of(planned, step), _failing(step)
+    if not record.key and failing is not None:
+        return Choice(step.id, f"approved ({failing.digest[:12]}), although it failed its checks; {NEXT}")
     if not record.key:
         return Choice(step.id, "not made yet, so not approved", False)
     if record.approved:

@@ -45,6 +45,7 @@ ROW_EDITS: tuple[Edit, ...] = (
     rows(lambda lines: [*lines, "beryl,blue"]),
     rows(lambda lines: ["beryl,blue", *lines]),
     rows(lambda lines: [*lines[:2], "beryl,blue", "quartz,clear", *lines[2:]]),
+    rows(lambda lines: [*lines[:1], "beryl,blue", *lines[1:3], "quartz,clear", *lines[3:]]),
     rows(lambda lines: [*lines[:1], *lines[2:]]),
     rows(lambda lines: lines[1:]),
     rows(lambda lines: lines[:-1]),

@@ -282,12 +282,12 @@ def test_what_an_asset_of_lost_files_reads_is_looked_at_the_next_time(shelf: Pro
     assert quick_answer.answer(["build", "-C", str(shelf.folder)]) is None
 
 
-def test_one_row_more_walks_one_entry(shelf: Project) -> None:
-    rewritten(shelf.folder / "cups.csv", "id,colour\nnew,green\nred,red\nblue,azure\n")
+def test_rows_more_walk_their_entries(shelf: Project) -> None:
+    rewritten(shelf.folder / "cups.csv", "id,colour\nnew,green\nred,red\nnewer,grey\nblue,azure\nlast,pink\n")
     planned = incremental.plan(shelf.options())
     assert planned is not None
-    assert [step.id for step in planned.plan.busy] == ["cups/new"]
-    assert [step.id for step in planned.plan.steps][:3] == ["cups/new", "cups/red", "cups/blue"]
+    assert [step.id for step in planned.plan.busy] == ["cups/new", "cups/newer", "cups/last"]
+    assert [step.id for step in planned.plan.steps][:5] == ["cups/new", "cups/red", "cups/newer", "cups/blue", "cups/last"]
     built(shelf)
     assert believed(shelf) == {"cups", "plates", "spoons"}
 
@@ -312,10 +312,11 @@ def test_a_choice_walks_the_entries_that_were_chosen(shelf: Project) -> None:
 
 def test_a_manifest_that_was_written_a_moment_before_it_was_read_is_read_again(shelf: Project) -> None:
     """It may be written once more at the same size, in the same moment."""
-    shelf.edit("glaze: white", "glaze: green")
+    rewritten(shelf.folder / "qwenbuild.yaml", MANIFEST)
     assert shelf.build().exit_code == 0
     memory = remembered(shelf)
-    assert memory is None or memory.manifest is None
+    assert memory is not None
+    assert memory.manifest is None
     built(shelf)
     memory = remembered(shelf)
     assert memory is not None

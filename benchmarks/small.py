@@ -51,7 +51,7 @@ if sys.argv[1:] == ["splice"]:
     lock = replace(lockfile.part(path, [id]), canonical=True)
     other = {"2026-01-01": "2026-01-02"}.get(lock.entries[id].made, "2026-01-01")
     change = lambda now: {id: replace(now[id], made=other)}
-    assert lockfile.update(path, path.parent / ".qwenbuild", "qwenbuild.yaml", change, known=lock)
+    assert lockfile.update(path, path.parent / ".qwenbuild", "qwenbuild.yaml", change, as_read=lock)
 """
 
 Before = Callable[[], object]

@@ -112,9 +112,10 @@ def _atlases(raw: bytes) -> dict[str, LockAtlas]:
     return {name: LockAtlas({path: LockOutput(**said) for path, said in paths.items()}) for name, paths in outputs.items()}
 
 
-def changed_part(path: Path, prints: Mapping[bytes, int], *, canonical: bool) -> tuple[Lock, set[int]] | None:
+def changed_part(path: Path, prints: Mapping[bytes, int], manifest: str, *, canonical: bool) -> tuple[Lock, set[int]] | None:
     """The records of a lockfile that have none of these prints (`layout.text_print`), and the numbers of the prints that are
-    there; None where it is not laid out like ours. `canonical`: records with these prints are.
+    there; None where it is not laid out like ours. `canonical`: records with these prints are. `manifest` is the name that
+    it must give.
 
     Raises InputError when what is new in it is no lockfile, OSError.
     """
@@ -130,7 +131,7 @@ def changed_part(path: Path, prints: Mapping[bytes, int], *, canonical: bool) ->
         return None
     empty = head[:-1] + b"}" + tail.removeprefix(b"\n    }\n  }")
     found = _parse(joined(head, new, tail) if new else empty, path)
-    own = canonical and text({}, found.manifest, found.atlases) == empty and _is_canonical(found.entries, texts, new)
+    own = canonical and text({}, manifest, found.atlases) == empty and _is_canonical(found.entries, texts, new)
     return Lock(found.entries, True, raw, found.atlases, own), seen
 
 

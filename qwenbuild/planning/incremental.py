@@ -149,7 +149,7 @@ class _Believer:
             return None
         prints = self.memory.columns.records
         places = {print_at(prints, at): at for at in range(len(prints) // PRINT)}
-        found = lockfile.changed_part(self.lock_path, places, canonical=self.memory.canonical)
+        found = lockfile.changed_part(self.lock_path, places, Path(self.manifest.file).name, canonical=self.memory.canonical)
         if found is None:
             return None
         lock, seen = found

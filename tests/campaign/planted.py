@@ -29,6 +29,13 @@ MADE = ("tests/test_short_build_property.py", "-k", "rows_lockfile or merge_and 
 
 REMEMBERED = (
     Bug(
+        "short: a lockfile of another manifest is spliced",
+        "lock/lockfile.py",
+        "text({}, manifest, found.atlases) == empty",
+        "text({}, found.manifest, found.atlases) == empty",
+        ("tests/test_short_build_property.py", "-k", "merge_and"),
+    ),
+    Bug(
         "short: what an asset of lost files reads is forgotten",
         "planning/incremental.py",
         "*remade_read, ",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -196,6 +198,49 @@ def test_explain_shows_what_was_measured_and_the_limit(icons: Project) -> None:
     assert facts["likeness"].startswith("pass  0.")
     assert "(limit 0)" in facts["likeness"]
     assert facts["sharpness"].startswith("pass")
+
+
+def test_candidates_that_look_alike_are_told_and_buy_nothing(icons: Project) -> None:
+    icons.edit("{sharpness: 1, likeness: {to: icons/a, min: 0}}", "{near_duplicate: {within: entry, distance: 255}}")
+    icons.edit("    params:", "    variants: 3\n    on_fail: reroll\n    params:")
+    summary = icons.build()
+    assert (summary.exit_code, len(icons.submitted)) == (0, 9)
+    assert set(icons.verdicts().values()) == {"fresh"}
+    assert (icons.build().exit_code, icons.submitted) == (0, [])
+
+
+def test_an_anchor_of_an_asset_without_checks_is_compared_with_also_after_a_small_change(icons: Project) -> None:
+    icons.edit("likeness: {to: icons/a, min: 0}", "likeness: {to: hero, min: 0}")
+    icons.edit("assets:\n", "assets:\n  hero: {prompt: a hero, params: {size: 96x96}}\n")
+    assert icons.build().exit_code == 0
+    icons.edit("icon {{ n }}", "an icon {{ n }}")
+    assert (icons.build().exit_code, len(icons.submitted)) == (0, 3)
+    assert checks(icons)["icons/b"]["likeness"] == "pass"
+    assert icons.verdicts()["hero"] == "fresh"
+
+
+NOTHING = """
+import sys
+from qwenbuild.__main__ import main
+sys.argv = ["qwenbuild", "build"]
+code = 0
+try:
+    code = main()
+except SystemExit as ended:
+    code = ended.code
+judging = [name for name in sys.modules if name.startswith("qwenbuild.checks.")]
+assert not code and judging == [], (code, judging)
+"""
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_manifest_without_checks_loads_none_of_their_code(walked: Project, changed: bool) -> None:
+    walked.manifest("version: 1\nassets:\n  a: {prompt: x, params: {size: 96x96}}\n")
+    walked.build()
+    if changed:
+        walked.edit("prompt: x", "prompt: y")
+    done = subprocess.run([sys.executable, "-c", NOTHING], cwd=walked.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, done.stderr)
 
 
 # ---------------------------------------------------------------- qwenbuild check

@@ -15,6 +15,7 @@ from qwenbuild.checks.text import TEXT
 from qwenbuild.images.arguments import Argument, decimal, read_colour, whole
 
 _SET = re.compile(r"asset|all|tag:\S.*")
+_SET_OR_OWN = re.compile(f"entry|{_SET.pattern}")
 MOST_COLOURS = 64
 
 
@@ -41,15 +42,16 @@ def _entry(default: str | None, doc: str) -> Argument:
     return Argument(read, default, {"type": "string"}, doc)
 
 
-def _within(doc: str) -> Argument:
+def _within(doc: str, words: re.Pattern[str] = _SET) -> Argument:
     """Which entries make a set."""
 
     def read(value: Any) -> str:
-        if not isinstance(value, str) or not _SET.fullmatch(value.strip()):
-            raise ValueError(f"must be asset, all or tag:NAME, got {value!r}")
+        if not isinstance(value, str) or not words.fullmatch(value.strip()):
+            own = "entry, " if words is _SET_OR_OWN else ""
+            raise ValueError(f"must be {own}asset, all or tag:NAME, got {value!r}")
         return value.strip()
 
-    return Argument(read, "asset", {"type": "string", "pattern": f"^(?:{_SET.pattern})$"}, doc)
+    return Argument(read, "asset", {"type": "string", "pattern": f"^(?:{words.pattern})$"}, doc)
 
 
 class PaletteCheck(LocalCheck):
@@ -63,6 +65,7 @@ class PaletteCheck(LocalCheck):
         return parameters
 
 
+OWN_TOO = _within("which pictures are compared: of one asset, all, tag:NAME, or entry: one entry's candidates", _SET_OR_OWN)
 WITHIN = _within("which entries that ask for the same are compared: asset, all or tag:NAME")
 
 CHECKS: Mapping[str, LocalCheck] = {
@@ -71,7 +74,10 @@ CHECKS: Mapping[str, LocalCheck] = {
         LocalCheck(
             "near_duplicate",
             "whether the picture looks like an earlier one of the set",
-            {"distance": decimal(0, 255, "8", "mean difference, of 255, up to which two pictures are alike"), "within": WITHIN},
+            {
+                "distance": decimal(0, 255, "8", "mean difference, of 255, up to which two are alike"),
+                "within": OWN_TOO,
+            },
             main="distance",
             scope="set",
         ),

@@ -11,10 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qwenbuild.checks import scripts
 from qwenbuild.checks.check import VERSION, LocalCheck, Measurement, Parameters
 from qwenbuild.images.arguments import Argument, choice, decimal, read_all
+from qwenbuild.later import later
 
+with later:
+    from qwenbuild.checks import scripts
+
+SCRIPTS = ("latin", "chinese", "japanese", "cyrillic", "greek")
 MATCHES = ("contains", "exact", "fuzzy")
 MOST_WORDS = 50
 MOST_LINES = 60
@@ -58,7 +62,7 @@ ARGUMENTS = {
     "forbidden": _texts("the texts that it must not show"),
     "match": choice(MATCHES, "contains", "whether a text stands somewhere, is a whole line, or nearly stands somewhere"),
     "similarity": decimal(0, 1, "0.9", "with fuzzy: the share of letters that must be right"),
-    "script": choice(("auto", *scripts.READ_BY), "auto", "the script that is read; auto: that of the letters"),
+    "script": choice(("auto", *SCRIPTS), "auto", "the script that is read; auto: that of the letters"),
 }
 
 

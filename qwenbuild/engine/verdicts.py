@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from qwenbuild.checks import is_reported
 from qwenbuild.engine.context import make_publisher
+from qwenbuild.later import later
 from qwenbuild.model import Entry, Failure, LockEntry, Step
 from qwenbuild.plan import overruled
 from qwenbuild.planning.check_status import Judged, comparing, known_sets, pictures, verdicts_of_entry
 from qwenbuild.planning.planner import Planned
 from qwenbuild.planning.verdict_cache import SetVerdicts, set_verdicts
+
+with later:
+    from qwenbuild import checks
 
 Records = Mapping[str, LockEntry | None]
 WORST = {"pass": 0, "warn": 1, "fail": 2}
@@ -78,7 +81,7 @@ def _worst(verdicts: Sequence[Judged]) -> dict[str, str]:
     words: dict[str, str] = {}
     for item in verdicts:
         name, word = item.verdict.check, item.verdict.verdict
-        if is_reported(name) and WORST[word] >= WORST[words.get(name, "pass")]:
+        if checks.is_reported(name) and WORST[word] >= WORST[words.get(name, "pass")]:
             words[name] = word
     return words
 
@@ -86,7 +89,7 @@ def _worst(verdicts: Sequence[Judged]) -> dict[str, str]:
 def _failures(planned: Planned, records: Records, found: SetVerdicts) -> Iterator[Failure]:
     now = {**planned.loaded.lock.entries, **records}
     for step in planned.plan.busy:
-        faults = [verdict.fault for verdict in found.verdicts.get(step.id, ()) if verdict.fault]
+        faults = [verdict.fault for verdict in found.verdicts.get(step.id, ()) if verdict.verdict == "fail"]
         if faults and step.keyed.entry.on_fail != "warn" and not _is_overruled(step, now.get(step.id)):
             yield Failure(step.id, "expect", f"the picture is not what is expected: {'; '.join(faults)}")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qwenbuild.checks import split_expect
 from qwenbuild.errors import InputError
 from qwenbuild.expand.cells import (
     Cell,
@@ -35,7 +34,11 @@ from qwenbuild.expand.inputs import References
 from qwenbuild.expand.outputs import Output, expect_cell, outputs_of, place_of
 from qwenbuild.expand.palettes import Palettes
 from qwenbuild.expand.templates import Templates
+from qwenbuild.later import later
 from qwenbuild.model import Entry, OutputSpec
+
+with later:
+    from qwenbuild import checks
 
 HIGHEST_SEED = 2**31 - 1
 """The highest seed that all hosted APIs take."""
@@ -95,7 +98,8 @@ class Blueprint:
         if seed + variants - 1 > HIGHEST_SEED:
             message = f"{variants} variants from seed {seed} go beyond the highest seed, {HIGHEST_SEED}"
             raise placed(Fault("out-of-range", message), (*self._fields.path, "seed"))
-        alone, beside = split_expect(self._expect.get(context))
+        expect = self._expect.get(context)
+        alone, beside = (None, None) if expect is None else checks.split_expect(expect)
         return Entry(
             name,
             self._fields.name,

@@ -11,15 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
 
-from qwenbuild.checks import anchors
 from qwenbuild.expand.cells import Cell, Path, grouped, placed, text_cell
 from qwenbuild.expand.faults import Fault
 from qwenbuild.expand.templates import Templates
 from qwenbuild.images import reference_type
+from qwenbuild.later import later
 from qwenbuild.lfs import POINTER_BYTES_MAX, not_fetched, pointer_oid
 from qwenbuild.manifest.paths import inside
 from qwenbuild.model import Entry, InputRef
 from qwenbuild.nearmiss import did_you_mean, near
+
+with later:
+    from qwenbuild import checks
 
 REFERENCE_BYTES_MAX = 256 << 20
 """Bytes of a file that are read for its digest; far more than any API takes."""
@@ -123,7 +126,7 @@ def check_sets(entries: Sequence[Entry], paths: Mapping[str, Path]) -> list[Faul
     faults = []
     for entry in comparing:
         place = (*paths[entry.asset], "expect")
-        faults += [_at(_no_entry(entry.id, id, ids), place) for id in anchors(entry) if id not in ids]
+        faults += [_at(_no_entry(entry.id, id, ids), place) for id in checks.anchors(entry) if id not in ids]
         for name, parameters in (entry.set_checks or {}).items():
             within = str(parameters.get("within", ""))
             if within.startswith("tag:") and within.removeprefix("tag:") not in entry.tags:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from qwenbuild.checks import check_expect
 from qwenbuild.errors import InputError
 from qwenbuild.expand.cells import Cell, Context, Convert, Path, grouped, placed, text_cell, tree_cell
 from qwenbuild.expand.faults import Fault, closest
@@ -21,10 +20,14 @@ from qwenbuild.expand.paths import guard_path
 from qwenbuild.expand.templates import Templates
 from qwenbuild.expand.values import kind_of
 from qwenbuild.images import media_type_of, normalise, step_of
+from qwenbuild.later import later
 from qwenbuild.manifest.names import STEP_KINDS
 from qwenbuild.manifest.scalars import scalar
 from qwenbuild.model import ImageStep, OutputSpec
 from qwenbuild.nearmiss import did_you_mean
+
+with later:
+    from qwenbuild import checks
 
 TEXT_ARGUMENTS = frozenset(
     [
@@ -172,7 +175,7 @@ def expect_cell(expect: Mapping[str, Any] | None, templates: Templates, where: P
 
     def checked(values: list[Any]) -> Mapping[str, Any]:
         try:
-            return check_expect(values[0], of_file=of_file)
+            return checks.check_expect(values[0], of_file=of_file)
         except ValueError as error:
             raise placed(Fault("bad-expect", str(error)), _named(error, where, values[0], "expect")) from None
 

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwenbuild.checks import anchors
 from qwenbuild.errors import Problem
+from qwenbuild.later import later
 from qwenbuild.model import CheckVerdict, Entry, LockEntry, Step
 from qwenbuild.plan import overruled
 from qwenbuild.planning.planner import Planned
 from qwenbuild.planning.verdict_cache import SetVerdicts, known_set_verdicts, verdicts_of
+
+with later:
+    from qwenbuild import checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,14 @@ def comparing(planned: Planned) -> list[Entry]:
     return [entry for entry in planned.loaded.entries if entry.set_checks is not None]
 
 
-def pictures(planned: Planned, records: Mapping[str, LockEntry | None]) -> dict[str, str]:
-    """The picture of each entry that is compared, and of each that others are compared with: the lockfile's, and the
-    `records` that are to take the place of some of its.
+def pictures(planned: Planned, records: Mapping[str, LockEntry | None]) -> dict[str, tuple[str, ...]]:
+    """The pictures, the one in use first, of each entry that is compared or that others are compared with: the lockfile's, and
+    the `records` that are to take the place of some of its.
     """
     now: dict[str, Any] = {**planned.loaded.lock.entries, **records}
     entries = comparing(planned)
-    ids = [*(entry.id for entry in entries), *(id for entry in entries for id in anchors(entry))]
-    return {id: record.digest for id in ids if (record := now.get(id)) is not None}
+    ids = [*(entry.id for entry in entries), *(id for entry in entries for id in checks.anchors(entry))]
+    return {id: (record.digest, *record.candidates.values()) for id in ids if (record := now.get(id)) is not None}
 
 
 def noted(planned: Planned) -> Iterator[Problem]:

@@ -15,8 +15,8 @@ from functools import cached_property
 from qwenbuild import gate, resolve
 from qwenbuild.cache import Attempt, Cache, cache_dir
 from qwenbuild.catalog import Catalog
-from qwenbuild.checks import anchors
 from qwenbuild.errors import GateStop, Problem
+from qwenbuild.later import later
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.model import Manifest, Plan, Price, Verdict
 from qwenbuild.plan import SetFacts, Wishes, limit_plan, make_plan
@@ -32,6 +32,9 @@ from qwenbuild.project.keyfile import ignored
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
 from qwenbuild.select import pulled, select
+
+with later:
+    from qwenbuild import checks
 
 RETENTION_S = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
@@ -186,9 +189,9 @@ def _beside(loaded: Loaded, cache: Cache, seen: Seen) -> SetFacts:
     if not comparing:
         return SetFacts()
     lock = loaded.lock.entries
-    ids = [*(entry.id for entry in comparing), *(id for entry in comparing for id in anchors(entry))]
+    ids = [*(entry.id for entry in comparing), *(id for entry in comparing for id in checks.anchors(entry))]
     in_tree = {file.digest for file in seen.files.values()}
-    pictures = {id: lock[id].digest for id in ids if id in lock}
+    pictures = {id: (lock[id].digest, *lock[id].candidates.values()) for id in ids if id in lock}
     verdicts = known_set_verdicts(cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree)
     return verdicts.facts()
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from qwenbuild import checks
 from qwenbuild.cache import Cache
 from qwenbuild.errors import CacheError
 from qwenbuild.key import judgement_key
+from qwenbuild.later import later
 from qwenbuild.model import CheckVerdict, Entry, verdict_of, verdict_record
 from qwenbuild.plan import SetFacts
+
+with later:
+    from qwenbuild import checks
 
 Read = Callable[[], bytes]
 Verdicts = dict[str, CheckVerdict]
@@ -64,7 +67,7 @@ def _note(cache: Cache, expect: Mapping[str, Any], digest: str, verdicts: Sequen
 
 
 def _faults(verdicts: Iterable[CheckVerdict]) -> str:
-    return "; ".join(verdict.fault for verdict in verdicts if verdict.fault)
+    return "; ".join(verdict.fault for verdict in verdicts if verdict.verdict == "fail")
 
 
 # ---------------------------------------------------------------- sets
@@ -94,7 +97,7 @@ def look_of(cache: Cache, digest: str, read: Read) -> Mapping[str, Any]:
 
 
 def known_set_verdicts(
-    cache: Cache, entries: Sequence[Entry], digests: Mapping[str, str], at_hand: Callable[[str], bool]
+    cache: Cache, entries: Sequence[Entry], digests: Mapping[str, Sequence[str]], at_hand: Callable[[str], bool]
 ) -> SetVerdicts:
     """What was found before of the sets of these entries with these pictures. Unjudged are those whose pictures are all at
     hand: of the others nobody can say more.
@@ -103,7 +106,7 @@ def known_set_verdicts(
 
 
 def set_verdicts(
-    cache: Cache, entries: Sequence[Entry], digests: Mapping[str, str], read: Callable[[str], bytes]
+    cache: Cache, entries: Sequence[Entry], digests: Mapping[str, Sequence[str]], read: Callable[[str], bytes]
 ) -> SetVerdicts:
     """The same, and the others are found, where the bytes of all their pictures are to be had (`read`, else CacheError)."""
     groups = checks.sets_of(entries, digests)
@@ -118,7 +121,7 @@ def _collected(
     for group in groups:
         found = judge(group)
         if found is None and all(map(at_hand, group.digests)):
-            unjudged.update(id for id, _ in group.members)
+            unjudged.update(group.ids)
         for id, verdict in (found or {}).items():
             verdicts.setdefault(id, []).append(verdict)
     return SetVerdicts({id: tuple(found) for id, found in verdicts.items()}, frozenset(unjudged))

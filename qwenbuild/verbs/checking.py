@@ -12,15 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from qwenbuild import tree
-from qwenbuild.checks import is_reported
 from qwenbuild.errors import CacheError
 from qwenbuild.images import PluginFailed
+from qwenbuild.later import later
 from qwenbuild.model import CheckVerdict, LockEntry, Step
 from qwenbuild.planning import incremental, planner
 from qwenbuild.planning.check_status import Subject, comparing, pictures, settled, subjects
 from qwenbuild.planning.planner import Planned
 from qwenbuild.planning.verdict_cache import SetVerdicts, judged, set_verdicts
 from qwenbuild.project.options import Options
+
+with later:
+    from qwenbuild import checks
 
 NOT_BUILT = "there is no picture yet"
 NOT_HERE = "the bytes are not on this machine"
@@ -137,6 +140,6 @@ def _agrees(rows: Sequence[CheckRow], record: LockEntry | None) -> bool:
     worst: dict[str, str] = {}
     order = ("pass", "warn", "fail", "unjudged")
     for row in rows:
-        if is_reported(row.check):
+        if checks.is_reported(row.check):
             worst[row.check] = max(worst.get(row.check, "pass"), row.word, key=order.index)
     return record is not None and worst == dict(record.checks)

@@ -153,7 +153,10 @@ def test_measures_are_whole_numbers_or_decimals_of_three_places() -> None:
         ({"palette": True}, "expect: palette needs either colours, or of: another entry's id"),
         ({"palette": ["redd"]}, "expect: palette: colours must be a colour such as '#00ff00'"),
         ({"palette": {"colours": ["#000"], "of": "a"}}, "expect: palette needs either colours, or of"),
-        ({"near_duplicate": {"within": "tags"}}, "expect: near_duplicate: within must be asset, all or tag:NAME, got 'tags'"),
+        (
+            {"near_duplicate": {"within": "tags"}},
+            "near_duplicate: within must be entry, asset, all or tag:NAME, got 'tags'",
+        ),
         ({"likeness": True}, "expect: likeness needs to: the id of the entry to be like"),
         ({"sharpness": 1.5}, "expect: sharpness: min must be a whole number"),
     ],

@@ -110,14 +110,14 @@ def entry(id: str, asset: str, expect: Mapping[str, Any] | None, *tags: str) -> 
 def test_entries_that_ask_for_the_same_are_judged_together(within: str, together: list[list[str]]) -> None:
     expect = {"near_duplicate": {"within": within}}
     entries = [entry("a1", "a", expect), entry("a2", "a", expect), entry("b1", "b", expect), entry("c", "c", None)]
-    sets = sets_of(entries, {id: id for id in ("a1", "a2", "b1", "c")})
+    sets = sets_of(entries, {id: (id,) for id in ("a1", "a2", "b1", "c")})
     assert [[id for id, _ in each.members] for each in sets] == together
 
 
 def test_another_picture_another_limit_or_another_anchor_makes_another_set() -> None:
     def key(digest: str = "1", anchor: str = "x", **arguments: Any) -> str:
         expect = {"likeness": {"to": "anchor", **arguments}}
-        (found,) = sets_of([entry("a", "a", expect)], {"a": digest, "anchor": anchor})
+        (found,) = sets_of([entry("a", "a", expect)], {"a": (digest,), "anchor": (anchor,)})
         return found.key
 
     assert len({key(), key("2"), key(anchor="y"), key(min=0.7)}) == 4
@@ -127,4 +127,19 @@ def test_another_picture_another_limit_or_another_anchor_makes_another_set() -> 
 def test_a_set_whose_anchor_has_no_picture_is_not_judged() -> None:
     compared = entry("a", "a", {"likeness": {"to": "b"}, "palette": {"of": "c"}})
     assert anchors(compared) == ["b", "c"]
-    assert sets_of([compared], {"a": "1"}) == ()
+    assert sets_of([compared], {"a": ("1",)}) == ()
+
+
+def test_of_an_entry_s_own_candidates_those_that_look_alike_are_a_warning_of_the_entry() -> None:
+    expect = {"near_duplicate": {"within": "entry"}}
+    (own,) = sets_of([entry("a", "a", expect)], {"a": ("2", "1", "3")})
+    assert (own.owner, own.ids, own.members) == ("a", ("a",), (("1", "1"), ("2", "2"), ("3", "3")))
+    looks = {
+        "1": look_at(saved(scene(1))),
+        "2": look_at(saved(ImageChops.offset(scene(1), 1, 0))),
+        "3": look_at(saved(scene(2))),
+    }
+    found = judge_set(own, looks, {}, lambda *_: ())["a"]
+    assert found.verdict == "warn"
+    assert found.fault.startswith("2 of its 3 candidates look alike: they differ by ")
+    assert judge_set(own, {**looks, "2": look_at(saved(scene(4)))}, {}, lambda *_: ())["a"].verdict == "pass"

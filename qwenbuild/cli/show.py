@@ -82,8 +82,8 @@ def ask(planned: Planned) -> bool:
     err = current().err()
     for line in (*plan_text.plan_lines(planned.plan, err), *plan_text.plan_summary(planned.plan, err)):
         console.problem_text(line)
-    price = plan_text.cost_words(planned.plan.cost, planned.plan.unknown_price)
-    sys.stderr.write(f"Pay {price}{words.further_words(planned.plan)}? [y/N] ")
+    price = words.cost_words(planned.plan.cost, planned.plan.unknown_price)
+    sys.stderr.write(f"Pay {price}{words.further_words(planned.plan.most if planned.plan.further_cost else None)}? [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

@@ -48,7 +48,7 @@ def draw_again(
             if step.id in failing:
                 left[step.id] -= 1
                 words = f"{failing[step.id]}; drawn again with seed {step.candidates[step.used].candidate.seed}"
-                world.reporter.event(Event("message", step.id, {"text": f"{step.id}: {words}"}))
+                world.reporter.event(Event("message", step.id, {"text": words}))
         more = run(again.plan, world_again(world, again, options, placed))
         planned, result = _merged(planned, again), _joined(result, more)
     return planned, result

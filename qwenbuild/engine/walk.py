@@ -150,7 +150,10 @@ def plan_data(planned: Planned) -> dict[str, object]:
     """The plan for the reporter: its value, and the summary as JSON has it."""
     plan = planned.plan
     cost = {unit: str(amount) for unit, amount in plan.cost.items()}
-    return {"summary": {**plan.counts, "cost": cost, "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}}
+    most = {"most": {unit: str(amount) for unit, amount in plan.most.items()}} if plan.further_cost else {}
+    return {
+        "summary": {**plan.counts, "cost": cost, **most, "unknown_price": plan.unknown_price, "seconds": round(plan.seconds)}
+    }
 
 
 def _refuse_drift(planned: Planned, options: Options) -> None:

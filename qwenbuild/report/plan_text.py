@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +14,18 @@ from qwenbuild.model import AtlasPlan, Orphan, Plan, Price, Step, Verdict
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_json import step_price
 from qwenbuild.report.terminal import Terminal, cells, cut, pad, wrap
-from qwenbuild.report.words import amount_words, count, duration, file_words, further_words, price_words, reason_words, total
+from qwenbuild.report.words import (
+    amount_words,
+    cost_words,
+    count,
+    duration,
+    file_words,
+    further_words,
+    price_of,
+    price_words,
+    reason_words,
+    total,
+)
 
 FEW = 24
 """Up to so many entries with something to do are listed one by one."""
@@ -62,11 +72,9 @@ def plan_summary(plan: Plan, terminal: Terminal) -> Iterator[str]:
         yield terminal.style(f"Nothing to do: {count(plan.counts.get('fresh', 0), 'entry is', 'entries are')} fresh.", "bold")
         return
     yield from wrapped("Plan: ", [*count_words(plan.counts), *packing], terminal)
-    if plan.counts.get("generate", 0):
-        cost = cost_words(plan.cost, plan.unknown_price)
-        yield terminal.style(f"Cost: {cost}{_picture_words(plan)}{_time_words(plan.seconds)}{further_words(plan)}.", "bold")
-    else:
-        yield terminal.style(f"Cost: nothing{further_words(plan)}.", "bold")
+    priced = plan.counts.get("generate", 0)
+    cost = cost_words(plan.cost, plan.unknown_price) + _picture_words(plan) + _time_words(plan.seconds) if priced else "nothing"
+    yield terminal.style(f"Cost: {cost}{further_words(plan.further_cost and plan.most)}.", "bold")
 
 
 def _picture_words(plan: Plan) -> str:
@@ -91,9 +99,9 @@ def counted_lines(summary: Mapping[str, Any], terminal: Terminal) -> Iterator[st
         return
     yield from wrapped("Plan: ", count_words(counts), terminal)
     if counts["generate"]:
-        cost = {unit: Decimal(str(amount)) for unit, amount in (summary.get("cost") or {}).items()}
+        cost, most = price_of(summary.get("cost")), price_of(summary.get("most"))
         words = cost_words(cost, int(summary.get("unknown_price", 0)))
-        yield f"Cost: {words}{_time_words(float(summary.get('seconds', 0)))}."
+        yield f"Cost: {words}{_time_words(float(summary.get('seconds', 0)))}{further_words(most)}."
 
 
 def _busy(counts: Mapping[str, int], *idle: str) -> bool:
@@ -121,14 +129,6 @@ def choice_words(plan: Plan) -> str:
         "unpicked": sum(label(step) == "unpicked" for step in plan.busy),
     }
     return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-
-
-def cost_words(cost: Price, unknown_price: int) -> str:
-    """The price of a plan, with what is not known of it."""
-    unknown = count(unknown_price, "picture") + " at an unknown price" if unknown_price else ""
-    if unknown and not cost:
-        return unknown
-    return f"{price_words(cost)} + {unknown}" if unknown else price_words(cost) if cost else "nothing"
 
 
 def count_words(counts: Mapping[str, int]) -> list[str]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from qwenbuild.errors import NOT_FETCHED
-from qwenbuild.model import CheckVerdict, Plan, Price, Reason
+from qwenbuild.model import CheckVerdict, Price, Reason
 from qwenbuild.report.escape import visible
 from qwenbuild.report.terminal import cut
 
@@ -158,9 +158,22 @@ def _failed(reason: Reason) -> str:
     return f"failed its check: {path}{value_words(reason.new)}"
 
 
-def further_words(plan: Plan) -> str:
-    """What a build costs at the most, where checks may ask for further pictures; else nothing."""
-    return f"; at most {price_words(plan.most)} where checks ask for other seeds" if plan.further_cost else ""
+def cost_words(cost: Price, unknown_price: int) -> str:
+    """The price of a plan, with what is not known of it."""
+    unknown = count(unknown_price, "picture") + " at an unknown price" if unknown_price else ""
+    if unknown and not cost:
+        return unknown
+    return f"{price_words(cost)} + {unknown}" if unknown else price_words(cost) if cost else "nothing"
+
+
+def price_of(amounts: Mapping[str, Any] | None) -> dict[str, Decimal]:
+    """A price as JSON has it."""
+    return {unit: Decimal(str(amount)) for unit, amount in (amounts or {}).items()}
+
+
+def further_words(most: Price | None) -> str:
+    """What a build costs at the most, where checks may ask for further pictures; None: they may not."""
+    return f"; at most {price_words(most)} where checks ask for other seeds" if most else ""
 
 
 def verdict_words(verdict: CheckVerdict) -> str:

@@ -35,6 +35,8 @@ class Call:
     quiet: bool = False
     verbose: int = 0
     color: Color = "auto"
+    format: str = "text"
+    junit: str = ""
 
     @property
     def folder(self) -> Path:
@@ -113,4 +115,11 @@ def everywhere(*, twins: bool) -> list[click.Parameter]:
             type=click.Choice(["auto", "always", "never"]),
             help="Colours; auto also honours NO_COLOR.",
         ),
+        option(
+            "--format",
+            variable="QWENBUILD_FORMAT",
+            type=click.Choice(["text", "github"]),
+            help="How errors are listed; github: beside the lines of a change.",
+        ),
+        option("--junit", variable="QWENBUILD_JUNIT", metavar="FILE", help="Errors as a JUnit report, too."),
     ]

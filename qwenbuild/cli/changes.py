@@ -5,13 +5,13 @@ Does not know how lockfiles are compared; all foreign text is escaped for where 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from qwenbuild.later import later
 from qwenbuild.report.escape import visible
+from qwenbuild.report.markdown import plain
 from qwenbuild.report.terminal import Terminal, cut, pad, wrap
 from qwenbuild.report.words import change_words
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _COLUMN = 10
 _ROLES = {"changed": "green", "added": "green", "removed": "yellow"}
 _SUMMED = {"files": "with other files", "choices": "with other choices"}
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~@:-])")
 _LONGEST = 400
 """Characters of a prompt's change that a table's cell holds."""
 
@@ -114,16 +113,16 @@ def markdown_lines(changes: Sequence[Change], names: tuple[str, str], thumbs: Ma
     """A heading and a table, one row an entry. `thumbs` maps digests to the addresses of their thumbnails."""
     yield f"### Pictures: {summary_words(changes)}"
     yield ""
-    yield f"{_plain(names[0])} → {_plain(names[1])}"
+    yield f"{plain(names[0])} → {plain(names[1])}"
     if not changes:
         return
     yield ""
     yield "| entry | | before | after | why |"
     yield "|---|---|---|---|---|"
     for change in changes:
-        was = f"<br>was {_plain(change.was)}" if change.was else ""
-        why = "<br>".join(_plain(phrase) for phrase in phrases(change, _LONGEST))
-        cells = [_plain(change.id) + was, change.kind.value, _shown(change.old, thumbs), _shown(change.new, thumbs), why]
+        was = f"<br>was {plain(change.was)}" if change.was else ""
+        why = "<br>".join(plain(phrase) for phrase in phrases(change, _LONGEST))
+        cells = [plain(change.id) + was, change.kind.value, _shown(change.old, thumbs), _shown(change.new, thumbs), why]
         yield f"| {' | '.join(cells)} |"
 
 
@@ -132,9 +131,3 @@ def _shown(record: LockEntry | None, thumbs: Mapping[str, str]) -> str:
         return ""
     name = record.digest[:12]
     return f"![{name}]({thumbs[record.digest]})" if record.digest in thumbs else f"`{name}`"
-
-
-def _plain(text: str) -> str:
-    """Foreign text that is nothing but text in Markdown: no markup, no table cell, no mention, no link."""
-    escaped = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", escaped)

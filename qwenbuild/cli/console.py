@@ -14,6 +14,7 @@ from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
 with later:
+    from qwenbuild.cli import findings
     from qwenbuild.report import problems as wording
     from qwenbuild.report import streams
 
@@ -51,9 +52,19 @@ def problem_text(text: str) -> None:
     streams.Lines(sys.stderr).line(text)
 
 
+def failures(found: Sequence[Problem]) -> None:
+    """What failed in a command that ends with a code of its own: beside a change, and in a report, where that is asked for."""
+    findings.note(found)
+    if current().format == findings.GITHUB:
+        findings.annotate(found)
+
+
 def notices(problems: Sequence[Problem]) -> None:
     """Warnings and notices on stderr, unless `-q`; without `-v` the first few, a line each."""
     call = current()
+    if call.format == findings.GITHUB:
+        findings.annotate(problems, "warning")
+        return
     shown = problems if call.verbose else problems[: wording.NOTICES]
     for problem in shown:
         text = wording.format_problem(problem)

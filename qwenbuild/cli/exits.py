@@ -19,7 +19,7 @@ from qwenbuild.stdio import FAILED, failure, finish
 
 with later:
     from qwenbuild import tree
-    from qwenbuild.cli import crash, program
+    from qwenbuild.cli import crash, findings, program
     from qwenbuild.report import escape, streams, terminal
     from qwenbuild.report import problems as wording
 
@@ -76,6 +76,9 @@ def _carried_out(args: list[str]) -> int:
         program.program.main(args, prog_name="qwenbuild")
     with program.program.make_context("qwenbuild", args) as context:
         code = program.program.invoke(context)
+        wanted = findings.listing(args)
+        if wanted.junit:
+            findings.write_junit(wanted.junit, findings.noted(context))
     return code if isinstance(code, int) else 0
 
 
@@ -108,6 +111,8 @@ def wants_json(args: Sequence[str]) -> bool:
 
 
 def _problems(problems: Sequence[Problem], args: Sequence[str]) -> None:
+    if _listed(problems, args):
+        return
     if wants_json(args):
         _json(problems)
         return
@@ -115,7 +120,22 @@ def _problems(problems: Sequence[Problem], args: Sequence[str]) -> None:
         _line(wording.format_problem(problem) if problem.mark else _error(wording.format_problem(problem)))
 
 
+def _listed(problems: Sequence[Problem], args: Sequence[str]) -> bool:
+    """List them where else they were asked for; whether that is instead of the terminal's lines."""
+    wanted = findings.listing(args)
+    if wanted.junit:
+        try:
+            findings.write_junit(wanted.junit, problems)
+        except OSError as error:
+            _line(_error(f"{wanted.junit}: {error.strerror or error}"))
+    if wanted.github:
+        findings.annotate(problems)
+    return wanted.github and not wants_json(args)
+
+
 def _usage(error: click.ClickException, args: Sequence[str]) -> None:
+    if _listed([Problem("usage", error.format_message())], args):
+        return
     if wants_json(args):
         _json([Problem("usage", error.format_message())])
         return

@@ -109,7 +109,8 @@ class Verb(Helpful):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", CONTEXT)
         super().__init__(*args, **kwargs)
-        self.params += everywhere(twins=False)
+        own = {name for param in self.params for name in param.opts}
+        self.params += [option for option in everywhere(twins=False) if not own & set(option.opts)]
 
 
 def _help() -> int:

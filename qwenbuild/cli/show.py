@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from qwenbuild.cli import console
 from qwenbuild.cli.call import current
+from qwenbuild.errors import Problem
 from qwenbuild.later import later
+from qwenbuild.model import Verdict
 
 with later:
-    from qwenbuild.report import plan_json, plan_text, shard_text, terminal, words
+    from qwenbuild.report import markdown, plan_json, plan_text, shard_text, terminal, words
 
 if TYPE_CHECKING:
     from qwenbuild.model import Plan
@@ -34,7 +36,24 @@ def plan(planned: Planned, options: Options, *, as_json: bool, check: bool) -> i
         console.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
         console.result(plan_text.plan_summary(planned.plan, out))
         _gate(planned, options)
-    return 3 if check and not up_to_date(planned.plan) else 0
+    return _checked(planned, check=check)
+
+
+def plan_markdown(planned: Planned, *, check: bool) -> int:
+    """Print a plan for a pull request; the exit code is that of `plan`."""
+    console.notices(planned.notices)
+    console.result(markdown.plan_lines(planned.plan))
+    return _checked(planned, check=check)
+
+
+def _checked(planned: Planned, *, check: bool) -> int:
+    """0, or 3 under `--check` when something is to do, which is then an error where errors are listed."""
+    if not check or up_to_date(planned.plan):
+        return 0
+    busy = [step.id for step in planned.plan.busy if step.verdict is not Verdict.FRESH]
+    named = ", ".join(busy[:5]) + (f" and {len(busy) - 5:,} more" if len(busy) > 5 else "")
+    console.failures([Problem("not-up-to-date", f"the lockfile is not up to date: {named}", hint="`qwenbuild plan` says why")])
+    return 3
 
 
 def status(planned: Planned, *, as_json: bool, check: bool) -> int:
@@ -46,7 +65,7 @@ def status(planned: Planned, *, as_json: bool, check: bool) -> int:
         out = current().out()
         console.result([] if out.quiet else plan_text.plan_lines(planned.plan, out))
         console.result(plan_text.status_summary(planned.plan, out))
-    return 3 if check and not up_to_date(planned.plan) else 0
+    return _checked(planned, check=check)
 
 
 def shards(parts: Sequence[Shard], *, as_json: bool) -> int:

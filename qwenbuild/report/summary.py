@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from qwenbuild.errors import Problem
 from qwenbuild.model import Failure, Price
 from qwenbuild.report.escape import visible
 from qwenbuild.report.plan_text import wrapped
@@ -62,6 +63,14 @@ def failure_lines(sums: Sums, terminal: Terminal, reported: frozenset[str] = fro
     rest = sum(len(ids) for ids in list(by_words.values())[FAILURES:])
     if rest:
         yield f"… and {rest:,} more (`qwenbuild status` lists them)"
+
+
+def failure_problems(sums: Sums) -> list[Problem]:
+    """The failures as problems, for those who list them elsewhere."""
+    return [
+        Problem(code or "failed", f"{identity}: {_failure_words(code, message)}" if identity else _failure_words(code, message))
+        for identity, code, message in sums.failures
+    ]
 
 
 def _failure_words(code: str, message: str) -> str:

@@ -27,7 +27,8 @@ HARMLESS = {
 
 
 LOUD = frozenset(
-    "QWENBUILD_" + name for name in ["DIRECTORY", "FILE", "QUIET", "VERBOSE", "COLOR", "JSON", "DRY_RUN", "LOCKED"]
+    "QWENBUILD_" + name
+    for name in ["DIRECTORY", "FILE", "QUIET", "VERBOSE", "COLOR", "JSON", "DRY_RUN", "LOCKED", "FORMAT", "JUNIT"]
 )
 """Variables that stand for options which the quick answer does not know."""
 

@@ -57,43 +57,85 @@ def shell(script: str, machine: Machine, **said: str) -> subprocess.CompletedPro
     return subprocess.run(bash, cwd=machine.folder, env=environ, capture_output=True, text=True, timeout=120)
 
 
-def test_the_actions_steps_make_the_tree_and_a_summary_table(clone: Machine) -> None:
-    steps = {step["id"]: step for step in loaded("github-action/action.yml")["runs"]["steps"] if "id" in step}
-    assert list(steps) == ["install", "restore", "plan", "changes", "build", "gallery"]
+def action() -> dict[str, Any]:
+    return {step["id"]: step for step in loaded("github-action/action.yml")["runs"]["steps"]}
+
+
+def test_the_actions_steps_make_the_tree_a_page_and_one_comment(clone: Machine) -> None:
+    steps, temp = action(), clone.folder.parent / "temp"
+    assert list(steps) == ["install", "restore", "plan", "build", "changes", "artifact", "comment", "post"]
     clone.edit('"b|<c>"', '"b|<c>", "d"')
-    plan = shell(steps["plan"]["run"], clone)
-    assert plan.returncode == 0, plan.stderr
-    summary = (clone.folder.parent / "temp" / "summary.md").read_text()
-    assert "| coins/d | generate | new | free |" in summary
-    assert "3 of 3 entries, cost free" in summary
+    outputs = {"GITHUB_OUTPUT": str(temp / "output"), "BASE": "", "PAGE": "https://example.invalid/1"}
+    for name in ("plan", "changes", "comment"):
+        done = shell(steps[name]["run"], clone, **outputs)
+        assert done.returncode == 0, (name, done.stderr)
+    said = dict(line.split("=", 1) for line in (temp / "output").read_text().splitlines())
+    assert (said["pictures"], said["cost"], said["up-to-date"], said["changed"]) == ("1", "{}", "false", "0")
+    comment = Path(said["file"]).read_text()
+    assert comment.startswith("<!-- qwenbuild: art review -->\n### Plan: 1 picture to buy, free\n")
+    assert "| coins/d | to buy | new | free |" in comment
+    assert "(https://example.invalid/1)" in comment
+    assert 'failures="0"' in (temp / "qwenbuild-junit.xml").read_text()
+    assert (temp / "qwenbuild-page" / "index.html").is_file()
     clone.edit(', "d"', "")
-    for name in ("restore", "build", "gallery"):
+    for name in ("restore", "build"):
         done = shell(steps[name]["run"], clone)
         assert done.returncode == 0, (name, done.stderr)
     assert sorted(clone.tree().values()) == sorted(clone.digests())
-    assert (clone.folder.parent / "temp" / "gallery" / "index.html").is_file()
+
+
+def test_the_action_posts_one_comment_and_renews_its_own(clone: Machine) -> None:
+    """`gh` is played: it says which comments there are, and writes down what it is asked for."""
+    gh, asked = clone.folder.parent / "bin" / "gh", clone.folder.parent / "asked"
+    gh.parent.mkdir(exist_ok=True)
+    environ = {"GITHUB_REF": "refs/pull/12/merge", "REPOSITORY": "a/b", "FILE": "comment.md"}
+    for own, wanted in (("", "POST repos/a/b/issues/12/comments"), ("7", "PATCH repos/a/b/issues/comments/7")):
+        gh.write_text(f'#!/bin/sh\n[ "$2" = --paginate ] && echo "{own}" || echo "$3 $4" > {asked}\n')
+        gh.chmod(0o755)
+        done = shell(action()["post"]["run"], clone, **environ)
+        assert done.returncode == 0, done.stderr
+        assert asked.read_text().strip() == wanted
 
 
 def test_the_actions_build_refuses_what_the_lockfile_does_not_name(clone: Machine) -> None:
     clone.edit('"b|<c>"', '"d"')
-    steps = {step.get("id"): step for step in loaded("github-action/action.yml")["runs"]["steps"]}
-    assert shell(steps["build"]["run"], clone).returncode == 3
+    assert shell(action()["build"]["run"], clone).returncode == 3
 
 
-def test_gitlabs_script_makes_the_tree(clone: Machine) -> None:
-    for line in loaded("gitlab-ci.yml")["assets"]["script"]:
-        done = shell(line, clone)
-        assert done.returncode == 0, (line, done.stderr)
+def test_the_action_says_where_an_error_is(clone: Machine) -> None:
+    clone.edit("version: 1", "version: 1\nasets: {}")
+    done = shell(action()["plan"]["run"], clone, GITHUB_OUTPUT=os.devnull, GITHUB_WORKSPACE=str(clone.folder))
+    assert done.returncode == 2
+    assert "::error file=qwenbuild.yaml,line=2,col=1,title=" in done.stderr
+
+
+def test_gitlabs_script_makes_the_tree_a_page_and_a_note(clone: Machine) -> None:
+    done = shell("\n".join(loaded("gitlab-ci.yml")["assets"]["script"]), clone, CI_JOB_URL="https://example.invalid/1")
+    assert done.returncode == 0, done.stderr
     assert sorted(clone.tree().values()) == sorted(clone.digests())
+    assert (clone.folder / "gallery" / "index.html").is_file()
+    assert "### Plan: nothing to buy" in (clone.folder / "comment.md").read_text()
+    assert 'failures="0"' in (clone.folder / "junit.xml").read_text()
 
 
 def test_the_hooks_run_and_cannot_pay(clone: Machine) -> None:
-    hooks = {hook["id"]: hook for hook in loaded("pre-commit-config.yaml")["repos"][0]["hooks"]}
+    published = yaml.safe_load((RECIPES.parents[1] / ".pre-commit-hooks.yaml").read_text())
+    hooks = {hook["id"]: hook for hook in published}
+    assert [hook["id"] for hook in loaded("pre-commit-config.yaml")["repos"][0]["hooks"]] == list(hooks)
     assert {hook["entry"] for hook in hooks.values()} == {"qwenbuild validate", "qwenbuild plan --check --offline"}
     assert shell(hooks["qwenbuild-validate"]["entry"], clone).returncode == 0
     assert shell(hooks["qwenbuild-plan"]["entry"], clone).returncode == 3
     assert clone.build(locked=True).exit_code == 0
     assert shell(hooks["qwenbuild-plan"]["entry"], clone).returncode == 0
+
+
+def test_every_recipe_installs_from_an_address_and_pins_what_it_uses() -> None:
+    for path in RECIPES.rglob("*"):
+        text = path.read_text() if path.is_file() else ""
+        assert not re.search(r"pip install[^\n]*['\" ]qwenbuild", text), path
+        assert not re.search(r"additional_dependencies: \[qwenbuild", text), path
+        for used in re.findall(r"uses: (\S+)", text):
+            assert used.startswith("./") or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", used), (path, used)
 
 
 def test_only_the_job_that_a_person_starts_may_pay() -> None:

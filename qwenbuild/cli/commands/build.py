@@ -66,6 +66,7 @@ def _text(options: Options) -> int:
     finally:
         reporter.close()
     console.notices(summary.problems)
+    console.failures(closing.failure_problems(summary))
     for line in closing.failure_lines(summary, current().err(), reporter.reported):
         console.problem_text(line)
     console.result(closing.summary_lines(summary, current().out()))
@@ -80,6 +81,7 @@ def _json(options: Options) -> int:
         summary = verbs.build(options, reporter, None)
         reporter.summary(closing.summary_json(summary))
         console.notices(summary.problems)
+        console.failures(closing.failure_problems(summary))
     finally:
         reporter.close()
     return summary.exit_code

@@ -30,6 +30,7 @@ FORMATS = ("mermaid", "dot")
     "--shards", type=click.IntRange(1, opt.SHARDS_MAX), metavar="N", help="Cut the build into N parts of equal price."
 )
 @opt.json_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="A table for a pull request.")
 @click.option(
     "--graph",
     type=click.Choice(FORMATS),
@@ -37,7 +38,15 @@ FORMATS = ("mermaid", "dot")
     flag_value="mermaid",
     help="Print the graph of dependencies instead of the plan.",
 )
-def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | None, shards: int | None, **flags: Any) -> int:
+def command(
+    select: tuple[str, ...],
+    check: bool,
+    as_json: bool,
+    as_markdown: bool,
+    graph: str | None,
+    shards: int | None,
+    **flags: Any,
+) -> int:
     """Show for each entry what a build would do, why, and what it would cost. Nothing is sent and nothing is written.
 
     SELECT is an entry id, a glob over ids ('icons/*'), tag:ui, asset:potions, path:web/* or atlas:ui.
@@ -47,6 +56,7 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
       qwenbuild plan
       qwenbuild plan 'potions/*' --check
       qwenbuild plan --graph=dot
+      qwenbuild plan --markdown >> comment.md
       qwenbuild plan --shards 8 --json     for CI: who builds what
     """
     opt.force_needs_a_choice(flags["force"], select, flags["all"])
@@ -56,4 +66,6 @@ def command(select: tuple[str, ...], check: bool, as_json: bool, graph: str | No
     if graph:
         console.result(graphs.graph_lines(verbs.plan(options).plan, graph))
         return 0
+    if as_markdown:
+        return show.plan_markdown(verbs.shown(options), check=check)
     return show.plan(verbs.shown(options), options, as_json=as_json, check=check)

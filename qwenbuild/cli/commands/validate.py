@@ -41,6 +41,7 @@ def command(strict: bool, suggest: bool, as_json: bool) -> int:
     except InputError as error:
         if not as_json:
             raise
+        console.failures(error.problems)
         console.as_json({"v": 1, "entries": 0, "errors": [problem_json(problem) for problem in error.problems]})
         return error.exit_code
     console.notices(loaded.notices)

@@ -10,7 +10,7 @@
     const add = (name, digest, size, group) => { if (digest && !found.some((one) => one.digest === digest && one.group === group)) found.push({ name, digest, size, group }); };
     const before = data.against || "before";
     for (const file of card.files) {
-      if (card.before) add(`${before}: ${file.path}`, card.before.files[file.path], null, file.path);
+      if (card.before) add(`${before}: ${file.path}`, card.before.files[file.path], gallery.size(card, file), file.path);
       add(file.path, file.digest, gallery.size(card, file), file.path);
     }
     if (card.before) add(`${before}: the picture`, card.before.digest, card.before.size, "picture");

@@ -15,8 +15,7 @@ from qwenbuild.model import LockAtlas, LockEntry, LockOutput
 
 VERSION = 1
 HEAD = b'\n  "entries": {'
-MANIFEST = b'\n  },\n  "manifest": '
-TAIL = b"\n    }" + MANIFEST
+TAIL = b'\n    }\n  },\n  "manifest": '
 BETWEEN = b"\n    },\n"
 LATER = (
     "made",
@@ -101,15 +100,10 @@ def joined(head: bytes, parts: Sequence[bytes], tail: bytes) -> bytes:
     return head + BETWEEN.join(parts) + tail
 
 
-def names_manifest(raw: bytes, name: str) -> bool:
-    """Whether a canonical lockfile says that it is of the manifest of this name."""
-    return raw.startswith(json.dumps(name, ensure_ascii=False).encode(), raw.rindex(MANIFEST) + len(MANIFEST))
-
-
 def splice(raw: bytes, changes: Mapping[str, LockEntry | None]) -> bytes:
     """The text of a canonical lockfile with some records replaced, added or, where None, removed; the rest is copied."""
     start = raw.index(HEAD) + len(HEAD)
-    end = raw.rindex(MANIFEST)
+    end = raw.rindex(b'\n  },\n  "manifest": ')
     parts, place = [], start
     for id in sorted(changes):
         at, entry = _place(raw, id, place, end), changes[id]

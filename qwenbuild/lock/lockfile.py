@@ -19,7 +19,7 @@ from qwenbuild import files
 from qwenbuild.errors import InputError, Mark, Problem
 from qwenbuild.later import later
 from qwenbuild.lfs import pointer_oid
-from qwenbuild.lock.layout import VERSION, blocks, is_block, joined, names_manifest, splice, text, text_print
+from qwenbuild.lock.layout import VERSION, blocks, is_block, joined, splice, text, text_print
 from qwenbuild.model import STRICT, LockAtlas, LockEntry, LockOutput
 
 with later:
@@ -351,7 +351,7 @@ def update(
     with locked(path, state):
         if as_read is not None and not atlases and _bytes(path) == as_read.raw:
             changes = {id: record for id, record in change(as_read.entries).items() if record != as_read.entries.get(id)}
-            if not changes or (as_read.canonical and names_manifest(as_read.raw, manifest)):
+            if not changes or as_read.canonical:
                 return bool(changes) and _replace(path, as_read.raw, splice(as_read.raw, changes))
         now = read(path)
         entries = dict(now.entries)

@@ -6,7 +6,7 @@ import base64
 import importlib
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -23,13 +23,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 
 
 @pytest.fixture(autouse=True)
-def sdk(emulator: Served, monkeypatch: pytest.MonkeyPatch) -> Any:
+def sdk(emulator: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     dashscope = pytest.importorskip("dashscope")
     env = emulator.environ()
     monkeypatch.setattr(dashscope, "base_http_api_url", env["QWENBUILD_DASHSCOPE_BASE_URL"])
     monkeypatch.setattr(dashscope, "api_key", env["DASHSCOPE_API_KEY"])
     logging.getLogger("dashscope").setLevel(logging.CRITICAL)
-    return dashscope
+    yield dashscope
+    importlib.import_module("dashscope.api_entities.http_request").close_shared_sync_session()
 
 
 def submit(sdk: Any, **changes: Any) -> Any:
@@ -232,18 +233,18 @@ async def test_the_asynchronous_twins_do_the_same(sdk: Any, emulator: Served) ->
 
 def test_its_second_client_draws_waits_cancels_and_lists(sdk: Any, emulator: Served) -> None:
     env = emulator.environ()
-    client = sdk.Client(api_key=env["DASHSCOPE_API_KEY"], base_url=env["QWENBUILD_DASHSCOPE_BASE_URL"], max_retries=0)
-    call = {"model": "qwen-image-plus", "prompt": "a lantern", "n": 1, "size": "928x1664", "watermark": False}
-    emulator.configure(pending=30)
-    first, second = client.images.jobs.create(**call), client.images.jobs.create(**call)
-    assert client.images.jobs.fetch(first.job_id).finished is False
-    client.images.jobs.cancel(first.job_id)
-    emulator.advance(31)
-    [url] = client.images.jobs.wait(second).image_urls
-    assert size_of(url) == (928, 1664)
-    assert client.images.jobs.list(model_name="qwen-image-plus").total == 2
-    assert client.models.get("wan2.7-image").model == "wan2.7-image"
-    assert client.models.list(page_size=100).total_count == len(MODELS)
+    with sdk.Client(api_key=env["DASHSCOPE_API_KEY"], base_url=env["QWENBUILD_DASHSCOPE_BASE_URL"], max_retries=0) as client:
+        call = {"model": "qwen-image-plus", "prompt": "a lantern", "n": 1, "size": "928x1664", "watermark": False}
+        emulator.configure(pending=30)
+        first, second = client.images.jobs.create(**call), client.images.jobs.create(**call)
+        assert client.images.jobs.fetch(first.job_id).finished is False
+        client.images.jobs.cancel(first.job_id)
+        emulator.advance(31)
+        [url] = client.images.jobs.wait(second).image_urls
+        assert size_of(url) == (928, 1664)
+        assert client.images.jobs.list(model_name="qwen-image-plus").total == 2
+        assert client.models.get("wan2.7-image").model == "wan2.7-image"
+        assert client.models.list(page_size=100).total_count == len(MODELS)
 
 
 def test_its_list_of_models_is_read_the_same_way_by_both(sdk: Any) -> None:

@@ -139,8 +139,9 @@ def _verdict(picture: DecodedPicture, name: str, parameters: Any, remembered: Ve
         return text.judge(parameters, read).verdict(name, str(parameters[VERSION]))
     if name in local.CHECKS:
         return local.judge_of(name)(picture, parameters).verdict(name, str(parameters[VERSION]))
-    fault = plugin_steps.judge(picture.data, name, parameters)
-    return Measurement(fault, threshold=str(parameters["value"])).verdict(name, str(parameters[plugin_steps.STAMP]))
+    found = plugin_steps.judge(picture.data, name, parameters)
+    measurement = Measurement(found.fault, found.measured, str(parameters["value"]), found.evidence)
+    return measurement.verdict(name, str(parameters[plugin_steps.STAMP]))
 
 
 def _words(picture: DecodedPicture, reader: str, remembered: VerdictStore | None) -> list[text.Line]:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from qwenbuild.images.palettes import read_palette
     from qwenbuild.images.pipeline import convert, derive
     from qwenbuild.images.placeholder import placeholder_png
-    from qwenbuild.images.plugin_steps import PictureCheck, PipelineStep, PluginFailed, step_of
+    from qwenbuild.images.plugin_steps import CheckFinding, PictureCheck, PipelineStep, PluginFailed, step_of
     from qwenbuild.images.sheets import contact_sheet, difference, differing, stages, thumbnail
     from qwenbuild.images.sizes import SizeFault, final_size
     from qwenbuild.images.steps import normalise, step_schemas
 
 _LATER = {
+    "CheckFinding": "plugin_steps",
     "DecodedPicture": "measures",
     "FoundMark": "marks",
     "Marks": "marks",
@@ -52,6 +53,7 @@ _LATER = {
 }
 
 __all__ = [
+    "CheckFinding",
     "Checked",
     "DecodedPicture",
     "FoundMark",

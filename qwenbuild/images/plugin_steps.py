@@ -5,6 +5,7 @@ Knows none by name. What a plug-in raises is never taken for what a picture is: 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,11 +45,23 @@ class PipelineStep:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """What a plug-in's check found. `fault` is one sentence, "" when the file is as expected; `measured` is the same text on
+    every machine; `evidence` holds JSON values: `boxes` as [left, top, width, height] in pixels are drawn over the picture,
+    `score` from 0 to 1000 is what `choose: best` goes by.
+    """
+
+    fault: str
+    measured: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PictureCheck:
     """A key of `expect` that a plug-in adds.
 
     `judge` is "module:function"; the function takes the file's bytes and the value as `value` reads it, and gives one
-    sentence, or "" when the file is as expected.
+    sentence, or "" when the file is as expected; or a CheckFinding, which also says what was measured.
     """
 
     name: str
@@ -125,15 +138,25 @@ def check_reader(name: str, built_in: Collection[str]) -> Callable[[Any], Mappin
     return lambda value: {STAMP: plugin.stamp, "value": row.value.read(value)}
 
 
-def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> str:
-    """What the bytes fail of a plug-in's check, "" when nothing. Raises PluginFailed."""
+def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> CheckFinding:
+    """What the bytes fail of a plug-in's check. Raises PluginFailed."""
     check = _check(name, ())
     assert check is not None, name
     row, plugin = check
-    sentence = _run(plugin, row.judge, data, expected["value"])
-    if not isinstance(sentence, str):
-        raise _failed(plugin, f"gave a {type(sentence).__name__}, not a sentence")
-    return sentence
+    found = _run(plugin, row.judge, data, expected["value"])
+    finding = CheckFinding(found) if isinstance(found, str) else found
+    if not isinstance(finding, CheckFinding):
+        raise _failed(plugin, f"gave a {type(found).__name__}, not a sentence or a CheckFinding")
+    if not _is_plain(dict(finding.evidence)) or not all(isinstance(text, str) for text in (finding.fault, finding.measured)):
+        raise _failed(plugin, "gave a CheckFinding that JSON cannot hold")
+    return finding
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 # ---------------------------------------------------------------- both

@@ -105,6 +105,9 @@ def _chosen(old: LockEntry, new: LockEntry) -> Iterator[str]:
         yield "picked" if new.picked else "unpicked"
     if new.accepted.keys() - old.accepted.keys():
         yield "edit accepted"
+    for name, word in sorted(new.checks.items()):
+        if word != old.checks.get(name, "pass"):
+            yield f"{name}: {word}"
     if old.note != new.note:
         yield "note changed" if old.note and new.note else "noted" if new.note else "note removed"
     for verb, number in (

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from qwenbuild.checks import check_expect, judge
+from qwenbuild.images import CheckFinding, PictureCheck, PluginFailed, plugin_steps
+from qwenbuild.images.arguments import whole
+from qwenbuild.model import CheckVerdict
+from qwenbuild.plugins import Plugin
 from tests.images.pictures import png
 
 
@@ -75,6 +79,10 @@ picture = placeholder_png(Action("placeholder", "placeholder", "a", "64*64", see
 for name in ("images.measures", "images.decoder", "images.pixels", "images.features", "checks.judges"):
     sys.modules.pop(f"qwenbuild.{name}", None)
 from qwenbuild.checks import check_expect, judge
+from qwenbuild.images import CheckFinding, PictureCheck, PluginFailed, plugin_steps
+from qwenbuild.images.arguments import whole
+from qwenbuild.model import CheckVerdict
+from qwenbuild.plugins import Plugin
 start, said = threading.Barrier(8), []
 def look():
     start.wait()
@@ -93,3 +101,30 @@ def test_the_first_pictures_that_many_threads_look_at_are_judged_and_not_called_
     """A module whose import was put off is half a module to the second thread."""
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# ---------------------------------------------------------------- plug-ins
+
+
+def plugged(monkeypatch: pytest.MonkeyPatch, found: object) -> CheckVerdict:
+    """The verdict where a plug-in's check gives this."""
+    row = PictureCheck("darkest", "sketch:darkest", whole(0, 255, None, "the darkest"))
+    plugin = Plugin("check", "darkest", "sketch", "1.0")
+    monkeypatch.setattr(plugin_steps, "_check", lambda name, built_in: (row, plugin))
+    monkeypatch.setattr(plugin_steps, "_run", lambda *_: found)
+    return judge(png("r"), {"darkest": {"plugin": "sketch 1.0", "value": 30}})[0]
+
+
+def test_a_plug_in_s_sentence_and_its_finding_become_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plugged(monkeypatch, "") == CheckVerdict("darkest", "pass", "", "30", {}, "sketch 1.0")
+    assert plugged(monkeypatch, "too dark") == CheckVerdict("darkest", "fail", "", "30", {"message": "too dark"}, "sketch 1.0")
+    found = plugged(monkeypatch, CheckFinding("too dark", "12", {"score": 48}))
+    assert found == CheckVerdict("darkest", "fail", "12", "30", {"score": 48, "message": "too dark"}, "sketch 1.0")
+
+
+@pytest.mark.parametrize(
+    "found", [None, 3, CheckFinding("", "", {"share": float("nan")}), CheckFinding("", "", {"at": (1, 2)})]
+)
+def test_what_a_plug_in_must_not_give_is_its_own_failure(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
+    with pytest.raises(PluginFailed, match=r"the check `darkest` of sketch 1\.0 gave a"):
+        plugged(monkeypatch, found)

@@ -8,6 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from qwenbuild.images import CheckFinding
+
 BROWN = {"warm": (112, 66, 20), "cold": (94, 88, 72)}
 
 
@@ -18,7 +20,8 @@ def sepia(image: Image.Image, args: Mapping[str, Any]) -> Image.Image:
     return Image.blend(image.convert("RGB"), brown, args["percent"] / 100)
 
 
-def darkest(data: bytes, least: int) -> str:
+def darkest(data: bytes, least: int) -> CheckFinding:
     """Whether no pixel is darker than `least`."""
     low, _ = Image.open(BytesIO(data)).convert("L").getextrema()
-    return f"a pixel is as dark as {low}, expected at least {least}" if low < least else ""
+    fault = f"a pixel is as dark as {low}, expected at least {least}" if low < least else ""
+    return CheckFinding(fault, measured=str(low), evidence={"score": min(1000, low * 4)})

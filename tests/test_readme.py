@@ -132,7 +132,7 @@ def test_the_readme_lists_every_exit_code(code: str) -> None:
 def test_every_option_named_in_the_readme_exists() -> None:
     """Options of other programs do not occur in the README's backquotes beside `qwenbuild`."""
     said = {option for line in re.findall(r"`(qwenbuild [^`]+)`", README) for option in re.findall(r"(?<!\w)--[a-z-]+", line)}
-    verbs = ["build", "plan", "status", "explain", "clean"]
+    verbs = ["build", "plan", "status", "explain", "clean", "gallery"]
     known = "\n".join("\n".join(shell(f"qwenbuild {verb} --help", ROOT)) for verb in verbs)
     assert sorted(option for option in said if option not in known) == []
 

@@ -74,7 +74,7 @@ def check(tab: Tab, axe: str, what: str) -> list[str]:
 
 
 def test_axe_finds_nothing_on_any_view_of_the_gallery(gems: Project, tab: Tab, axe: str) -> None:
-    tab.go(gallery.gallery(gems.options(), None, against="main").made.index)
+    tab.go(gallery.gallery(gems.options(), None, against="main").gallery.index)
     found = check(tab, axe, "changes")
     tab.page.evaluate("gallery.clear()")
     for view in ("cards", "board", "sheets"):
@@ -107,7 +107,7 @@ def test_axe_finds_nothing_on_the_review(gems: Project, tab: Tab, axe: str) -> N
 
 def test_the_pages_work_without_motion_and_say_states_in_words(gems: Project, tab: Tab) -> None:
     tab.page.emulate_media(reduced_motion="reduce")
-    tab.go(gallery.gallery(gems.options(), None).made.index)
+    tab.go(gallery.gallery(gems.options(), None).gallery.index)
     words = tab.page.locator(".card .sign").all_inner_texts()
     assert [text.split("\n")[-1] for text in words] == ["not picked yet", "stale", "approved", "file missing", "stale"]
     tab.page.evaluate("gallery.open(gallery.cards[0], { mode: 'compare' }); gallery.view.how = 'blink'; gallery.redrawViewer()")
@@ -119,6 +119,6 @@ def test_the_pages_work_without_motion_and_say_states_in_words(gems: Project, ta
 
 def test_the_tab_key_passes_the_board_once(gems: Project, tab: Tab, tmp_path: Path) -> None:
     """The arrows move within it: one stop, not one for every cell."""
-    tab.go(gallery.gallery(gems.options(), tmp_path / "page").made.index)
+    tab.go(gallery.gallery(gems.options(), tmp_path / "page").gallery.index)
     tab.press("l", "ArrowDown", "ArrowRight", "Tab")
     assert not tab.page.evaluate("document.activeElement.matches('.cell, .side, .column')")

@@ -216,6 +216,7 @@ def shipped(gems: Project, tab: Tab) -> Tab:
 
 def test_a_card_shows_the_files_that_ship_and_one_key_shows_what_was_bought(shipped: Tab) -> None:
     shown = shipped.page.locator(".card").first.locator("img")
+    shipped.until("[...document.querySelectorAll('.card img')].every((image) => image.naturalWidth)")
     sizes = "[...document.querySelector('.card').querySelectorAll('img')].map((image) => [image.width, image.height])"
     assert shown.count() == 2
     assert all(shown.nth(number).get_attribute("src").startswith("files/") for number in range(2))
@@ -224,6 +225,7 @@ def test_a_card_shows_the_files_that_ship_and_one_key_shows_what_was_bought(ship
     assert shipped.page.evaluate(sizes) == [[64, 64], [120, 40]]
     shipped.press("v")
     assert shown.count() == 1
+    shipped.until("[...document.querySelectorAll('.card img')].every((image) => image.naturalWidth)")
     assert shown.first.get_attribute("src").startswith("thumbs/")
 
 

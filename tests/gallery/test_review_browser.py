@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from browsing import Tab
+from test_gallery_pages import committed
 from xss import HOSTILE
 
 from qwenbuild import review
@@ -181,7 +182,7 @@ def test_a_stale_tab_shows_the_newer_state_instead_of_overwriting(
     choices.pick(heroes.options(), "heroes/witch", 2)
     before = heroes.lock.read_bytes()
     tab.press("3", "Enter")
-    said(tab, "changed meanwhile")
+    said(tab, "changed in the meantime")
     assert heroes.lock.read_bytes() == before
     assert tab.page.evaluate("gallery.card('heroes/witch').candidates[1].picked")
     tab.complained("409")
@@ -356,3 +357,18 @@ def test_a_page_of_another_site_can_neither_read_nor_choose(
         ):
             assert tab.page.evaluate(script) in ("refused", "opaque")
     assert heroes.lock.read_bytes() == before
+
+
+def test_the_review_compares_with_a_revision_that_is_typed_in(desk: Tab, heroes: Project, shots: Path) -> None:
+    committed(heroes, "qwenbuild.lock", "qwenbuild.yaml")
+    heroes.edit("in full armour", "in light leather")
+    heroes.build()
+    desk.page.fill("#against", "no-such")
+    desk.page.press("#against", "Enter")
+    said(desk, "git knows no revision")
+    desk.complained("422")
+    desk.page.fill("#against", "main")
+    desk.page.press("#against", "Enter")
+    desk.until("document.querySelectorAll('#changes .change').length === 3")
+    desk.until("document.querySelector('#changes .about').textContent.includes('of the pixels differ')")
+    desk.shot(shots, "review-changes")

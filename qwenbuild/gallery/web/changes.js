@@ -28,11 +28,12 @@
     const shown = gallery.pictures(card, false, false)[0];
     const after = card.before && other ? other : kind(card) === "removed" ? { digest: "" } : shown;
     const words = card.before ? card.before.changes.map(([name, text]) => `${name}: ${text}`).slice(0, 3) : [];
-    const share = one && other && card.before ? pairs.percent(pairs.known(one.digest, other.digest)) : "";
+    const share = el("span", {}, "\u00a0");
+    if (one && other && card.before) pairs.share(one.digest, other.digest).then((value) => { share.textContent = pairs.percent(value); });
     const made = el("button", { class: "change", type: "button", on: { click: () => gallery.open(card, card.before && card.candidates.length ? { mode: "compare" } : {}) } },
       el("span", { class: "pair-of" }, figure(data.against || "before", before.digest, before.size || gallery.size(card, null)), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), figure("now", after.digest, after.size || gallery.size(card, null))),
       el("span", { class: "about" }, el("strong", {}, card.id), el("span", { class: `sign ${kind(card) === "removed" ? "hollow" : "open"}` }, el("span", { class: "shape", "aria-hidden": "true" }, kind(card) === "new" ? "+" : kind(card) === "removed" ? "–" : "≠"), kind(card)),
-        share ? el("span", {}, share) : null, words.map((text) => el("span", { class: "quiet" }, text.length > 160 ? `${text.slice(0, 160)}…` : text))));
+        share, words.map((text) => el("span", { class: "quiet" }, text.length > 160 ? `${text.slice(0, 160)}…` : text))));
     made.gallery = card;
     return el("div", { class: "row" }, made);
   }

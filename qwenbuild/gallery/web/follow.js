@@ -13,10 +13,16 @@
     if (state.version > follow.version) follow.version = state.version;
     if (state.boards) data.boards = state.boards;
     if (state.differences) Object.assign(data, { differences: state.differences });
-    if (state.against !== undefined) data.against = state.against;
+    if (state.against !== undefined && state.against !== data.against) compared(state.against);
     if (state.atlases) emit("atlases", state.atlases);
     if (state.cards || state.gone) gallery.update(state.cards || [], state.gone || [], state.order);
     emit("state");
+  }
+
+  function compared(against) { // with another revision: the tab of what changed comes, or goes
+    data.against = against;
+    if (!against && gallery.isSeen("changes")) gallery.show("cards");
+    gallery.tabs();
   }
 
   async function whole() {

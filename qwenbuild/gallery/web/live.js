@@ -8,8 +8,10 @@
   const undo = button("Undo", choices.undo, { id: "undo", title: "Take the last choice back (u)", hidden: true });
   const all = button("", approveShown, { id: "approve-all", title: "Approve everything shown" });
   const build = button("", () => order([]), { id: "build" });
+  const against = el("input", { id: "against", type: "text", placeholder: "Compare with", "aria-label": "Compare with a git revision, or qwenbuild.lock", title: "a git revision, or qwenbuild.lock; Enter", spellcheck: "false", autocomplete: "off", maxlength: 200 });
+  against.addEventListener("keydown", (event) => { if (event.key === "Enter") compare(against.value.trim()); });
   tools.prepend(undo, all);
-  tools.append(build);
+  tools.append(build, against);
 
   // ------------------------------------------------------------ what costs
 
@@ -53,6 +55,13 @@
     const free = price.words === "free";
     ask(`One more of ${named(ids)}`, `Make ${count(price.pictures, "picture")} for ${free ? "nothing" : price.words}?`, free ? "Make" : `Pay ${price.words}`,
       () => pay(ids, price, () => choices.choose("reroll", ids.map((id) => gallery.card(id)).filter(Boolean))));
+  }
+
+  async function compare(revision) { // what is known of it arrives as any news does
+    const answer = await send("/compare", { against: revision });
+    if (!answer.ok) { say(answer.words, true); return; }
+    say(revision ? `Compared with ${revision}` : "Compared with nothing");
+    if (revision) gallery.show("changes");
   }
 
   function approveShown() {
@@ -144,5 +153,5 @@
   gallery.keys.push(typed);
   gallery.moreKeys = [["Enter, p", "pick this candidate, or take the pick back"], ["a", "approve, or release"], ["x", "reject, or take it back"], ["r", "one more candidate; says its price first"], ["a x r", "on the board, at the head of a row or column: all of it"],
     ["u", "undo"], [".", "the next undecided one"], ["m", "make what this entry lacks"], ["n", "note; Escape leaves it"]];
-  on("start", chrome);
+  on("start", () => { chrome(); against.value = gallery.data.against || ""; });
 })();

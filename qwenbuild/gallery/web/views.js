@@ -32,7 +32,7 @@
   }
 
   Object.assign(gallery, {
-    views, show, next, seen,
+    views, show, next, seen, tabs,
     point: (card) => { pointed = card; },
     current: () => (pointed && gallery.card(pointed.id) ? gallery.card(pointed.id) : null),
     focus: (card) => seen().focus(card),

@@ -40,7 +40,6 @@ def _file(step: Step, output: OutputPlan, record: LockEntry, tree: Mapping[str, 
         "size": _size(used.candidate.action.size, steps) if steps else None,
         "steps": [step_words(each) for each in steps],
         "stages": [stage_name(picture, steps[:number]) for number in range(1, len(steps))] if picture else [],
-        "picture": picture,
     }
 
 

@@ -320,3 +320,25 @@ def test_check_exits_1_on_a_fail_and_3_where_the_lockfile_says_something_else(
     said = json.loads(capsys.readouterr().out)
     assert said["summary"] == {"pass": 2, "warn": 0, "fail": 1, "unjudged": 0}
     assert set(said["checks"][0]) == {"id", "asset", "path", "check", "version", "verdict", "measured", "threshold", "evidence"}
+
+
+THREADS = """
+import threading
+from qwenbuild.planning import planner
+from qwenbuild.engine import walk
+from qwenbuild.verbs import Options
+from tests.walking import Recorder
+import sys
+from pathlib import Path
+summary = walk.build(Options(Path(sys.argv[1]), yes=True), Recorder(), None)
+assert summary.exit_code == 0, summary
+"""
+
+
+def test_many_pictures_that_are_judged_at_once_find_every_module_whole(walked: Project) -> None:
+    """A module whose import was put off is half a module to the second thread."""
+    numbers = ", ".join(str(number) for number in range(24))
+    walked.manifest(ICONS.replace("[a, b, c]", f"[{numbers}]").replace(", likeness: {to: icons/a, min: 0}", ""))
+    command = [sys.executable, "-c", THREADS, str(walked.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -18,7 +18,7 @@ from qwenbuild.engine.publish import Publisher
 from qwenbuild.engine.remote_session import linked
 from qwenbuild.engine.workspace import ProjectFiles
 from qwenbuild.errors import CredentialsError, InputError
-from qwenbuild.later import later
+from qwenbuild.later import later, load
 from qwenbuild.model import Limits, Manifest, Price, Step, Verdict
 from qwenbuild.plan.files import implied_steps, media_type_for
 from qwenbuild.planning.planner import Planned
@@ -35,6 +35,8 @@ with later:
     from qwenbuild.pace import lanes as pacing
 
 NETWORK = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER)
+JUDGING = ("qwenbuild.checks", "qwenbuild.planning.verdict_cache")
+"""What many threads come to first at once, and must find whole."""
 
 
 @contextmanager
@@ -44,6 +46,9 @@ def make_world(planned: Planned, options: Options, reporter: Reporter, placed: d
     `placed` is told every file that is written.
     """
     cache = planned.cache
+    if planned.is_checked:
+        for name in JUDGING:
+            load(name)
     buying = any(plan.verdict in NETWORK for step in planned.plan.busy for plan in step.candidates)
     providers = Providers(planned, options.jobs)
     if buying and not options.offline:

@@ -68,6 +68,7 @@ def load_later(*, pictures: bool) -> None:
             load(name)
         if pictures:
             load("qwenbuild.images").load_all()
+            load("qwenbuild.checks").load_judges()
     except (ImportError, OSError) as error:
         raise QwenbuildError(f"a part of qwenbuild cannot be loaded ({error}); nothing was sent", code="not-loaded") from error
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from qwenbuild.engine.context import world_again
 from qwenbuild.engine.verdicts import judge_sets
 from qwenbuild.errors import QwenbuildError
-from qwenbuild.model import LockEntry, OutcomeKind, Price, Step, Verdict
+from qwenbuild.model import OutcomeKind, Price, Step, Verdict
 from qwenbuild.planning.planner import Planned, make
 from qwenbuild.ports import Event
 from qwenbuild.project.options import Options
@@ -22,12 +22,6 @@ from qwenbuild.tree import TreeFile
 BUSY = (Verdict.GENERATE, Verdict.RESUME, Verdict.RECOVER, Verdict.RESTORE, Verdict.DERIVE)
 ROUNDS = 12
 """At the most; `attempts` ends it before."""
-
-
-def records_of(result: RunResult) -> dict[str, LockEntry | None]:
-    """The lock records that a run made."""
-    done = ((id, outcome.published) for id, outcome in result.outcomes.items() if outcome.published is not None)
-    return {id: published.record for id, published in done if published.record is not None}
 
 
 def draw_again(
@@ -61,7 +55,7 @@ def _failing(planned: Planned, result: RunResult, left: Mapping[str, int]) -> di
         for id, outcome in result.outcomes.items()
         if outcome.code == "expect" and (outcome.published is None or outcome.published.record is None)
     }
-    found |= {failure.entry: failure.message for failure in judge_sets(planned, records_of(result)).failures}
+    found |= {failure.entry: failure.message for failure in judge_sets(planned, result.records).failures}
     return {id: why for id, why in found.items() if left.get(id, 0) > 0}
 
 
@@ -69,7 +63,7 @@ def _planned_again(planned: Planned, options: Options, result: RunResult, failin
     """The plan of the failing entries, and of those that waited for them; None when nothing is left to be done."""
     waiting = {id for id, outcome in result.outcomes.items() if outcome.kind is OutcomeKind.SKIPPED and outcome.code == "input"}
     lock = planned.loaded.lock
-    loaded = replace(planned.loaded, lock=replace(lock, entries={**lock.entries, **_made(result)}))
+    loaded = replace(planned.loaded, lock=replace(lock, entries={**lock.entries, **result.records}))
     ids = frozenset({*failing, *waiting})
     try:
         again = make(loaded, replace(options, force=False, retry_failed=False), only=ids)
@@ -79,10 +73,6 @@ def _planned_again(planned: Planned, options: Options, result: RunResult, failin
     if not any(step.id in failing for step in steps):
         return None
     return replace(again, plan=replace(again.plan, steps=steps, looked_at=None, orphans=(), atlases=()))
-
-
-def _made(result: RunResult) -> dict[str, LockEntry]:
-    return {id: record for id, record in records_of(result).items() if record is not None}
 
 
 def _merged(planned: Planned, again: Planned) -> Planned:

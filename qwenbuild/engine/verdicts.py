@@ -33,8 +33,6 @@ class SetsJudged:
 
 def judge_sets(planned: Planned, records: Records) -> SetsJudged:
     """Judge every set as it stands after the run, on this machine, and note all verdicts of the entries that were planned."""
-    if not _concerned(planned):
-        return SetsJudged()
     entries, read = comparing(planned), make_publisher(planned, {}).bytes_of
     found = set_verdicts(planned.cache, entries, pictures(planned, records), read) if entries else SetVerdicts()
     changed = dict(changed_checks(planned, records, found))
@@ -43,8 +41,6 @@ def judge_sets(planned: Planned, records: Records) -> SetsJudged:
 
 def stale_checks(planned: Planned) -> dict[str, LockEntry | None]:
     """The lock records whose line of checks is not what is known by now, without looking at a single picture."""
-    if not _concerned(planned):
-        return {}
     return dict(changed_checks(planned, {}, known_sets(planned)))
 
 
@@ -58,14 +54,6 @@ def changed_checks(planned: Planned, records: Records, sets: SetVerdicts) -> Ite
         verdicts = verdicts_of_entry(planned, step, record.digest, record, sets)
         if verdicts is not None and (words := _worst(verdicts)) != record.checks:
             yield step.id, replace(record, checks=words)
-
-
-def _concerned(planned: Planned) -> bool:
-    """Whether any picture is checked, or was: of 100,000 entries none is looked at for nothing."""
-    manifest = planned.manifest
-    blocks = (manifest.defaults, *manifest.assets)
-    expecting = any(block.expect or any("expect" in item for item in block.outputs or ()) for block in blocks)
-    return expecting or b'"checks": {' in planned.loaded.lock.raw
 
 
 def _expects(entry: Entry) -> bool:

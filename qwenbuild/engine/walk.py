@@ -14,11 +14,10 @@ from qwenbuild.engine.context import families, make_world
 from qwenbuild.engine.preflight import bring_home
 from qwenbuild.engine.prune import orphan_changes, remove_orphans
 from qwenbuild.engine.remember import InputsSeen, remember_idle, remember_made
-from qwenbuild.engine.rerolls import draw_again, records_of
 from qwenbuild.engine.shared_cache import share_built
 from qwenbuild.engine.sheets import build_sheets, gone_sheets, remove_sheets
-from qwenbuild.engine.verdicts import judge_sets, stale_checks
 from qwenbuild.errors import CacheError, GateStop, NotUpToDate, Problem
+from qwenbuild.later import later
 from qwenbuild.lfs import OTHER_POINTER
 from qwenbuild.lock import lockfile
 from qwenbuild.lock.records import reconcile
@@ -35,6 +34,9 @@ from qwenbuild.project.options import Options
 from qwenbuild.project.strays import abandoned
 from qwenbuild.run import RunResult, run
 from qwenbuild.tree import TreeFile
+
+with later:
+    from qwenbuild.engine import rerolls, verdicts
 
 STOP_CODES = {
     "credentials": 5,
@@ -86,12 +88,14 @@ def build(options: Options, reporter: Reporter, ask: Callable[[Planned], bool] |
     placed: dict[str, TreeFile] = {}
     with make_world(planned, options, reporter, placed) as world:
         result = run(planned.plan, world)
-        planned, result = draw_again(planned, options, result, world, placed)
-    records = {**orphan_changes(planned), **_renamed(planned), **records_of(result)}
+        if any(step.further for step in planned.plan.busy):
+            planned, result = rerolls.draw_again(planned, options, result, world, placed)
+    records = {**orphan_changes(planned), **_renamed(planned), **result.records}
     failures = _failures(planned, result)
-    sets = judge_sets(planned, records)
-    records |= sets.records
-    failures += [failure for failure in sets.failures if failure.entry not in {known.entry for known in failures}]
+    if planned.is_checked:
+        sets = verdicts.judge_sets(planned, records)
+        records |= sets.records
+        failures += [failure for failure in sets.failures if failure.entry not in {known.entry for known in failures}]
     sheets = build_sheets(planned, records, placed, reporter)
     failures += sheets.failures
     if options.prune:
@@ -183,7 +187,7 @@ def is_done(planned: Planned, options: Options) -> bool:
         return False
     if orphan_changes(planned) or busy(plan.atlases) or (options.prune and any(gone_sheets(planned))):
         return False
-    if not options.locked and stale_checks(planned):
+    if planned.is_checked and not options.locked and verdicts.stale_checks(planned):
         return False
     if options.offline or not planned.cache.has_journal():
         return True

@@ -47,7 +47,7 @@ class PipelineStep:
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
     """What a plug-in's check found. `fault` is one sentence, "" when the file is as expected; `measured` is the same text on
-    every machine; `evidence` holds JSON values: `boxes` as [left, top, width, height] in pixels are drawn over the picture,
+    every machine; `evidence` holds JSON values: `boxes` are [left, top, width, height] in pixels,
     `score` from 0 to 1000 is what `choose: best` goes by.
     """
 

@@ -19,11 +19,11 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.errors import Problem, QwenbuildError
 from qwenbuild.expand.expansion import Expansion, expand
 from qwenbuild.expand.paths import collision_key, key_below, parents
+from qwenbuild.later import later
 from qwenbuild.lock import lockfile
 from qwenbuild.model import Asset, Entry, Manifest
 from qwenbuild.planning import planner
 from qwenbuild.planning.atlases import paths_of
-from qwenbuild.planning.check_status import noted
 from qwenbuild.planning.eligibility import prints
 from qwenbuild.planning.fresh_assets import FreshAssets, entry_at
 from qwenbuild.planning.holdings import only_here, only_in_tree
@@ -35,6 +35,9 @@ from qwenbuild.project.options import STATE, Options
 from qwenbuild.snapshot import entryfile, manifestfile, statefile
 from qwenbuild.snapshot.entryfile import PRINT, WIDTH, FreshRun, Memory, RememberedAsset, print_at
 from qwenbuild.snapshot.statefile import Snapshot
+
+with later:
+    from qwenbuild.planning import check_status
 
 MOST_TOUCHED = 500
 """Of an asset with more entries of which a file was touched, and more than a quarter of all, everything is looked at."""
@@ -50,7 +53,8 @@ def plan(options: Options) -> Planned | None:
 
 def status(options: Options) -> Planned:
     """How lockfile, manifest, cache and tree stand to each other: the same value as a plan."""
-    return _noting(_noting(plan(options) or planner.plan(options), only_in_tree), noted)
+    planned = _noting(plan(options) or planner.plan(options), only_in_tree)
+    return _noting(planned, check_status.noted) if planned.is_checked else planned
 
 
 def shown(options: Options) -> Planned:

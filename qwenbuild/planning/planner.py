@@ -27,7 +27,6 @@ from qwenbuild.planning.fresh_assets import FreshAssets, Part, parts_of
 from qwenbuild.planning.loading import Loaded, load, recalled, uncollected
 from qwenbuild.planning.observe import Seen, observe
 from qwenbuild.planning.signatures import losing
-from qwenbuild.planning.verdict_cache import known_set_verdicts
 from qwenbuild.project.keyfile import ignored
 from qwenbuild.project.options import Options
 from qwenbuild.project.strays import notices
@@ -35,6 +34,7 @@ from qwenbuild.select import pulled, select
 
 with later:
     from qwenbuild import checks
+    from qwenbuild.planning import verdict_cache
 
 RETENTION_S = 23 * 3600.0
 """Seconds for which providers keep tasks and idempotency keys."""
@@ -74,6 +74,13 @@ class Planned:
     def wants(self, path: str) -> bool:
         """Whether a file of the tree is an output of some entry, selected or not."""
         return path in self._wanted or path in self.seen.facts.untouched.paths
+
+    @cached_property
+    def is_checked(self) -> bool:
+        """Whether any picture is checked, or was: of 100,000 entries none is looked at for nothing."""
+        blocks = (self.manifest.defaults, *self.manifest.assets)
+        expecting = any(block.expect or any("expect" in item for item in block.outputs or ()) for block in blocks)
+        return expecting or b'"checks": {' in self.loaded.lock.raw
 
     @cached_property
     def _wanted(self) -> frozenset[str]:
@@ -192,7 +199,9 @@ def _beside(loaded: Loaded, cache: Cache, seen: Seen) -> SetFacts:
     ids = [*(entry.id for entry in comparing), *(id for entry in comparing for id in checks.anchors(entry))]
     in_tree = {file.digest for file in seen.files.values()}
     pictures = {id: (lock[id].digest, *lock[id].candidates.values()) for id in ids if id in lock}
-    verdicts = known_set_verdicts(cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree)
+    verdicts = verdict_cache.known_set_verdicts(
+        cache, comparing, pictures, lambda digest: digest in seen.facts.blobs or digest in in_tree
+    )
     return verdicts.facts()
 
 

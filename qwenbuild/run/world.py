@@ -97,6 +97,12 @@ class RunResult:
     bought: int = 0
     doubts: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def records(self) -> dict[str, LockEntry]:
+        """The lock records that were made, by entry."""
+        published = ((id, outcome.published) for id, outcome in self.outcomes.items() if outcome.published is not None)
+        return {id: one.record for id, one in published if one.record is not None}
+
 
 class OtherMachines(Protocol):
     """Other machines that may draw the same pictures. `begin` and `end` block."""

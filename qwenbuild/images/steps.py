@@ -65,11 +65,11 @@ STEPS: Mapping[str, Mapping[str, Argument]] = {
         "color": colour(TRANSPARENT, "of the new pixels"),
         "gravity": _GRAVITY,
     },
-    "trim": {"tolerance": whole(0, 255, 10, "how far a pixel may be from the corner's colour and still be edge, 0 to 255")},
+    "trim": {"tolerance": whole(0, 255, 10, "how far a pixel may be from the corner's colour and still be border, 0 to 255")},
     "flip": {"direction": choice(("horizontal", "vertical"), None, "horizontal swaps left and right, vertical top and bottom")},
     "rotate": {
         "degrees": decimal(-360, 360, None, "clockwise; multiples of 90 move pixels and change none"),
-        "background": colour(TRANSPARENT, "of the corners that appear"),
+        "background": colour(TRANSPARENT, "of the new corners"),
     },
     "grayscale": {},
     "blur": {"radius": whole(1, 250, None, "pixels: the standard deviation of the Gaussian")},
@@ -80,7 +80,7 @@ STEPS: Mapping[str, Mapping[str, Argument]] = {
     },
     "key_out": {
         "color": colour(None, "the colour that becomes transparent"),
-        "tolerance": whole(0, 120, 40, "how far a pixel may be from the colour and vanish whole, 0 to 120"),
+        "tolerance": whole(0, 120, 40, "how far a pixel may be from the colour and still vanish completely, 0 to 120"),
         "despill": truth(True, "take the colour's tint out of half-transparent edges"),
         "alpha_min": decimal(0, 1, "0.01", "the least share of the picture that must stay"),
         "alpha_max": decimal(0, 1, "0.99", "the greatest share that may stay"),

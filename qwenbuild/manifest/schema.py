@@ -145,7 +145,7 @@ Price = dict[Unit, fields.Amount]
 
 @with_config(STRICT)
 class Params(TypedDict, total=False):
-    """Drawing parameters. Null removes what stands below; a string may be a template."""
+    """Drawing parameters. Null removes an inherited parameter; a string may be a template."""
 
     size: Annotated[fields.ParamSize, doc("W*H in pixels, WxH, or a ratio such as 16:9; default: the model's")]
     negative_prompt: Annotated[fields.ParamText, doc("what the picture must not show; default none")]
@@ -156,8 +156,8 @@ class Params(TypedDict, total=False):
     true_cfg_scale: Annotated[fields.ParamScale, doc("classifier-free guidance of a self-hosted model")]
     guidance_scale: Annotated[fields.ParamScale, doc("guidance of distilled weights")]
     prompt_extend_mode: Annotated[fields.ParamExtendMode, doc("direct or agent (qwen-image-3.0)")]
-    enable_thinking: Annotated[fields.ParamTruth, doc("thinking while the prompt is rewritten (qwen-image-3.0)")]
-    thinking_mode: Annotated[fields.ParamTruth, doc("thinking before a picture is drawn from words alone (wan2.7-image)")]
+    enable_thinking: Annotated[fields.ParamTruth, doc("whether the server thinks while rewriting the prompt (qwen-image-3.0)")]
+    thinking_mode: Annotated[fields.ParamTruth, doc("whether the model thinks before it draws from text alone (wan2.7-image)")]
     flow_shift: Annotated[fields.ParamScale, doc("shift of the noise schedule of a self-hosted model")]
     generator_device: Annotated[fields.ParamDevice, doc("cpu or cuda: where a self-hosted model makes its noise")]
     acceleration: Annotated[fields.ParamAcceleration, doc("none, regular or high (qwen-image)")]
@@ -170,7 +170,7 @@ class LimitsBlock(TypedDict, total=False):
     """A provider's pace."""
 
     rps: Annotated[fields.Rate, doc("submissions a second; default: the model table's")]
-    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; with rps the stricter of both")]
+    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; if rps is given too, the stricter applies")]
     concurrency: Annotated[fields.AtLeastOne, doc("jobs in flight; default: the model table's")]
 
 
@@ -180,13 +180,13 @@ class ProviderBlock(TypedDict, total=False):
 
     type: Annotated[str, doc("the API; default: the block's name")]
     model: Annotated[SomeText, doc("used by assets that name none; wins over defaults.model")]
-    params: Annotated[Params, doc("between defaults.params and the asset's")]
+    params: Annotated[Params, doc("drawing parameters; override defaults.params, overridden by the asset's")]
     api_key_env: Annotated[SomeText, doc("the NAME of a variable ending in _API_KEY, never a key itself")]
     limits: Annotated[LimitsBlock, doc("pace: rps or rpm, and concurrency")]
     timeout: Annotated[fields.Seconds, doc("seconds for one job; default 300")]
-    webhook: Annotated[SomeText, doc("https address that the API calls, where it takes one")]
+    webhook: Annotated[SomeText, doc("https address that the API calls, where it supports that")]
     base_url: Annotated[SomeText, doc("the vendor's own host or loopback; any host for type openai")]
-    allow_unknown_model: Annotated[Truth, doc("take a model that the model table does not know; default false")]
+    allow_unknown_model: Annotated[Truth, doc("accept a model that is not in the model table; default false")]
     allow_unlisted_size: Annotated[Truth, doc("send a size that the model table does not list; default false")]
 
 
@@ -194,53 +194,53 @@ class ProviderBlock(TypedDict, total=False):
 class TierBlock(TypedDict, total=False):
     """The price of pictures up to a size."""
 
-    pixels: Required[Annotated[fields.AtLeastOnePixel, doc("up to so many pixels, width times height")]]
+    pixels: Required[Annotated[fields.AtLeastOnePixel, doc("at most this many pixels, width times height")]]
     price: Required[Annotated[Price, doc("one picture of at most that size, by unit")]]
     price_extended: Annotated[Price, doc("the same with prompt_extend, where that costs more")]
 
 
 @with_config(STRICT)
 class RegionPricesBlock(TypedDict, total=False):
-    """The prices of one region, all of them: nothing is taken from the row's."""
+    """The prices of one region; none is inherited from the model's row."""
 
     price: Annotated[Price, doc("one picture, by unit")]
     price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
     price_tiers: Annotated[list[TierBlock], doc("prices by size; a larger picture costs `price`")]
-    price_input: Annotated[Price, doc("each reference image, on top")]
+    price_input: Annotated[Price, doc("each reference image, in addition")]
 
 
 @with_config(STRICT)
 class ModelBlock(TypedDict, total=False):
     """Corrections of one row of the model table."""
 
-    family: Annotated[str, doc("the API that has this model; needed for a model the table does not know")]
+    family: Annotated[str, doc("the API that has this model; needed for a model that is not in the table")]
     price: Annotated[Price, doc('one picture, by unit: {usd: "0.03"}; {} is free')]
     price_extended: Annotated[Price, doc("one picture with prompt_extend, where that costs more")]
     price_tiers: Annotated[
         list[TierBlock], doc('prices by size, such as {pixels: 2250000, price: {usd: "0.04"}}; a larger picture costs `price`')
     ]
-    price_input: Annotated[Price, doc("each reference image, on top of the picture")]
+    price_input: Annotated[Price, doc("each reference image, in addition to the picture")]
     price_by_region: Annotated[dict[str, RegionPricesBlock], doc("regions with prices of their own")]
-    sizes: Annotated[list[SomeText], doc("W*H in pixels: the only sizes it draws")]
+    sizes: Annotated[list[SomeText], doc("W*H in pixels: the only sizes that the model draws")]
     ratios: Annotated[list[SomeText], doc("ratios, for an API that takes no pixels")]
-    aliases: Annotated[dict[str, SomeText], doc("ratio to W*H")]
+    aliases: Annotated[dict[str, SomeText], doc("the size in pixels, W*H, of each ratio")]
     default_size: Annotated[SomeText, doc("the size when none is asked for")]
     area: Annotated[list[fields.Count], doc("least and most pixels", min_length=2, max_length=2)]
     sides: Annotated[list[fields.Count], doc("least and most pixels of a side", min_length=2, max_length=2)]
-    multiple: Annotated[fields.AtLeastOne, doc("sides are multiples of it")]
+    multiple: Annotated[fields.AtLeastOne, doc("both sides must be multiples of this")]
     prompt_limit: Annotated[fields.AtLeastOne, doc("longest prompt")]
     prompt_unit: Annotated[Literal["characters", "tokens"], doc("what prompt_limit counts")]
     negative_limit: Annotated[fields.Count, doc("longest negative prompt in characters")]
     inputs_max: Annotated[fields.Count, doc("most reference images")]
     rps: Annotated[fields.Rate, doc("submissions a second")]
-    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; with rps the stricter of both")]
+    rpm: Annotated[fields.RateByMinute, doc("submissions a minute, spaced evenly; if rps is given too, the stricter applies")]
     in_flight: Annotated[fields.AtLeastOne, doc("jobs in flight")]
     retires: Annotated[Text, doc('day it retires, such as 2026-10-10; "" for never')]
-    replacement: Annotated[Text, doc("the model that is to be taken instead of one that retires")]
+    replacement: Annotated[Text, doc("the model to use instead once this one retires")]
     licence: Annotated[Text, doc("licence of the pictures or the weights")]
     research_only: Annotated[Truth, doc("whether the licence forbids commercial use")]
-    experimental: Annotated[Truth, doc("whether only third parties describe it")]
-    seconds: Annotated[fields.Seconds, doc("how long a picture takes")]
+    experimental: Annotated[Truth, doc("whether the model is described only by third parties")]
+    seconds: Annotated[fields.Seconds, doc("seconds that a picture takes")]
 
 
 OutputBlock = TypedDict(
@@ -249,7 +249,7 @@ OutputBlock = TypedDict(
         "as": Annotated[SomeText, doc("a name that atlases and commands use")],
         "path": Required[Annotated[SomeText, doc("the file, below the output root; a template")]],
         "steps": Annotated[list[StepItem], doc("what is done to the picture, in order")],
-        "expect": Annotated[Expect, doc("acceptance of this file")],
+        "expect": Annotated[Expect, doc("checks that this file must pass")],
     },
     total=False,
 )
@@ -265,34 +265,32 @@ class Shared(TypedDict, total=False):
     params: Annotated[Params, doc("drawing parameters; merged by key, null removes")]
     vars: Annotated[Variables, doc("variables of the templates; merged by key, null is a value")]
     seed: Annotated[fields.Seed, doc("0 to 2147483647; default 0")]
-    variants: Annotated[fields.Variants, doc("candidates with consecutive seeds, of which one is picked; default 1")]
+    variants: Annotated[fields.Variants, doc("number of candidates, with consecutive seeds; one is picked; default 1")]
     inputs: Annotated[list[InputFile], doc("reference images: files, or {entry: id} for another entry's picture")]
     id: Annotated[SomeText, doc("template of the id; default: asset name / slugs of the row's id and the axis values")]
     output: Annotated[SomeText, doc('template of the file below the output root; default "<id>.png"')]
-    steps: Annotated[list[StepItem], doc("what is done to the picture, in order; with a single output")]
+    steps: Annotated[list[StepItem], doc("what is done to the picture, in order, for a single output")]
     outputs: Annotated[list[OutputBlock], doc("several files from one picture; instead of output and steps", min_length=1)]
-    expect: Annotated[Expect, doc("acceptance of the picture, such as {alpha: {min: 0.2}}")]
-    tags: Annotated[list[SomeText], doc("for SELECT: tag:ui")]
+    expect: Annotated[Expect, doc("checks that the picture must pass, such as {alpha: {min: 0.2}}")]
+    tags: Annotated[list[SomeText], doc("tags for selectors such as tag:ui")]
     stop_after_failures: Annotated[
-        fields.Failures, doc("failed pictures in a row after which no more are bought; false: never; default 5")
+        fields.Failures, doc("after this many failed pictures in a row, no more are bought; false: never stop; default 5")
     ]
-    on_fail: Annotated[
-        fields.OnFail, doc("what follows when a picture is not as expected: fail (default), warn, or reroll: another seed")
-    ]
-    attempts: Annotated[fields.Attempts, doc("with on_fail: reroll, the pictures that may be drawn of an entry; default 3")]
-    choose: Annotated[fields.Choose, doc("which candidate is used: the first (default), or the best by its checks")]
+    on_fail: Annotated[fields.OnFail, doc("when a picture fails a check: fail (default), warn, or reroll with another seed")]
+    attempts: Annotated[fields.Attempts, doc("with on_fail: reroll, the most pictures drawn for one entry; default 3")]
+    choose: Annotated[fields.Choose, doc("which candidate is used: first (default), or best by its checks")]
 
 
 @with_config(STRICT)
 class DefaultsBlock(Shared, total=False):
-    """For every asset; an asset's own keys win."""
+    """Settings for every asset; an asset's own keys win."""
 
 
 @with_config(STRICT)
 class AssetBlock(Shared, total=False):
     """One prompt template with its axes: a picture for each combination."""
 
-    prompt: Annotated[SomeText, doc("template of the prompt; this or prompt_file")]
+    prompt: Annotated[SomeText, doc("template of the prompt; required unless prompt_file is given")]
     prompt_file: Annotated[SomeText, doc("file in the templates folder that holds the prompt's template")]
     matrix: Annotated[
         dict[str, Annotated[list[AxisValue], Field(min_length=1)]],
@@ -300,7 +298,7 @@ class AssetBlock(Shared, total=False):
     ]
     include: Annotated[list[Combination], doc("combinations added to the product; each names every axis")]
     exclude: Annotated[list[Excluded], doc("combinations left out; a mapping value is named by its id")]
-    foreach: Annotated[Rows, doc("rows as variables: .csv .json .jsonl .yaml, or a list in place")]
+    foreach: Annotated[Rows, doc("rows as variables: a .csv, .json, .jsonl or .yaml file, or a list written here")]
     provider: Annotated[SomeText, doc("a key of providers, or a built-in type; default: the manifest's")]
 
 
@@ -308,16 +306,16 @@ AtlasBlock = TypedDict(
     "AtlasBlock",
     {
         "select": Required[Annotated[SomeText, doc("which entries, such as tag:ui")]],
-        "from": Annotated[SomeText, doc("the output (its `as`) to pack; default: the only one")],
+        "from": Annotated[SomeText, doc("the output (its `as`) to pack; default: the first one")],
         "output": Required[Annotated[SomeText, doc("the sheet, below the output root")]],
         "padding": Annotated[fields.Count, doc("transparent pixels between pictures and at the edge; default 2")],
         "extrude": Annotated[fields.Count, doc("how often a picture's outermost pixels are repeated around it; default 0")],
         "trim": Annotated[Truth, doc("whether transparent borders are cut off; default false")],
         "power_of_two": Annotated[Truth, doc("whether the sheet's sides are powers of two; default false")],
         "max_size": Annotated[
-            fields.AtLeastOne, doc("longest side of a sheet in pixels; the rest goes to another; default 2048")
+            fields.AtLeastOne, doc("longest side of a sheet in pixels; what does not fit goes to another sheet; default 2048")
         ],
-        "scales": Annotated[list[fields.AtLeastOne], doc("such as [1, 2] for a second set @2x; default [1]", min_length=1)],
+        "scales": Annotated[list[fields.AtLeastOne], doc("such as [1, 2] for a second set, @2x; default [1]", min_length=1)],
     },
     total=False,
 )
@@ -336,12 +334,14 @@ class ManifestBlock(TypedDict, total=False):
     providers: Annotated[dict[ProviderName, ProviderBlock], doc("named settings of APIs")]
     models: Annotated[dict[str, ModelBlock], doc("corrections of the model table, by model id")]
     vars: Annotated[Variables, doc("variables of every template")]
-    defaults: Annotated[DefaultsBlock, doc("for every asset; an asset's own keys win")]
-    budget: Annotated[Price, doc("ceiling for one build, by unit; a unit not named is not bounded")]
+    defaults: Annotated[DefaultsBlock, doc("settings for every asset; an asset's own keys win")]
+    budget: Annotated[Price, doc("ceiling for one build, by unit; a unit not named has no ceiling")]
     provenance: Annotated[fields.Provenance, doc("marks in derived files: off (default), marks or full")]
     remote: Annotated[SomeText, doc("shared cache: s3:// gs:// az:// https:// file://")]
-    trust: Annotated[fields.Trust, doc("what of the shared cache is believed: lockfile (default) or keys")]
+    trust: Annotated[
+        fields.Trust, doc("what is trusted: lockfile (default), or keys: receipts signed with the team's key, too")
+    ]
     claims: Annotated[Truth, doc("whether builds tell each other through the shared cache what they draw; default false")]
     remote_derived: Annotated[Truth, doc("whether derived files are shared, too; default false")]
-    assets: Annotated[dict[AssetName, AssetBlock], doc("what is to be drawn, by name")]
+    assets: Annotated[dict[AssetName, AssetBlock], doc("what to draw, by name")]
     atlases: Annotated[dict[AssetName, AtlasBlock], doc("sheets packed from entries, by name")]

@@ -63,7 +63,7 @@ class ShardName(click.ParamType[tuple[int, int]]):
 
 def shard_option(command: Decorated) -> Decorated:
     """`--shard K/N`: one part of the entries."""
-    text = "Only the part K of N, as `plan --shards N` cuts them."
+    text = "Only part K of N; `plan --shards N` shows the parts."
     return _option("--shard", type=ShardName(), metavar="K/N", help=text)(command)
 
 

@@ -27,16 +27,16 @@ with later:
 @click.command("check", cls=Verb)
 @opt.select_argument
 @click.option("--junit", metavar="FILE", help="Write JUnit XML for CI.")
-@click.option("--locked", is_flag=True, help="Exit 3 when the lockfile's verdicts are not what is found.")
+@click.option("--locked", is_flag=True, help="Exit 3 when the lockfile's verdicts are out of date.")
 @opt.json_option
 def command(select: tuple[str, ...], junit: str | None, locked: bool, as_json: bool) -> int:
-    """Hold the pictures and files that are there against `expect`. Builds nothing, sends nothing; exit 1 when one fails.
+    """Check existing pictures and files against `expect`. Builds nothing, sends nothing; exit 1 when one fails.
 
     \b
     Examples:
       qwenbuild check
       qwenbuild check 'icons/*' --json
-      qwenbuild check --locked --junit checks.xml     in CI
+      qwenbuild check --locked --junit checks.xml     for CI
     """
     report = verbs.check(opt.walk(select=select, offline=True))
     if junit:
@@ -61,6 +61,6 @@ def _exit_code(report: CheckReport, locked: bool) -> int:
         return 1
     if locked and report.stale:
         shown = ", ".join(report.stale[:5]) + (f" and {len(report.stale) - 5:,} more" if len(report.stale) > 5 else "")
-        console.problem_text(f"--locked: the lockfile says something else of the checks of {shown}; `qwenbuild build` notes it")
+        console.problem_text(f"--locked: the lockfile has other verdicts for {shown}; `qwenbuild build` updates them")
         return 3
     return 0

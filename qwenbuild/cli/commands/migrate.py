@@ -40,13 +40,15 @@ class ModelPair(click.ParamType[tuple[str, str]]):
 
 
 @click.command("migrate", cls=Verb)
-@click.option("--model", "models", type=ModelPair(), metavar="OLD=NEW", multiple=True, required=True, help="Repeatable.")
+@click.option(
+    "--model", "models", type=ModelPair(), metavar="OLD=NEW", multiple=True, required=True, help="Use NEW for OLD; repeatable."
+)
 @click.option("-n", "--dry-run", "dry", is_flag=True, help="Show what would change; write nothing.")
 @opt.json_option
 def command(models: tuple[tuple[str, str], ...], dry: bool, as_json: bool) -> int:
-    """Put a model in the place of another, and say what a build would generate then, and for how much. Pays nothing.
+    """Replace a model with another in the manifest, and show what a build would then generate and cost. Pays nothing.
 
-    Only the models' names are changed in the manifest: comments, order and spelling of everything else stay as they are.
+    Only the models' names are changed: comments, order and spelling of everything else stay as they are.
 
     \b
     Examples:

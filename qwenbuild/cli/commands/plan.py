@@ -27,16 +27,19 @@ FORMATS = ("mermaid", "dot")
 @opt.walk_options
 @opt.shard_option
 @click.option(
-    "--shards", type=click.IntRange(1, opt.SHARDS_MAX), metavar="N", help="Cut the build into N parts of equal price."
+    "--shards",
+    type=click.IntRange(1, opt.SHARDS_MAX),
+    metavar="N",
+    help="Show how a build splits into N parts of about equal price.",
 )
 @opt.json_option
-@click.option("--markdown", "as_markdown", is_flag=True, help="A table for a pull request.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a table for a pull request.")
 @click.option(
     "--graph",
     type=click.Choice(FORMATS),
     is_flag=False,
     flag_value="mermaid",
-    help="Print the graph of dependencies instead of the plan.",
+    help="Print the dependency graph instead of the plan.",
 )
 def command(
     select: tuple[str, ...],

@@ -59,10 +59,10 @@ def command(ctx: click.Context, as_json: bool) -> int:
 @click.argument("name", required=False, metavar="[NAME]")
 @opt.json_option
 def check(name: str | None, as_json: bool) -> int:
-    """Check each provider that the manifest uses or configures, or the one named: does the API answer, does the key open the
-    account in this region, does the API name the manifest's models, how far is its clock off, which proxy leads there.
+    """Check each provider that the manifest uses or configures, or the one named: does the API answer, is the key accepted in
+    this region, does the API list the manifest's models, how far off is its clock, which proxy is used.
 
-    Pays nothing. Exit 5 when a key is missing or refused, 1 when an API does not answer; what no asset uses is only said.
+    Pays nothing. Exit 5 when a key is missing or refused, 1 when an API does not answer; what no asset uses is only reported.
 
     \b
     Examples:

@@ -119,23 +119,27 @@ MOST_BITS = 36
 """Of the 128 bits of two alike pictures' hashes at most so many differ: what is farther apart is not looked at twice."""
 
 
+FAR = 3
+"""Times the limit: how far apart two pictures are is not worth knowing beyond."""
+
+
 def near_duplicate(members: Sequence[Member], _: Member, parameters: Parameters) -> dict[str, Measurement]:
     """Each picture against those before it; the nearest one is named."""
     limit = _thousandths(parameters["distance"]) // 100
     hashes = [int(member.look["hash"], 16) for member in members]
     thumbs = [bytes.fromhex(member.look["thumb"]) for member in members]
     coarse = [features.coarse(thumb) for thumb in thumbs]
-    findings = {}
+    found = {}
     for at, member in enumerate(members):
-        nearest: tuple[int, int] | None = None
+        nearest, other = FAR * limit + 1, -1
         for before in range(at):
             if (hashes[before] ^ hashes[at]).bit_count() > MOST_BITS:
                 continue
-            if nearest is None or features.mean_distance(coarse[before], coarse[at]) < nearest[0]:
+            if features.mean_distance(coarse[before], coarse[at]) < nearest:
                 distance = features.mean_distance(thumbs[before], thumbs[at])
-                nearest = (distance, before) if nearest is None or distance < nearest[0] else nearest
-        findings[member.id] = _alike(nearest, limit, members, parameters)
-    return findings
+                nearest, other = (distance, before) if distance < nearest else (nearest, other)
+        found[member.id] = _alike((nearest, other) if other >= 0 else None, limit, members, parameters)
+    return found
 
 
 def _alike(nearest: tuple[int, int] | None, limit: int, members: Sequence[Member], parameters: Parameters) -> Measurement:

@@ -42,7 +42,8 @@
     if (host.hidden) return;
     tall = innerWidth < 600 ? 120 : 200;
     cards = gallery.shown.filter((card) => ["changed", "new", "removed"].some((mark) => card.marks.includes(mark)));
-    list.set(cards.map((card) => ({ height: tall + (innerWidth < 600 ? 150 : 48), draw: () => line(card) })));
+    const high = (card) => Math.max(Math.min(tall, gallery.size(card, card.files[0])[1]), 96);
+    list.set(cards.map((card) => ({ height: high(card) + (innerWidth < 600 ? 150 : 48), draw: () => line(card) })));
   }
 
   function focus(card) {

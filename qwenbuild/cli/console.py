@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qwenbuild.cli import findings
 from qwenbuild.cli.call import current
 from qwenbuild.later import later
 
 with later:
-    from qwenbuild.cli import findings
     from qwenbuild.report import problems as wording
     from qwenbuild.report import streams
 

@@ -74,9 +74,9 @@ def _of_the_environment(error: BaseException) -> str:
 def _carried_out(args: list[str]) -> int:
     if "_QWENBUILD_COMPLETE" in os.environ:
         program.program.main(args, prog_name="qwenbuild")
+    wanted = findings.listing(args)  # and what lists them is loaded: an import may fail after a build
     with program.program.make_context("qwenbuild", args) as context:
         code = program.program.invoke(context)
-        wanted = findings.listing(args)
         if wanted.junit:
             findings.write_junit(wanted.junit, findings.noted(context))
     return code if isinstance(code, int) else 0

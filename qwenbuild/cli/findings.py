@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from qwenbuild.errors import Problem
-from qwenbuild.later import later
+from qwenbuild.later import later, load
 
 with later:
     from qwenbuild import files
@@ -37,7 +37,10 @@ def listing(args: Sequence[str]) -> Listing:
     words = list(args)
     words = words[: words.index("--")] if "--" in words else words
     github = _value(words, "--format") or os.environ.get("QWENBUILD_FORMAT", "")
-    return Listing(github == GITHUB, _value(words, "--junit") or os.environ.get("QWENBUILD_JUNIT", ""))
+    wanted = Listing(github == GITHUB, _value(words, "--junit") or os.environ.get("QWENBUILD_JUNIT", ""))
+    if wanted.github or wanted.junit:
+        load("qwenbuild.report.ci_reports")
+    return wanted
 
 
 def _value(words: Sequence[str], name: str) -> str:

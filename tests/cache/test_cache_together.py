@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from qwenbuild.cache import Cache
 from qwenbuild.cache.attempts import Attempt, AttemptState
 from qwenbuild.errors import CacheError
 from qwenbuild.run import purchase
+from qwenbuild.run.batching import Batcher
 
 
 class Held:
@@ -163,13 +164,14 @@ async def test_an_intent_whose_build_ends_before_it_was_sent_is_taken_back(
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
-    def slow(job: Any, body: bytes) -> Attempt:
+    def slow(jobs: Sequence[Any]) -> list[Attempt]:
         entered.set()
         assert go_on.wait(20)
-        return begun(cache, 1)
+        return [begun(cache, 1)]
 
     monkeypatch.setattr(purchase, "_begin", slow)
-    job: Any = SimpleNamespace(progress=SimpleNamespace(writers=threads, world=SimpleNamespace(cache=cache)))
+    intents = Batcher[Any, Any](threads, lambda: False, asyncio.sleep)
+    job: Any = SimpleNamespace(progress=SimpleNamespace(intents=intents, world=SimpleNamespace(cache=cache)))
     writing = asyncio.ensure_future(purchase._begun(job, b"{}"))
     await asyncio.to_thread(entered.wait, 20)
     writing.cancel()

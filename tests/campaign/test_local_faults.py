@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,11 +120,11 @@ def test_files_that_may_not_grow_cost_no_picture(shop: Project, emulated: Served
 def test_a_picture_that_the_cache_cannot_take_is_rescued_and_comes_home(
     shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Cache, data: bytes) -> str:
+    def full(self: Cache, pictures: Sequence[bytes]) -> list[str]:
         raise CacheError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Cache, "put_blob", full)
+        patched.setattr(Cache, "put_blobs", full)
         summary = shop.build()
     assert summary.exit_code == 1
     rescued = [path for path in (shop.folder / ".qwenbuild" / "rescue").iterdir() if path.suffix != ".json"]
@@ -140,9 +140,10 @@ def test_a_picture_that_the_cache_cannot_take_is_rescued_and_comes_home(
 def test_a_rescued_picture_stays_where_it_is_while_the_cache_still_fails(
     shop: Project, emulated: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Cache, data: bytes) -> str:
+    def full(self: Cache, pictures: Sequence[bytes]) -> list[str]:
         raise CacheError("no space left on device")
 
+    monkeypatch.setattr(Cache, "put_blobs", full)
     monkeypatch.setattr(Cache, "put_blob", full)
     shop.build()
     sent = len(emulated.requests())

@@ -32,11 +32,11 @@ ONE = 'version: 1\nassets:\n  lantern: {prompt: "a red lantern", output: "old.pn
 def test_a_request_that_is_sent_again_holds_its_price_again_or_is_not_sent(room: bool) -> None:
     done: list[str] = []
     journal = SimpleNamespace(reopen=lambda attempt: done.append("reopened"))
-    world = SimpleNamespace(
+    budget = SimpleNamespace(
         reserve=lambda price: done.append("reserved") or room,
         give_back=lambda price: done.append("given back"),
-        cache=SimpleNamespace(journal=journal),
     )
+    world = SimpleNamespace(budget=budget, cache=SimpleNamespace(journal=journal))
     purchase = SimpleNamespace(price={"usd": 1}, key="k", entry="a")
     job: Any = SimpleNamespace(progress=SimpleNamespace(world=world), purchase=purchase)
     sending: Any = SimpleNamespace(attempt=SimpleNamespace(id="one"))

@@ -54,9 +54,9 @@ class Tariff:
 
     def prices(self) -> Iterator[Price]:
         """Every price in it that is known."""
-        found = [self.price, self.price_extended, self.price_input]
-        found += [price for tier in self.price_tiers for price in (tier.price, tier.price_extended)]
-        return (price for price in found if price is not None)
+        candidates = [self.price, self.price_extended, self.price_input]
+        candidates += [price for tier in self.price_tiers for price in (tier.price, tier.price_extended)]
+        return (price for price in candidates if price is not None)
 
 
 COLUMNS = tuple(item.name for item in fields(Tariff))

@@ -139,8 +139,8 @@ def _verdict(picture: DecodedPicture, name: str, parameters: Any, remembered: Ve
         return text.judge(parameters, read).verdict(name, str(parameters[VERSION]))
     if name in local.CHECKS:
         return local.judge_of(name)(picture, parameters).verdict(name, str(parameters[VERSION]))
-    found = plugin_steps.judge(picture.data, name, parameters)
-    measurement = Measurement(found.fault, found.measured, str(parameters["value"]), found.evidence)
+    finding = plugin_steps.judge(picture.data, name, parameters)
+    measurement = Measurement(finding.fault, finding.measured, str(parameters["value"]), finding.evidence)
     return measurement.verdict(name, str(parameters[plugin_steps.STAMP]))
 
 

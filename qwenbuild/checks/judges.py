@@ -59,8 +59,8 @@ def _of_colours(picture: DecodedPicture, parameters: Parameters, colours: Sequen
 
 def border(picture: DecodedPicture, parameters: Parameters) -> Measurement:
     """The widest one-colour band at a side."""
-    found, image = features.borders(picture.image), picture.image
-    bands = {"left": found.left, "top": found.top, "right": found.right, "bottom": found.bottom}
+    borders, image = features.borders(picture.image), picture.image
+    bands = {"left": borders.left, "top": borders.top, "right": borders.right, "bottom": borders.bottom}
     shares = {side: band * 1000 // (image.width if side in ("left", "right") else image.height) for side, band in bands.items()}
     side = max(shares, key=lambda name: shares[name])
     share, most = shares[side], _thousandths(parameters["max"])
@@ -129,7 +129,7 @@ def near_duplicate(members: Sequence[Member], _: Member, parameters: Parameters)
     hashes = [int(member.look["hash"], 16) for member in members]
     thumbs = [bytes.fromhex(member.look["thumb"]) for member in members]
     coarse = [features.coarse(thumb) for thumb in thumbs]
-    found = {}
+    measurements = {}
     for at, member in enumerate(members):
         nearest, other = FAR * limit + 1, -1
         for before in range(at):
@@ -138,8 +138,8 @@ def near_duplicate(members: Sequence[Member], _: Member, parameters: Parameters)
             if features.mean_distance(coarse[before], coarse[at]) < nearest:
                 distance = features.mean_distance(thumbs[before], thumbs[at])
                 nearest, other = (distance, before) if distance < nearest else (nearest, other)
-        found[member.id] = _alike((nearest, other) if other >= 0 else None, limit, members, parameters)
-    return found
+        measurements[member.id] = _alike((nearest, other) if other >= 0 else None, limit, members, parameters)
+    return measurements
 
 
 def _alike(nearest: tuple[int, int] | None, limit: int, members: Sequence[Member], parameters: Parameters) -> Measurement:

@@ -50,7 +50,7 @@ class _Pool:
         worker = self._idle.get()
         try:
             worker = worker or self._start()
-            found = _asked(worker, data)
+            lines = _asked(worker, data)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if worker is not None:
                 self._end(worker)
@@ -58,7 +58,7 @@ class _Pool:
             raise ReaderFailed(f"the reader of words failed: {error}") from error
         finally:
             self._idle.put(worker)
-        return found
+        return lines
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "qwenbuild.checks.ocr_worker"]

@@ -49,10 +49,10 @@ def _engine() -> Any:
 
 
 def _lines(engine: Any, data: bytes) -> list[tuple[str, int, list[int]]]:
-    found = engine(decode(data).convert("RGB"))
-    if found is None or not found.txts:
+    reading = engine(decode(data).convert("RGB"))
+    if reading is None or not reading.txts:
         return []
-    rows = zip(found.txts, found.scores, found.boxes, strict=True)
+    rows = zip(reading.txts, reading.scores, reading.boxes, strict=True)
     return [(str(text), int(score * 1000), _box(box)) for text, score, box in rows]
 
 

@@ -24,8 +24,8 @@ _JAPANESE = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
 
 def scripts_of(text: str) -> tuple[str, ...]:
     """The scripts of a text's letters, sorted; chinese characters beside kana are japanese."""
-    found = {_script(letter) for letter in text if letter.isalpha()} - {""}
-    return tuple(sorted(found - {"chinese"} if "japanese" in found else found))
+    scripts = {_script(letter) for letter in text if letter.isalpha()} - {""}
+    return tuple(sorted(scripts - {"chinese"} if "japanese" in scripts else scripts))
 
 
 @cache

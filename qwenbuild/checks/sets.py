@@ -71,7 +71,7 @@ def sets_of(entries: Iterable[Entry], digests: Mapping[str, Sequence[str]]) -> t
     anchor has no picture is left out.
     """
     groups: list[PictureSet] = []
-    found: dict[tuple[str, bytes, str], tuple[Mapping[str, Any], list[tuple[str, str]]]] = {}
+    by_place: dict[tuple[str, bytes, str], tuple[Mapping[str, Any], list[tuple[str, str]]]] = {}
     for entry in entries:
         if entry.set_checks is None or entry.id not in digests:
             continue
@@ -82,8 +82,8 @@ def sets_of(entries: Iterable[Entry], digests: Mapping[str, Sequence[str]]) -> t
                 groups.append(PictureSet(name, parameters, own, owner=entry.id))
                 continue
             place = (name, canonical(parameters), entry.asset if within == "asset" else within)
-            found.setdefault(place, (parameters, []))[1].append((entry.id, digests[entry.id][0]))
-    for (name, _, _), (parameters, members) in found.items():
+            by_place.setdefault(place, (parameters, []))[1].append((entry.id, digests[entry.id][0]))
+    for (name, _, _), (parameters, members) in by_place.items():
         anchor = anchor_of(name, parameters)
         if not anchor:
             groups.append(PictureSet(name, parameters, tuple(members)))

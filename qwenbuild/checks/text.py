@@ -82,10 +82,10 @@ class TextCheck(LocalCheck):
 
 def _reader(text: str, script: str) -> str:
     """Who reads one text; of several scripts the one that is not Latin decides, and its reader knows Latin letters, too."""
-    found = [script] if script != "auto" else list(scripts.scripts_of(text)) or ["latin"]
-    readers = list(dict.fromkeys(map(scripts.reader_of, [name for name in found if name != "latin"] or ["latin"])))
+    names = [script] if script != "auto" else list(scripts.scripts_of(text)) or ["latin"]
+    readers = list(dict.fromkeys(map(scripts.reader_of, [name for name in names if name != "latin"] or ["latin"])))
     if len(readers) > 1:
-        raise ValueError(f"{text!r} mixes {' and '.join(found)} letters, which no one reader knows: write them as two texts")
+        raise ValueError(f"{text!r} mixes {' and '.join(names)} letters, which no one reader knows: write them as two texts")
     return readers[0]
 
 

@@ -52,11 +52,11 @@ def problem_text(text: str) -> None:
     streams.Lines(sys.stderr).line(text)
 
 
-def failures(found: Sequence[Problem]) -> None:
+def failures(problems: Sequence[Problem]) -> None:
     """What failed in a command that ends with a code of its own: beside a change, and in a report, where that is asked for."""
-    findings.note(found)
+    findings.note(problems)
     if current().format == findings.GITHUB:
-        findings.annotate(found)
+        findings.annotate(problems)
 
 
 def notices(problems: Sequence[Problem]) -> None:

@@ -68,8 +68,8 @@ def note(problems: Sequence[Problem]) -> None:
 
 def noted(context: click.Context) -> list[Problem]:
     """What was noted while the command ran."""
-    found: list[Problem] = context.meta.get(META, [])
-    return found
+    problems: list[Problem] = context.meta.get(META, [])
+    return problems
 
 
 def write_junit(path: str, problems: Sequence[Problem]) -> None:

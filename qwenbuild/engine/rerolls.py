@@ -50,13 +50,13 @@ def draw_again(
 
 def _failing(planned: Planned, result: RunResult, left: Mapping[str, int]) -> dict[str, str]:
     """The entries whose picture is not as expected, by itself or beside others, and that may be drawn again; with why."""
-    found = {
+    faults = {
         id: outcome.message
         for id, outcome in result.outcomes.items()
         if outcome.code == "expect" and (outcome.published is None or outcome.published.record is None)
     }
-    found |= {failure.entry: failure.message for failure in judge_sets(planned, result.records).failures}
-    return {id: why for id, why in found.items() if left.get(id, 0) > 0}
+    faults |= {failure.entry: failure.message for failure in judge_sets(planned, result.records).failures}
+    return {id: why for id, why in faults.items() if left.get(id, 0) > 0}
 
 
 def _planned_again(planned: Planned, options: Options, result: RunResult, failing: Mapping[str, str]) -> Planned | None:

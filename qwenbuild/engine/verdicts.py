@@ -34,9 +34,9 @@ class SetsJudged:
 def judge_sets(planned: Planned, records: Records) -> SetsJudged:
     """Judge every set as it stands after the run, on this machine, and note all verdicts of the entries that were planned."""
     entries, read = comparing(planned), make_publisher(planned, {}).bytes_of
-    found = set_verdicts(planned.cache, entries, pictures(planned, records), read) if entries else SetVerdicts()
-    changed = dict(changed_checks(planned, records, found))
-    return SetsJudged(changed, tuple(_failures(planned, {**records, **changed}, found)))
+    verdicts = set_verdicts(planned.cache, entries, pictures(planned, records), read) if entries else SetVerdicts()
+    changed = dict(changed_checks(planned, records, verdicts))
+    return SetsJudged(changed, tuple(_failures(planned, {**records, **changed}, verdicts)))
 
 
 def stale_checks(planned: Planned) -> dict[str, LockEntry | None]:
@@ -74,10 +74,10 @@ def _worst(verdicts: Sequence[Judged]) -> dict[str, str]:
     return words
 
 
-def _failures(planned: Planned, records: Records, found: SetVerdicts) -> Iterator[Failure]:
+def _failures(planned: Planned, records: Records, sets: SetVerdicts) -> Iterator[Failure]:
     now = {**planned.loaded.lock.entries, **records}
     for step in planned.plan.busy:
-        faults = [verdict.fault for verdict in found.verdicts.get(step.id, ()) if verdict.verdict == "fail"]
+        faults = [verdict.fault for verdict in sets.verdicts.get(step.id, ()) if verdict.verdict == "fail"]
         if faults and step.keyed.entry.on_fail != "warn" and not _is_overruled(step, now.get(step.id)):
             yield Failure(step.id, "expect", f"the picture is not what is expected: {'; '.join(faults)}")
 

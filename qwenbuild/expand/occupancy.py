@@ -70,8 +70,8 @@ class Occupied:
 
     def _taken(self, key: str) -> tuple[str, str] | None:
         """The path and the owner of a file that was entered."""
-        found = self._files.get(key)
-        return (key, found) if isinstance(found, str) else found
+        holder = self._files.get(key)
+        return (key, holder) if isinstance(holder, str) else holder
 
     def nested(self) -> list[Fault]:
         """The faults of files that would have to be folders, too."""

@@ -37,8 +37,8 @@ class Places:
 def places(manifest: Manifest) -> dict[str, Places]:
     """The places of every asset that has rows or axes. Raises Fault, InputError where the manifest does not expand."""
     data = Data(manifest)
-    found = {asset.name: _places(_table(manifest, asset, data)) for asset in manifest.assets}
-    return {name: each for name, each in found.items() if each.axes}
+    by_asset = {asset.name: _places(_table(manifest, asset, data)) for asset in manifest.assets}
+    return {name: each for name, each in by_asset.items() if each.axes}
 
 
 def _table(manifest: Manifest, asset: Asset, data: Data) -> Table:

@@ -123,14 +123,14 @@ def _opaque_labs(image: Pixels) -> list[Lab]:
 
 def common_colours(image: Pixels) -> list[str]:
     """The colours that most of the picture is made of, as #rrggbb, the most common first; near ones (ΔE 12) count as one."""
-    found: list[tuple[Lab, str]] = []
+    distinct: list[tuple[Lab, str]] = []
     for colour, _ in sorted(_opaque_counts(image).items(), key=lambda item: (-item[1], item[0])):
         place = lab(*colour)
-        if all(apart(place, other) > 1_440_000 for other, _ in found):
-            found.append((place, "#{:02x}{:02x}{:02x}".format(*colour)))
-        if len(found) == MOST_COLOURS:
+        if all(apart(place, other) > 1_440_000 for other, _ in distinct):
+            distinct.append((place, "#{:02x}{:02x}{:02x}".format(*colour)))
+        if len(distinct) == MOST_COLOURS:
             break
-    return [name for _, name in found]
+    return [name for _, name in distinct]
 
 
 def share_within(image: Pixels, colours: Sequence[str], delta: int) -> tuple[int, list[str]]:

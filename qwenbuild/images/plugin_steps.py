@@ -143,10 +143,10 @@ def judge(data: bytes, name: str, expected: Mapping[str, Value]) -> CheckFinding
     check = _check(name, ())
     assert check is not None, name
     row, plugin = check
-    found = _run(plugin, row.judge, data, expected["value"])
-    finding = CheckFinding(found) if isinstance(found, str) else found
+    answer = _run(plugin, row.judge, data, expected["value"])
+    finding = CheckFinding(answer) if isinstance(answer, str) else answer
     if not isinstance(finding, CheckFinding):
-        raise _failed(plugin, f"gave a {type(found).__name__}, not a sentence or a CheckFinding")
+        raise _failed(plugin, f"gave a {type(answer).__name__}, not a sentence or a CheckFinding")
     if not _is_plain(dict(finding.evidence)) or not all(isinstance(text, str) for text in (finding.fault, finding.measured)):
         raise _failed(plugin, "gave a CheckFinding that JSON cannot hold")
     return finding

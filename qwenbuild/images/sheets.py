@@ -36,11 +36,11 @@ def stages(data: bytes, steps: Sequence[ImageStep], width: int, palettes: Mappin
     Raises ValueError with one sentence.
     """
     image = plain(ImageOps.exif_transpose(decode(data)))
-    found = []
+    pictures = []
     for step in steps[:-1]:
         image = apply(image, step.kind, step.args, palettes or {})
-        found.append(_webp(image, width))
-    return found
+        pictures.append(_webp(image, width))
+    return pictures
 
 
 def _webp(image: Image.Image, width: int) -> bytes:

@@ -130,9 +130,9 @@ def changed_part(path: Path, prints: Mapping[bytes, int], manifest: str, *, cano
     if len(seen) + len(new) != len(texts):
         return None
     empty = head[:-1] + b"}" + tail.removeprefix(b"\n    }\n  }")
-    found = _parse(joined(head, new, tail) if new else empty, path)
-    own = canonical and text({}, manifest, found.atlases) == empty and _is_canonical(found.entries, texts, new)
-    return Lock(found.entries, True, raw, found.atlases, own), seen
+    parsed = _parse(joined(head, new, tail) if new else empty, path)
+    own = canonical and text({}, manifest, parsed.atlases) == empty and _is_canonical(parsed.entries, texts, new)
+    return Lock(parsed.entries, True, raw, parsed.atlases, own), seen
 
 
 def _is_canonical(entries: Mapping[str, LockEntry], texts: Sequence[bytes], new: Sequence[bytes]) -> bool:

@@ -79,15 +79,15 @@ def applied(text: Text, edits: Iterable[Edit]) -> str:
 
 def changed_lines(before: str, after: str) -> tuple[ChangedLine, ...]:
     """The lines that differ, where lines were only changed or added."""
-    old, found = before.splitlines(), []
+    old, changes = before.splitlines(), []
     for number, line in enumerate(after.splitlines(), 1):
         if old and line == old[0]:
             old.pop(0)
         elif _added(old, after.splitlines()[number:]):
-            found.append(ChangedLine(number, "", line))
+            changes.append(ChangedLine(number, "", line))
         else:
-            found.append(ChangedLine(number, old.pop(0), line))
-    return tuple(found)
+            changes.append(ChangedLine(number, old.pop(0), line))
+    return tuple(changes)
 
 
 def _added(old: list[str], rest: list[str]) -> bool:

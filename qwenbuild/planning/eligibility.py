@@ -49,9 +49,9 @@ def prints(manifest: Manifest) -> dict[str, tuple[str, str]]:
     start = blake2b(shared.encode("utf-8", "surrogatepass"), digest_size=32)
 
     def word(value: object) -> str:
-        found = start.copy()
-        found.update(repr(value).encode("utf-8", "surrogatepass"))
-        return found.hexdigest()
+        hasher = start.copy()
+        hasher.update(repr(value).encode("utf-8", "surrogatepass"))
+        return hasher.hexdigest()
 
     return {asset.name: (word(asset), word(_frame(asset))) for asset in manifest.assets}
 

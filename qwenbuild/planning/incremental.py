@@ -153,10 +153,10 @@ class _Believer:
             return None
         prints = self.memory.columns.records
         places = {print_at(prints, at): at for at in range(len(prints) // PRINT)}
-        found = lockfile.changed_part(self.lock_path, places, Path(self.manifest.file).name, canonical=self.memory.canonical)
-        if found is None:
+        part = lockfile.changed_part(self.lock_path, places, Path(self.manifest.file).name, canonical=self.memory.canonical)
+        if part is None:
             return None
-        lock, seen = found
+        lock, seen = part
         left = bytearray(b"\1") * len(self.memory.columns.ids)
         for at in seen:
             left[at] = 0

@@ -48,8 +48,8 @@ class KnownAsset:
         """Place among the asset's entries to place in the columns, for those of the same row and axes."""
         column = self.memory.columns.prints
         old = {print_at(column, at): at for _, at in self._same()}
-        found = ((place, old.pop(each, -1)) for place, each in enumerate(prints.every()))
-        return {place: at for place, at in found if at >= 0}
+        pairs = ((place, old.pop(each, -1)) for place, each in enumerate(prints.every()))
+        return {place: at for place, at in pairs if at >= 0}
 
     # ------------------------------------------------------------ runs
 
@@ -61,16 +61,16 @@ class KnownAsset:
         starts, counts = self._files
         free = {number for number, kind in enumerate(self.asset.kinds) if is_free(kind.family)}
         kinds = self.memory.columns.numbers[::WIDTH]
-        found: list[list[int]] = []
+        numbers_each: list[list[int]] = []
         for place, at in places.items():
-            last = found[-1] if found else None
+            last = numbers_each[-1] if numbers_each else None
             if last and (place, at, starts[at]) == (last[2] + last[1], last[0] + last[1], last[3] + last[4]):
                 last[1] += 1
                 last[4] += counts[at]
                 last[5] += kinds[at] not in free
             else:
-                found.append([at, 1, place, starts[at], counts[at], int(kinds[at] not in free)])
-        return [FreshRun(self.asset.name, *numbers) for numbers in found]
+                numbers_each.append([at, 1, place, starts[at], counts[at], int(kinds[at] not in free)])
+        return [FreshRun(self.asset.name, *numbers) for numbers in numbers_each]
 
     def paths(self, at: int, state: Snapshot) -> list[str]:
         """The files of one entry."""

@@ -119,12 +119,12 @@ def _collected(
     verdicts: dict[str, list[CheckVerdict]] = {}
     unjudged: set[str] = set()
     for group in groups:
-        found = judge(group)
-        if found is None and all(map(at_hand, group.digests)):
+        judged = judge(group)
+        if judged is None and all(map(at_hand, group.digests)):
             unjudged.update(group.ids)
-        for id, verdict in (found or {}).items():
+        for id, verdict in (judged or {}).items():
             verdicts.setdefault(id, []).append(verdict)
-    return SetVerdicts({id: tuple(found) for id, found in verdicts.items()}, frozenset(unjudged))
+    return SetVerdicts({id: tuple(judged) for id, judged in verdicts.items()}, frozenset(unjudged))
 
 
 def _known_group(cache: Cache, group: checks.PictureSet) -> Verdicts | None:

@@ -43,8 +43,8 @@ class Placeholder(Hosted):
     def draw(self, order: Order) -> Picture:
         """Draw, and check what was drawn as if it had come from elsewhere."""
         data = placeholder_png(order.action)
-        found = check(data, pixels(order.action.size), PNG)
-        return Picture(data, found.media_type, found.width, found.height, order.key[:16], billed={})
+        checked = check(data, pixels(order.action.size), PNG)
+        return Picture(data, checked.media_type, checked.width, checked.height, order.key[:16], billed={})
 
     async def submit(self, order: Order, body: bytes, gate: Gate) -> Ticket:
         """Draw one by itself."""

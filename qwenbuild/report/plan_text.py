@@ -283,12 +283,12 @@ def _groups(steps: Sequence[Step], width: int) -> list[_Group]:
     def reasoned() -> Iterator[tuple[Step, str, str]]:
         return ((s, label(s), words.get((id(s.reasons), s.verdict)) or _shared_reason(s, width)) for s in steps)
 
-    found = _gathered(reasoned())
-    if len(found) > GROUPS:
-        few = {place for place, group in found.items() if group.number < 3}
+    groups = _gathered(reasoned())
+    if len(groups) > GROUPS:
+        few = {place for place, group in groups.items() if group.number < 3}
         coarse = ((s, name, (_fields(s) or said) if (name, said) in few else said) for s, name, said in reasoned())
-        found = _gathered(coarse)
-    return sorted(found.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
+        groups = _gathered(coarse)
+    return sorted(groups.values(), key=lambda group: (_ORDER.index(group.name), -group.number))
 
 
 def _gathered(reasoned: Iterable[tuple[Step, str, str]]) -> dict[tuple[str, str], _Group]:

@@ -136,8 +136,8 @@ class Session:
         if stages is not None and sources is not None:
             kept = self._kept(sources)
             return kept.path(name, SMALL) if name in kept.make_stages([stages], sources.palettes_of) else None
-        found = self._of(name)
-        return None if found is None else self._kept(found).make(name, width)
+        source = self._of(name)
+        return None if source is None else self._kept(source).make(name, width)
 
     def difference(self, pair: Pair) -> float | None:
         """The share of pixels by which two pictures of the page differ, 0 to 1; None when nobody can tell. Raises OSError."""

@@ -35,8 +35,8 @@ def suggestions(loaded: Loaded) -> Iterator[Suggestion]:
 
 def quoted_words(template: str) -> Iterator[str]:
     """The words in quotation marks, those of templates as they are written, such as `{{ title }}`."""
-    for found in _QUOTED.finditer(_outside_braces(template)):
-        words = next(group for group in found.groups() if group is not None).strip().replace("\x00", '"')
+    for match in _QUOTED.finditer(_outside_braces(template)):
+        words = next(group for group in match.groups() if group is not None).strip().replace("\x00", '"')
         if any(letter.isalnum() for letter in words):
             yield words
 

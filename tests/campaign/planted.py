@@ -31,7 +31,7 @@ REMEMBERED = (
     Bug(
         "short: a lockfile of another manifest is spliced",
         "lock/lockfile.py",
-        "text({}, manifest, found.atlases) == empty",
+        "text({}, manifest, parsed.atlases) == empty",
         "text({}, found.manifest, found.atlases) == empty",
         ("tests/test_short_build_property.py", "-k", "merge_and"),
     ),

@@ -45,13 +45,13 @@ def command(strict: bool, suggest: bool, as_json: bool) -> int:
         console.as_json({"v": 1, "entries": 0, "errors": [problem_json(problem) for problem in error.problems]})
         return error.exit_code
     console.notices(loaded.notices)
-    found = list(suggestions.suggestions(loaded)) if suggest else []
-    more = {"suggestions": [{"asset": one.asset, "text": list(one.words)} for one in found]} if suggest else {}
+    offers = list(suggestions.suggestions(loaded)) if suggest else []
+    more = {"suggestions": [{"asset": one.asset, "text": list(one.words)} for one in offers]} if suggest else {}
     if as_json:
         console.as_json({"v": 1, "entries": len(loaded.entries), "errors": [], **more})
     else:
         console.result([f"{loaded.manifest.file}: {words.count(len(loaded.entries), 'entry', 'entries')}, no errors."])
-        console.result(f"  {one.asset}: expect: {{text: {_yaml(one.words)}}}" for one in found)
+        console.result(f"  {one.asset}: expect: {{text: {_yaml(one.words)}}}" for one in offers)
     return 0
 
 

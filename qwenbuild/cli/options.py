@@ -129,7 +129,7 @@ _WALK: list[Callable[[Any], Any]] = [
     _flag("--force", twin=False, help="Buy again; needs SELECT or --all."),
     _flag("--all", twin=False, help="With --force: every entry."),
     _flag("--overwrite", twin=False, help="Replace files modified by hand (they are kept aside)."),
-    _flag("--retry-failed", twin=False, help="Retry what was refused."),
+    _flag("--retry-failed", twin=False, help="Buy again what was refused or failed its check."),
     _option(
         "--max-cost",
         multiple=True,

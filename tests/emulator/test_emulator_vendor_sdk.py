@@ -52,6 +52,24 @@ def test_its_asynchronous_call_gives_a_picture(sdk: Any, emulator: Served) -> No
     assert wanted.items() <= job.items()
 
 
+def test_its_call_that_submits_and_waits_gives_a_picture(sdk: Any, emulator: Served) -> None:
+    emulator.configure(latency=0.0)
+    done = sdk.ImageSynthesis.call(model="qwen-image-plus", prompt="a lantern", n=1, size="928*1664", prompt_extend=False)
+    assert (done.status_code, done.output.task_status) == (HTTPStatus.OK, "SUCCEEDED")
+    assert size_of(done.output.results[0].url) == (928, 1664)
+    assert [job["call"] for job in emulator.ledger()] == ["async"]
+
+
+@pytest.mark.usefixtures("session")
+async def test_its_asynchronous_twin_that_submits_and_waits_gives_a_picture(sdk: Any, emulator: Served) -> None:
+    emulator.configure(latency=0.0)
+    twin = importlib.import_module("dashscope.aigc.image_synthesis").AioImageSynthesis
+    done = await twin.call(model="qwen-image-plus", prompt="a lantern", n=1, size="928*1664", prompt_extend=False)
+    assert (done.status_code, done.output.task_status) == (HTTPStatus.OK, "SUCCEEDED")
+    assert size_of(done.output.results[0].url) == (928, 1664)
+    assert len(emulator.ledger()) == 1
+
+
 def test_its_fetch_list_and_cancel_work(sdk: Any, emulator: Served) -> None:
     emulator.configure(pending=30)
     first, second = submit(sdk), submit(sdk, prompt="a boat")
@@ -245,6 +263,26 @@ def test_its_second_client_draws_waits_cancels_and_lists(sdk: Any, emulator: Ser
         assert client.images.jobs.list(model_name="qwen-image-plus").total == 2
         assert client.models.get("wan2.7-image").model == "wan2.7-image"
         assert client.models.list(page_size=100).total_count == len(MODELS)
+
+
+def test_its_second_client_draws_in_one_call(sdk: Any, emulator: Served) -> None:
+    env = emulator.environ()
+    emulator.configure(latency=0.0)
+    with sdk.Client(api_key=env["DASHSCOPE_API_KEY"], base_url=env["QWENBUILD_DASHSCOPE_BASE_URL"], max_retries=0) as client:
+        job = client.images.generate(model="qwen-image-plus", prompt="a lantern", n=1, size="928x1664", poll_interval=0.1)
+        assert [size_of(url) for url in job.image_urls] == [(928, 1664)]
+    assert len(emulator.ledger()) == 1
+
+
+async def test_its_second_clients_asynchronous_twin_draws(sdk: Any, emulator: Served) -> None:
+    env = emulator.environ()
+    emulator.configure(latency=0.0)
+    settings = {"api_key": env["DASHSCOPE_API_KEY"], "base_url": env["QWENBUILD_DASHSCOPE_BASE_URL"], "max_retries": 0}
+    async with sdk.AsyncClient(**settings) as client:
+        job = await client.images.generate(model="qwen-image-plus", prompt="a lantern", n=1, size="928x1664", poll_interval=0.1)
+        assert [size_of(url) for url in job.image_urls] == [(928, 1664)]
+        assert (await client.images.jobs.list(model_name="qwen-image-plus")).total == 1
+    assert len(emulator.ledger()) == 1
 
 
 def test_its_list_of_models_is_read_the_same_way_by_both(sdk: Any) -> None:

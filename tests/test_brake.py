@@ -75,6 +75,8 @@ FIELDS: dict[str, list[Callable[[Lines], Any]]] = {
     "made": [lambda entry: entry.update(made="1999-01-01")],
     "media_type": [lambda entry: entry.update(media_type="image/webp")],
     "note": [lambda entry: entry.update(note="buy everything")],
+    "checks": [lambda entry: entry.update(checks={"near_duplicate": "fail", "size": "pass"})],
+    "chosen": [lambda entry: entry.update(chosen="reroll"), lambda entry: entry.update(chosen="best")],
 }
 CASES = [(name, change) for name, changes in FIELDS.items() for change in changes]
 LOST = {"all is here": (), "the cache is lost": ("cache",), "everything is lost": ("cache", "outputs")}

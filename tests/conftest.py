@@ -73,3 +73,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def walked(project: Path) -> Project:
     """A project that is built in this process, with the cache of this test."""
     return Project(project, Path(os.environ["QWENBUILD_CACHE_DIR"]))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the campaign, which takes longest: else one ends alone with it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    campaign = [item for item in items if "campaign" in item.path.parts]
+    rest = [item for item in items if "campaign" not in item.path.parts]
+    if workers > 1:
+        bounds = [number * len(rest) // workers for number in range(workers + 1)]
+        items[:] = [
+            item
+            for number in range(workers)
+            for item in (*campaign[number::workers], *rest[bounds[number] : bounds[number + 1]])
+        ]

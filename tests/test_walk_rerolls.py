@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -271,3 +272,17 @@ def test_a_picture_that_failed_and_was_never_written_can_be_accepted_anyway(
     assert (walked.build().exit_code, walked.submitted, list(walked.tree())) == (0, [], ["icons/a.png"])
     assert entries(walked)["icons/a"]["checks"] == {"sharpness": "warn"}
     assert walked.verdicts() == {"icons/a": "fresh"}
+
+
+def test_a_locked_build_draws_nothing_again_whatever_its_checks_find(walked: Project, scripted: Scripted) -> None:
+    """A machine that has never judged the picture restores it, finds it dull, and says so: the lockfile stays what it is."""
+    one_icon(walked)
+    scripted(then="pass")
+    assert walked.build().exit_code == 0
+    before = walked.lock.read_bytes()
+    shutil.rmtree(walked.out)
+    shutil.rmtree(walked.cache_dir / "judged")
+    (walked.folder / ".qwenbuild" / "qwenbuild.state").unlink(missing_ok=True)
+    scripted(then="fail")
+    summary = walked.build(locked=True, yes=True)
+    assert (summary.exit_code, walked.submitted, walked.lock.read_bytes()) == (1, [], before)

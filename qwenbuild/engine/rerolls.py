@@ -29,7 +29,7 @@ def draw_again(
 ) -> tuple[Planned, RunResult]:
     """The plan and the result with every further attempt that this build may make."""
     left = {step.id: step.further for step in planned.plan.busy if step.further}
-    if not left or options.limit is not None or options.shard or options.offline:
+    if not left or options.limit is not None or options.shard or options.offline or options.locked:
         return planned, result
     for _ in range(ROUNDS):
         failing = _failing(planned, result, left)

@@ -183,7 +183,7 @@ def make(loaded: Loaded, options: Options, only: frozenset[str] | None = None) -
     plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
         plan = limit_plan(plan, options.limit, seen.facts)
-    if shard:
+    if shard or options.locked or options.offline:  # these draw nothing again
         plan = replace(plan, further_cost={})
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])

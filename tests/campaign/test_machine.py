@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,14 +277,14 @@ def test_whatever_happens_in_whatever_order_nothing_is_paid_twice_and_nothing_is
 
 def test_the_machine_sees_a_journal_that_forgets(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The open attempt of a key is given up whenever somebody wants to begin another."""
-    begin, live = Journal.begin, Journal.live
+    begin, live = Journal.begin_many, Journal.live
 
-    def forgetful(self: Journal, intent: Intent) -> Any:
-        for attempt in live(self, [intent.key]):
+    def forgetful(self: Journal, intents: Sequence[Intent]) -> Any:
+        for attempt in live(self, [intent.key for intent in intents]):
             self.fail(attempt.id, "forgotten", "")
-        return begin(self, intent)
+        return begin(self, intents)
 
-    monkeypatch.setattr(Journal, "begin", forgetful)
+    monkeypatch.setattr(Journal, "begin_many", forgetful)
     monkeypatch.setattr(Journal, "live", lambda self, *said, **more: [])
     with pytest.raises((AssertionError, FlakyFailure)):  # flaky: seen once, and not again when time passed otherwise
         play(**SEEN, phases=[Phase.generate], report_multiple_bugs=False)

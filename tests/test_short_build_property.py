@@ -110,8 +110,9 @@ def outcome(project: Project, options: Options, capsys: pytest.CaptureFixture[st
 
 
 def tree_of(project: Project) -> list[Path]:
-    """All that stands in the project but its own folder: outputs may be configured to be anywhere in it."""
-    return [path for path in project.folder.rglob("*") if ".qwenbuild" not in path.parts and path.is_file()]
+    """All of the project but what is remembered: outputs, and its own folder behind a link, may be anywhere in it."""
+    files = (path for path in project.folder.rglob("*") if ".qwenbuild" not in path.parts and path.is_file())
+    return [path for path in files if path.suffix not in (".state", ".kept", ".flock")]
 
 
 def compared(project: Project, capsys: pytest.CaptureFixture[str], **said: Any) -> None:

@@ -369,6 +369,6 @@ def test_the_review_compares_with_a_revision_that_is_typed_in(desk: Tab, heroes:
     desk.complained("422")
     desk.page.fill("#against", "main")
     desk.page.press("#against", "Enter")
-    desk.until("document.querySelectorAll('#changes .change').length === 3")
+    desk.until("document.querySelectorAll('#changes .change').length === 3", seconds=40)
     desk.until("document.querySelector('#changes .about').textContent.includes('of the pixels differ')")
     desk.shot(shots, "review-changes")

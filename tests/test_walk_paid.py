@@ -213,5 +213,6 @@ def test_switching_to_the_placeholder_and_back_pays_once(lanterns: Project, emul
 def test_a_retired_model_is_a_notice_and_no_failure(lanterns: Project, emulated: Served) -> None:
     lanterns.build()
     planned = lanterns.plan()
-    assert [notice.code for notice in planned.notices] == ["model-retired"]
+    codes = [notice.code for notice in planned.notices]
+    assert [code for code in codes if code != "model-table"] == ["model-retired"]  # the table is old one day
     assert lanterns.build(strict=True).exit_code == 0

@@ -99,8 +99,7 @@ class Journal:
         A doubt that `names_attempt` names is given up in the same transaction. Raises CacheError when the journal cannot
         be trusted or written.
         """
-        row = self._intent_row(intent)
-        return self._file.change(lambda db: self._begin(db, row, intent.body))
+        return self.begin_many([intent])[0]
 
     def begin_many(self, intents: Sequence[Intent]) -> list[Attempt | Busy]:
         """`begin` for several keys in one transaction: all of them are written down, or none."""

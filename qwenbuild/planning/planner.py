@@ -18,7 +18,7 @@ from qwenbuild.catalog import Catalog
 from qwenbuild.errors import GateStop, Problem
 from qwenbuild.later import later
 from qwenbuild.lfs import OTHER_POINTER
-from qwenbuild.model import Manifest, Plan, Price, Verdict
+from qwenbuild.model import Keyed, Manifest, Plan, Price, Verdict
 from qwenbuild.plan import SetFacts, Wishes, limit_plan, make_plan
 from qwenbuild.plan.shards import Shard, split, total_cost
 from qwenbuild.planning import remote_pictures
@@ -127,60 +127,13 @@ def make(loaded: Loaded, options: Options, only: frozenset[str] | None = None) -
     chosen, extra = _chosen(loaded, options, shard) if only is None else (only, pulled(loaded.entries, only))
     fresh = loaded.fresh_assets and replace(loaded.fresh_assets, chosen=chosen)
     keyed = loaded.keyed if chosen is None else tuple(k for k in loaded.keyed if k.entry.id in chosen | extra)
+    wishes = _wishes(loaded, options, chosen)
     with uncollected():
-        seen = observe(
-            cache,
-            loaded.lock,
-            loaded.root,
-            keyed,
-            whole=chosen is None,
-            project=loaded.project,
-            recoverable=recoverable(loaded),
-            remembered=fresh.remembered() if fresh else recalled(loaded),
-            extra_paths=sheet_paths(loaded.manifest, loaded.lock.atlases),
-            untouched=fresh.beside() if fresh else None,
-        )
-        wishes = Wishes(
-            forced=(chosen if chosen is not None else frozenset(e.id for e in loaded.entries))
-            if options.force
-            else frozenset(),
-            overwrite=options.overwrite,
-            retry_failed=options.retry_failed,
-            provenance=loaded.manifest.provenance,
-        )
-        seen = replace(seen, facts=replace(seen.facts, beside=_beside(loaded, cache, seen)))
-        plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
-        shared, facts = remote_pictures.RemotePictures(), seen.facts
-        while (more := remote_pictures.ask(loaded, options, plan, facts, shared)) is not shared:
-            shared = more
-            seen = replace(seen, facts=shared.facts(facts))
-            plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+        seen = _seen(loaded, cache, keyed, fresh, whole=chosen is None)
+        plan, seen, shared = _asking_the_shared_cache(loaded, options, keyed, seen, wishes)
     plan = remote_pictures.said(plan, shared, loaded)
-    lost = losing(plan.steps, cache.results)
-    complete = len(plan.steps) + (fresh.here if fresh else 0) == len(loaded.entries) + (fresh.count if fresh else 0)
-    packing = Packing(
-        loaded.manifest,
-        fresh.beside_entries(loaded.entries, loaded.manifest) if fresh and loaded.manifest.atlases else loaded.entries,
-        plan.steps,
-        seen.files,
-        loaded.lock.atlases,
-        cache,
-        overwrite=options.overwrite,
-        pointers=seen.facts.pointers,
-        untouched=fresh.file_digests() if fresh and loaded.manifest.atlases else {},
-        whole=complete,
-    )
-    elsewhere = notices(cache, loaded.project)
-    cached = (Problem("cache", notice) for notice in cache.notices)
-    notes = (
-        *_shard_notes(parts, shard, loaded.manifest, options),
-        *_pulled_in(plan, extra),
-        *_left_pointers(plan),
-        *lost,
-        *elsewhere,
-        *cached,
-    )
-    plan = replace(plan, atlases=packing.plans(), notices=(*plan.notices, *notes))
+    notes = (*_shard_notes(parts, shard, loaded.manifest, options), *_notes(plan, extra, loaded, cache))
+    plan = replace(plan, atlases=_packing(loaded, plan, seen, cache, fresh, options).plans(), notices=(*plan.notices, *notes))
     if options.limit is not None:
         plan = limit_plan(plan, options.limit, seen.facts)
     if shard or options.locked or options.offline:  # these draw nothing again
@@ -188,6 +141,70 @@ def make(loaded: Loaded, options: Options, only: frozenset[str] | None = None) -
     if fresh:
         plan = fresh.merged(plan, [asset.name for asset in loaded.manifest.assets])
     return Planned(loaded, plan, seen, cache, wishes, chosen, extra, shared, fresh, parts, shard)
+
+
+def _wishes(loaded: Loaded, options: Options, chosen: frozenset[str] | None) -> Wishes:
+    forced = chosen if chosen is not None else frozenset(entry.id for entry in loaded.entries)
+    return Wishes(
+        forced=forced if options.force else frozenset(),
+        overwrite=options.overwrite,
+        retry_failed=options.retry_failed,
+        provenance=loaded.manifest.provenance,
+    )
+
+
+def _seen(loaded: Loaded, cache: Cache, keyed: Sequence[Keyed], fresh: FreshAssets | None, *, whole: bool) -> Seen:
+    """What disk, lockfile, journal and cache say of these entries; `whole`: they are all there are."""
+    seen = observe(
+        cache,
+        loaded.lock,
+        loaded.root,
+        keyed,
+        whole=whole,
+        project=loaded.project,
+        recoverable=recoverable(loaded),
+        remembered=fresh.remembered() if fresh else recalled(loaded),
+        extra_paths=sheet_paths(loaded.manifest, loaded.lock.atlases),
+        untouched=fresh.beside() if fresh else None,
+    )
+    return replace(seen, facts=replace(seen.facts, beside=_beside(loaded, cache, seen)))
+
+
+def _asking_the_shared_cache(
+    loaded: Loaded, options: Options, keyed: Sequence[Keyed], seen: Seen, wishes: Wishes
+) -> tuple[Plan, Seen, remote_pictures.RemotePictures]:
+    """The plan, made again with every answer of the shared cache, until there is nothing more to ask."""
+    plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    shared, facts = remote_pictures.RemotePictures(), seen.facts
+    while (more := remote_pictures.ask(loaded, options, plan, facts, shared)) is not shared:
+        shared = more
+        seen = replace(seen, facts=shared.facts(facts))
+        plan = make_plan(keyed, seen.facts, wishes, loaded.keyed)
+    return plan, seen, shared
+
+
+def _packing(loaded: Loaded, plan: Plan, seen: Seen, cache: Cache, fresh: FreshAssets | None, options: Options) -> Packing:
+    believed = fresh if loaded.manifest.atlases else None
+    return Packing(
+        loaded.manifest,
+        believed.beside_entries(loaded.entries, loaded.manifest) if believed else loaded.entries,
+        plan.steps,
+        seen.files,
+        loaded.lock.atlases,
+        cache,
+        overwrite=options.overwrite,
+        pointers=seen.facts.pointers,
+        untouched=believed.file_digests() if believed else {},
+        whole=len(plan.steps) + (fresh.here if fresh else 0) == len(loaded.entries) + (fresh.count if fresh else 0),
+    )
+
+
+def _notes(plan: Plan, extra: frozenset[str], loaded: Loaded, cache: Cache) -> Iterator[Problem]:
+    yield from _pulled_in(plan, extra)
+    yield from _left_pointers(plan)
+    yield from losing(plan.steps, cache.results)
+    yield from notices(cache, loaded.project)
+    yield from (Problem("cache", notice) for notice in cache.notices)
 
 
 def _beside(loaded: Loaded, cache: Cache, seen: Seen) -> SetFacts:
